@@ -1,0 +1,70 @@
+/* What the broker counts.  Each worker counts for itself, without locked instructions; whoever
+ * wants a total adds the workers up.  The rows make the enum, the $SYS topics and the help. */
+#ifndef GNT_BASE_COUNTERS_H
+#define GNT_BASE_COUNTERS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/*    name                   topic below $SYS/broker/          what it counts */
+#define GNT_COUNTERS(X)                                                                           \
+    X(BYTES_RECEIVED, "bytes/received", "bytes read from clients")                                \
+    X(BYTES_SENT, "bytes/sent", "bytes written to clients")                                       \
+    X(PACKETS_RECEIVED, "messages/received", "MQTT packets of any type received")                 \
+    X(PACKETS_SENT, "messages/sent", "MQTT packets of any type sent")                             \
+    X(PUBLISH_RECEIVED, "publish/messages/received", "PUBLISH packets received")                  \
+    X(PUBLISH_SENT, "publish/messages/sent", "PUBLISH packets sent")                              \
+    X(PUBLISH_BYTES_RECEIVED, "publish/bytes/received", "payload bytes received")                 \
+    X(PUBLISH_BYTES_SENT, "publish/bytes/sent", "payload bytes sent")                             \
+    X(DROPPED_QUEUE_FULL, "publish/dropped/queue_full", "deliveries dropped: session queue full") \
+    X(DROPPED_OUTPUT_FULL, "publish/dropped/output_full",                                         \
+      "QoS 0 deliveries dropped: the client reads too slowly")                                    \
+    X(DROPPED_TOO_LARGE, "publish/dropped/too_large",                                             \
+      "deliveries dropped: over the client's maximum packet size")                                \
+    X(DROPPED_NO_MEMORY, "publish/dropped/no_memory", "deliveries dropped: out of memory")        \
+    X(DROPPED_SESSION_END, "publish/dropped/session_end",                                         \
+      "queued deliveries dropped with their session")                                             \
+    X(EXPIRED, "publish/expired", "deliveries that expired in a queue")                           \
+    X(CONNECTIONS_ACCEPTED, "connections/accepted", "connections accepted")                       \
+    X(CONNECTIONS_REFUSED, "connections/refused",                                                 \
+      "connections closed before CONNACK with success")                                           \
+    X(PROTOCOL_ERRORS, "connections/protocol_errors", "connections closed for bad input")         \
+    X(KEEP_ALIVE_TIMEOUTS, "connections/keep_alive_timeouts", "connections closed for silence")   \
+    X(TAKE_OVERS, "connections/take_overs", "connections closed because their client came again") \
+    X(SESSIONS_EXPIRED, "clients/expired", "sessions that expired")
+
+/*    gauges: they rise and fall */
+#define GNT_GAUGES(X)                                                               \
+    X(CONNECTED, "clients/connected", "clients that are connected")                 \
+    X(SESSIONS, "clients/total", "sessions, connected or not")                      \
+    X(SUBSCRIPTIONS, "subscriptions/count", "subscriptions, shared ones included")  \
+    X(SHARED_SUBSCRIPTIONS, "shared_subscriptions/count", "shared subscriptions")   \
+    X(RETAINED, "retained messages/count", "retained messages")                     \
+    X(QUEUED, "store/messages/count", "deliveries queued or in flight in sessions") \
+    X(QUEUED_BYTES, "store/messages/bytes", "payload bytes of those")
+
+enum gnt_counter {
+#define GNT_COUNTER_ENUM(name, topic, help) GNT_COUNT_##name,
+    GNT_COUNTERS(GNT_COUNTER_ENUM) GNT_GAUGES(GNT_COUNTER_ENUM)
+#undef GNT_COUNTER_ENUM
+        GNT_COUNTER_COUNT
+};
+
+struct gnt_counters {
+    _Atomic uint64_t value[GNT_COUNTER_COUNT];
+};
+
+/* Only by the worker that owns C; a gauge falls by adding a negative number. */
+static inline void gnt_count(struct gnt_counters *c, enum gnt_counter which, int64_t n)
+{
+    uint64_t old = atomic_load_explicit(&c->value[which], memory_order_relaxed);
+    atomic_store_explicit(&c->value[which], old + (uint64_t)n, memory_order_relaxed);
+}
+
+/* Any thread; a moment's value. */
+static inline uint64_t gnt_counted(const struct gnt_counters *c, enum gnt_counter which)
+{
+    return atomic_load_explicit(&c->value[which], memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,130 @@
+#include "base/outq.h"
+
+#include "base/assert.h"
+
+#include <stdlib.h>
+
+/* A queue starts with a small chunk, because most turns have one small answer for a connection, and
+ * goes on with larger ones. */
+enum { FIRST_CHUNK = 1024 - 64, NEXT_CHUNK = 16 * 1024 - 64 };
+
+struct chunk {
+    struct gnt_list link;
+    const uint8_t *data;    /* own bytes, or what is linked */
+    size_t start, end, cap; /* cap 0: linked */
+    void (*release)(void *context);
+    void *context;
+    uint8_t own[];
+};
+
+void gnt_outq_init(struct gnt_outq *q)
+{
+    gnt_list_init(&q->chunks);
+    q->size = 0;
+}
+
+static void chunk_free(struct chunk *c)
+{
+    gnt_list_remove(&c->link);
+    if (c->release)
+        c->release(c->context);
+    free(c);
+}
+
+void gnt_outq_fini(struct gnt_outq *q)
+{
+    gnt_list_each_safe (link, &q->chunks)
+        chunk_free(GNT_CONTAINER(link, struct chunk, link));
+    q->size = 0;
+}
+
+static struct chunk *chunk_new(struct gnt_outq *q, size_t cap)
+{
+    struct chunk *c = malloc(sizeof *c + cap);
+    if (!c)
+        return NULL;
+    *c = (struct chunk){.data = c->own, .cap = cap};
+    gnt_list_init(&c->link);
+    gnt_list_push_back(&q->chunks, &c->link);
+    return c;
+}
+
+static struct chunk *last_chunk(const struct gnt_outq *q)
+{
+    return gnt_list_empty(&q->chunks) ? NULL : GNT_CONTAINER(q->chunks.prev, struct chunk, link);
+}
+
+gnt_err gnt_outq_reserve(struct gnt_outq *q, size_t n, uint8_t **at)
+{
+    struct chunk *c = last_chunk(q);
+    if (!c || c->cap - c->end < n || c->cap == 0) {
+        size_t usual = c ? NEXT_CHUNK : FIRST_CHUNK;
+        c = chunk_new(q, n > usual ? n : usual);
+        if (!c)
+            return GNT_NOMEM;
+    }
+    *at = c->own + c->end;
+    return GNT_OK;
+}
+
+void gnt_outq_wrote(struct gnt_outq *q, size_t n)
+{
+    struct chunk *c = last_chunk(q);
+    GNT_ASSERT(c && n <= c->cap - c->end);
+    c->end += n;
+    q->size += n;
+}
+
+gnt_err gnt_outq_put(struct gnt_outq *q, struct gnt_slice bytes)
+{
+    uint8_t *at;
+    gnt_err err = gnt_outq_reserve(q, bytes.size, &at);
+    if (err)
+        return err;
+    if (bytes.size)
+        memcpy(at, bytes.data, bytes.size);
+    gnt_outq_wrote(q, bytes.size);
+    return GNT_OK;
+}
+
+gnt_err gnt_outq_put_ref(struct gnt_outq *q, struct gnt_slice bytes, void (*release)(void *context),
+                         void *context)
+{
+    struct chunk *c = chunk_new(q, 0);
+    if (!c)
+        return GNT_NOMEM;
+    c->data = bytes.data;
+    c->end = bytes.size;
+    c->release = release;
+    c->context = context;
+    q->size += bytes.size;
+    return GNT_OK;
+}
+
+int gnt_outq_iov(const struct gnt_outq *q, struct iovec *iov, int max)
+{
+    int n = 0;
+    gnt_list_each (link, &q->chunks) {
+        const struct chunk *c = GNT_CONTAINER(link, struct chunk, link);
+        if (n == max)
+            break;
+        if (c->end > c->start) /* iovec's base is not const, though writev only reads */
+            iov[n++] = (struct iovec){(void *)(uintptr_t)(c->data + c->start), c->end - c->start};
+    }
+    return n;
+}
+
+void gnt_outq_take(struct gnt_outq *q, size_t n)
+{
+    GNT_ASSERT(n <= q->size);
+    q->size -= n;
+    gnt_list_each_safe (link, &q->chunks) {
+        struct chunk *c = GNT_CONTAINER(link, struct chunk, link);
+        size_t here = c->end - c->start < n ? c->end - c->start : n;
+        c->start += here;
+        n -= here;
+        if (c->start < c->end)
+            return;
+        chunk_free(c);
+    }
+}
