@@ -31,3 +31,9 @@ if(GNATTER_COVERAGE)
     target_compile_options(gnatter_flags INTERFACE --coverage)
     target_link_options(gnatter_flags INTERFACE --coverage)
 endif()
+
+# The same flags for tools/check_headers.sh, which compiles each header alone with either compiler.
+file(GENERATE OUTPUT ${CMAKE_BINARY_DIR}/header_flags.txt CONTENT
+"-I$<JOIN:$<TARGET_PROPERTY:gnatter_flags,INTERFACE_INCLUDE_DIRECTORIES>,\n-I>
+$<JOIN:$<FILTER:$<TARGET_PROPERTY:gnatter_flags,INTERFACE_COMPILE_OPTIONS>,INCLUDE,^-W>,\n>
+")
