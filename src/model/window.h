@@ -1,0 +1,69 @@
+/* What has been sent and is not settled: packet ids, states, and the order of sending.
+ *
+ * Both ends of MQTT that send need exactly this: a broker's session towards its client, and the
+ * client library towards its broker.  Ids are given out in turn (1..65535, round), so that what is
+ * in flight is a stretch of that sequence: an id is found by subtraction, the order is the
+ * sequence, and what was settled out of order leaves a hole until the front catches up.  One
+ * thread. */
+#ifndef GNT_MODEL_WINDOW_H
+#define GNT_MODEL_WINDOW_H
+
+#include "model/message.h"
+#include "model/sub_ids.h"
+
+/*   state      what it waits for                                       next states            */
+enum gnt_flight_state {
+    GNT_FLIGHT_NONE,      /* a hole                                     PUBLISHED, REQUESTED   */
+    GNT_FLIGHT_PUBLISHED, /* PUBACK (QoS 1), PUBREC (QoS 2)             RELEASED, NONE         */
+    GNT_FLIGHT_RELEASED,  /* PUBCOMP; the message itself is let go      NONE                   */
+    GNT_FLIGHT_REQUESTED, /* SUBACK or UNSUBACK: clients only           NONE                   */
+};
+
+struct gnt_flight {
+    struct gnt_message *message; /* a reference, NULL in RELEASED and REQUESTED */
+    void *owner;                 /* whatever the user of the window wants to find again */
+    uint64_t cookie;             /* likewise */
+    struct gnt_sub_ids ids;
+    uint16_t id;
+    uint8_t state; /* enum gnt_flight_state */
+    uint8_t qos;
+    bool retain;
+};
+
+struct gnt_window {
+    struct gnt_flight *ring; /* cap slots, a power of two, by sequence number */
+    uint32_t cap;
+    uint32_t count;      /* in flight, without holes */
+    uint64_t head, tail; /* sequence numbers: what is in flight lies in [head, tail) */
+};
+
+void gnt_window_init(struct gnt_window *w);
+
+/* Lets go of all messages and ids in it. */
+void gnt_window_fini(struct gnt_window *w);
+
+/* Takes *flight's message reference and ids (its message is NULL afterwards), gives it the next id
+ * and the state STATE.  *out is valid until the next _add or _remove.
+ * GNT_FULL: all 65,535 ids are between the oldest one in flight and the next; nothing is taken. */
+GNT_MUST gnt_err gnt_window_add(struct gnt_window *w, struct gnt_flight *flight,
+                                enum gnt_flight_state state, struct gnt_flight **out);
+
+/* As _add, with the id that the flight had in an earlier life: for restoring a session, in the
+ * order of sending.  GNT_INVALID: the id is 0 or not behind the last one. */
+GNT_MUST gnt_err gnt_window_restore(struct gnt_window *w, struct gnt_flight *flight,
+                                    enum gnt_flight_state state);
+
+/* NULL if ID is not in flight. */
+struct gnt_flight *gnt_window_find(struct gnt_window *w, uint16_t id);
+
+/* PUBREC came: PUBLISHED becomes RELEASED and the message is let go. */
+void gnt_window_release(struct gnt_window *w, struct gnt_flight *flight);
+
+/* Settled: the message is let go, the id is free. */
+void gnt_window_remove(struct gnt_window *w, struct gnt_flight *flight);
+
+/* The first in flight after AFTER in the order of sending (NULL: the first of all); NULL at the
+ * end. AFTER may have been removed just now, if nothing was added since. */
+struct gnt_flight *gnt_window_next(struct gnt_window *w, const struct gnt_flight *after);
+
+#endif

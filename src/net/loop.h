@@ -1,0 +1,66 @@
+/* An event loop: one thread, stepped turn by turn.  The broker's workers and the client library
+ * stand on it.  What waits for the kernel hides behind a poller and a clock, so that a simulation
+ * can step the same loop without either.
+ *
+ * A turn: wait (not at all if something is ready); take the mail; call each ready stream once; fire
+ * timers; run the tasks that this turn has put off to its end (flushing output); send the mail. */
+#ifndef GNT_NET_LOOP_H
+#define GNT_NET_LOOP_H
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/timers.h"
+#include "net/stream.h"
+
+struct gnt_post;
+
+/* Where readiness comes from.  The real one is epoll (net/epoll.h); the simulation's does nothing.
+ */
+struct gnt_poller {
+    /* Waits at most TIMEOUT_NS (0: does not wait; GNT_NEVER: as long as it takes) for something and
+     * notifies the streams. */
+    void (*wait)(struct gnt_poller *p, uint64_t timeout_ns);
+    void (*wake)(struct gnt_poller *p); /* any thread: ends a wait, or lets the next one not wait */
+    void (*free)(struct gnt_poller *p);
+};
+
+/* Something to do at the end of the turn; lives inside what it is about. */
+struct gnt_task {
+    struct gnt_list link;
+    void (*run)(struct gnt_task *task);
+};
+
+struct gnt_loop {
+    uint64_t now; /* of this turn */
+    const struct gnt_clock *clock;
+    struct gnt_poller *poller; /* owned */
+    struct gnt_timers timers;
+    struct gnt_list ready; /* streams */
+    struct gnt_list tasks;
+    struct gnt_post *post; /* NULL: no mail */
+    unsigned address;      /* in `post` */
+    /* Called around a wait that may sleep; may be NULL. */
+    void (*sleeping)(void *context, bool asleep);
+    void *sleeping_context;
+};
+
+/* Takes the poller, on failure too. */
+GNT_MUST gnt_err gnt_loop_init(struct gnt_loop *loop, const struct gnt_clock *clock,
+                               struct gnt_poller **poller);
+
+/* All streams have been closed or moved before. */
+void gnt_loop_fini(struct gnt_loop *loop);
+
+/* One turn, waiting at most MAX_WAIT_NS. */
+void gnt_loop_turn(struct gnt_loop *loop, uint64_t max_wait_ns);
+
+/* TASK runs at the end of this turn; putting it off twice is once.  A task that is put off by a
+ * task runs in the same turn. */
+void gnt_loop_at_end(struct gnt_loop *loop, struct gnt_task *task);
+void gnt_task_init(struct gnt_task *task, void (*run)(struct gnt_task *task));
+void gnt_task_cancel(struct gnt_task *task);
+
+GNT_MUST gnt_err gnt_loop_set_timer(struct gnt_loop *loop, struct gnt_timer *timer,
+                                    uint64_t deadline);
+
+#endif

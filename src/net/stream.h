@@ -1,0 +1,67 @@
+/* A byte stream between two peers: tcp today; tls and websocket will be streams on a stream; a test
+ * pair and the simulation's wires stand in for all of them.
+ *
+ * Ownership  whoever opened or accepted a stream closes it; `close` frees it.
+ * Threads    a stream belongs to one loop at a time and is touched by that loop's thread only.
+ * Readiness  is remembered in `events`, edge-like: READABLE stays set until a read has found
+ * nothing more, WRITABLE until a write took less than it was given.  A stream whose owner wants one
+ *            of the events that are set lies in the loop's ready list, and the loop calls on_ready
+ * once a turn until that is no longer so.  Nothing is lost by not reading for a while. */
+#ifndef GNT_NET_STREAM_H
+#define GNT_NET_STREAM_H
+
+#include "base/err.h"
+#include "base/list.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct gnt_loop;
+struct gnt_stream;
+
+enum { GNT_READABLE = 1, GNT_WRITABLE = 2 };
+
+struct gnt_stream_ops {
+    /* *n > 0 bytes read.  GNT_MORE: nothing there now.  GNT_CLOSED: the peer has ended or reset it.
+     * GNT_IO and others: broken. */
+    gnt_err (*read)(struct gnt_stream *s, void *to, size_t cap, size_t *n);
+    /* Like writev(2); *n may be less than all.  GNT_MORE: not a byte fitted. */
+    gnt_err (*writev)(struct gnt_stream *s, const struct iovec *iov, int count, size_t *n);
+    /* No more will be written; the peer sees the end after what was written. */
+    void (*finish)(struct gnt_stream *s);
+    /* Out of its loop and freed; what was written is still delivered where the network allows. */
+    void (*close)(struct gnt_stream *s);
+    /* Out of its loop (LOOP NULL), or into another; called on the thread that has it. */
+    gnt_err (*move)(struct gnt_stream *s, struct gnt_loop *loop);
+    /* The peer's address for people: "127.0.0.1:50412". */
+    void (*peer)(const struct gnt_stream *s, char *out, size_t cap);
+};
+
+struct gnt_stream {
+    const struct gnt_stream_ops *ops;
+    struct gnt_loop *loop; /* NULL while it moves */
+    struct gnt_list ready; /* in loop->ready */
+    void (*on_ready)(struct gnt_stream *s);
+    void *owner;
+    uint8_t events; /* what is possible now: GNT_READABLE, GNT_WRITABLE */
+    uint8_t want;   /* what the owner would do if it were possible */
+};
+
+/* Called by the owner: which events it wants to hear of from now on. */
+void gnt_stream_want(struct gnt_stream *s, uint8_t want);
+
+/* Called by implementations and loops: EVENTS have become possible. */
+void gnt_stream_notify(struct gnt_stream *s, uint8_t events);
+
+/* The ops, with the bookkeeping of `events`: use these, not the ops directly. */
+GNT_MUST gnt_err gnt_stream_read(struct gnt_stream *s, void *to, size_t cap, size_t *n);
+GNT_MUST gnt_err gnt_stream_writev(struct gnt_stream *s, const struct iovec *iov, int count,
+                                   size_t *n);
+void gnt_stream_finish(struct gnt_stream *s);
+void gnt_stream_close(struct gnt_stream **s); /* NULL is fine */
+GNT_MUST gnt_err gnt_stream_move(struct gnt_stream *s, struct gnt_loop *loop);
+void gnt_stream_peer(const struct gnt_stream *s, char *out, size_t cap);
+
+#endif
