@@ -15,7 +15,10 @@ struct gnt_idset {
 };
 
 void gnt_idset_fini(struct gnt_idset *s);
-GNT_MUST gnt_err gnt_idset_add(struct gnt_idset *s, uint16_t id); /* adding twice is fine */
+
+/* Adding twice is fine.  GNT_INVALID: ID is 0. */
+GNT_MUST gnt_err gnt_idset_add(struct gnt_idset *s, uint16_t id);
+
 bool gnt_idset_has(const struct gnt_idset *s, uint16_t id);
 bool gnt_idset_remove(struct gnt_idset *s, uint16_t id); /* whether it was there */
 

@@ -13,7 +13,8 @@
 
 /*   state      what it waits for                                       next states            */
 enum gnt_flight_state {
-    GNT_FLIGHT_NONE,      /* a hole                                     PUBLISHED, REQUESTED   */
+    GNT_FLIGHT_NONE,      /* a hole                                     PUBLISHED, REQUESTED,
+                                                                 RELEASED only when restored  */
     GNT_FLIGHT_PUBLISHED, /* PUBACK (QoS 1), PUBREC (QoS 2)             RELEASED, NONE         */
     GNT_FLIGHT_RELEASED,  /* PUBCOMP; the message itself is let go      NONE                   */
     GNT_FLIGHT_REQUESTED, /* SUBACK or UNSUBACK: clients only           NONE                   */
@@ -56,10 +57,11 @@ GNT_MUST gnt_err gnt_window_restore(struct gnt_window *w, struct gnt_flight *fli
 /* NULL if ID is not in flight. */
 struct gnt_flight *gnt_window_find(struct gnt_window *w, uint16_t id);
 
-/* PUBREC came: PUBLISHED becomes RELEASED and the message is let go. */
+/* PUBREC came: FLIGHT, which must be PUBLISHED (peers repeat themselves: look at its state first),
+ * becomes RELEASED and the message is let go. */
 void gnt_window_release(struct gnt_window *w, struct gnt_flight *flight);
 
-/* Settled: the message is let go, the id is free. */
+/* Settled: the message is let go, the id is free.  A large ring is given back with the last one. */
 void gnt_window_remove(struct gnt_window *w, struct gnt_flight *flight);
 
 /* The first in flight after AFTER in the order of sending (NULL: the first of all); NULL at the

@@ -1,0 +1,107 @@
+#include "model/topic.h"
+
+#include "base/utf8.h"
+
+static bool size_valid(struct gnt_slice topic)
+{
+    return topic.size > 0 && topic.size <= GNT_TOPIC_MAX; /* [MQTT-4.7.3-1], [MQTT-4.7.3-3] */
+}
+
+static bool depth_valid(size_t levels, size_t max_levels)
+{
+    return max_levels == 0 || levels <= max_levels;
+}
+
+bool gnt_topic_name_valid(struct gnt_slice name, size_t max_levels)
+{
+    if (!size_valid(name))
+        return false;
+    size_t levels = 1;
+    for (size_t i = 0; i < name.size; i++) {
+        uint8_t c = name.data[i];
+        if (c == '+' || c == '#') /* [MQTT-3.3.2-2] */
+            return false;
+        levels += c == '/';
+    }
+    return depth_valid(levels, max_levels) && gnt_utf8_valid(name);
+}
+
+bool gnt_topic_filter_valid(struct gnt_slice filter, size_t max_levels)
+{
+    if (!size_valid(filter))
+        return false;
+    size_t levels = 1;
+    for (size_t i = 0, start = 0; i < filter.size; i++) {
+        uint8_t c = filter.data[i];
+        if (c == '/') {
+            levels++;
+            start = i + 1;
+            continue;
+        }
+        if (c != '+' && c != '#')
+            continue;
+        bool last = i + 1 == filter.size;
+        bool ends_level = last || (c == '+' && filter.data[i + 1] == '/');
+        if (i != start || !ends_level) /* [MQTT-4.7.1-1], [MQTT-4.7.1-2] */
+            return false;
+    }
+    return depth_valid(levels, max_levels) && gnt_utf8_valid(filter);
+}
+
+bool gnt_topic_has_wildcard(struct gnt_slice filter)
+{
+    for (size_t i = 0; i < filter.size; i++)
+        if (filter.data[i] == '+' || filter.data[i] == '#')
+            return true;
+    return false;
+}
+
+bool gnt_topic_next_level(struct gnt_slice *rest, struct gnt_slice *level)
+{
+    if (!rest->data)
+        return false;
+    const uint8_t *slash = rest->size ? memchr(rest->data, '/', rest->size) : NULL;
+    if (!slash) {
+        *level = *rest;
+        *rest = (struct gnt_slice){NULL, 0};
+        return true;
+    }
+    *level = gnt_slice(rest->data, (size_t)(slash - rest->data));
+    *rest = gnt_slice_skip(*rest, level->size + 1);
+    return true;
+}
+
+/* What starts LEVEL of a valid filter is the whole of it if it is a wildcard. */
+static bool is(struct gnt_slice level, char wildcard)
+{
+    return level.size > 0 && level.data[0] == wildcard;
+}
+
+bool gnt_topic_matches(struct gnt_slice filter, struct gnt_slice name)
+{
+    struct gnt_slice want, have;
+    if (is(name, '$') && (is(filter, '+') || is(filter, '#'))) /* [MQTT-4.7.2-1] */
+        return false;
+    while (gnt_topic_next_level(&filter, &want)) {
+        if (is(want, '#')) /* the parent level, too: "a/#" matches "a" [MQTT5 4.7.1.2] */
+            return true;
+        if (!gnt_topic_next_level(&name, &have))
+            return false;
+        if (!is(want, '+') && !gnt_slice_eq(want, have))
+            return false;
+    }
+    return name.data == NULL;
+}
+
+gnt_err gnt_topic_share(struct gnt_slice filter, struct gnt_share *out)
+{
+    struct gnt_slice first, group, rest = filter;
+    if (!gnt_topic_next_level(&rest, &first) || !rest.data || !gnt_slice_eq_str(first, "$share"))
+        return GNT_NOTFOUND;
+    if (!gnt_topic_next_level(&rest, &group) || group.size == 0) /* [MQTT-4.8.2-1] */
+        return GNT_INVALID;
+    if (gnt_topic_has_wildcard(group) || rest.size == 0) /* [MQTT-4.8.2-2] */
+        return GNT_INVALID;
+    *out = (struct gnt_share){group, rest};
+    return GNT_OK;
+}
