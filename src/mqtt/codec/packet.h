@@ -51,7 +51,9 @@ struct gnt_mqtt_frame {
  *   GNT_MORE       IN holds only a part; nothing consumed, call again with more.  out->size is the
  *                  whole packet's size if the fixed header has come, else 0.
  *   GNT_TOOBIG     the packet would be over MAX bytes; told as soon as the header shows it.
- *   GNT_MALFORMED  a broken header (type 0, a length of five bytes); the connection is lost.
+ *                  out->size is the packet's, the body is empty.
+ *   GNT_MALFORMED  a broken header (type 0, a length of five bytes or of more bytes than it needs
+ *                  [MQTT-1.5.5-1]); the connection is lost.
  * Same bytes, same answer, however the stream is cut.  out->body borrows from IN. */
 GNT_MUST gnt_err gnt_mqtt_frame(struct gnt_slice in, size_t max, struct gnt_mqtt_frame *out);
 
@@ -63,7 +65,7 @@ struct gnt_mqtt_will {
 };
 
 struct gnt_mqtt_connect {
-    uint8_t version; /* enum gnt_mqtt_version; 0x80 of the level byte (a bridge's mark) is stripped */
+    uint8_t version; /* enum gnt_mqtt_version; a 3.x bridge's mark 0x80 is stripped */
     bool clean_start;
     bool has_will, has_username, has_password;
     uint16_t keep_alive_s;
@@ -89,7 +91,8 @@ struct gnt_mqtt_ack {
     uint8_t code; /* 0 in 3.x */
 };
 
-/* SUBSCRIBE and UNSUBSCRIBE: their filters are read one by one from `list`, which has been checked. */
+/* SUBSCRIBE and UNSUBSCRIBE: their filters are read one by one from `list`, which has been
+ * checked. */
 struct gnt_mqtt_filters {
     uint16_t id;
     uint32_t count; /* at least 1 */
@@ -132,13 +135,22 @@ struct gnt_mqtt_packet {
 enum gnt_mqtt_sender { GNT_MQTT_FROM_CLIENT, GNT_MQTT_FROM_SERVER };
 
 /* Decodes FRAME.  VERSION is the connection's; a CONNECT brings its own.
- *   GNT_OK           *out filled, borrowing from the frame.
+ *   GNT_OK           *out filled, borrowing from the frame.  Fields that the packet did not bring
+ *                    are 0 or empty; of the properties only those that are `present` are set.
  *   GNT_MALFORMED    bytes that cannot be this packet [MQTT5 4.13.1]
- *   GNT_PROTOCOL     well-formed, but against the protocol (a property twice, QoS 3 in 3.1.1, ...)
+ *   GNT_PROTOCOL     well-formed, but with data that the protocol does not allow [MQTT5 1.2]: a
+ *                    packet or property that is not the SENDER's to send, a property twice, an id
+ *                    of 0, a reason code that its packet does not have, ...
  *   GNT_UNSUPPORTED  a CONNECT of another version or protocol: out->connect.version is the level
  *                    byte, or 0 for another protocol's name, and nothing else is set.
- * On failure *reason is the MQTT 5 reason code that says it best (0x81 malformed packet, 0x82
- * protocol error, 0x84 unsupported version, ...). */
+ * On failure *reason is the MQTT 5 reason code that says it best: 0x81 malformed packet, 0x82
+ * protocol error, 0x84 unsupported version, 0x94 topic alias invalid.
+ *
+ * Lenient towards MQTT 3.1, whose text leaves these open: DUP on SUBSCRIBE, UNSUBSCRIBE, PUBREL and
+ * on a PUBLISH of QoS 0 (where it is ignored), unused flag bits in CONNECT, CONNACK and in a
+ * subscription's QoS byte, a user name or password that is announced and not there.  And towards a
+ * 3.x server that refuses an MQTT 5 CONNECT with its own CONNACK of two bytes and return code 1: it
+ * is told as 0x84. */
 GNT_MUST gnt_err gnt_mqtt_decode(const struct gnt_mqtt_frame *frame, enum gnt_mqtt_version version,
                                  enum gnt_mqtt_sender sender, struct gnt_mqtt_packet *out,
                                  uint8_t *reason);
@@ -150,10 +162,16 @@ bool gnt_mqtt_next_subscription(struct gnt_slice *list, enum gnt_mqtt_version ve
 bool gnt_mqtt_next_filter(struct gnt_slice *list, struct gnt_slice *filter);
 
 /* ---- Encoding.  Each _size call gives the exact number of bytes of the packet, 0 if it cannot be
- * encoded (over GNT_MQTT_REMAINING_MAX, a string over 65,535 bytes); the matching _write call writes
- * that many and returns the end.  Properties are ignored for 3.x; NULL means none. */
+ * encoded (over GNT_MQTT_REMAINING_MAX, a string over 65,535 bytes, QoS 3, properties that
+ * gnt_mqtt_proplist_size refuses, a packet that VERSION does not have); the matching _write call
+ * writes that many and returns the end, and may be called only when _size gave more than 0.
+ * Properties are ignored for 3.x; NULL means none.  What the caller vouches for is not checked:
+ * that text is UTF-8, that ids are not 0, that reason codes and properties belong to the packet. */
 
-size_t gnt_mqtt_connect_size(const struct gnt_mqtt_connect *p, const struct gnt_mqtt_proplist *props,
+/* A password without a user name cannot be encoded for 3.x [MQTT-3.1.2-22]. p->will.props is not
+ * looked at: WILL_PROPS is what is written. */
+size_t gnt_mqtt_connect_size(const struct gnt_mqtt_connect *p,
+                             const struct gnt_mqtt_proplist *props,
                              const struct gnt_mqtt_proplist *will_props);
 uint8_t *gnt_mqtt_connect_write(uint8_t *at, const struct gnt_mqtt_connect *p,
                                 const struct gnt_mqtt_proplist *props,
@@ -195,19 +213,18 @@ uint8_t *gnt_mqtt_unsubscribe_write(uint8_t *at, uint16_t id, const struct gnt_s
                                     size_t count, enum gnt_mqtt_version version,
                                     const struct gnt_mqtt_proplist *props);
 
-/* TYPE is SUBACK or UNSUBACK; for an UNSUBACK of 3.x the codes are left out. */
+/* TYPE is SUBACK or UNSUBACK; for an UNSUBACK of 3.x the codes are left out.  For a SUBACK of 3.x
+ * the caller has brought them down to 0, 1, 2 and 0x80 [MQTT3.1.1 3.9.3]. */
 size_t gnt_mqtt_codes_size(enum gnt_mqtt_type type, const struct gnt_mqtt_codes *p,
                            enum gnt_mqtt_version version, const struct gnt_mqtt_proplist *props);
 uint8_t *gnt_mqtt_codes_write(uint8_t *at, enum gnt_mqtt_type type, const struct gnt_mqtt_codes *p,
-                              enum gnt_mqtt_version version,
-                              const struct gnt_mqtt_proplist *props);
+                              enum gnt_mqtt_version version, const struct gnt_mqtt_proplist *props);
 
-/* TYPE is DISCONNECT or AUTH. */
+/* TYPE is DISCONNECT or AUTH, in their shortest form [MQTT5 3.14.2.1, 3.15.2.1]. */
 size_t gnt_mqtt_close_size(enum gnt_mqtt_type type, const struct gnt_mqtt_close *p,
                            enum gnt_mqtt_version version, const struct gnt_mqtt_proplist *props);
 uint8_t *gnt_mqtt_close_write(uint8_t *at, enum gnt_mqtt_type type, const struct gnt_mqtt_close *p,
-                              enum gnt_mqtt_version version,
-                              const struct gnt_mqtt_proplist *props);
+                              enum gnt_mqtt_version version, const struct gnt_mqtt_proplist *props);
 
 /* TYPE is PINGREQ or PINGRESP: two bytes, the same in every version. */
 enum { GNT_MQTT_PING_SIZE = 2 };

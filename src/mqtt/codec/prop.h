@@ -6,25 +6,25 @@
 #include "base/slice.h"
 
 /* Where a property may stand: a bit per packet type (1 << type), and WILL for a CONNECT's will. */
-#define GNT_IN_CONNECT (1u << 1)
-#define GNT_IN_CONNACK (1u << 2)
-#define GNT_IN_PUBLISH (1u << 3)
-#define GNT_IN_PUBACK (1u << 4)
-#define GNT_IN_PUBREC (1u << 5)
-#define GNT_IN_PUBREL (1u << 6)
-#define GNT_IN_PUBCOMP (1u << 7)
-#define GNT_IN_SUBSCRIBE (1u << 8)
-#define GNT_IN_SUBACK (1u << 9)
+#define GNT_IN_CONNECT     (1u << 1)
+#define GNT_IN_CONNACK     (1u << 2)
+#define GNT_IN_PUBLISH     (1u << 3)
+#define GNT_IN_PUBACK      (1u << 4)
+#define GNT_IN_PUBREC      (1u << 5)
+#define GNT_IN_PUBREL      (1u << 6)
+#define GNT_IN_PUBCOMP     (1u << 7)
+#define GNT_IN_SUBSCRIBE   (1u << 8)
+#define GNT_IN_SUBACK      (1u << 9)
 #define GNT_IN_UNSUBSCRIBE (1u << 10)
-#define GNT_IN_UNSUBACK (1u << 11)
-#define GNT_IN_DISCONNECT (1u << 14)
-#define GNT_IN_AUTH (1u << 15)
-#define GNT_IN_WILL (1u << 16)
-#define GNT_IN_ACKS                                                                                \
-    (GNT_IN_PUBACK | GNT_IN_PUBREC | GNT_IN_PUBREL | GNT_IN_PUBCOMP | GNT_IN_SUBACK |              \
+#define GNT_IN_UNSUBACK    (1u << 11)
+#define GNT_IN_DISCONNECT  (1u << 14)
+#define GNT_IN_AUTH        (1u << 15)
+#define GNT_IN_WILL        (1u << 16)
+#define GNT_IN_ACKS                                                                   \
+    (GNT_IN_PUBACK | GNT_IN_PUBREC | GNT_IN_PUBREL | GNT_IN_PUBCOMP | GNT_IN_SUBACK | \
      GNT_IN_UNSUBACK)
-#define GNT_IN_ALL                                                                                 \
-    (GNT_IN_CONNECT | GNT_IN_CONNACK | GNT_IN_PUBLISH | GNT_IN_ACKS | GNT_IN_SUBSCRIBE |           \
+#define GNT_IN_ALL                                                                       \
+    (GNT_IN_CONNECT | GNT_IN_CONNACK | GNT_IN_PUBLISH | GNT_IN_ACKS | GNT_IN_SUBSCRIBE | \
      GNT_IN_UNSUBSCRIBE | GNT_IN_DISCONNECT | GNT_IN_AUTH | GNT_IN_WILL)
 
 enum gnt_mqtt_wire {
@@ -37,8 +37,9 @@ enum gnt_mqtt_wire {
     GNT_WIRE_PAIR, /* UTF-8 string pair */
 };
 
+/* clang-format off */
 /*    id    NAME                     wire  lowest highest     allowed in                        may repeat in */
-#define GNT_MQTT_PROPS(X)                                                                          \
+#define GNT_MQTT_PROPS(X) \
     X(0x01, PAYLOAD_FORMAT,          U8,   0, 1,              GNT_IN_PUBLISH | GNT_IN_WILL,       0) \
     X(0x02, MESSAGE_EXPIRY,          U32,  0, UINT32_MAX,     GNT_IN_PUBLISH | GNT_IN_WILL,       0) \
     X(0x03, CONTENT_TYPE,            STR,  0, 0,              GNT_IN_PUBLISH | GNT_IN_WILL,       0) \
@@ -66,6 +67,7 @@ enum gnt_mqtt_wire {
     X(0x28, WILDCARD_AVAILABLE,      U8,   0, 1,              GNT_IN_CONNACK,                     0) \
     X(0x29, SUBSCRIPTION_ID_AVAILABLE, U8, 0, 1,              GNT_IN_CONNACK,                     0) \
     X(0x2a, SHARED_AVAILABLE,        U8,   0, 1,              GNT_IN_CONNACK,                     0)
+/* clang-format on */
 
 /* The rows' order; the wire's identifier of a row is gnt_mqtt_prop_id(row). */
 enum gnt_mqtt_prop_row {
@@ -75,6 +77,7 @@ enum gnt_mqtt_prop_row {
         GNT_PROP_ROWS
 };
 
+/* ROW is a row of the table, never GNT_PROP_ROWS. */
 uint8_t gnt_mqtt_prop_id(enum gnt_mqtt_prop_row row);
 enum gnt_mqtt_wire gnt_mqtt_prop_wire(enum gnt_mqtt_prop_row row);
 const char *gnt_mqtt_prop_name(enum gnt_mqtt_prop_row row); /* "message-expiry": for people */
@@ -119,8 +122,13 @@ static inline struct gnt_slice gnt_mqtt_text(const struct gnt_mqtt_props *p,
 bool gnt_mqtt_prop_next(struct gnt_slice *raw, struct gnt_mqtt_prop *out);
 
 /* Reads a property section (length and all) for a packet of the kind WHERE, one of GNT_IN_*.
- * GNT_MALFORMED or GNT_PROTOCOL with *reason as gnt_mqtt_decode's; a section that runs over its
- * packet sets the reader's `bad` as well. */
+ *   GNT_OK         *out filled, borrowing from the reader's bytes, which stand behind the section.
+ *   GNT_MALFORMED  *reason 0x81: an identifier that the table does not have or does not allow there
+ *                  [MQTT5 2.2.2.2], a value that is cut or not UTF-8, an integer longer than it
+ *                  needs to be [MQTT-1.5.5-1].
+ *   GNT_PROTOCOL   *reason 0x82: a property twice or a number out of its range; 0x94 for a topic
+ *                  alias of 0.
+ * On failure *out is not to be used; a section that runs over its packet sets r->bad. */
 GNT_MUST gnt_err gnt_mqtt_props_decode(struct gnt_reader *r, uint32_t where,
                                        struct gnt_mqtt_props *out, uint8_t *reason);
 
@@ -131,7 +139,9 @@ struct gnt_mqtt_proplist {
     struct gnt_slice raw;
 };
 
-/* The section's size with its length prefix (one byte for none); 0 if it cannot be encoded. */
+/* The section's size with its length prefix (one byte for none, or for NULL); 0 if it cannot be
+ * encoded: a text over 65,535 bytes, a number out of its row's range, over GNT_MQTT_REMAINING_MAX
+ * bytes in all. _write may be called only after _size has given more than 0. */
 size_t gnt_mqtt_proplist_size(const struct gnt_mqtt_proplist *props);
 uint8_t *gnt_mqtt_proplist_write(uint8_t *at, const struct gnt_mqtt_proplist *props);
 

@@ -4,8 +4,9 @@
 
 #include "mqtt/codec/prop.h"
 
+/* clang-format off */
 /*    code  NAME                          allowed in                                                 3.x CONNACK  text */
-#define GNT_MQTT_REASONS(X)                                                                        \
+#define GNT_MQTT_REASONS(X) \
     X(0x00, SUCCESS,                      GNT_IN_CONNACK | GNT_IN_ACKS | GNT_IN_DISCONNECT | GNT_IN_AUTH, 0, "success") \
     X(0x01, GRANTED_QOS_1,                GNT_IN_SUBACK,                                             0, "granted QoS 1") \
     X(0x02, GRANTED_QOS_2,                GNT_IN_SUBACK,                                             0, "granted QoS 2") \
@@ -49,6 +50,7 @@
     X(0xa0, MAXIMUM_CONNECT_TIME,         GNT_IN_DISCONNECT,                                         3, "maximum connect time") \
     X(0xa1, SUBSCRIPTION_ID_NOT_SUPPORTED, GNT_IN_SUBACK | GNT_IN_DISCONNECT,                        3, "subscription identifiers not supported") \
     X(0xa2, WILDCARD_NOT_SUPPORTED,       GNT_IN_SUBACK | GNT_IN_DISCONNECT,                         3, "wildcard subscriptions not supported")
+/* clang-format on */
 
 enum gnt_mqtt_reason {
 #define GNT_REASON_ENUM(code, name, in, v3, text) GNT_REASON_##name = (code),
@@ -65,7 +67,8 @@ const char *gnt_mqtt_reason_text(uint8_t code);
 /* Whether the standard allows CODE in a packet of the kind WHERE, one of GNT_IN_*. */
 bool gnt_mqtt_reason_allowed(uint8_t code, uint32_t where);
 
-/* The return code 0..5 of a 3.x CONNACK for an MQTT 5 reason code. */
+/* The return code 0..5 of a 3.x CONNACK for an MQTT 5 reason code; 3 (server unavailable) for a
+ * code that the standard does not have. */
 uint8_t gnt_mqtt_reason_to_v3_connack(uint8_t code);
 
 #endif
