@@ -106,21 +106,19 @@ static const struct gnt_sensor_ops chip_ops = {chip_read, chip_close};
 /* Takes "@ADDRESS" off the end of *BUS; without one *address stays. */
 static gnt_err take_address(struct gnt_slice *bus, uint8_t *address, struct gnt_sensor_text why)
 {
+#define ADD0(pin, value) " " #value " (ADD0 to " pin ")"
+    static const char addresses[] = GNT_TMP102_ADDRESSES(ADD0);
+#undef ADD0
     const uint8_t *at = bus->size ? memrchr(bus->data, '@', bus->size) : NULL;
     uint64_t number;
-    if (at) {
-        size_t size = (size_t)(at - bus->data);
-        struct gnt_slice text = gnt_slice_skip(*bus, size + 1);
-        bus->size = size;
-        if (gnt_sensor_number(text, 0x7f, &number) || !gnt_tmp102_add0(number))
-            return gnt_sensor_say(
-                why, GNT_INVALID,
-#define ADD0(pin, value) " " #value " (ADD0 to " pin ")"
-                "\"%.*s\": no TMP102 has this address; there are" GNT_TMP102_ADDRESSES(ADD0),
-#undef ADD0
-                (int)text.size, (const char *)text.data);
-        *address = (uint8_t)number;
-    }
+    if (!at)
+        return GNT_OK;
+    struct gnt_slice text = gnt_slice_skip(*bus, (size_t)(at - bus->data) + 1);
+    if (gnt_sensor_number(text, 0x7f, &number) || !gnt_tmp102_add0(number))
+        return gnt_sensor_say(why, GNT_INVALID, "\"%.*s\": no TMP102 has this address; there are%s",
+                              (int)text.size, (const char *)text.data, addresses);
+    bus->size = (size_t)(at - bus->data);
+    *address = (uint8_t)number;
     return GNT_OK;
 }
 
