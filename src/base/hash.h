@@ -48,8 +48,8 @@ void gnt_map_remove(struct gnt_map *m, struct gnt_map_node *node);
 struct gnt_map_node *gnt_map_first(const struct gnt_map *m, uint64_t hash);
 struct gnt_map_node *gnt_map_next(const struct gnt_map_node *node);
 
-/* Some order over all nodes: *bucket starts at 0; NULL at the end.  No insertion in between; the
- * node that was returned last may be removed. */
+/* Some order over all nodes: start with a zeroed cursor; NULL at the end.  No insertion in between;
+ * the node that was returned last may be removed. */
 struct gnt_map_cursor {
     size_t bucket;
     struct gnt_map_node *next;

@@ -73,16 +73,19 @@ void gnt_outq_wrote(struct gnt_outq *q, size_t n)
     GNT_ASSERT(c && n <= c->cap - c->end);
     c->end += n;
     q->size += n;
+    if (c->start == c->end) /* nothing was written after all */
+        chunk_free(c);
 }
 
 gnt_err gnt_outq_put(struct gnt_outq *q, struct gnt_slice bytes)
 {
     uint8_t *at;
+    if (bytes.size == 0)
+        return GNT_OK;
     gnt_err err = gnt_outq_reserve(q, bytes.size, &at);
     if (err)
         return err;
-    if (bytes.size)
-        memcpy(at, bytes.data, bytes.size);
+    memcpy(at, bytes.data, bytes.size);
     gnt_outq_wrote(q, bytes.size);
     return GNT_OK;
 }
@@ -90,6 +93,11 @@ gnt_err gnt_outq_put(struct gnt_outq *q, struct gnt_slice bytes)
 gnt_err gnt_outq_put_ref(struct gnt_outq *q, struct gnt_slice bytes, void (*release)(void *context),
                          void *context)
 {
+    if (bytes.size == 0) { /* nobody would ever take it */
+        if (release)
+            release(context);
+        return GNT_OK;
+    }
     struct chunk *c = chunk_new(q, 0);
     if (!c)
         return GNT_NOMEM;

@@ -28,8 +28,8 @@ void gnt_outq_wrote(struct gnt_outq *q, size_t n);
 
 GNT_MUST gnt_err gnt_outq_put(struct gnt_outq *q, struct gnt_slice bytes);
 
-/* Links BYTES, which must stay until release(context) is called.  On failure nothing is released.
- */
+/* Links BYTES, which must stay until release(context) is called: at once if they are none.  On
+ * failure nothing is released. */
 GNT_MUST gnt_err gnt_outq_put_ref(struct gnt_outq *q, struct gnt_slice bytes,
                                   void (*release)(void *context), void *context);
 

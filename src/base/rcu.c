@@ -14,7 +14,7 @@
  * it was quiescent, and what the writer did before it deferred, happens before the reclaim. */
 #ifdef WITH_TSAN
 #include <sanitizer/tsan_interface.h>
-static char grace_period;
+static char grace_period, reclaimed;
 static void happened(void *address)
 {
     __tsan_release(address);
@@ -24,6 +24,7 @@ static void happens_after(void *address)
     __tsan_acquire(address);
 }
 #define GRACE_PERIOD (&grace_period)
+#define RECLAIMED    (&reclaimed)
 #else
 static void happened(void *address)
 {
@@ -34,6 +35,7 @@ static void happens_after(void *address)
     (void)address;
 }
 #define GRACE_PERIOD NULL
+#define RECLAIMED    NULL
 #endif
 
 static _Thread_local unsigned registered;
@@ -75,6 +77,7 @@ static void reclaim(struct rcu_head *head)
     happens_after(GRACE_PERIOD);
     struct gnt_rcu_head *mine = GNT_CONTAINER(head, struct gnt_rcu_head, head);
     mine->reclaim(mine);
+    happened(RECLAIMED);
 }
 
 void gnt_rcu_defer(struct gnt_rcu_head *head, void (*fn)(struct gnt_rcu_head *head))
@@ -86,5 +89,7 @@ void gnt_rcu_defer(struct gnt_rcu_head *head, void (*fn)(struct gnt_rcu_head *he
 
 void gnt_rcu_barrier(void)
 {
+    happened(GRACE_PERIOD); /* who waits here is quiescent */
     urcu_qsbr_barrier();
+    happens_after(RECLAIMED);
 }

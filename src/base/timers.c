@@ -44,6 +44,8 @@ gnt_err gnt_timer_set(struct gnt_timers *t, struct gnt_timer *timer, uint64_t de
         gnt_timer_cancel(t, timer);
         return GNT_OK;
     }
+    if (deadline < t->earliest)
+        deadline = t->earliest;
     size_t i = t->count;
     if (timer->place) {
         i = timer->place - 1;
@@ -84,12 +86,13 @@ void gnt_timer_cancel(struct gnt_timers *t, struct gnt_timer *timer)
 size_t gnt_timers_run(struct gnt_timers *t, uint64_t now)
 {
     size_t fired = 0;
-    /* At most what was set at the start: a timer that sets itself for now must not hold the loop.
-     */
-    for (size_t most = t->count; fired < most && t->count && t->heap[0]->deadline <= now; fired++) {
+    t->earliest =
+        gnt_deadline(now, 1); /* a timer that sets itself for now must not hold the loop */
+    for (; t->count && t->heap[0]->deadline <= now; fired++) {
         struct gnt_timer *timer = t->heap[0];
         gnt_timer_cancel(t, timer);
         timer->fire(timer, now);
     }
+    t->earliest = 0;
     return fired;
 }

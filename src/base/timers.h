@@ -18,6 +18,7 @@ struct gnt_timer {
 struct gnt_timers {
     struct gnt_timer **heap;
     size_t count, cap;
+    uint64_t earliest; /* while a run goes on: one past its now; else 0 */
 };
 
 void gnt_timers_fini(struct gnt_timers *t);
@@ -39,8 +40,8 @@ static inline uint64_t gnt_timers_next(const struct gnt_timers *t)
 }
 
 /* Fires all that is due, earliest first; a timer is no longer set when its `fire` is called, and
- * may be set again or freed by it.  Timers that are set for NOW or before by a `fire` wait for the
- * next run.  Returns how many fired. */
+ * may be set again or freed by it.  What a `fire` sets for NOW or before becomes due at NOW + 1, so
+ * that it waits for the next run.  Returns how many fired. */
 size_t gnt_timers_run(struct gnt_timers *t, uint64_t now);
 
 #endif

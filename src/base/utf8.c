@@ -48,15 +48,16 @@ bool gnt_utf8_valid(struct gnt_slice text)
 
 char *gnt_utf8_printable(struct gnt_slice text, char *out, size_t cap)
 {
-    size_t used = 0;
-    const size_t room = cap - sizeof "...";
+    size_t used = 0, cut = 0; /* where the dots go if not all fits */
     for (size_t i = 0; i < text.size;) {
         const uint8_t *p = text.data + i;
         size_t size = sequence(p, text.size - i);
         bool escape = size == 0 || *p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] < 0xa0);
         size_t need = escape ? 4 : size;
-        if (used + need > room) {
-            memcpy(out + used, "...", 4);
+        if (used + sizeof "..." <= cap)
+            cut = used;
+        if (used + need >= cap) {
+            memcpy(out + cut, "...", sizeof "...");
             return out;
         }
         if (escape)
