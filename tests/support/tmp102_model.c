@@ -94,6 +94,8 @@ static void live(struct gnt_tmp102_model *chip)
     }
 }
 
+/* The data sheet does not say when a new rate begins to count; here it is, as is worst for a
+ * driver, after the pause that is under way. */
 static void changed_config(struct gnt_tmp102_model *chip, uint16_t before)
 {
     uint64_t now = gnt_now(chip->clock);
@@ -108,9 +110,6 @@ static void changed_config(struct gnt_tmp102_model *chip, uint16_t before)
             chip->next_ns = set(chip, OS) ? now : GNT_NEVER;
     } else if (flipped & SD && !chip->converting) {
         chip->next_ns = now;
-    } else if (flipped & CR && !chip->converting) {
-        uint64_t next = chip->started_ns + period_ns(chip);
-        chip->next_ns = next > now ? next : now;
     }
     chip->registers[CONFIG] &= (uint16_t)~OS; /* what is read is made up then */
     live(chip);
