@@ -54,15 +54,21 @@ bool gnt_log_enabled(enum gnt_log_level level);
 void gnt_log_event(enum gnt_log_level level, const char *on, const char *event,
                    const struct gnt_log_field *fields, size_t count);
 
-/* gnt_log(GNT_LOG_INFO, "c17", "connect", GNT_F_TEXT("client", id), GNT_F_NUM("version", 5)) */
-#define gnt_log(level, on, event, ...)                                                  \
-    do {                                                                                \
-        if (gnt_log_enabled(level)) {                                                   \
-            const struct gnt_log_field fields_[] = {{"", {NULL, 0}, 0}, ##__VA_ARGS__}; \
-            gnt_log_event((level), (on), (event), fields_ + 1,                          \
-                          sizeof fields_ / sizeof fields_[0] - 1);                      \
-        }                                                                               \
+/* gnt_log(level, on, event, field...), with no field or any number of them:
+ *     gnt_log(GNT_LOG_INFO, "c17", "connect", GNT_F_TEXT("client", id), GNT_F_NUM("version", 5)) */
+#define gnt_log(level, on, ...)                                                 \
+    do {                                                                        \
+        if (gnt_log_enabled(level)) {                                           \
+            const struct gnt_log_field fields_[] = {                            \
+                GNT_LOG_FIELDS_(__VA_ARGS__, GNT_F_NUM("", 0))};                \
+            gnt_log_event((level), (on), GNT_LOG_NAME_(__VA_ARGS__, ), fields_, \
+                          sizeof fields_ / sizeof fields_[0] - 1);              \
+        }                                                                       \
     } while (0)
+
+/* The event and the fields of a call; a last field that the macros add makes them never none. */
+#define GNT_LOG_NAME_(event, ...)   (event)
+#define GNT_LOG_FIELDS_(event, ...) __VA_ARGS__
 
 /* At most GNT_LOG_BURST lines a second pass one limit; the first line after a silence tells how
  * many were left out.  A zeroed limit is ready. */
@@ -76,16 +82,16 @@ struct gnt_log_limit {
 /* Whether a line may pass; *left_out: how many could not since the last that did. */
 bool gnt_log_pass(struct gnt_log_limit *limit, uint32_t *left_out);
 
-#define gnt_log_limited(level, on, event, ...)                                             \
-    do {                                                                                   \
-        static struct gnt_log_limit limit_;                                                \
-        uint32_t left_out_;                                                                \
-        if (gnt_log_enabled(level) && gnt_log_pass(&limit_, &left_out_)) {                 \
-            const struct gnt_log_field fields_[] = {__VA_ARGS__ __VA_OPT__(, )             \
-                                                        GNT_F_NUM("left_out", left_out_)}; \
-            gnt_log_event((level), (on), (event), fields_,                                 \
-                          sizeof fields_ / sizeof fields_[0] - (left_out_ ? 0 : 1));       \
-        }                                                                                  \
+#define gnt_log_limited(level, on, ...)                                              \
+    do {                                                                             \
+        static struct gnt_log_limit limit_;                                          \
+        uint32_t left_out_;                                                          \
+        if (gnt_log_enabled(level) && gnt_log_pass(&limit_, &left_out_)) {           \
+            const struct gnt_log_field fields_[] = {                                 \
+                GNT_LOG_FIELDS_(__VA_ARGS__, GNT_F_NUM("left_out", left_out_))};     \
+            gnt_log_event((level), (on), GNT_LOG_NAME_(__VA_ARGS__, ), fields_,      \
+                          sizeof fields_ / sizeof fields_[0] - (left_out_ ? 0 : 1)); \
+        }                                                                            \
     } while (0)
 
 #endif
