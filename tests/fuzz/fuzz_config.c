@@ -22,8 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct gnt_config config = {.file = NULL};
     struct gnt_diag diag = {.count = 0};
-    gnt_err err =
-        gnt_yaml_parse(gnt_slice(data, size), "fuzz", &gnt_config_table, &config, &diag);
+    gnt_err err = gnt_yaml_parse(gnt_slice(data, size), "fuzz", &gnt_config_table, &config, &diag);
     GNT_ASSERT((err == GNT_INVALID) == (diag.mistakes > 0));
     if (!err)
         use(&config);

@@ -1,0 +1,418 @@
+#include "conf/config.h"
+#include "base/utf8.h"
+#include "conf/reference.h"
+#include "conf/url.h"
+#include "conf/yaml.h"
+
+#include <stdlib.h>
+
+#define FIELD(member) GNT_OPTION_FIELD(struct gnt_config, member)
+
+/* MQTT's largest remaining length [MQTT5 1.5.5]; a macro, as it stands in texts too. */
+#define MAX_PACKET      268435455
+#define AS_TEXT_(value) #value
+#define AS_TEXT(value)  AS_TEXT_(value)
+
+static gnt_err check_url(const char *text, struct gnt_why *why)
+{
+    struct gnt_url url;
+    return gnt_url_parse(text, &url, why);
+}
+
+static int take_setting(const struct gnt_option *row, void *values, int count, char *const *words,
+                        struct gnt_why *why);
+
+static const struct gnt_option_word auto_workers[] = {{"auto", 0}, {NULL, 0}};
+
+static const struct gnt_option_word anonymous[] = {
+    {"loopback", GNT_ANONYMOUS_LOOPBACK},
+    {"true", GNT_ANONYMOUS_YES},
+    {"yes", GNT_ANONYMOUS_YES},
+    {"on", GNT_ANONYMOUS_YES},
+    {"false", GNT_ANONYMOUS_NO},
+    {"no", GNT_ANONYMOUS_NO},
+    {"off", GNT_ANONYMOUS_NO},
+    {NULL, 0},
+};
+
+static const struct gnt_option_word log_levels[] = {
+#define LEVEL(name, word) {word, GNT_LOG_##name},
+    GNT_LOG_LEVELS(LEVEL)
+#undef LEVEL
+        {NULL, 0},
+};
+
+static const struct gnt_option_word log_formats[] = {{"text", GNT_LOG_TEXT},
+                                                     {"json", GNT_LOG_JSON},
+                                                     {NULL, 0}};
+
+static const struct gnt_option_word queue_full[] = {
+    {"drop_newest", GNT_QUEUE_FULL_DROP_NEWEST},
+    {"drop_oldest", GNT_QUEUE_FULL_DROP_OLDEST},
+    {"disconnect", GNT_QUEUE_FULL_DISCONNECT},
+    {NULL, 0},
+};
+
+static const struct gnt_option_word unlimited[] = {{"unlimited", GNT_CONFIG_EXPIRY_UNLIMITED},
+                                                   {NULL, 0}};
+
+static const struct gnt_option listener_rows[] = {
+    {.path = "url",
+     .kind = GNT_OPTION_STRING,
+     GNT_OPTION_FIELD(struct gnt_config_listener, url),
+     .check = check_url,
+     .required = true,
+     .restart = true,
+     .metavar = "URL",
+     .help = "Where to listen: SCHEME://HOST:PORT with the scheme mqtt, whose port is 1883 unless "
+             "named. Without a host: on all addresses. Port 0: any free one."},
+};
+
+static const struct gnt_option_table listener_table =
+    GNT_OPTION_TABLE(struct gnt_config_listener, listener_rows);
+
+static const struct gnt_option rows[] = {
+    {.flag = "config",
+     .letter = 'c',
+     .kind = GNT_OPTION_STRING,
+     FIELD(file),
+     .metavar = "FILE",
+     .min = 1,
+     .help = "Reads this YAML file first; the command line overrides what it says."},
+    {.path = "listeners",
+     .flag = "listen",
+     .kind = GNT_OPTION_MAPS,
+     FIELD(listeners),
+     .items = &listener_table,
+     .fallback = "mqtt://127.0.0.1:1883",
+     .min = 1,
+     .max = 64,
+     .restart = true,
+     .metavar = "URL",
+     .help = "Listens there, such as mqtt://127.0.0.1:1883 or mqtt://:1883 for all addresses. "
+             "Can be given several times; naming any replaces the default."},
+    {.path = "data",
+     .flag = "data",
+     .kind = GNT_OPTION_STRING,
+     FIELD(data),
+     .fallback = "none",
+     .min = 1,
+     .restart = true,
+     .metavar = "DIR",
+     .help = "The directory that keeps sessions and messages over a restart; none keeps them in "
+             "memory only."},
+    {.path = "workers",
+     .flag = "workers",
+     .kind = GNT_OPTION_INTEGER,
+     FIELD(workers),
+     .fallback = "auto",
+     .min = 1,
+     .max = GNT_CONFIG_MAX_WORKERS,
+     .words = auto_workers,
+     .unit = "threads",
+     .restart = true,
+     .metavar = "N",
+     .help = "How many threads serve connections; auto is one per core."},
+    {.path = "allow_anonymous",
+     .flag = "allow-anonymous",
+     .kind = GNT_OPTION_WORD,
+     FIELD(allow_anonymous),
+     .fallback = "loopback",
+     .words = anonymous,
+     .implied = "true",
+     .restart = true,
+     .metavar = "WHO",
+     .help = "Whether clients may connect without a user name: true, false, or loopback, which "
+             "allows it only where every listener is on a loopback address. Other listeners are "
+             "refused unless this is set in words."},
+    {.path = "queue_full",
+     .flag = "queue-full",
+     .kind = GNT_OPTION_WORD,
+     FIELD(queue_full),
+     .fallback = "drop_newest",
+     .words = queue_full,
+     .metavar = "POLICY",
+     .help = "What happens to a message for a session whose queue is full: drop_newest drops it, "
+             "drop_oldest drops the one that waited longest, disconnect closes the connection of "
+             "the receiver."},
+    {.path = "sys_interval",
+     .flag = "sys-interval",
+     .kind = GNT_OPTION_DURATION,
+     FIELD(sys_interval_ms),
+     .fallback = "10s",
+     .max = 86400000,
+     .metavar = "TIME",
+     .help = "How often the $SYS topics are published; 0 is never."},
+
+    {.path = "log.level",
+     .flag = "log-level",
+     .kind = GNT_OPTION_WORD,
+     FIELD(log_level),
+     .fallback = "info",
+     .words = log_levels,
+     .group = "Log",
+     .metavar = "LEVEL",
+     .help = "The most detailed lines to write: error, warn, notice, info or debug."},
+    {.path = "log.format",
+     .flag = "log-format",
+     .kind = GNT_OPTION_WORD,
+     FIELD(log_format),
+     .fallback = "text",
+     .words = log_formats,
+     .group = "Log",
+     .metavar = "FORMAT",
+     .help = "How lines are written to stderr: text for people, json for machines."},
+
+    {.flag = "set",
+     .kind = GNT_OPTION_TAKE,
+     .take = take_setting,
+     .group = "Any other option",
+     .metavar = "OPTION=VALUE",
+     .help = "Sets any option of the configuration file by its name, such as "
+             "limits.packet=1MiB. Can be given several times."},
+
+    {.path = "limits.connections",
+     .kind = GNT_OPTION_INTEGER,
+     FIELD(limits.connections),
+     .fallback = "100000",
+     .min = 1,
+     .max = 10000000,
+     .unit = "connections",
+     .help = "How many connections are served at a time; more are closed at once."},
+    {.path = "limits.packet",
+     .kind = GNT_OPTION_SIZE,
+     FIELD(limits.packet_bytes),
+     .fallback = AS_TEXT(MAX_PACKET),
+     .min = 1024,
+     .max = MAX_PACKET,
+     .help = "The largest packet that a client may send; MQTT 5 clients are told. The default is "
+             "as large as MQTT allows."},
+    {.path = "limits.queued_per_session",
+     .kind = GNT_OPTION_INTEGER,
+     FIELD(limits.queued_per_session),
+     .fallback = "1000",
+     .min = 1,
+     .max = 1000000000,
+     .unit = "messages",
+     .help = "How many messages wait for one session before queue_full applies."},
+    {.path = "limits.queued_bytes_per_session",
+     .kind = GNT_OPTION_SIZE,
+     FIELD(limits.queued_bytes),
+     .fallback = "64MiB",
+     .max = UINT64_C(1) << 40,
+     .help = "How many bytes of messages wait for one session before queue_full applies; 0 is no "
+             "limit."},
+    {.path = "limits.receive_maximum",
+     .kind = GNT_OPTION_INTEGER,
+     FIELD(limits.receive_maximum),
+     .fallback = "65535",
+     .min = 1,
+     .max = 65535,
+     .unit = "publications",
+     .help = "How many QoS 1 and 2 publications one client may have unacknowledged on their way "
+             "to the broker; MQTT 5 clients are told."},
+    {.path = "limits.inflight_per_session",
+     .kind = GNT_OPTION_INTEGER,
+     FIELD(limits.inflight_per_session),
+     .fallback = "65535",
+     .min = 1,
+     .max = 65535,
+     .unit = "publications",
+     .help = "How many QoS 1 and 2 publications the broker sends to one client ahead of their "
+             "acknowledgements; a client's own receive maximum may be lower."},
+    {.path = "limits.topic_alias_maximum",
+     .kind = GNT_OPTION_INTEGER,
+     FIELD(limits.topic_alias_maximum),
+     .fallback = "10",
+     .max = 65535,
+     .unit = "aliases",
+     .help = "How many topic aliases one MQTT 5 client may use towards the broker; 0 is none."},
+    {.path = "limits.topic_alias_out",
+     .kind = GNT_OPTION_INTEGER,
+     FIELD(limits.topic_alias_out),
+     .fallback = "10",
+     .max = 65535,
+     .unit = "aliases",
+     .help = "How many topic aliases the broker uses towards one MQTT 5 client that allows them; "
+             "0 is none."},
+    {.path = "limits.topic_levels",
+     .kind = GNT_OPTION_INTEGER,
+     FIELD(limits.topic_levels),
+     .fallback = "200",
+     .min = 1,
+     .max = 65536,
+     .unit = "levels",
+     .help = "How many levels a topic name or filter may have."},
+    {.path = "limits.subscriptions_per_session",
+     .kind = GNT_OPTION_INTEGER,
+     FIELD(limits.subscriptions),
+     .fallback = "100000",
+     .min = 1,
+     .max = 10000000,
+     .unit = "subscriptions",
+     .help = "How many subscriptions one session may have."},
+    {.path = "limits.output_per_connection",
+     .kind = GNT_OPTION_SIZE,
+     FIELD(limits.output_bytes),
+     .fallback = "1MiB",
+     .min = 4096,
+     .max = UINT64_C(1) << 30,
+     .help = "How many bytes may wait to be sent on one connection before QoS 0 messages for it "
+             "are dropped."},
+    {.path = "limits.session_expiry",
+     .kind = GNT_OPTION_SECONDS,
+     FIELD(limits.session_expiry_s),
+     .fallback = "unlimited",
+     .max = UINT32_MAX - 1,
+     .words = unlimited,
+     .help = "The longest time that a session is kept after its connection has ended; a client "
+             "that asks for more gets this much and, in MQTT 5, is told."},
+    {.path = "limits.keep_alive_max",
+     .kind = GNT_OPTION_SECONDS,
+     FIELD(limits.keep_alive_max_s),
+     .fallback = "0",
+     .max = 65535,
+     .help = "The longest keep alive of an MQTT 5 client; one that asks for more, or for none, "
+             "is told to use this. 0 takes whatever the client says."},
+    {.path = "limits.connect_timeout",
+     .kind = GNT_OPTION_DURATION,
+     FIELD(limits.connect_timeout_ms),
+     .fallback = "10s",
+     .min = 100,
+     .max = 600000,
+     .help = "How long a new connection may take to send its CONNECT packet."},
+};
+
+const struct gnt_option_table gnt_config_table = GNT_OPTION_TABLE(struct gnt_config, rows);
+
+const struct gnt_args gnt_config_arguments = {
+    .usage = "gnatter broker [OPTION]...",
+    .about = "Runs the broker until it is interrupted. Without options it listens for MQTT on "
+             "127.0.0.1, port 1883, for anybody on this machine.",
+    .footer = "The configuration file is YAML with the same options, and more, as\n"
+              "docs/configuration.md describes them.",
+    .table = GNT_OPTION_TABLE(struct gnt_config, rows),
+};
+
+/* --- --set --- */
+
+static int unknown_setting(const char *path, struct gnt_why *why)
+{
+    char shown[64];
+    struct gnt_nearest near =
+        gnt_nearest(gnt_utf8_printable(gnt_slice_str(path), shown, sizeof shown));
+    for (size_t i = 0; i < gnt_config_table.count; i++) {
+        if (rows[i].path)
+            gnt_nearest_offer(&near, rows[i].path);
+    }
+    if (near.word)
+        gnt_why_set(why, "unknown option '%s', did you mean '%s'?", shown, near.word);
+    else
+        gnt_why_set(why, "unknown option '%s'", shown);
+    return GNT_INVALID;
+}
+
+static int take_setting(const struct gnt_option *row, void *values, int count, char *const *words,
+                        struct gnt_why *why)
+{
+    const char *equals = count > 0 ? strchr(words[0], '=') : NULL;
+    char path[64];
+    struct gnt_why inner;
+    if (!equals || (size_t)(equals - words[0]) >= sizeof path) {
+        gnt_why_set(why, "expected %s, such as limits.packet=1MiB", row->metavar);
+        return GNT_INVALID;
+    }
+    memcpy(path, words[0], (size_t)(equals - words[0]));
+    path[equals - words[0]] = '\0';
+
+    const struct gnt_option *set = gnt_option_find(&gnt_config_table, path);
+    if (!set)
+        return unknown_setting(path, why);
+    if (set->kind == GNT_OPTION_MAPS) {
+        gnt_why_set(why, "%s is a list; give it by --%s", path, set->flag);
+        return GNT_INVALID;
+    }
+    gnt_err err = gnt_option_set(set, values, gnt_slice_str(equals + 1), &inner);
+    if (err == GNT_INVALID)
+        gnt_why_set(why, "%s: %s", path, inner.text);
+    return err ? err : 1;
+}
+
+/* --- the whole --- */
+
+gnt_err gnt_config_init(struct gnt_config *config)
+{
+    return gnt_options_init(&gnt_config_table, config);
+}
+
+void gnt_config_fini(struct gnt_config *config)
+{
+    gnt_options_fini(&gnt_config_table, config);
+}
+
+gnt_err gnt_config_load(const char *file, struct gnt_config *config, struct gnt_diag *diag)
+{
+    return gnt_yaml_load(file, &gnt_config_table, config, diag);
+}
+
+/* The command line names the file that it overrides, so it is read twice: once to learn the file
+ * and every mistake in the words themselves, then over what the file says. */
+static gnt_err read_all(int argc, char **argv, struct gnt_config *fresh,
+                        struct gnt_args_result *result, struct gnt_diag *diag)
+{
+    gnt_err err = gnt_args_parse(&gnt_config_arguments, argc, argv, fresh, result, diag);
+    if (err || result->help || result->version || !fresh->file)
+        return err;
+    char *file = fresh->file;
+    fresh->file = NULL;
+    err = gnt_config_load(file, fresh, diag);
+    free(file);
+    if (err)
+        return err;
+    return gnt_args_parse(&gnt_config_arguments, argc, argv, fresh, result, diag);
+}
+
+gnt_err gnt_config_args(int argc, char **argv, struct gnt_config *config,
+                        struct gnt_args_result *result, struct gnt_diag *diag)
+{
+    struct gnt_config fresh;
+    gnt_err err = gnt_config_init(&fresh);
+    if (err)
+        return err;
+    err = read_all(argc, argv, &fresh, result, diag);
+    if (err || result->help || result->version) {
+        gnt_config_fini(&fresh);
+        return err;
+    }
+    gnt_config_fini(config);
+    *config = fresh;
+    return GNT_OK;
+}
+
+size_t gnt_config_diff(const struct gnt_config *a, const struct gnt_config *b,
+                       const struct gnt_option **changed, size_t cap)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < gnt_config_table.count; i++) {
+        if (!rows[i].path || gnt_option_equal(&rows[i], a, b))
+            continue;
+        if (count < cap)
+            changed[count] = &rows[i];
+        count++;
+    }
+    return count;
+}
+
+gnt_err gnt_config_reference(struct gnt_buf *out)
+{
+    gnt_err err = gnt_text_put(out, "### Options\n\n");
+    if (!err)
+        err = gnt_reference_options(&gnt_config_table, out);
+    if (!err)
+        err = gnt_text_put(out, "\n### One listener\n\n");
+    if (!err)
+        err = gnt_reference_options(&listener_table, out);
+    if (!err)
+        err = gnt_text_put(out, "\n### On the command line only\n\n");
+    return err ? err : gnt_reference_flags(&gnt_config_table, out);
+}

@@ -1,0 +1,105 @@
+/* The broker's configuration: what can be set, its defaults, and where it comes from.  The rows
+ * are in config.c; docs/configuration.md shows them.
+ *
+ * The command line overrides the file, the file overrides the defaults.  A reload reads the same
+ * command line and file again (gnt_config_args) and compares (gnt_config_diff).
+ *
+ * Ownership  gnt_config_init(), _load() or _args() fill it, gnt_config_fini() frees it; a zeroed
+ *            one may be given to any of them.  Lists and strings belong to it.
+ * Threads    one at a time; constant once the broker runs. */
+#ifndef GNT_CONF_CONFIG_H
+#define GNT_CONF_CONFIG_H
+
+#include "base/log.h"
+#include "conf/args.h"
+#include "conf/diag.h"
+#include "conf/option.h"
+
+struct gnt_config_listener {
+    char *url; /* gnt_url_parse has accepted it */
+};
+
+struct gnt_config_listeners {
+    struct gnt_config_listener *items;
+    size_t count;
+};
+
+/* Who may connect without a user name. */
+enum gnt_config_anonymous {
+    GNT_ANONYMOUS_LOOPBACK, /* only where every listener is on a loopback address */
+    GNT_ANONYMOUS_YES,
+    GNT_ANONYMOUS_NO,
+};
+
+/* What happens to a message for a session whose queue is full. */
+enum gnt_config_queue_full {
+    GNT_QUEUE_FULL_DROP_NEWEST,
+    GNT_QUEUE_FULL_DROP_OLDEST,
+    GNT_QUEUE_FULL_DISCONNECT,
+};
+
+enum { GNT_CONFIG_MAX_WORKERS = 64 };
+
+#define GNT_CONFIG_EXPIRY_UNLIMITED UINT32_MAX
+
+struct gnt_config_limits {
+    uint32_t connections;
+    uint32_t packet_bytes;         /* of a received packet */
+    uint32_t queued_per_session;   /* messages */
+    uint64_t queued_bytes;         /* per session; 0: no limit */
+    uint16_t receive_maximum;      /* unacknowledged publications from one client */
+    uint16_t inflight_per_session; /* unacknowledged publications to one client */
+    uint16_t topic_alias_maximum;  /* from one client */
+    uint16_t topic_alias_out;      /* to one client */
+    uint32_t topic_levels;
+    uint32_t subscriptions;    /* per session */
+    uint64_t output_bytes;     /* unsent, per connection */
+    uint32_t session_expiry_s; /* longest; GNT_CONFIG_EXPIRY_UNLIMITED: any */
+    uint16_t keep_alive_max_s; /* 0: the client's own */
+    uint32_t connect_timeout_ms;
+};
+
+struct gnt_config {
+    char *file; /* --config, NULL if none */
+    struct gnt_config_listeners listeners;
+    char *data;       /* a directory, or "none" */
+    uint32_t workers; /* 0: one per core */
+    enum gnt_config_anonymous allow_anonymous;
+    enum gnt_log_level log_level;
+    enum gnt_log_format log_format;
+    uint64_t sys_interval_ms; /* 0: no $SYS topics */
+    enum gnt_config_queue_full queue_full;
+    struct gnt_config_limits limits;
+};
+
+/* All rows, those that only the command line knows too. */
+extern const struct gnt_option_table gnt_config_table;
+
+/* What `gnatter broker --help` shows (gnt_args_help). */
+extern const struct gnt_args gnt_config_arguments;
+
+/* The defaults.  GNT_NOMEM leaves *config zeroed. */
+GNT_MUST gnt_err gnt_config_init(struct gnt_config *config);
+
+void gnt_config_fini(struct gnt_config *config);
+
+/* Replaces *config by the defaults with FILE over them.  GNT_INVALID (DIAG has a line for every
+ * mistake) and GNT_NOMEM leave it as it was. */
+GNT_MUST gnt_err gnt_config_load(const char *file, struct gnt_config *config,
+                                 struct gnt_diag *diag);
+
+/* Replaces *config by the defaults, over them the file that --config names, over that the command
+ * line: argv[0] is the first word after `gnatter broker`.  Where result->help or ->version is set,
+ * and on failure (as gnt_config_load), *config is as it was. */
+GNT_MUST gnt_err gnt_config_args(int argc, char **argv, struct gnt_config *config,
+                                 struct gnt_args_result *result, struct gnt_diag *diag);
+
+/* Writes up to CAP rows whose values differ, in table order, and returns how many differ.  A row
+ * with `restart` takes effect at the next start only; gnt_option_text() shows the values. */
+size_t gnt_config_diff(const struct gnt_config *a, const struct gnt_config *b,
+                       const struct gnt_option **changed, size_t cap);
+
+/* Appends the reference: the tables of docs/configuration.md. */
+GNT_MUST gnt_err gnt_config_reference(struct gnt_buf *out);
+
+#endif

@@ -1,0 +1,31 @@
+/* The URLs of listeners and brokers: SCHEME://HOST:PORT/PATH.
+ *
+ *     mqtt://127.0.0.1:1883    mqtt://[::1]    mqtt://broker.example    mqtt://:1883
+ *
+ * Nothing is allocated; any thread. */
+#ifndef GNT_CONF_URL_H
+#define GNT_CONF_URL_H
+
+#include "conf/text.h"
+
+struct gnt_url_scheme {
+    const char *name;
+    uint16_t port; /* where the URL names none */
+    bool path;     /* whether a path means something */
+};
+
+struct gnt_url {
+    const struct gnt_url_scheme *scheme;
+    char host[256];   /* a name or an address, IPv6 without brackets; "" is every address */
+    bool ipv6;        /* the host stood in brackets */
+    uint16_t port;    /* 0: any free one */
+    const char *path; /* "" or from its "/" on; borrows from the text that was read */
+};
+
+/* Reads TEXT.  GNT_INVALID: *url unchanged, WHY tells what is wrong and what was expected. */
+GNT_MUST gnt_err gnt_url_parse(const char *text, struct gnt_url *url, struct gnt_why *why);
+
+/* Whether only this machine can reach the host: 127.0.0.0/8, ::1, or the name localhost. */
+bool gnt_url_is_loopback(const struct gnt_url *url);
+
+#endif

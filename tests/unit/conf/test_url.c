@@ -1,0 +1,103 @@
+#include "conf/url.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+static void good(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *host;
+        bool ipv6;
+        uint16_t port;
+        const char *path;
+        bool loopback;
+    } rows[] = {
+        {"mqtt://127.0.0.1:1883", "127.0.0.1", false, 1883, "", true},
+        {"mqtt://127.1.2.3", "127.1.2.3", false, 1883, "", true},
+        {"MQTT://localhost", "localhost", false, 1883, "", true},
+        {"mqtt://[::1]:1884", "::1", true, 1884, "", true},
+        {"mqtt://[::1]", "::1", true, 1883, "", true},
+        {"mqtt://[::]:0", "::", true, 0, "", false},
+        {"mqtt://[fe80::1%eth0]", "fe80::1%eth0", true, 1883, "", false},
+        {"mqtt://:65535", "", false, 65535, "", false},
+        {"mqtt://", "", false, 1883, "", false},
+        {"mqtt://0.0.0.0/", "0.0.0.0", false, 1883, "/", false},
+        {"mqtt://gate-way_1.example.org:1", "gate-way_1.example.org", false, 1, "", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct gnt_url url;
+        struct gnt_why why = {""};
+        gnt_err err = gnt_url_parse(rows[i].text, &url, &why);
+        assert_string_equal(why.text, "");
+        assert_int_equal(err, GNT_OK);
+        assert_string_equal(url.scheme->name, "mqtt");
+        assert_string_equal(url.host, rows[i].host);
+        assert_int_equal(url.ipv6, rows[i].ipv6);
+        assert_int_equal(url.port, rows[i].port);
+        assert_string_equal(url.path, rows[i].path);
+        assert_int_equal(gnt_url_is_loopback(&url), rows[i].loopback);
+    }
+}
+
+static void bad(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *why;
+    } rows[] = {
+        {"", "expected a URL such as mqtt://127.0.0.1:1883, got ''"},
+        {"1883", "expected a URL such as mqtt://127.0.0.1:1883, got '1883'"},
+        {"://x", "expected a URL such as mqtt://127.0.0.1:1883, got '://x'"},
+        {"mqt://x", "unknown scheme 'mqt', did you mean 'mqtt'?"},
+        {"gopher://x", "unknown scheme 'gopher', expected a URL such as mqtt://127.0.0.1:1883"},
+        {"mqtt://h:", "expected a port from 0 to 65535, got ''"},
+        {"mqtt://h:65536", "expected a port from 0 to 65535, got '65536'"},
+        {"mqtt://h:-1", "expected a port from 0 to 65535, got '-1'"},
+        {"mqtt://::1", "an IPv6 address needs brackets: [::1]"},
+        {"mqtt://[::1", "'[' without ']' in the host"},
+        {"mqtt://[::1]1883", "expected ':' and a port after ']'"},
+        {"mqtt://[]", "'' is not an IPv6 address"},
+        {"mqtt://[127.0.0.1]", "'127.0.0.1' is not an IPv6 address"},
+        {"mqtt://[fe80::1%]", "'fe80::1%' is not an IPv6 address"},
+        {"mqtt://a b", "'a b' is not a host name or an IPv4 address"},
+        {"mqtt://me@host", "'me@host' is not a host name or an IPv4 address"},
+        {"mqtt://1.2.3", "'1.2.3' is not a host name or an IPv4 address"},
+        {"mqtt://256.0.0.1", "'256.0.0.1' is not a host name or an IPv4 address"},
+        {"mqtt://h/topic", "the scheme mqtt takes no path, got '/topic'"},
+        {"mqtt://h?x", "the scheme mqtt takes no path, got '?x'"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct gnt_url url = {.port = 4711};
+        struct gnt_why why = {""};
+        assert_int_equal(gnt_url_parse(rows[i].text, &url, &why), GNT_INVALID);
+        assert_string_equal(why.text, rows[i].why);
+        assert_int_equal(url.port, 4711);
+    }
+}
+
+static void long_hosts_are_refused(void **state)
+{
+    (void)state;
+    char text[400] = "mqtt://";
+    struct gnt_url url;
+    struct gnt_why why;
+    memset(text + 7, 'a', 255);
+    text[7 + 255] = '\0';
+    assert_int_equal(gnt_url_parse(text, &url, &why), GNT_OK);
+    memset(text + 7, 'a', 256);
+    text[7 + 256] = '\0';
+    assert_int_equal(gnt_url_parse(text, &url, &why), GNT_INVALID);
+    assert_string_equal(why.text, "the host name is longer than 255 bytes");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good),
+        cmocka_unit_test(bad),
+        cmocka_unit_test(long_hosts_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
