@@ -18,7 +18,7 @@ struct gnt_post;
  */
 struct gnt_poller {
     /* Waits at most TIMEOUT_NS (0: does not wait; GNT_NEVER: as long as it takes) for something and
-     * notifies the streams. */
+     * notifies the streams; may end early. */
     void (*wait)(struct gnt_poller *p, uint64_t timeout_ns);
     void (*wake)(struct gnt_poller *p); /* any thread: ends a wait, or lets the next one not wait */
     void (*free)(struct gnt_poller *p);
@@ -31,7 +31,7 @@ struct gnt_task {
 };
 
 struct gnt_loop {
-    uint64_t now; /* of this turn */
+    uint64_t now; /* of this turn: the clock is read once, after the wait */
     const struct gnt_clock *clock;
     struct gnt_poller *poller; /* owned */
     struct gnt_timers timers;
@@ -48,18 +48,20 @@ struct gnt_loop {
 GNT_MUST gnt_err gnt_loop_init(struct gnt_loop *loop, const struct gnt_clock *clock,
                                struct gnt_poller **poller);
 
-/* All streams have been closed or moved before. */
+/* All streams have been closed or moved before, and nobody sends mail here any more.  Timers and
+ * tasks that wait are dropped. */
 void gnt_loop_fini(struct gnt_loop *loop);
 
 /* One turn, waiting at most MAX_WAIT_NS. */
 void gnt_loop_turn(struct gnt_loop *loop, uint64_t max_wait_ns);
 
 /* TASK runs at the end of this turn; putting it off twice is once.  A task that is put off by a
- * task runs in the same turn. */
+ * task runs in the same turn, so a task must not put itself off. */
 void gnt_loop_at_end(struct gnt_loop *loop, struct gnt_task *task);
 void gnt_task_init(struct gnt_task *task, void (*run)(struct gnt_task *task));
 void gnt_task_cancel(struct gnt_task *task);
 
+/* By the loop's thread; as gnt_timer_set.  Cancel with gnt_timer_cancel(&loop->timers, timer). */
 GNT_MUST gnt_err gnt_loop_set_timer(struct gnt_loop *loop, struct gnt_timer *timer,
                                     uint64_t deadline);
 

@@ -4,9 +4,13 @@
  * Ownership  whoever opened or accepted a stream closes it; `close` frees it.
  * Threads    a stream belongs to one loop at a time and is touched by that loop's thread only.
  * Readiness  is remembered in `events`, edge-like: READABLE stays set until a read has found
- * nothing more, WRITABLE until a write took less than it was given.  A stream whose owner wants one
- *            of the events that are set lies in the loop's ready list, and the loop calls on_ready
- * once a turn until that is no longer so.  Nothing is lost by not reading for a while. */
+ *            nothing more, WRITABLE until a write took less than it was given.  A stream whose
+ *            owner wants one of the events that are set lies in the loop's ready list, and the loop
+ *            calls on_ready once a turn until that is no longer so.  Nothing is lost by not reading
+ *            for a while, nor by reading only a part.
+ * The end    of a stream, and its failure, make it READABLE (and WRITABLE, if writing is over too)
+ *            and leave it so: the owner hears of it from the next read, and closes it or stops
+ *            wanting to read. */
 #ifndef GNT_NET_STREAM_H
 #define GNT_NET_STREAM_H
 
@@ -23,9 +27,15 @@ struct gnt_stream;
 
 enum { GNT_READABLE = 1, GNT_WRITABLE = 2 };
 
+/* The most pieces that one writev takes; what is over is left for the next. */
+enum { GNT_STREAM_IOV_MAX = 64 };
+
+/* How a kind of stream does it.  An implementation calls gnt_stream_notify when something becomes
+ * possible.  It may clear READABLE by itself where it knows that nothing more is there, which saves
+ * its owner a read; all other bookkeeping is done around these functions. */
 struct gnt_stream_ops {
     /* *n > 0 bytes read.  GNT_MORE: nothing there now.  GNT_CLOSED: the peer has ended or reset it.
-     * GNT_IO and others: broken. */
+     * GNT_IO and others: broken.  CAP is not 0. */
     gnt_err (*read)(struct gnt_stream *s, void *to, size_t cap, size_t *n);
     /* Like writev(2); *n may be less than all.  GNT_MORE: not a byte fitted. */
     gnt_err (*writev)(struct gnt_stream *s, const struct iovec *iov, int count, size_t *n);
@@ -33,7 +43,8 @@ struct gnt_stream_ops {
     void (*finish)(struct gnt_stream *s);
     /* Out of its loop and freed; what was written is still delivered where the network allows. */
     void (*close)(struct gnt_stream *s);
-    /* Out of its loop (LOOP NULL), or into another; called on the thread that has it. */
+    /* Out of its loop (LOOP NULL), which cannot fail, or, when it is in none, into LOOP; called on
+     * the thread that has it.  s->loop is still the old one, and is set afterwards. */
     gnt_err (*move)(struct gnt_stream *s, struct gnt_loop *loop);
     /* The peer's address for people: "127.0.0.1:50412". */
     void (*peer)(const struct gnt_stream *s, char *out, size_t cap);
@@ -49,10 +60,15 @@ struct gnt_stream {
     uint8_t want;   /* what the owner would do if it were possible */
 };
 
-/* Called by the owner: which events it wants to hear of from now on. */
+/* For implementations: a stream in LOOP with nothing possible, nothing wanted and no owner. */
+void gnt_stream_init(struct gnt_stream *s, const struct gnt_stream_ops *ops, struct gnt_loop *loop);
+
+/* Called by the owner: which events it wants to hear of from now on.  on_ready must be set before
+ * anything is wanted. */
 void gnt_stream_want(struct gnt_stream *s, uint8_t want);
 
-/* Called by implementations and loops: EVENTS have become possible. */
+/* Called by implementations and loops: EVENTS have become possible.  Runs nothing of the owner's.
+ */
 void gnt_stream_notify(struct gnt_stream *s, uint8_t events);
 
 /* The ops, with the bookkeeping of `events`: use these, not the ops directly. */
@@ -60,7 +76,15 @@ GNT_MUST gnt_err gnt_stream_read(struct gnt_stream *s, void *to, size_t cap, siz
 GNT_MUST gnt_err gnt_stream_writev(struct gnt_stream *s, const struct iovec *iov, int count,
                                    size_t *n);
 void gnt_stream_finish(struct gnt_stream *s);
+
+/* May be called from any callback of the loop, the stream's own on_ready included.  A peer that is
+ * still sending may lose the last of what was written to it; who has to be sure calls
+ * gnt_stream_finish and reads, and throws away, until the peer has ended too. */
 void gnt_stream_close(struct gnt_stream **s); /* NULL is fine */
+
+/* Hands a stream from loop to loop: _move(s, NULL) by the thread that has it, then _move(s, loop)
+ * by the thread of LOOP.  What has not been read, `want` and `events` go with it.  The second step
+ * can fail (GNT_NOMEM, GNT_IO), and leaves the stream in no loop then. */
 GNT_MUST gnt_err gnt_stream_move(struct gnt_stream *s, struct gnt_loop *loop);
 void gnt_stream_peer(const struct gnt_stream *s, char *out, size_t cap);
 

@@ -1,0 +1,115 @@
+#include "net/loop.h"
+
+#include "base/assert.h"
+#include "net/post.h"
+
+gnt_err gnt_loop_init(struct gnt_loop *loop, const struct gnt_clock *clock,
+                      struct gnt_poller **poller)
+{
+    *loop = (struct gnt_loop){.now = gnt_now(clock), .clock = clock, .poller = *poller};
+    *poller = NULL;
+    gnt_list_init(&loop->ready);
+    gnt_list_init(&loop->tasks);
+    return GNT_OK;
+}
+
+void gnt_loop_fini(struct gnt_loop *loop)
+{
+    GNT_ASSERT(gnt_list_empty(&loop->ready));
+    while (gnt_list_pop_front(&loop->tasks))
+        ;
+    gnt_timers_fini(&loop->timers);
+    loop->poller->free(loop->poller);
+    loop->poller = NULL;
+}
+
+/* How long the next wait may be: not at all while there is something to do already. */
+static uint64_t wait_time(const struct gnt_loop *loop, uint64_t max_wait_ns)
+{
+    if (!max_wait_ns || !gnt_list_empty(&loop->ready) || !gnt_list_empty(&loop->tasks))
+        return 0;
+    uint64_t next = gnt_timers_next(&loop->timers);
+    if (next == GNT_NEVER)
+        return max_wait_ns;
+    /* The turn before has taken time, so loop->now would make every timer late by as much. */
+    uint64_t now = gnt_now(loop->clock);
+    uint64_t left = next > now ? next - now : 0;
+    return left < max_wait_ns ? left : max_wait_ns;
+}
+
+static void wait_for_something(struct gnt_loop *loop, uint64_t max_wait_ns)
+{
+    uint64_t timeout = wait_time(loop, max_wait_ns);
+    /* Asked last: between its answer and the wait nothing may happen that should end the wait. */
+    if (timeout && loop->post && !gnt_post_may_sleep(loop->post, loop->address))
+        timeout = 0;
+    if (!timeout) {
+        loop->poller->wait(loop->poller, 0);
+        return;
+    }
+    if (loop->sleeping)
+        loop->sleeping(loop->sleeping_context, true);
+    loop->poller->wait(loop->poller, timeout);
+    if (loop->sleeping)
+        loop->sleeping(loop->sleeping_context, false);
+    if (loop->post)
+        gnt_post_woke(loop->post, loop->address);
+}
+
+/* Each stream goes to the back of the ready list before it is called, so that the list's rule holds
+ * during the call: whatever a callback does to its own stream or to another, closing included,
+ * links and unlinks correctly, and nobody is called twice. */
+static void call_ready(struct gnt_loop *loop)
+{
+    struct gnt_list batch;
+    gnt_list_init(&batch);
+    gnt_list_splice_back(&batch, &loop->ready);
+    for (struct gnt_list *node; (node = gnt_list_pop_front(&batch));) {
+        gnt_list_push_back(&loop->ready, node);
+        struct gnt_stream *s = GNT_CONTAINER(node, struct gnt_stream, ready);
+        s->on_ready(s);
+    }
+}
+
+static void run_tasks(struct gnt_loop *loop)
+{
+    for (struct gnt_list *node; (node = gnt_list_pop_front(&loop->tasks));) {
+        struct gnt_task *task = GNT_CONTAINER(node, struct gnt_task, link);
+        task->run(task);
+    }
+}
+
+void gnt_loop_turn(struct gnt_loop *loop, uint64_t max_wait_ns)
+{
+    wait_for_something(loop, max_wait_ns);
+    loop->now = gnt_now(loop->clock);
+    if (loop->post)
+        gnt_post_receive(loop->post, loop->address);
+    call_ready(loop);
+    gnt_timers_run(&loop->timers, loop->now);
+    run_tasks(loop);
+    if (loop->post)
+        gnt_post_flush(loop->post, loop->address);
+}
+
+void gnt_loop_at_end(struct gnt_loop *loop, struct gnt_task *task)
+{
+    if (!gnt_list_linked(&task->link))
+        gnt_list_push_back(&loop->tasks, &task->link);
+}
+
+void gnt_task_init(struct gnt_task *task, void (*run)(struct gnt_task *task))
+{
+    gnt_list_init(&task->link);
+    task->run = run;
+}
+
+void gnt_task_cancel(struct gnt_task *task)
+{
+    gnt_list_remove(&task->link);
+}
+
+gnt_err gnt_loop_set_timer(struct gnt_loop *loop, struct gnt_timer *timer, uint64_t deadline)
+{
+    return gnt_timer_set(&loop->timers, timer, deadline);
+}
