@@ -2,6 +2,9 @@
 
 #include "base/list.h"
 
+#include <semaphore.h>
+#include <stdbool.h>
+
 #if defined(__SANITIZE_THREAD__)
 #define WITH_TSAN 1
 #elif defined(__has_feature)
@@ -14,7 +17,7 @@
  * it was quiescent, and what the writer did before it deferred, happens before the reclaim. */
 #ifdef WITH_TSAN
 #include <sanitizer/tsan_interface.h>
-static char grace_period, reclaimed;
+static char grace_period;
 static void happened(void *address)
 {
     __tsan_release(address);
@@ -24,7 +27,6 @@ static void happens_after(void *address)
     __tsan_acquire(address);
 }
 #define GRACE_PERIOD (&grace_period)
-#define RECLAIMED    (&reclaimed)
 #else
 static void happened(void *address)
 {
@@ -35,7 +37,6 @@ static void happens_after(void *address)
     (void)address;
 }
 #define GRACE_PERIOD NULL
-#define RECLAIMED    NULL
 #endif
 
 static _Thread_local unsigned registered;
@@ -77,7 +78,6 @@ static void reclaim(struct rcu_head *head)
     happens_after(GRACE_PERIOD);
     struct gnt_rcu_head *mine = GNT_CONTAINER(head, struct gnt_rcu_head, head);
     mine->reclaim(mine);
-    happened(RECLAIMED);
 }
 
 void gnt_rcu_defer(struct gnt_rcu_head *head, void (*fn)(struct gnt_rcu_head *head))
@@ -87,9 +87,32 @@ void gnt_rcu_defer(struct gnt_rcu_head *head, void (*fn)(struct gnt_rcu_head *he
     urcu_qsbr_call_rcu(&head->head, reclaim);
 }
 
+struct waiter {
+    struct gnt_rcu_head head;
+    sem_t reclaimed;
+};
+
+static void tell(struct gnt_rcu_head *head)
+{
+    sem_post(&GNT_CONTAINER(head, struct waiter, head)->reclaimed);
+}
+
+/* liburcu has one thread that reclaims, in the order of deferral: who defers last is told last.
+ * (Its own urcu_qsbr_barrier() hands memory between threads in ways that TSan cannot follow.) */
 void gnt_rcu_barrier(void)
 {
-    happened(GRACE_PERIOD); /* who waits here is quiescent */
-    urcu_qsbr_barrier();
-    happens_after(RECLAIMED);
+    struct waiter w;
+    sem_init(&w.reclaimed, 0, 0);
+    gnt_rcu_register();
+    bool online = urcu_qsbr_read_ongoing();
+    if (!online)
+        gnt_rcu_online();
+    gnt_rcu_defer(&w.head, tell);
+    gnt_rcu_offline();
+    while (sem_wait(&w.reclaimed) != 0)
+        ; /* a signal interrupted it */
+    if (online)
+        gnt_rcu_online();
+    gnt_rcu_unregister();
+    sem_destroy(&w.reclaimed);
 }

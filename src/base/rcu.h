@@ -26,7 +26,8 @@ void gnt_rcu_online(void);
  * must be unreachable for new readers. */
 void gnt_rcu_defer(struct gnt_rcu_head *head, void (*reclaim)(struct gnt_rcu_head *head));
 
-/* Waits until all that was deferred before has been reclaimed.  Not on an event loop. */
+/* Waits until all that was deferred before has been reclaimed; this thread is offline meanwhile.
+ * Not on an event loop. */
 void gnt_rcu_barrier(void);
 
 #endif
