@@ -21,6 +21,7 @@ struct reading {
     struct gnt_diag *diag;
     bool ended; /* "--" stood there */
     gnt_err err;
+    size_t mistakes; /* that were there before */
     bool seen[GNT_OPTION_ROWS];
 };
 
@@ -131,6 +132,7 @@ static void take_words(struct reading *r, const struct given *given)
     int taken = given->row->take(given->row, r->values, count, words, &why);
     if (taken < 0) {
         report(r, given, (gnt_err)taken, &why);
+        r->at = r->argc; /* nobody knows which of the words behind it were meant for it */
         return;
     }
     GNT_ASSERT(taken <= count);
@@ -189,7 +191,7 @@ static void check_words(struct reading *r)
     for (size_t i = r->args->words_max; i < count; i++)
         gnt_diag_add(r->diag, "unexpected word '%s', see --help",
                      gnt_utf8_printable(gnt_slice_str(r->result->words[i]), shown, sizeof shown));
-    if (count < r->args->words_min)
+    if (count < r->args->words_min && r->diag->mistakes == r->mistakes)
         gnt_diag_add(r->diag, "%zu word%s missing, see --help", r->args->words_min - count,
                      r->args->words_min - count == 1 ? " is" : "s are");
 }
@@ -197,11 +199,15 @@ static void check_words(struct reading *r)
 gnt_err gnt_args_parse(const struct gnt_args *args, int argc, char **argv, void *values,
                        struct gnt_args_result *result, struct gnt_diag *diag)
 {
-    struct reading r = {
-        .args = args, .argc = argc, .argv = argv, .values = values, .result = result, .diag = diag};
     GNT_ASSERT(args->table.count <= GNT_OPTION_ROWS);
     *result = (struct gnt_args_result){.words = argv};
-    size_t mistakes = diag->mistakes;
+    struct reading r = {.args = args,
+                        .argc = argc,
+                        .argv = argv,
+                        .values = values,
+                        .result = result,
+                        .diag = diag,
+                        .mistakes = diag->mistakes};
     while (!r.err && r.at < argc && !result->help && !result->version)
         read_word(&r);
     if (!r.err && !result->help && !result->version)
@@ -211,7 +217,7 @@ gnt_err gnt_args_parse(const struct gnt_args *args, int argc, char **argv, void 
     /* Who asks for help gets it, whatever else stands there. */
     if (result->help || result->version)
         return GNT_OK;
-    return diag->mistakes > mistakes ? GNT_INVALID : GNT_OK;
+    return diag->mistakes > r.mistakes ? GNT_INVALID : GNT_OK;
 }
 
 /* --- help --- */

@@ -410,7 +410,7 @@ static gnt_err expects_number(const struct gnt_option *row, struct gnt_buf *out)
     char min[GNT_SCALAR_CHARS], max[GNT_SCALAR_CHARS];
     gnt_err err;
     if (*kind->such_as)
-        err = gnt_text_put(out, "%s%s", kind->name, kind->such_as);
+        err = gnt_text_put(out, "%s%s%s", kind->name, kind->such_as, row->words ? "," : "");
     else
         err = gnt_text_put(out, "%s from %s to %s", kind->name,
                            gnt_scalar_print(row->min, kind->units, min),

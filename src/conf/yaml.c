@@ -196,12 +196,15 @@ static const char *below(const struct gnt_option *row, const char *prefix)
     return row->path && strncmp(row->path, prefix, size) == 0 ? row->path + size : NULL;
 }
 
-/* The first row whose next path component behind PREFIX is KEY; *nested: the path goes on. */
+/* The first row whose next path component behind PREFIX is KEY; *nested: the path goes on.  A key
+ * with a dot is none: maps are nested, not spelled out. */
 static const struct gnt_option *find(const struct gnt_option_table *table, const char *prefix,
                                      const char *key, bool *nested)
 {
-    size_t size = strlen(key);
-    for (size_t i = 0; size > 0 && i < table->count; i++) {
+    size_t size = strcspn(key, ".");
+    if (size == 0 || key[size])
+        return NULL;
+    for (size_t i = 0; i < table->count; i++) {
         const char *rest = below(&table->rows[i], prefix);
         if (!rest || strncmp(rest, key, size) != 0 || (rest[size] && rest[size] != '.'))
             continue;
