@@ -24,6 +24,7 @@
     X(DROPPED_NO_MEMORY, "publish/dropped/no_memory", "deliveries dropped: out of memory")        \
     X(DROPPED_SESSION_END, "publish/dropped/session_end",                                         \
       "queued deliveries dropped with their session")                                             \
+    X(DROPPED_AWAY, "publish/dropped/away", "QoS 0 deliveries to clients that were not connected")  \
     X(EXPIRED, "publish/expired", "deliveries that expired in a queue")                           \
     X(CONNECTIONS_ACCEPTED, "connections/accepted", "connections accepted")                       \
     X(CONNECTIONS_REFUSED, "connections/refused",                                                 \

@@ -8,7 +8,7 @@ struct gnt_mail {
     void (*run)(const struct gnt_mail *mail);
     void *to;     /* the receiver's object */
     void *object; /* given away with the mail */
-    uint64_t value;
+    uint64_t value, other;
 };
 
 #endif

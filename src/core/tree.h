@@ -55,23 +55,26 @@ GNT_MUST gnt_err gnt_tree_subscribe(struct gnt_tree *tree, struct gnt_slice filt
                                     const struct gnt_sub_options *options, bool *existed,
                                     struct gnt_tree_node **node);
 
-/* Ends SINK's subscription at NODE; never fails. */
+/* Ends SINK's subscription at NODE, which it must have; never fails.  NODE may be gone afterwards.
+ * A match that runs meanwhile may still tell of it. */
 void gnt_tree_unsubscribe(struct gnt_tree *tree, struct gnt_tree_node *node, uint64_t sink);
 
-/* The node of FILTER, NULL if nobody is subscribed to it. */
+/* The node of FILTER, NULL if nobody is subscribed to it.  Of use to one of its subscribers only:
+ * without a subscription the node may go at any moment. */
 struct gnt_tree_node *gnt_tree_find(struct gnt_tree *tree, struct gnt_slice filter);
 
 /* Writes NODE's filter into OUT (GNT_TOPIC_MAX bytes always do) and returns its size; 0 if it does
- * not fit.  By whoever is subscribed there. */
+ * not fit.  By whoever is subscribed there; takes no lock. */
 size_t gnt_tree_filter(const struct gnt_tree_node *node, char *out, size_t cap);
 
 /* Rises with every change of any subscription.  What _match found stands as long as the generation
- * that was read before it. */
+ * that was read before it: a change that the match did not see whole is counted after it. */
 uint64_t gnt_tree_generation(const struct gnt_tree *tree);
 
 /* Calls FOUND for each subscription that matches the topic name (a sink once for each of its
  * matching filters, in any order). FOUND must not change the tree.  Cost: with the number of
- * filters that match and of wildcard levels that exist, not with the number of subscriptions. */
+ * filters that match and of wildcard levels that exist, not with the number of subscriptions. Needs
+ * no memory, however many levels. */
 void gnt_tree_match(const struct gnt_tree *tree, struct gnt_slice topic,
                     void (*found)(void *context, uint64_t sink,
                                   const struct gnt_sub_options *options),
@@ -93,9 +96,11 @@ struct gnt_tree_cursor {
     bool started;
 };
 
-/* Up to MAX matches, each a reference that is the caller's now; *count 0: the walk is over.
- * Messages that change meanwhile are seen in their old or new state; none that stays is missed.
- * Visits a bounded number of levels a call: *count may be 0 with GNT_MORE, then call again. */
+/* Up to MAX (at least 1) matches, each a reference that is the caller's now.
+ *   GNT_OK    *count is over 0: call again; *count is 0: the walk is over.
+ *   GNT_MORE  *count is 0, but a call visits a bounded number of levels: call again.
+ * Always with the same FILTER.  Messages that change meanwhile are seen in their old or new state;
+ * none that stays is missed.  Expired ones are among them until they are swept. */
 GNT_MUST gnt_err gnt_tree_retained(struct gnt_tree *tree, struct gnt_slice filter,
                                    struct gnt_tree_cursor *cursor, size_t max,
                                    struct gnt_message **out, size_t *count);

@@ -1,0 +1,70 @@
+#include "core/backlog.h"
+
+#include "base/assert.h"
+
+#include <stdlib.h>
+
+void gnt_waiting_fini(struct gnt_waiting *w)
+{
+    gnt_message_unref(&w->message);
+    gnt_sub_ids_fini(&w->ids);
+}
+
+void gnt_backlog_fini(struct gnt_backlog *b)
+{
+    while (b->count) {
+        struct gnt_waiting w;
+        gnt_backlog_pop(b, &w);
+        gnt_waiting_fini(&w);
+    }
+    free(b->ring);
+    *b = (struct gnt_backlog){0};
+}
+
+static gnt_err grow(struct gnt_backlog *b)
+{
+    size_t cap = b->cap ? b->cap * 2 : 8;
+    struct gnt_waiting *ring = malloc(cap * sizeof *ring);
+    if (!ring)
+        return GNT_NOMEM;
+    for (size_t i = 0; i < b->count; i++)
+        ring[i] = b->ring[(b->head + i) & (b->cap - 1)];
+    free(b->ring);
+    b->ring = ring;
+    b->cap = cap;
+    b->head = 0;
+    return GNT_OK;
+}
+
+gnt_err gnt_backlog_push(struct gnt_backlog *b, struct gnt_waiting *w)
+{
+    if (b->count == b->cap) {
+        gnt_err err = grow(b);
+        if (err)
+            return err;
+    }
+    b->ring[(b->head + b->count++) & (b->cap - 1)] = *w;
+    b->bytes += w->message->payload.size;
+    w->message = NULL;
+    w->ids = (struct gnt_sub_ids){0};
+    return GNT_OK;
+}
+
+void gnt_backlog_pop(struct gnt_backlog *b, struct gnt_waiting *out)
+{
+    GNT_ASSERT(b->count > 0);
+    *out = b->ring[b->head];
+    b->head = (b->head + 1) & (b->cap - 1);
+    b->count--;
+    b->bytes -= out->message->payload.size;
+    if (b->count == 0) { /* an idle session holds no memory for a queue */
+        free(b->ring);
+        b->ring = NULL;
+        b->cap = b->head = 0;
+    }
+}
+
+struct gnt_waiting *gnt_backlog_first(const struct gnt_backlog *b)
+{
+    return b->count ? &b->ring[b->head] : NULL;
+}

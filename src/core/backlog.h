@@ -1,0 +1,34 @@
+/* Deliveries that wait for their receiver: a bounded queue, first in, first out.  One thread. */
+#ifndef GNT_CORE_BACKLOG_H
+#define GNT_CORE_BACKLOG_H
+
+#include "model/message.h"
+#include "model/sub_ids.h"
+
+struct gnt_waiting {
+    struct gnt_message *message; /* a reference */
+    struct gnt_sub_ids ids;      /* owned */
+    uint8_t qos;
+    bool retain;
+};
+
+struct gnt_backlog {
+    struct gnt_waiting *ring; /* cap entries, a power of two */
+    size_t cap, head, count;
+    size_t bytes; /* of payload */
+};
+
+void gnt_backlog_fini(struct gnt_backlog *b);
+
+/* Takes what *w holds (its message is NULL afterwards).  GNT_NOMEM: *w is as it was. */
+GNT_MUST gnt_err gnt_backlog_push(struct gnt_backlog *b, struct gnt_waiting *w);
+
+/* Hands the first one out; only if count > 0. */
+void gnt_backlog_pop(struct gnt_backlog *b, struct gnt_waiting *out);
+
+/* The first one, NULL if there is none. */
+struct gnt_waiting *gnt_backlog_first(const struct gnt_backlog *b);
+
+void gnt_waiting_fini(struct gnt_waiting *w);
+
+#endif

@@ -1,0 +1,501 @@
+#include "core/group.h"
+
+#include "base/assert.h"
+#include "core/backlog.h"
+
+#include <stdlib.h>
+
+enum member_state {
+    MEMBER_READY, /* may have room */
+    MEMBER_BUSY,  /* turned an offer down and says when it has room */
+    MEMBER_AWAY,  /* the same, because its client is not connected */
+};
+
+/* So many offers to a member at another home may be unanswered: enough to keep it busy, few enough
+ * to come back cheaply when it has no room. */
+enum { OFFERS_MAX = 32 };
+
+struct member {
+    uint64_t id;
+    struct gnt_sub_options options;
+    enum member_state state;
+    unsigned unanswered;
+};
+
+struct group {
+    struct gnt_sink sink;
+    struct gnt_map_node by_name; /* in home->groups */
+    struct gnt_home *home;
+    struct gnt_tree_node *place;
+    struct member *members;
+    size_t count, cap;
+    size_t turn;                 /* who is asked next */
+    struct gnt_backlog returned; /* what members gave back or turned down: goes out first */
+    struct gnt_backlog waiting;
+    struct gnt_slice name, filter; /* behind the struct */
+};
+
+/* An offer to a member at another home; comes back with the answer. */
+struct offer {
+    struct gnt_message *message; /* NULL when it comes back taken */
+    uint64_t group, member;
+    struct gnt_sub_options options;
+    unsigned home; /* the group's */
+    enum gnt_offer answer;
+};
+
+static struct group *group_of(struct gnt_sink *sink)
+{
+    return GNT_CONTAINER(sink, struct group, sink);
+}
+
+static struct group *find_group(struct gnt_home *home, uint64_t id)
+{
+    struct gnt_sink *sink = gnt_slots_find(&home->slots, id);
+    return sink ? group_of(sink) : NULL;
+}
+
+static struct member *find_member(struct group *g, uint64_t id)
+{
+    for (size_t i = 0; i < g->count; i++)
+        if (g->members[i].id == id)
+            return &g->members[i];
+    return NULL;
+}
+
+static void drop(struct group *g, struct gnt_message **message, enum gnt_counter why)
+{
+    gnt_count(&g->home->counters, why, 1);
+    gnt_message_unref(message);
+}
+
+/* ---- What waits */
+
+static void count_kept(struct group *g, int64_t n, const struct gnt_message *message)
+{
+    gnt_count(&g->home->counters, GNT_COUNT_QUEUED, n);
+    gnt_count(&g->home->counters, GNT_COUNT_QUEUED_BYTES, n * (int64_t)message->payload.size);
+}
+
+static struct gnt_message *pop(struct group *g, struct gnt_backlog *from)
+{
+    struct gnt_waiting w;
+    gnt_backlog_pop(from, &w);
+    count_kept(g, -1, w.message);
+    return w.message;
+}
+
+static void push(struct group *g, struct gnt_backlog *to, struct gnt_message **message)
+{
+    struct gnt_waiting w = {.message = *message};
+    if (gnt_backlog_push(to, &w)) {
+        drop(g, message, GNT_COUNT_DROPPED_NO_MEMORY);
+        return;
+    }
+    count_kept(g, 1, *message);
+    *message = NULL;
+}
+
+static bool queue_full(const struct group *g, size_t size)
+{
+    const struct gnt_core_config *c = &g->home->core->config;
+    const struct gnt_backlog *b = &g->waiting;
+    return (c->queued_per_session && b->count >= c->queued_per_session) ||
+           (c->queued_bytes_per_session && b->count &&
+            b->bytes + size > c->queued_bytes_per_session);
+}
+
+/* There is nobody to disconnect, so that policy drops the newest here. */
+static void enqueue(struct group *g, struct gnt_message **message)
+{
+    size_t size = (*message)->payload.size;
+    bool oldest = g->home->core->config.overflow == GNT_OVERFLOW_DROP_OLDEST;
+    while (oldest && g->waiting.count && queue_full(g, size)) {
+        struct gnt_message *victim = pop(g, &g->waiting);
+        drop(g, &victim, GNT_COUNT_DROPPED_QUEUE_FULL);
+    }
+    if (queue_full(g, size))
+        drop(g, message, GNT_COUNT_DROPPED_QUEUE_FULL);
+    else
+        push(g, &g->waiting, message);
+}
+
+static void backlog_drop(struct group *g, struct gnt_backlog *b)
+{
+    while (b->count) {
+        struct gnt_message *m = pop(g, b);
+        drop(g, &m, GNT_COUNT_DROPPED_SESSION_END);
+    }
+    gnt_backlog_fini(b);
+}
+
+/* ---- Birth and death */
+
+static uint64_t name_hash(struct gnt_slice name, struct gnt_slice filter)
+{
+    return gnt_hash_mix(gnt_hash(name), gnt_hash(filter));
+}
+
+static void group_free(struct group *g)
+{
+    gnt_tree_unsubscribe(g->home->core->tree, g->place, g->sink.id);
+    backlog_drop(g, &g->returned);
+    backlog_drop(g, &g->waiting);
+    gnt_slots_remove(&g->home->slots, &g->sink);
+    gnt_map_remove(&g->home->groups, &g->by_name);
+    free(g->members);
+    free(g);
+}
+
+void gnt_groups_free(struct gnt_home *home)
+{
+    struct gnt_map_cursor cursor = {0};
+    for (struct gnt_map_node *node; (node = gnt_map_walk(&home->groups, &cursor));)
+        group_free(GNT_CONTAINER(node, struct group, by_name));
+    gnt_map_fini(&home->groups);
+}
+
+static void group_take(struct gnt_sink *sink, struct gnt_message *message,
+                       const struct gnt_match *match);
+
+static const struct gnt_sink_ops group_sink_ops = {.take = group_take};
+
+static gnt_err group_place(struct group *g, uint64_t hash)
+{
+    struct gnt_home *home = g->home;
+    gnt_err err = gnt_slots_add(&home->slots, home->index, &g->sink);
+    if (err)
+        return err;
+    /* What each member asked for is applied when it gets an offer. */
+    const struct gnt_sub_options all = {.qos = 2, .retain_as_published = true};
+    bool existed;
+    err = gnt_tree_subscribe(home->core->tree, g->filter, g->sink.id, &all, &existed, &g->place);
+    if (!err) {
+        err = gnt_map_insert(&home->groups, &g->by_name, hash);
+        if (err)
+            gnt_tree_unsubscribe(home->core->tree, g->place, g->sink.id);
+    }
+    if (err)
+        gnt_slots_remove(&home->slots, &g->sink);
+    return err;
+}
+
+static struct group *group_new(struct gnt_home *home, const struct gnt_joining *j, uint64_t hash)
+{
+    struct group *g = calloc(1, sizeof *g + j->name.size + j->filter.size);
+    if (!g)
+        return NULL;
+    uint8_t *text = (uint8_t *)(g + 1);
+    memcpy(text, j->name.data, j->name.size);
+    memcpy(text + j->name.size, j->filter.data, j->filter.size);
+    g->name = gnt_slice(text, j->name.size);
+    g->filter = gnt_slice(text + j->name.size, j->filter.size);
+    g->home = home;
+    g->sink.ops = &group_sink_ops;
+    if (group_place(g, hash)) {
+        free(g);
+        return NULL;
+    }
+    return g;
+}
+
+static struct group *group_named(struct gnt_home *home, const struct gnt_joining *j, uint64_t hash)
+{
+    struct gnt_map_node *node = gnt_map_first(&home->groups, hash);
+    for (; node; node = gnt_map_next(node)) {
+        struct group *g = GNT_CONTAINER(node, struct group, by_name);
+        if (gnt_slice_eq(g->name, j->name) && gnt_slice_eq(g->filter, j->filter))
+            return g;
+    }
+    return NULL;
+}
+
+/* ---- Offering */
+
+static void member_remove(struct group *g, struct member *m)
+{
+    *m = g->members[--g->count];
+    if (g->count == 0)
+        group_free(g);
+}
+
+static void on_answer(const struct gnt_mail *mail);
+
+/* At the member's home. */
+static void on_offer(const struct gnt_mail *mail)
+{
+    struct gnt_home *home = mail->to;
+    struct offer *o = mail->object;
+    struct gnt_sink *sink = gnt_slots_find(&home->slots, o->member);
+    o->answer = sink ? sink->ops->offer(sink, o->group, o->message, &o->options) : GNT_OFFER_GONE;
+    if (o->answer == GNT_OFFER_TAKEN)
+        gnt_message_unref(&o->message);
+    if (gnt_home_mail(home, o->home, on_answer, o, 0, 0) == GNT_OK)
+        return;
+    gnt_count(&home->counters, GNT_COUNT_DROPPED_NO_MEMORY, o->message != NULL);
+    gnt_message_unref(&o->message);
+    free(o);
+}
+
+/* TAKEN by a member elsewhere means that the offer is on its way. */
+static enum gnt_offer offer_to(struct group *g, struct member *m, struct gnt_message *message)
+{
+    unsigned home = gnt_sink_home(m->id);
+    if (home == g->home->index) {
+        struct gnt_sink *sink = gnt_slots_find(&g->home->slots, m->id);
+        return sink ? sink->ops->offer(sink, g->sink.id, message, &m->options) : GNT_OFFER_GONE;
+    }
+    struct offer *o = malloc(sizeof *o);
+    if (!o)
+        return GNT_OFFER_FAILED;
+    *o = (struct offer){.message = gnt_message_ref(message),
+                        .group = g->sink.id,
+                        .member = m->id,
+                        .options = m->options,
+                        .home = g->home->index};
+    if (gnt_home_mail(g->home, home, on_offer, o, 0, 0) == GNT_OK) {
+        m->unanswered++;
+        return GNT_OFFER_TAKEN;
+    }
+    gnt_message_unref(&o->message);
+    free(o);
+    return GNT_OFFER_FAILED;
+}
+
+static void note_answer(struct member *m, enum gnt_offer answer)
+{
+    if (answer != GNT_OFFER_TAKEN && answer != GNT_OFFER_FAILED)
+        m->state = answer == GNT_OFFER_BUSY ? MEMBER_BUSY : MEMBER_AWAY;
+}
+
+/* Asks one member after the other, beginning with whose turn it is; true if one has taken it. */
+static bool offer_round(struct group *g, struct gnt_message *message)
+{
+    for (size_t asked = 0; asked < g->count; asked++) {
+        struct member *m = &g->members[g->turn++ % g->count];
+        if (m->state != MEMBER_READY || m->unanswered == OFFERS_MAX)
+            continue;
+        enum gnt_offer answer = offer_to(g, m, message);
+        note_answer(m, answer);
+        if (answer == GNT_OFFER_TAKEN)
+            return true;
+    }
+    return false;
+}
+
+static bool somebody_connected(const struct group *g)
+{
+    for (size_t i = 0; i < g->count; i++)
+        if (g->members[i].state != MEMBER_AWAY)
+            return true;
+    return false;
+}
+
+static void group_take(struct gnt_sink *sink, struct gnt_message *message,
+                       const struct gnt_match *match)
+{
+    struct group *g = group_of(sink);
+    (void)match;
+    if (g->returned.count == 0 && g->waiting.count == 0 && offer_round(g, message))
+        return;
+    struct gnt_message *ref = gnt_message_ref(message);
+    if (message->qos == 0 && !somebody_connected(g))
+        drop(g, &ref, GNT_COUNT_DROPPED_AWAY);
+    else
+        enqueue(g, &ref);
+}
+
+/* Offers what waits as long as somebody takes it. */
+static void dispatch(struct group *g)
+{
+    for (;;) {
+        struct gnt_backlog *from = g->returned.count ? &g->returned : &g->waiting;
+        struct gnt_waiting *first = gnt_backlog_first(from);
+        if (!first)
+            return;
+        if (gnt_message_expired(first->message, *g->home->now)) {
+            struct gnt_message *m = pop(g, from);
+            drop(g, &m, GNT_COUNT_EXPIRED);
+        } else if (offer_round(g, first->message)) {
+            struct gnt_message *m = pop(g, from);
+            gnt_message_unref(&m);
+        } else {
+            return;
+        }
+    }
+}
+
+/* At the group's home: a member has answered. */
+static void on_answer(const struct gnt_mail *mail)
+{
+    struct gnt_home *home = mail->to;
+    struct offer *o = mail->object;
+    struct group *g = find_group(home, o->group);
+    struct member *m = g ? find_member(g, o->member) : NULL;
+    if (m) {
+        m->unanswered--;
+        note_answer(m, o->answer);
+    }
+    if (m && o->answer == GNT_OFFER_GONE) {
+        member_remove(g, m);
+        g = find_group(home, o->group); /* it ends with its last member */
+    }
+    if (g && o->message)
+        push(g, &g->returned, &o->message);
+    if (g)
+        dispatch(g);
+    gnt_count(&home->counters, GNT_COUNT_DROPPED_SESSION_END, o->message != NULL);
+    gnt_message_unref(&o->message);
+    free(o);
+}
+
+/* ---- Joining */
+
+static enum gnt_outcome join_here(struct gnt_home *home, struct gnt_joining *j)
+{
+    uint64_t hash = name_hash(j->name, j->filter);
+    struct group *g = group_named(home, j, hash);
+    struct member *m = g ? find_member(g, j->member) : NULL;
+    if (!g && !(g = group_new(home, j, hash)))
+        return GNT_FAILED;
+    if (!m && g->count == g->cap) {
+        size_t cap = g->cap ? g->cap * 2 : 4;
+        struct member *members = realloc(g->members, cap * sizeof *members);
+        if (!members) {
+            if (g->count == 0)
+                group_free(g);
+            return GNT_FAILED;
+        }
+        g->members = members;
+        g->cap = cap;
+    }
+    if (!m) {
+        m = &g->members[g->count++];
+        *m = (struct member){.id = j->member, .state = MEMBER_READY};
+    }
+    m->options = j->options;
+    j->group = g->sink.id;
+    return GNT_DONE;
+}
+
+static void on_join_answer(const struct gnt_mail *mail)
+{
+    struct gnt_joining *j = mail->object;
+    j->done(j, j->outcome);
+}
+
+static void on_join(const struct gnt_mail *mail)
+{
+    struct gnt_home *home = mail->to;
+    struct gnt_joining *j = mail->object;
+    j->outcome = join_here(home, j);
+    uint64_t group = j->outcome == GNT_DONE ? j->group : 0; /* *j is the member's once mailed */
+    if (gnt_home_mail(home, j->home, on_join_answer, j, 0, 0)) {
+        /* Out of memory: the client will not hear an answer, and asks again. */
+        gnt_count(&home->counters, GNT_COUNT_DROPPED_NO_MEMORY, 1);
+        return;
+    }
+    struct group *g = group ? find_group(home, group) : NULL;
+    if (g)
+        dispatch(g); /* behind the answer, so that the member knows the group by then */
+}
+
+bool gnt_group_join(struct gnt_home *home, struct gnt_joining *joining, enum gnt_outcome *outcome)
+{
+    unsigned at = (unsigned)(name_hash(joining->name, joining->filter) % home->core->config.homes);
+    if (at == home->index) {
+        *outcome = join_here(home, joining);
+        if (*outcome == GNT_DONE)
+            gnt_group_ready(home, joining->group, joining->member);
+        return true;
+    }
+    joining->home = home->index;
+    if (gnt_home_mail(home, at, on_join, joining, 0, 0) == GNT_OK)
+        return false;
+    *outcome = GNT_FAILED;
+    return true;
+}
+
+/* ---- Members' news; at the group's home, by a call or by mail (value: member, other: group) */
+
+static void leave_here(struct gnt_home *home, uint64_t group, uint64_t member)
+{
+    struct group *g = find_group(home, group);
+    struct member *m = g ? find_member(g, member) : NULL;
+    if (m)
+        member_remove(g, m);
+}
+
+static void ready_here(struct gnt_home *home, uint64_t group, uint64_t member)
+{
+    struct group *g = find_group(home, group);
+    struct member *m = g ? find_member(g, member) : NULL;
+    if (!m)
+        return;
+    m->state = MEMBER_READY;
+    dispatch(g);
+}
+
+static void return_here(struct gnt_home *home, uint64_t group, uint64_t member,
+                        struct gnt_message *message)
+{
+    struct group *g = find_group(home, group);
+    if (!g) {
+        gnt_count(&home->counters, GNT_COUNT_DROPPED_SESSION_END, 1);
+        gnt_message_unref(&message);
+        return;
+    }
+    struct member *m = find_member(g, member);
+    if (m)
+        m->state = MEMBER_AWAY;
+    push(g, &g->returned, &message);
+    dispatch(g);
+}
+
+static void on_leave(const struct gnt_mail *mail)
+{
+    leave_here(mail->to, mail->other, mail->value);
+}
+
+static void on_ready(const struct gnt_mail *mail)
+{
+    ready_here(mail->to, mail->other, mail->value);
+}
+
+static void on_return(const struct gnt_mail *mail)
+{
+    return_here(mail->to, mail->other, mail->value, mail->object);
+}
+
+/* Mail that cannot be sent for lack of memory: the group notices at its next offer that a member is
+ * gone, and a member that is ready says so again after the next message it turns down. */
+static void tell(struct gnt_home *home, uint64_t group, uint64_t member,
+                 void (*run)(const struct gnt_mail *mail))
+{
+    unsigned at = gnt_sink_home(group);
+    if (gnt_home_mail(home, at, run, NULL, member, group))
+        gnt_count(&home->counters, GNT_COUNT_DROPPED_NO_MEMORY, 1);
+}
+
+void gnt_group_leave(struct gnt_home *home, uint64_t group, uint64_t member)
+{
+    if (gnt_sink_home(group) == home->index)
+        leave_here(home, group, member);
+    else
+        tell(home, group, member, on_leave);
+}
+
+void gnt_group_ready(struct gnt_home *home, uint64_t group, uint64_t member)
+{
+    tell(home, group, member, on_ready);
+}
+
+void gnt_group_return(struct gnt_home *home, uint64_t group, uint64_t member,
+                      struct gnt_message **message)
+{
+    if (gnt_home_mail(home, gnt_sink_home(group), on_return, *message, member, group)) {
+        gnt_count(&home->counters, GNT_COUNT_DROPPED_NO_MEMORY, 1);
+        gnt_message_unref(message);
+    }
+    *message = NULL;
+}

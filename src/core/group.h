@@ -1,0 +1,44 @@
+/* Shared subscriptions [MQTT5 4.8.2]: the members of "$share/GROUP/FILTER" share its messages out.
+ *
+ * A group lives at the home of its name, its members at theirs.  It offers a message to one member
+ * after the other; a member that is away or has no room turns it down, is passed over until it says
+ * that it is ready, and the next one gets the offer.  When nobody has room the group queues.  What
+ * a member leaves unacknowledged comes back. */
+#ifndef GNT_CORE_GROUP_H
+#define GNT_CORE_GROUP_H
+
+#include "core/core.h"
+#include "model/outcome.h"
+#include "model/topic.h"
+
+/* A member's wish to join, on its way to the group and back.  The member owns it and what it points
+ * to, and keeps both until it is answered. */
+struct gnt_joining {
+    void (*done)(struct gnt_joining *joining, enum gnt_outcome outcome); /* at the member's home */
+    uint64_t member;
+    struct gnt_sub_options options;
+    struct gnt_slice name, filter; /* of "$share/NAME/FILTER" */
+    uint64_t group;                /* the answer: the group's sink, if it has joined */
+    /* private */
+    unsigned home;
+    enum gnt_outcome outcome;
+};
+
+/* Joins the group, or changes the options of one that is a member.  True: *outcome is there
+ * already. False: joining->done() will be called. */
+bool gnt_group_join(struct gnt_home *home, struct gnt_joining *joining, enum gnt_outcome *outcome);
+
+/* MEMBER, of this home, leaves GROUP.  Any mail that is under way is turned down. */
+void gnt_group_leave(struct gnt_home *home, uint64_t group, uint64_t member);
+
+/* MEMBER, of this home, can take messages again after it turned some down, or is back. */
+void gnt_group_ready(struct gnt_home *home, uint64_t group, uint64_t member);
+
+/* Gives a message back that MEMBER, of this home, did not settle; *message is NULL afterwards. */
+void gnt_group_return(struct gnt_home *home, uint64_t group, uint64_t member,
+                      struct gnt_message **message);
+
+/* Frees all groups of HOME; their members are gone. */
+void gnt_groups_free(struct gnt_home *home);
+
+#endif

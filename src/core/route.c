@@ -1,0 +1,278 @@
+#include "core/route.h"
+
+#include "core/core.h"
+
+#include <stdlib.h>
+
+/* Bounds of what a home remembers; past them it forgets all and starts again. */
+enum { ROUTES_MAX = 8192, TARGETS_MAX = 1 << 18 };
+
+/* One sink of this home. */
+struct target {
+    uint64_t sink;
+    struct gnt_match match;  /* of all its subscriptions; its ids are the target's own */
+    struct gnt_match others; /* of those without "no local": for a message of the sink's own */
+    bool echoes;             /* whether there is any without "no local" */
+};
+
+struct route {
+    struct gnt_map_node node;
+    uint64_t elsewhere; /* a bit for each other home with a sink */
+    size_t count;
+    struct target *targets;
+    struct gnt_slice topic; /* behind the struct */
+};
+
+/* ---- Looking a topic up */
+
+struct found {
+    uint64_t sink;
+    struct gnt_sub_options options;
+};
+
+struct finding {
+    unsigned home;
+    uint64_t elsewhere;
+    struct found *found;
+    size_t count, cap;
+    bool failed;
+};
+
+static void on_found(void *context, uint64_t sink, const struct gnt_sub_options *options)
+{
+    struct finding *f = context;
+    unsigned home = gnt_sink_home(sink);
+    if (home != f->home) {
+        f->elsewhere |= UINT64_C(1) << home;
+        return;
+    }
+    if (f->count == f->cap) {
+        size_t cap = f->cap ? f->cap * 2 : 16;
+        struct found *found = realloc(f->found, cap * sizeof *found);
+        if (!found) {
+            f->failed = true;
+            return;
+        }
+        f->found = found;
+        f->cap = cap;
+    }
+    f->found[f->count++] = (struct found){sink, *options};
+}
+
+static int by_sink(const void *a, const void *b)
+{
+    uint64_t x = ((const struct found *)a)->sink, y = ((const struct found *)b)->sink;
+    return x < y ? -1 : x > y;
+}
+
+/* The match of COUNT subscriptions of one sink, all of them or those without "no local". */
+static gnt_err merge(const struct found *found, size_t count, bool with_no_local,
+                     struct gnt_match *out)
+{
+    *out = (struct gnt_match){0};
+    uint32_t *many = NULL;
+    for (size_t i = 0; i < count; i++) {
+        const struct gnt_sub_options *o = &found[i].options;
+        if (o->no_local && !with_no_local)
+            continue;
+        out->qos = o->qos > out->qos ? o->qos : out->qos;
+        out->retain_as_published |= o->retain_as_published;
+        if (!o->id)
+            continue;
+        if (out->ids.count == 1) {
+            many = malloc(count * sizeof *many);
+            if (!many)
+                return GNT_NOMEM;
+            many[0] = out->ids.one;
+            out->ids.many = many;
+        }
+        if (many)
+            many[out->ids.count] = o->id;
+        else
+            out->ids.one = o->id;
+        out->ids.count++;
+    }
+    return GNT_OK;
+}
+
+static void target_fini(struct target *t)
+{
+    gnt_sub_ids_fini(&t->match.ids);
+    gnt_sub_ids_fini(&t->others.ids);
+}
+
+static gnt_err target_init(struct target *t, const struct found *found, size_t count)
+{
+    *t = (struct target){.sink = found->sink};
+    for (size_t i = 0; i < count; i++)
+        t->echoes |= !found[i].options.no_local;
+    gnt_err err = merge(found, count, true, &t->match);
+    if (!err)
+        err = merge(found, count, false, &t->others);
+    if (err)
+        target_fini(t);
+    return err;
+}
+
+static void route_free(struct route *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        target_fini(&r->targets[i]);
+    free(r->targets);
+    free(r);
+}
+
+static gnt_err route_fill(struct route *r, struct found *found, size_t count)
+{
+    if (count == 0)
+        return GNT_OK;
+    qsort(found, count, sizeof *found, by_sink);
+    r->targets = malloc(count * sizeof *r->targets);
+    if (!r->targets)
+        return GNT_NOMEM;
+    for (size_t first = 0, next; first < count; first = next) {
+        for (next = first + 1; next < count && found[next].sink == found[first].sink;)
+            next++;
+        gnt_err err = target_init(&r->targets[r->count], found + first, next - first);
+        if (err)
+            return err;
+        r->count++;
+    }
+    return GNT_OK;
+}
+
+static gnt_err route_new(struct gnt_home *home, struct gnt_slice topic, struct route **out)
+{
+    struct finding f = {.home = home->index};
+    struct route *r = malloc(sizeof *r + topic.size);
+    if (!r)
+        return GNT_NOMEM;
+    memcpy(r + 1, topic.data, topic.size);
+    *r = (struct route){.topic = gnt_slice(r + 1, topic.size)};
+    gnt_tree_match(home->core->tree, topic, on_found, &f);
+    r->elsewhere = f.elsewhere;
+    gnt_err err = f.failed ? GNT_NOMEM : route_fill(r, f.found, f.count);
+    free(f.found);
+    if (err)
+        route_free(r);
+    else
+        *out = r;
+    return err;
+}
+
+/* ---- Remembering */
+
+static void forget(struct gnt_routes *routes)
+{
+    struct gnt_map_cursor cursor = {0};
+    for (struct gnt_map_node *node; (node = gnt_map_walk(&routes->by_topic, &cursor));) {
+        gnt_map_remove(&routes->by_topic, node);
+        route_free(GNT_CONTAINER(node, struct route, node));
+    }
+    routes->targets = 0;
+}
+
+void gnt_routes_fini(struct gnt_routes *r)
+{
+    forget(r);
+    gnt_map_fini(&r->by_topic);
+}
+
+/* *owned: whether the caller has to free the route, because it could not be remembered. */
+static gnt_err lookup(struct gnt_home *home, struct gnt_slice topic, struct route **out,
+                      bool *owned)
+{
+    struct gnt_routes *routes = &home->routes;
+    uint64_t generation = gnt_tree_generation(home->core->tree);
+    if (generation != routes->generation) {
+        forget(routes);
+        routes->generation = generation;
+    }
+    *owned = false;
+    uint64_t hash = gnt_hash(topic);
+    struct gnt_map_node *node = gnt_map_first(&routes->by_topic, hash);
+    for (; node; node = gnt_map_next(node)) {
+        *out = GNT_CONTAINER(node, struct route, node);
+        if (gnt_slice_eq((*out)->topic, topic))
+            return GNT_OK;
+    }
+    gnt_err err = route_new(home, topic, out);
+    if (err)
+        return err;
+    if (routes->by_topic.count == ROUTES_MAX || routes->targets + (*out)->count > TARGETS_MAX)
+        forget(routes);
+    *owned = (*out)->count > TARGETS_MAX || gnt_map_insert(&routes->by_topic, &(*out)->node, hash);
+    if (!*owned)
+        routes->targets += (*out)->count;
+    return GNT_OK;
+}
+
+/* ---- Delivering */
+
+/* Sinks do not publish from `take` and do not change the tree, so the route stands meanwhile. */
+static void deliver_here(struct gnt_home *home, const struct route *route,
+                         struct gnt_message *message)
+{
+    for (size_t i = 0; i < route->count; i++) {
+        const struct target *t = &route->targets[i];
+        bool own = t->sink == message->publisher;
+        if (own && !t->echoes)
+            continue;
+        struct gnt_sink *sink = gnt_slots_find(&home->slots, t->sink);
+        if (sink)
+            sink->ops->take(sink, message, own ? &t->others : &t->match);
+    }
+}
+
+static void on_mailed(const struct gnt_mail *mail)
+{
+    struct gnt_home *home = mail->to;
+    struct gnt_message *message = mail->object;
+    struct route *route;
+    bool owned;
+    if (lookup(home, message->topic, &route, &owned)) {
+        gnt_count(&home->counters, GNT_COUNT_DROPPED_NO_MEMORY, 1);
+    } else {
+        deliver_here(home, route, message);
+        if (owned)
+            route_free(route);
+    }
+    gnt_message_unref(&message);
+}
+
+static gnt_err deliver_elsewhere(struct gnt_home *home, uint64_t homes, struct gnt_message *message)
+{
+    gnt_err result = GNT_OK;
+    for (; homes; homes &= homes - 1) {
+        unsigned to = (unsigned)__builtin_ctzll(homes);
+        struct gnt_message *ref = gnt_message_ref(message);
+        gnt_err err = gnt_home_mail(home, to, on_mailed, ref, 0, 0);
+        if (err) {
+            gnt_message_unref(&ref);
+            gnt_count(&home->counters, GNT_COUNT_DROPPED_NO_MEMORY, 1);
+            result = err;
+        }
+    }
+    return result;
+}
+
+enum gnt_outcome gnt_publish(struct gnt_home *home, struct gnt_message *message)
+{
+    if (message->retain) {
+        int change;
+        if (gnt_tree_retain(home->core->tree, message, &change))
+            return GNT_FAILED;
+        gnt_count(&home->counters, GNT_COUNT_RETAINED, change);
+    }
+    struct route *route;
+    bool owned;
+    if (lookup(home, message->topic, &route, &owned))
+        return GNT_FAILED;
+    enum gnt_outcome outcome = route->count || route->elsewhere ? GNT_DONE : GNT_DONE_NO_MATCH;
+    deliver_here(home, route, message);
+    if (deliver_elsewhere(home, route->elsewhere, message))
+        outcome = GNT_FAILED;
+    if (owned)
+        route_free(route);
+    return outcome;
+}

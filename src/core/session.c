@@ -1,0 +1,272 @@
+#include "core/session.h"
+
+#include "base/assert.h"
+#include "core/session_private.h"
+
+#include <stdlib.h>
+
+/* ---- Timer: will delay and expiry */
+
+static void set_timer(struct gnt_session *s)
+{
+    uint64_t due = s->expires_at < s->will_due ? s->expires_at : s->will_due;
+    gnt_err err = gnt_timer_set(s->home->timers, &s->timer, due < GNT_FAR ? due : GNT_FAR);
+    GNT_ASSERT(err == GNT_OK); /* it is set already, or was unset just now */
+}
+
+static uint64_t after_s(const struct gnt_session *s, uint32_t seconds)
+{
+    if (seconds == GNT_EXPIRY_NEVER)
+        return GNT_NEVER;
+    return gnt_deadline(*s->home->now, seconds * GNT_NS_PER_S);
+}
+
+static void drop_will(struct gnt_session *s)
+{
+    s->will_due = GNT_NEVER;
+    gnt_message_unref(&s->will);
+}
+
+static void publish_will(struct gnt_session *s)
+{
+    struct gnt_message *will = s->will;
+    s->will = NULL;
+    s->will_due = GNT_NEVER;
+    if (!will)
+        return;
+    will->expires = after_s(s, s->will_expiry_s); /* nobody else has it yet */
+    if (gnt_publish(s->home, will) == GNT_FAILED)
+        gnt_count(&s->home->counters, GNT_COUNT_DROPPED_NO_MEMORY, 1);
+    gnt_message_unref(&will);
+}
+
+/* ---- Death */
+
+/* Publishes the will if it is still due: the end of the session ends its delay [MQTT-3.1.3-9]. */
+static void session_end(struct gnt_session *s)
+{
+    GNT_ASSERT(s->receiver == NULL);
+    if (s->will_due != GNT_NEVER)
+        publish_will(s);
+    gnt_session_unsubscribe_all(s);
+    gnt_session_flow_fini(s);
+    gnt_idset_fini(&s->unreleased);
+    drop_will(s);
+    gnt_list_remove(&s->work);
+    gnt_timer_cancel(s->home->timers, &s->timer);
+    gnt_slots_remove(&s->home->slots, &s->sink);
+    gnt_map_remove(&s->home->sessions, &s->by_client_id);
+    gnt_count(&s->home->counters, GNT_COUNT_SESSIONS, -1);
+    free(s);
+}
+
+void gnt_sessions_free(struct gnt_home *home)
+{
+    struct gnt_map_cursor cursor = {0};
+    for (struct gnt_map_node *node; (node = gnt_map_walk(&home->sessions, &cursor));) {
+        struct gnt_session *s = GNT_CONTAINER(node, struct gnt_session, by_client_id);
+        s->receiver = NULL;
+        drop_will(s);
+        session_end(s);
+    }
+    gnt_map_fini(&home->sessions);
+}
+
+static void on_timer(struct gnt_timer *timer, uint64_t now)
+{
+    struct gnt_session *s = GNT_CONTAINER(timer, struct gnt_session, timer);
+    bool expired = s->expires_at <= now;
+    set_timer(s); /* first of all, while there is surely room for it */
+    if (expired) {
+        gnt_count(&s->home->counters, GNT_COUNT_SESSIONS_EXPIRED, 1);
+        session_end(s);
+        return;
+    }
+    if (s->will_due <= now)
+        publish_will(s);
+    set_timer(s);
+}
+
+/* ---- Birth */
+
+static gnt_err session_new(struct gnt_home *home, struct gnt_slice client_id, uint64_t hash,
+                           struct gnt_session **out)
+{
+    struct gnt_session *s = calloc(1, sizeof *s + client_id.size);
+    if (!s)
+        return GNT_NOMEM;
+    memcpy(s + 1, client_id.data, client_id.size);
+    s->client_id = gnt_slice(s + 1, client_id.size);
+    s->home = home;
+    s->sink.ops = &gnt_session_sink_ops;
+    s->expires_at = s->will_due = GNT_NEVER;
+    s->timer.fire = on_timer;
+    gnt_list_init(&s->work);
+    gnt_list_init(&s->shared);
+    gnt_list_init(&s->requests);
+    gnt_list_init(&s->walks);
+    gnt_window_init(&s->window);
+    gnt_err err = gnt_timer_set(home->timers, &s->timer, GNT_FAR);
+    if (!err)
+        err = gnt_slots_add(&home->slots, home->index, &s->sink);
+    if (!err)
+        err = gnt_map_insert(&home->sessions, &s->by_client_id, hash);
+    if (err) {
+        if (s->sink.id)
+            gnt_slots_remove(&home->slots, &s->sink);
+        gnt_timer_cancel(home->timers, &s->timer);
+        free(s);
+        return err;
+    }
+    gnt_count(&home->counters, GNT_COUNT_SESSIONS, 1);
+    *out = s;
+    return GNT_OK;
+}
+
+static struct gnt_session *session_find(struct gnt_home *home, struct gnt_slice id, uint64_t hash)
+{
+    struct gnt_map_node *node = gnt_map_first(&home->sessions, hash);
+    for (; node; node = gnt_map_next(node)) {
+        struct gnt_session *s = GNT_CONTAINER(node, struct gnt_session, by_client_id);
+        if (gnt_slice_eq(s->client_id, id))
+            return s;
+    }
+    return NULL;
+}
+
+/* ---- Parting */
+
+/* The session has no receiver from here on. */
+static void let_go(struct gnt_session *s, enum gnt_parting how)
+{
+    s->receiver = NULL;
+    s->held = false;
+    s->overflowed = false;
+    gnt_count(&s->home->counters, GNT_COUNT_CONNECTED, -1);
+    gnt_session_shared_stop(s);
+    gnt_session_flow_stop(s);
+    s->expires_at = after_s(s, s->expiry_s);
+    if (s->will && how == GNT_PARTING_WITH_WILL) {
+        s->will_due = after_s(s, s->will_delay_s);
+        if (s->will_delay_s == 0)
+            publish_will(s);
+    } else {
+        drop_will(s);
+    }
+    set_timer(s);
+}
+
+static void take_over(struct gnt_session *s)
+{
+    struct gnt_receiver *old = s->receiver;
+    let_go(s, GNT_PARTING_WITH_WILL);
+    gnt_count(&s->home->counters, GNT_COUNT_TAKE_OVERS, 1);
+    old->ops->closed(old, GNT_CLOSE_TAKEN_OVER);
+}
+
+static uint32_t capped_expiry(const struct gnt_home *home, uint32_t expiry_s)
+{
+    uint32_t most = home->core->config.session_expiry_max_s;
+    return expiry_s < most ? expiry_s : most;
+}
+
+gnt_err gnt_session_open(struct gnt_home *home, struct gnt_session_open *request,
+                         struct gnt_receiver *receiver, struct gnt_session **out, bool *present)
+{
+    uint64_t hash = gnt_hash(request->client_id);
+    struct gnt_session *s = session_find(home, request->client_id, hash);
+    if (s && s->receiver)
+        take_over(s);
+    bool ended = s && s->expires_at <= *home->now; /* its timer is due in this very turn */
+    if (s && (request->clean_start || ended)) {
+        session_end(s);
+        s = NULL;
+    }
+    *present = s != NULL;
+    if (!s) {
+        gnt_err err = session_new(home, request->client_id, hash, &s);
+        if (err)
+            return err;
+    }
+    drop_will(s); /* the client is back before its delay was over [MQTT-3.1.3-9] */
+    s->will = request->will;
+    request->will = NULL;
+    if (s->will)
+        s->will->publisher = s->sink.id;
+    s->will_delay_s = request->will_delay_s;
+    s->will_expiry_s = request->will_expiry_s;
+    s->expiry_s = capped_expiry(home, request->expiry_s);
+    s->expires_at = GNT_NEVER;
+    set_timer(s);
+    uint32_t most = home->core->config.inflight_per_session;
+    s->receive_max = request->receive_max < most ? request->receive_max : most;
+    s->unsettled = 0;
+    s->receiver = receiver;
+    s->held = true;
+    gnt_count(&home->counters, GNT_COUNT_CONNECTED, 1);
+    *out = s;
+    return GNT_OK;
+}
+
+void gnt_session_resume(struct gnt_session *s)
+{
+    struct gnt_flight *first = gnt_window_next(&s->window, NULL);
+    s->resend_from = first ? first->id : 0;
+    s->held = false;
+    gnt_session_pump(s);
+}
+
+void gnt_session_close(struct gnt_session *s, enum gnt_parting how, uint32_t expiry_s)
+{
+    s->expiry_s = capped_expiry(s->home, expiry_s);
+    let_go(s, how);
+    if (s->expiry_s == 0)
+        session_end(s);
+}
+
+uint64_t gnt_session_sink(const struct gnt_session *s)
+{
+    return s->sink.id;
+}
+
+uint32_t gnt_session_expiry(const struct gnt_session *s)
+{
+    return s->expiry_s;
+}
+
+/* ---- Work that waits */
+
+void gnt_session_work_later(struct gnt_session *s)
+{
+    if (gnt_list_linked(&s->work))
+        return;
+    gnt_list_push_back(&s->home->work, &s->work);
+    gnt_err err = gnt_timer_set(s->home->timers, &s->home->work_due, *s->home->now);
+    GNT_ASSERT(err == GNT_OK); /* the timer is always set */
+}
+
+static void close_overflowed(struct gnt_session *s)
+{
+    struct gnt_receiver *receiver = s->receiver;
+    uint32_t expiry_s = s->expiry_s;
+    gnt_session_close(s, GNT_PARTING_WITH_WILL, expiry_s);
+    receiver->ops->closed(receiver, GNT_CLOSE_QUEUE_FULL);
+}
+
+void gnt_sessions_work(struct gnt_timer *work_due, uint64_t now)
+{
+    struct gnt_home *home = GNT_CONTAINER(work_due, struct gnt_home, work_due);
+    (void)now;
+    gnt_err err = gnt_timer_set(home->timers, work_due, GNT_FAR);
+    GNT_ASSERT(err == GNT_OK); /* it was unset just now */
+    struct gnt_list todo;
+    gnt_list_init(&todo);
+    gnt_list_splice_back(&todo, &home->work);
+    for (struct gnt_list *link; (link = gnt_list_pop_front(&todo));) {
+        struct gnt_session *s = GNT_CONTAINER(link, struct gnt_session, work);
+        if (s->overflowed && s->receiver)
+            close_overflowed(s);
+        else if (gnt_session_walk(s))
+            gnt_session_work_later(s);
+    }
+}

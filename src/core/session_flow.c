@@ -1,0 +1,366 @@
+#include "core/session_private.h"
+
+#include "base/assert.h"
+#include "core/group.h"
+
+static struct gnt_counters *counters(struct gnt_session *s)
+{
+    return &s->home->counters;
+}
+
+/* N more deliveries are queued or in flight, of MESSAGE's size each. */
+static void count_kept(struct gnt_session *s, int64_t n, const struct gnt_message *message)
+{
+    gnt_count(counters(s), GNT_COUNT_QUEUED, n);
+    gnt_count(counters(s), GNT_COUNT_QUEUED_BYTES, n * (int64_t)message->payload.size);
+}
+
+/* ---- In flight */
+
+static void flight_remove(struct gnt_session *s, struct gnt_flight *flight)
+{
+    if (flight->message)
+        count_kept(s, -1, flight->message);
+    if (flight->id == s->resend_from) {
+        struct gnt_flight *next = gnt_window_next(&s->window, flight);
+        s->resend_from = next ? next->id : 0;
+    }
+    gnt_window_remove(&s->window, flight);
+}
+
+static void settled(struct gnt_session *s)
+{
+    if (s->unsettled > 0) /* what was sent on an earlier connection was not counted [MQTT5 4.9] */
+        s->unsettled--;
+}
+
+/* Sends what is in FLIGHT; whatever cannot be sent to this client ever is dropped, as if it had
+ * been sent and acknowledged [MQTT-3.1.2-25]. */
+static void flight_send(struct gnt_session *s, struct gnt_flight *flight, bool again)
+{
+    struct gnt_delivery d = {.message = flight->message,
+                             .ids = flight->ids,
+                             .id = flight->id,
+                             .qos = flight->qos,
+                             .retain = flight->retain,
+                             .dup = again};
+    gnt_err err = s->receiver->ops->deliver(s->receiver, &d);
+    if (!err) {
+        s->unsettled++;
+        return;
+    }
+    gnt_count(counters(s),
+              err == GNT_TOOBIG ? GNT_COUNT_DROPPED_TOO_LARGE : GNT_COUNT_DROPPED_NO_MEMORY, 1);
+    flight_remove(s, flight);
+}
+
+static bool window_has_room(const struct gnt_session *s)
+{
+    return s->unsettled < s->receive_max && s->resend_from == 0;
+}
+
+static bool can_send(const struct gnt_session *s, uint8_t qos)
+{
+    return s->receiver && !s->held && s->receiver->ops->ready(s->receiver) &&
+           (qos == 0 || window_has_room(s));
+}
+
+/* Sends now; *w is consumed whatever happens. */
+static void send_now(struct gnt_session *s, struct gnt_waiting *w, uint64_t group)
+{
+    if (w->qos == 0) {
+        struct gnt_delivery d = {.message = w->message, .ids = w->ids, .retain = w->retain};
+        gnt_err err = s->receiver->ops->deliver(s->receiver, &d);
+        if (err)
+            gnt_count(counters(s),
+                      err == GNT_TOOBIG ? GNT_COUNT_DROPPED_TOO_LARGE : GNT_COUNT_DROPPED_NO_MEMORY,
+                      1);
+        gnt_waiting_fini(w);
+        return;
+    }
+    struct gnt_flight flight = {
+        .message = w->message, .ids = w->ids, .cookie = group, .qos = w->qos, .retain = w->retain};
+    struct gnt_flight *placed;
+    if (gnt_window_add(&s->window, &flight, GNT_FLIGHT_PUBLISHED, &placed)) {
+        gnt_count(counters(s), GNT_COUNT_DROPPED_NO_MEMORY, 1);
+        gnt_waiting_fini(w);
+        return;
+    }
+    *w = (struct gnt_waiting){0};
+    count_kept(s, 1, placed->message);
+    flight_send(s, placed, false);
+}
+
+/* ---- Queueing */
+
+static bool queue_full(const struct gnt_session *s, size_t size)
+{
+    const struct gnt_core_config *c = &s->home->core->config;
+    const struct gnt_backlog *b = &s->backlog;
+    return (c->queued_per_session && b->count >= c->queued_per_session) ||
+           (c->queued_bytes_per_session && b->count &&
+            b->bytes + size > c->queued_bytes_per_session);
+}
+
+static void drop_oldest(struct gnt_session *s)
+{
+    struct gnt_waiting oldest;
+    gnt_backlog_pop(&s->backlog, &oldest);
+    count_kept(s, -1, oldest.message);
+    gnt_waiting_fini(&oldest);
+    gnt_count(counters(s), GNT_COUNT_DROPPED_QUEUE_FULL, 1);
+}
+
+/* Whether there is room for a delivery of SIZE bytes, made by the policy if need be. */
+static bool make_room(struct gnt_session *s, size_t size)
+{
+    if (!queue_full(s, size))
+        return true;
+    switch (s->home->core->config.overflow) {
+    case GNT_OVERFLOW_DROP_OLDEST:
+        while (s->backlog.count && queue_full(s, size))
+            drop_oldest(s);
+        return true;
+    case GNT_OVERFLOW_DISCONNECT:
+        if (s->receiver) {
+            s->overflowed = true;
+            gnt_session_work_later(s);
+        }
+        break;
+    case GNT_OVERFLOW_DROP_NEWEST: break;
+    }
+    gnt_count(counters(s), GNT_COUNT_DROPPED_QUEUE_FULL, 1);
+    return false;
+}
+
+/* *w is consumed. */
+static void enqueue(struct gnt_session *s, struct gnt_waiting *w)
+{
+    struct gnt_message *message = w->message;
+    if (make_room(s, message->payload.size)) {
+        if (gnt_backlog_push(&s->backlog, w) == GNT_OK)
+            count_kept(s, 1, message);
+        else
+            gnt_count(counters(s), GNT_COUNT_DROPPED_NO_MEMORY, 1);
+    }
+    gnt_waiting_fini(w);
+}
+
+void gnt_session_send(struct gnt_session *s, struct gnt_message *message, uint8_t qos, bool retain,
+                      const struct gnt_sub_ids *ids)
+{
+    if (qos == 0 && !s->receiver) {
+        gnt_count(counters(s), GNT_COUNT_DROPPED_AWAY, 1);
+        return;
+    }
+    bool now = s->backlog.count == 0 && can_send(s, qos);
+    if (now && qos == 0) { /* the hot path: nothing has to be kept */
+        struct gnt_delivery d = {.message = message, .ids = *ids, .retain = retain};
+        gnt_err err = s->receiver->ops->deliver(s->receiver, &d);
+        if (err)
+            gnt_count(counters(s),
+                      err == GNT_TOOBIG ? GNT_COUNT_DROPPED_TOO_LARGE : GNT_COUNT_DROPPED_NO_MEMORY,
+                      1);
+        return;
+    }
+    struct gnt_waiting w = {.qos = qos, .retain = retain};
+    if (gnt_sub_ids_copy(&w.ids, ids)) {
+        gnt_count(counters(s), GNT_COUNT_DROPPED_NO_MEMORY, 1);
+        return;
+    }
+    w.message = gnt_message_ref(message);
+    if (now)
+        send_now(s, &w, 0);
+    else
+        enqueue(s, &w);
+}
+
+static uint8_t lower(uint8_t a, uint8_t b)
+{
+    return a < b ? a : b;
+}
+
+static void session_take(struct gnt_sink *sink, struct gnt_message *message,
+                         const struct gnt_match *match)
+{
+    bool retain = match->retain_as_published && message->retain; /* [MQTT5 3.3.1.3] */
+    gnt_session_send(gnt_session_of(sink), message, lower(message->qos, match->qos), retain,
+                     &match->ids);
+}
+
+/* A shared group's message is never queued here: another member may have room for it now. */
+static enum gnt_offer session_offer(struct gnt_sink *sink, uint64_t group,
+                                    struct gnt_message *message,
+                                    const struct gnt_sub_options *options)
+{
+    struct gnt_session *s = gnt_session_of(sink);
+    uint8_t qos = lower(message->qos, options->qos);
+    if (s->backlog.count || !can_send(s, qos)) {
+        gnt_session_turned_down(s, group);
+        return s->receiver ? GNT_OFFER_BUSY : GNT_OFFER_AWAY;
+    }
+    struct gnt_waiting w = {.message = gnt_message_ref(message),
+                            .ids = {.count = options->id != 0, .one = options->id},
+                            .qos = qos,
+                            .retain = options->retain_as_published && message->retain};
+    send_now(s, &w, group);
+    return GNT_OFFER_TAKEN;
+}
+
+const struct gnt_sink_ops gnt_session_sink_ops = {session_take, session_offer};
+
+/* ---- Sending what has waited */
+
+/* One step through what was in flight when the connection broke, in its order [MQTT-4.4.0-1]. */
+static bool resend_one(struct gnt_session *s)
+{
+    struct gnt_flight *flight = gnt_window_find(&s->window, s->resend_from);
+    GNT_ASSERT(flight != NULL);
+    if (flight->state == GNT_FLIGHT_PUBLISHED && s->unsettled >= s->receive_max)
+        return false;
+    struct gnt_flight *next = gnt_window_next(&s->window, flight);
+    s->resend_from = next ? next->id : 0;
+    if (flight->state == GNT_FLIGHT_PUBLISHED)
+        flight_send(s, flight, true);
+    else if (s->receiver->ops->release(s->receiver, flight->id))
+        return false; /* out of memory: the front closes the connection, and all is tried again */
+    return true;
+}
+
+static bool send_one(struct gnt_session *s)
+{
+    struct gnt_waiting *first = gnt_backlog_first(&s->backlog);
+    if (!first)
+        return false;
+    bool expired = gnt_message_expired(first->message, *s->home->now);
+    if (!expired && !can_send(s, first->qos))
+        return false;
+    struct gnt_waiting w;
+    gnt_backlog_pop(&s->backlog, &w);
+    count_kept(s, -1, w.message);
+    if (expired) {
+        gnt_count(counters(s), GNT_COUNT_EXPIRED, 1);
+        gnt_waiting_fini(&w);
+    } else {
+        send_now(s, &w, 0);
+    }
+    return true;
+}
+
+void gnt_session_pump(struct gnt_session *s)
+{
+    if (!s->receiver || s->held)
+        return;
+    while (s->resend_from && s->receiver->ops->ready(s->receiver))
+        if (!resend_one(s))
+            return;
+    while (send_one(s))
+        ;
+    if (!gnt_list_empty(&s->walks))
+        gnt_session_work_later(s);
+    if (s->backlog.count == 0 && can_send(s, 1))
+        gnt_session_tell_groups(s);
+}
+
+void gnt_session_ready(struct gnt_session *s)
+{
+    gnt_session_pump(s);
+}
+
+/* ---- Settling */
+
+static struct gnt_flight *find(struct gnt_session *s, uint16_t id, uint8_t qos,
+                               enum gnt_flight_state state)
+{
+    struct gnt_flight *flight = gnt_window_find(&s->window, id);
+    return flight && flight->qos == qos && flight->state == state ? flight : NULL;
+}
+
+static bool settle(struct gnt_session *s, struct gnt_flight *flight)
+{
+    if (!flight)
+        return false;
+    flight_remove(s, flight);
+    settled(s);
+    gnt_session_pump(s);
+    return true;
+}
+
+bool gnt_session_acknowledged(struct gnt_session *s, uint16_t id)
+{
+    return settle(s, find(s, id, 1, GNT_FLIGHT_PUBLISHED));
+}
+
+bool gnt_session_received(struct gnt_session *s, uint16_t id, bool refused)
+{
+    struct gnt_flight *flight = find(s, id, 2, GNT_FLIGHT_PUBLISHED);
+    if (refused)
+        return settle(s, flight);
+    if (!flight)
+        return find(s, id, 2, GNT_FLIGHT_RELEASED) != NULL; /* the same PUBREC once more */
+    count_kept(s, -1, flight->message);
+    gnt_window_release(&s->window, flight);
+    return true;
+}
+
+bool gnt_session_completed(struct gnt_session *s, uint16_t id)
+{
+    return settle(s, find(s, id, 2, GNT_FLIGHT_RELEASED));
+}
+
+/* ---- From the client */
+
+gnt_err gnt_session_receive_once(struct gnt_session *s, uint16_t id)
+{
+    if (gnt_idset_has(&s->unreleased, id))
+        return GNT_EXISTS;
+    return gnt_idset_add(&s->unreleased, id);
+}
+
+bool gnt_session_released(struct gnt_session *s, uint16_t id)
+{
+    return gnt_idset_remove(&s->unreleased, id);
+}
+
+uint32_t gnt_session_unreleased(const struct gnt_session *s)
+{
+    return s->unreleased.count;
+}
+
+/* ---- Parting */
+
+/* At least once may go to another member at once; exactly once stays with this session, and is not
+ * sent to anybody else even if it ends [MQTT-4.8.2-4, MQTT-4.8.2-5]. */
+void gnt_session_flow_stop(struct gnt_session *s)
+{
+    s->resend_from = 0;
+    struct gnt_flight *next = NULL;
+    for (struct gnt_flight *f = gnt_window_next(&s->window, NULL); f; f = next) {
+        next = gnt_window_next(&s->window, f);
+        if (!f->cookie || f->qos != 1)
+            continue;
+        struct gnt_message *message = gnt_message_ref(f->message);
+        uint64_t group = f->cookie;
+        flight_remove(s, f);
+        gnt_group_return(s->home, group, s->sink.id, &message);
+    }
+}
+
+void gnt_session_flow_fini(struct gnt_session *s)
+{
+    for (struct gnt_flight *f = NULL; (f = gnt_window_next(&s->window, f));) {
+        if (f->message) {
+            count_kept(s, -1, f->message);
+            gnt_count(counters(s), GNT_COUNT_DROPPED_SESSION_END, 1);
+        }
+    }
+    gnt_window_fini(&s->window);
+    while (s->backlog.count) {
+        struct gnt_waiting w;
+        gnt_backlog_pop(&s->backlog, &w);
+        count_kept(s, -1, w.message);
+        gnt_waiting_fini(&w);
+        gnt_count(counters(s), GNT_COUNT_DROPPED_SESSION_END, 1);
+    }
+    gnt_backlog_fini(&s->backlog);
+}

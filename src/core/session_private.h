@@ -1,0 +1,95 @@
+/* The inside of a session, for the session_*.c files and nobody else:
+ *   session.c            birth, take-over, parting, will, expiry, death
+ *   session_flow.c       deliveries: sending, queueing, settling
+ *   session_subscribe.c  subscriptions, shared ones, retained messages for new ones */
+#ifndef GNT_CORE_SESSION_PRIVATE_H
+#define GNT_CORE_SESSION_PRIVATE_H
+
+#include "core/backlog.h"
+#include "core/session.h"
+#include "model/idset.h"
+#include "model/window.h"
+
+struct gnt_session {
+    struct gnt_sink sink;
+    struct gnt_map_node by_client_id; /* in home->sessions */
+    struct gnt_home *home;
+    struct gnt_slice client_id; /* behind the struct */
+
+    struct gnt_receiver *receiver; /* NULL: the client is away */
+    bool held;                     /* between _open and _resume: nothing is sent yet */
+    bool overflowed;               /* its connection is to be closed for a full queue */
+    struct gnt_list work;          /* in home->work */
+
+    /* Towards the client. */
+    struct gnt_window window;
+    uint32_t receive_max; /* how many may be unsettled */
+    uint32_t unsettled;   /* sent on this connection and not settled */
+    uint16_t resend_from; /* the first in the window that is still to be sent again, 0: none */
+    struct gnt_backlog backlog;
+
+    struct gnt_idset unreleased; /* exactly-once messages from the client */
+
+    struct gnt_map subscriptions; /* struct subscription, by place in the tree */
+    struct gnt_list shared;       /* struct shared */
+    struct gnt_list requests;     /* struct request: shared subscriptions not answered yet */
+    struct gnt_list walks;        /* struct walk: retained messages still to be got */
+    size_t subscription_count;    /* of both kinds */
+
+    uint32_t expiry_s;
+    uint64_t expires_at; /* GNT_NEVER while connected */
+    struct gnt_message *will;
+    uint32_t will_delay_s, will_expiry_s;
+    uint64_t will_due;      /* GNT_NEVER: not on its way */
+    struct gnt_timer timer; /* the earlier of both; always set, so that setting cannot fail */
+};
+
+/* ---- session.c */
+
+static inline struct gnt_session *gnt_session_of(struct gnt_sink *sink)
+{
+    return GNT_CONTAINER(sink, struct gnt_session, sink);
+}
+
+void gnt_sessions_free(struct gnt_home *home);
+
+/* S has work that must wait until what is going on is over; gnt_sessions_work does it soon. */
+void gnt_session_work_later(struct gnt_session *s);
+void gnt_sessions_work(struct gnt_timer *work_due, uint64_t now);
+
+/* ---- session_flow.c */
+
+extern const struct gnt_sink_ops gnt_session_sink_ops;
+
+/* Sends or queues one delivery; MESSAGE and IDS are lent. */
+void gnt_session_send(struct gnt_session *s, struct gnt_message *message, uint8_t qos, bool retain,
+                      const struct gnt_sub_ids *ids);
+
+/* Sends what can be sent: first again, then what is queued. */
+void gnt_session_pump(struct gnt_session *s);
+
+/* The receiver has gone: gives back to shared groups what they lent. */
+void gnt_session_flow_stop(struct gnt_session *s);
+
+/* Frees window and queue; what is lost with them is counted. */
+void gnt_session_flow_fini(struct gnt_session *s);
+
+/* ---- session_subscribe.c */
+
+/* Goes on with retained messages while there is room for them; true if more can be done at once. */
+bool gnt_session_walk(struct gnt_session *s);
+
+/* Tells shared groups that were turned down that there is room again. */
+void gnt_session_tell_groups(struct gnt_session *s);
+
+/* A shared group's offer was turned down: it will be told when there is room. */
+void gnt_session_turned_down(struct gnt_session *s, uint64_t group);
+
+/* The receiver has gone: nobody waits for answers to its subscriptions any more, and all groups are
+ * to be told when there is room again. */
+void gnt_session_shared_stop(struct gnt_session *s);
+
+/* Ends all subscriptions. */
+void gnt_session_unsubscribe_all(struct gnt_session *s);
+
+#endif
