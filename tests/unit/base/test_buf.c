@@ -69,6 +69,26 @@ static void test_first_capacity(void **state)
     gnt_buf_fini(&b);
 }
 
+/* Moving what is there to the front is for when it frees at least half of the buffer. */
+static void test_slides_or_grows(void **state)
+{
+    (void)state;
+    struct gnt_buf b = {0};
+    uint8_t full[256];
+    memset(full, 'f', sizeof full);
+    assert_int_equal(gnt_buf_put(&b, gnt_slice(full, sizeof full)), GNT_OK);
+    gnt_buf_take(&b, 128);
+    assert_int_equal(gnt_buf_reserve(&b, 128), GNT_OK);
+    assert_int_equal(b.cap, 256);
+    assert_int_equal(b.start, 0);
+    assert_int_equal(gnt_buf_put(&b, gnt_slice(full, 128)), GNT_OK);
+    gnt_buf_take(&b, 127);
+    assert_int_equal(gnt_buf_reserve(&b, 1), GNT_OK);
+    assert_int_equal(b.cap, 512);
+    assert_int_equal(gnt_buf_size(&b), 129);
+    gnt_buf_fini(&b);
+}
+
 static void test_absurd_size(void **state)
 {
     (void)state;
@@ -140,6 +160,7 @@ int main(void)
         cmocka_unit_test(test_put_and_take),
         cmocka_unit_test(test_reserve_and_write),
         cmocka_unit_test(test_first_capacity),
+        cmocka_unit_test(test_slides_or_grows),
         cmocka_unit_test(test_absurd_size),
         cmocka_unit_test(test_allocation_failure_changes_nothing),
         cmocka_unit_test(test_random_stream),
