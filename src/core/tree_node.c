@@ -1,0 +1,203 @@
+/* The topic tree's nodes: made, found, and taken out again when nothing uses them. */
+#include "core/tree_node.h"
+
+#include "model/topic.h"
+
+#include <stdlib.h>
+
+static struct gnt_tree_node *node_new(struct gnt_tree_node *parent, struct gnt_slice level)
+{
+    size_t size = offsetof(struct gnt_tree_node, level) + level.size;
+    struct gnt_tree_node *node = calloc(1, size > sizeof *node ? size : sizeof *node);
+    if (!node)
+        return NULL;
+    node->parent = parent;
+    node->level_size = (uint16_t)level.size;
+    if (level.size)
+        memcpy(node->level, level.data, level.size);
+    return node;
+}
+
+static void node_free(struct gnt_tree_node *node)
+{
+    gnt_tree_subs_free(node);
+    gnt_message_unref(&node->retained);
+    free(node);
+}
+
+static void reclaim(struct gnt_rcu_head *head)
+{
+    free(GNT_CONTAINER(head, struct gnt_tree_node, rcu));
+}
+
+gnt_err gnt_tree_root_new(struct gnt_tree_node **out)
+{
+    *out = node_new(NULL, gnt_slice(NULL, 0));
+    return *out ? GNT_OK : GNT_NOMEM;
+}
+
+static struct gnt_tree_node *wild_of(const struct gnt_tree_node *node)
+{
+    return atomic_load_explicit(&node->wild, memory_order_relaxed);
+}
+
+/* A node, the `#` or `+` below it, the `+` beside that `#`, what is below that `+`, and so on: all
+ * that is reached by wildcards alone is one chain. */
+static void free_chain(struct gnt_tree_node *node)
+{
+    while (node) {
+        struct gnt_tree_node *next = wild_of(node);
+        node_free(node);
+        node = next;
+    }
+}
+
+void gnt_tree_nodes_free(struct gnt_tree *tree)
+{
+    gnt_tree_table_each(atomic_load_explicit(&tree->table, memory_order_relaxed), free_chain);
+    free_chain(tree->root);
+}
+
+/* ---- Children */
+
+struct gnt_tree_node *gnt_tree_node_child(const struct gnt_tree *tree,
+                                          const struct gnt_tree_node *parent,
+                                          struct gnt_slice level)
+{
+    if (!gnt_tree_is_wild(level))
+        return gnt_tree_table_find(atomic_load_explicit(&tree->table, memory_order_relaxed), parent,
+                                   level);
+    struct gnt_tree_node *w = wild_of(parent);
+    if (w && w->level[0] != level.data[0])
+        w = w->level[0] == '#' ? wild_of(w) : NULL;
+    return w;
+}
+
+/* Where the pointer to the child `+` of PARENT is: beside `#` if that exists. */
+static _Atomic(struct gnt_tree_node *) *plus_place(struct gnt_tree_node *parent)
+{
+    struct gnt_tree_node *w = wild_of(parent);
+    return w && w->level[0] == '#' ? &w->wild : &parent->wild;
+}
+
+static void link_wild(struct gnt_tree_node *node)
+{
+    _Atomic(struct gnt_tree_node *) *place = &node->parent->wild;
+    if (node->level[0] == '#')
+        atomic_store_explicit(&node->wild, wild_of(node->parent), memory_order_relaxed);
+    else
+        place = plus_place(node->parent);
+    atomic_store_explicit(place, node, memory_order_release);
+}
+
+/* A `#` that is taken out still points to the `+` beside it, for readers that are on their way. */
+static void unlink_wild(struct gnt_tree_node *node)
+{
+    if (node->level[0] == '#')
+        atomic_store_explicit(&node->parent->wild, wild_of(node), memory_order_release);
+    else
+        atomic_store_explicit(plus_place(node->parent), NULL, memory_order_release);
+}
+
+static struct gnt_tree_node *add_child(struct gnt_tree *tree, struct gnt_tree_node *parent,
+                                       struct gnt_slice level)
+{
+    bool wild = gnt_tree_is_wild(level);
+    if (!wild && gnt_tree_table_reserve(&tree->table) != GNT_OK)
+        return NULL;
+    struct gnt_tree_node *node = node_new(parent, level);
+    if (!node)
+        return NULL;
+    if (wild)
+        link_wild(node);
+    else
+        gnt_tree_table_insert(atomic_load_explicit(&tree->table, memory_order_relaxed), node);
+    parent->children++;
+    return node;
+}
+
+static void take_out(struct gnt_tree *tree, struct gnt_tree_node *node)
+{
+    if (gnt_tree_is_wild(gnt_tree_node_level(node)))
+        unlink_wild(node);
+    else
+        gnt_tree_table_remove(&tree->table, node);
+    node->parent->children--;
+    gnt_rcu_defer(&node->rcu, reclaim);
+}
+
+/* ---- Paths */
+
+struct gnt_tree_node *gnt_tree_node_find(const struct gnt_tree *tree, struct gnt_slice filter)
+{
+    struct gnt_tree_node *node = tree->root;
+    struct gnt_slice level;
+    while (node && gnt_topic_next_level(&filter, &level))
+        node = gnt_tree_node_child(tree, node, level);
+    return node;
+}
+
+gnt_err gnt_tree_node_make(struct gnt_tree *tree, struct gnt_slice filter,
+                           struct gnt_tree_node **out)
+{
+    struct gnt_tree_node *node = tree->root;
+    struct gnt_slice level;
+    while (gnt_topic_next_level(&filter, &level)) {
+        struct gnt_tree_node *child = gnt_tree_node_child(tree, node, level);
+        if (!child)
+            child = add_child(tree, node, level);
+        if (!child) {
+            gnt_tree_node_settle(tree, node);
+            return GNT_NOMEM;
+        }
+        node = child;
+    }
+    *out = node;
+    return GNT_OK;
+}
+
+/* ---- The trail */
+
+bool gnt_tree_node_marked(const struct gnt_tree_node *node)
+{
+    return node->trail.prev || node->trail.next || node->parent->trail.first == node;
+}
+
+void gnt_tree_node_mark(struct gnt_tree_node *node)
+{
+    for (; node->parent && !gnt_tree_node_marked(node); node = node->parent) {
+        struct gnt_tree_node **first = &node->parent->trail.first;
+        node->trail.next = *first;
+        if (*first)
+            (*first)->trail.prev = node;
+        *first = node;
+    }
+}
+
+static void unmark(struct gnt_tree_node *node)
+{
+    struct gnt_tree_node *next = node->trail.next, *prev = node->trail.prev;
+    if (prev)
+        prev->trail.next = next;
+    else
+        node->parent->trail.first = next;
+    if (next)
+        next->trail.prev = prev;
+    node->trail.next = node->trail.prev = NULL;
+}
+
+void gnt_tree_node_settle(struct gnt_tree *tree, struct gnt_tree_node *node)
+{
+    while (node->parent && !node->pins && !node->retained && !node->trail.first) {
+        struct gnt_tree_node *parent = node->parent;
+        bool marked = gnt_tree_node_marked(node);
+        bool used = node->children || gnt_tree_subs_any(node);
+        if (marked)
+            unmark(node);
+        if (!used)
+            take_out(tree, node);
+        if (!marked && used)
+            return;
+        node = parent;
+    }
+}

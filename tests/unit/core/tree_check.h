@@ -1,0 +1,64 @@
+/* What the tests of the topic tree share: its invariants, and random topics. */
+#ifndef GNT_TESTS_TREE_CHECK_H
+#define GNT_TESTS_TREE_CHECK_H
+
+#include "support/unit.h"
+
+#include "base/random.h"
+#include "core/tree_node.h"
+
+static size_t nodes_checked;
+
+/* Each node has a reason to be there, and is on the trail if and only if it leads somewhere. */
+static inline void check_node(struct gnt_tree_node *node)
+{
+    nodes_checked++;
+    bool leads = node->retained || node->pins || node->trail.first;
+    assert_true(leads || node->children || gnt_tree_subs_any(node));
+    assert_int_equal(gnt_tree_node_marked(node), leads);
+    uint32_t marked = 0;
+    for (const struct gnt_tree_node *child = node->trail.first; child; child = child->trail.next) {
+        assert_ptr_equal(child->parent, node);
+        marked++;
+    }
+    assert_true(marked <= node->children);
+}
+
+/* NODE and all that is reached from it by wildcards alone. */
+static inline void check_chain(struct gnt_tree_node *node)
+{
+    for (; node; node = atomic_load(&node->wild))
+        if (node->parent)
+            check_node(node);
+}
+
+/* Returns how many nodes there are without the root. */
+static inline size_t check_tree(struct gnt_tree *tree)
+{
+    nodes_checked = 0;
+    gnt_tree_table_each(atomic_load(&tree->table), check_chain);
+    check_chain(tree->root);
+    return nodes_checked;
+}
+
+/* A topic name of one to four levels from few words, or a filter: so that many match. */
+static inline struct gnt_slice random_topic(struct gnt_seeded *g, bool filter, char out[64])
+{
+    static const char *const words[] = {"a", "b", "", "$s", "longer level", "+", "+", "#"};
+    size_t levels = 1 + gnt_seeded_next(g) % 4, size = 0;
+    for (size_t i = 0; i < levels; i++) {
+        const char *word = words[gnt_seeded_next(g) % (filter ? COUNT_OF(words) : 5)];
+        if (i)
+            out[size++] = '/';
+        size_t length = strlen(word);
+        memcpy(out + size, word, length);
+        size += length;
+        if (word[0] == '#')
+            break;
+    }
+    if (size == 0)
+        out[size++] = '/'; /* an empty topic is none */
+    return gnt_slice(out, size);
+}
+
+#endif
