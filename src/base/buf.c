@@ -20,7 +20,7 @@ gnt_err gnt_buf_reserve(struct gnt_buf *b, size_t n)
     if (used + n <= b->cap && b->start >= b->cap / 2) { /* sliding is cheaper than growing */
         memmove(b->data, b->data + b->start, used);
     } else {
-        size_t cap = b->cap ? b->cap : FIRST_CAPACITY;
+        size_t cap = b->cap ? b->cap * 2 : FIRST_CAPACITY;
         while (cap < used + n)
             cap *= 2;
         uint8_t *data = malloc(cap);
