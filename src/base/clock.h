@@ -10,8 +10,8 @@
 #define GNT_NS_PER_MS UINT64_C(1000000)
 #define GNT_NS_PER_S  UINT64_C(1000000000)
 
-#define GNT_NEVER UINT64_MAX      /* a deadline that does not come */
-#define GNT_FAR (UINT64_MAX - 1) /* nor does this one; but a timer that is set for it stays set */
+#define GNT_NEVER UINT64_MAX       /* a deadline that does not come */
+#define GNT_FAR   (UINT64_MAX - 1) /* nor does this one; but a timer that is set for it stays set */
 
 struct gnt_clock {
     uint64_t (*now_ns)(void *self);  /* monotonic, never 0 */

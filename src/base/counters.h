@@ -7,31 +7,31 @@
 #include <stdint.h>
 
 /*    name                   topic below $SYS/broker/          what it counts */
-#define GNT_COUNTERS(X)                                                                           \
-    X(BYTES_RECEIVED, "bytes/received", "bytes read from clients")                                \
-    X(BYTES_SENT, "bytes/sent", "bytes written to clients")                                       \
-    X(PACKETS_RECEIVED, "messages/received", "MQTT packets of any type received")                 \
-    X(PACKETS_SENT, "messages/sent", "MQTT packets of any type sent")                             \
-    X(PUBLISH_RECEIVED, "publish/messages/received", "PUBLISH packets received")                  \
-    X(PUBLISH_SENT, "publish/messages/sent", "PUBLISH packets sent")                              \
-    X(PUBLISH_BYTES_RECEIVED, "publish/bytes/received", "payload bytes received")                 \
-    X(PUBLISH_BYTES_SENT, "publish/bytes/sent", "payload bytes sent")                             \
-    X(DROPPED_QUEUE_FULL, "publish/dropped/queue_full", "deliveries dropped: session queue full") \
-    X(DROPPED_OUTPUT_FULL, "publish/dropped/output_full",                                         \
-      "QoS 0 deliveries dropped: the client reads too slowly")                                    \
-    X(DROPPED_TOO_LARGE, "publish/dropped/too_large",                                             \
-      "deliveries dropped: over the client's maximum packet size")                                \
-    X(DROPPED_NO_MEMORY, "publish/dropped/no_memory", "deliveries dropped: out of memory")        \
-    X(DROPPED_SESSION_END, "publish/dropped/session_end",                                         \
-      "queued deliveries dropped with their session")                                             \
-    X(DROPPED_AWAY, "publish/dropped/away", "QoS 0 deliveries to clients that were not connected")  \
-    X(EXPIRED, "publish/expired", "deliveries that expired in a queue")                           \
-    X(CONNECTIONS_ACCEPTED, "connections/accepted", "connections accepted")                       \
-    X(CONNECTIONS_REFUSED, "connections/refused",                                                 \
-      "connections closed before CONNACK with success")                                           \
-    X(PROTOCOL_ERRORS, "connections/protocol_errors", "connections closed for bad input")         \
-    X(KEEP_ALIVE_TIMEOUTS, "connections/keep_alive_timeouts", "connections closed for silence")   \
-    X(TAKE_OVERS, "connections/take_overs", "connections closed because their client came again") \
+#define GNT_COUNTERS(X)                                                                            \
+    X(BYTES_RECEIVED, "bytes/received", "bytes read from clients")                                 \
+    X(BYTES_SENT, "bytes/sent", "bytes written to clients")                                        \
+    X(PACKETS_RECEIVED, "messages/received", "MQTT packets of any type received")                  \
+    X(PACKETS_SENT, "messages/sent", "MQTT packets of any type sent")                              \
+    X(PUBLISH_RECEIVED, "publish/messages/received", "PUBLISH packets received")                   \
+    X(PUBLISH_SENT, "publish/messages/sent", "PUBLISH packets sent")                               \
+    X(PUBLISH_BYTES_RECEIVED, "publish/bytes/received", "payload bytes received")                  \
+    X(PUBLISH_BYTES_SENT, "publish/bytes/sent", "payload bytes sent")                              \
+    X(DROPPED_QUEUE_FULL, "publish/dropped/queue_full", "deliveries dropped: session queue full")  \
+    X(DROPPED_OUTPUT_FULL, "publish/dropped/output_full",                                          \
+      "QoS 0 deliveries dropped: the client reads too slowly")                                     \
+    X(DROPPED_TOO_LARGE, "publish/dropped/too_large",                                              \
+      "deliveries dropped: over the client's maximum packet size")                                 \
+    X(DROPPED_NO_MEMORY, "publish/dropped/no_memory", "deliveries dropped: out of memory")         \
+    X(DROPPED_SESSION_END, "publish/dropped/session_end",                                          \
+      "queued deliveries dropped with their session")                                              \
+    X(DROPPED_AWAY, "publish/dropped/away", "QoS 0 deliveries to clients that were not connected") \
+    X(EXPIRED, "publish/expired", "deliveries that expired in a queue")                            \
+    X(CONNECTIONS_ACCEPTED, "connections/accepted", "connections accepted")                        \
+    X(CONNECTIONS_REFUSED, "connections/refused",                                                  \
+      "connections closed before CONNACK with success")                                            \
+    X(PROTOCOL_ERRORS, "connections/protocol_errors", "connections closed for bad input")          \
+    X(KEEP_ALIVE_TIMEOUTS, "connections/keep_alive_timeouts", "connections closed for silence")    \
+    X(TAKE_OVERS, "connections/take_overs", "connections closed because their client came again")  \
     X(SESSIONS_EXPIRED, "clients/expired", "sessions that expired")
 
 /*    gauges: they rise and fall */

@@ -33,7 +33,7 @@ struct gnt_receiver {
 
 struct gnt_session;
 
-enum { GNT_EXPIRY_NEVER = UINT32_MAX }; /* seconds [MQTT5 3.1.2.11.2] */
+#define GNT_EXPIRY_NEVER UINT32_MAX /* seconds [MQTT5 3.1.2.11.2] */
 
 struct gnt_session_open {
     struct gnt_slice client_id; /* not empty */
