@@ -329,7 +329,7 @@ static void accept_some(struct gnt_task *task)
     bool freed = false;
     a->freed = &freed;
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        struct gnt_stream *s;
+        struct gnt_stream *s = NULL;
         gnt_err err = accept_one(a, &s);
         if (err) {
             if (err != GNT_MORE)
