@@ -40,13 +40,20 @@ static void many_are_copied(void **state)
     gnt_sub_ids_fini(&copy); /* twice is fine */
 }
 
+/* Not inlined: a compiler that sees both ends of it leaves the allocation out. */
+__attribute__((noinline)) static gnt_err copy_ids(struct gnt_sub_ids *to,
+                                                  const struct gnt_sub_ids *from)
+{
+    return gnt_sub_ids_copy(to, from);
+}
+
 static void no_memory_leaves_the_target(void **state)
 {
     (void)state;
     uint32_t ids[] = {3, 1};
     struct gnt_sub_ids from = {.count = 2, .many = ids}, copy = {.count = 1, .one = 5};
     gnt_alloc_fail_at(0);
-    assert_int_equal(gnt_sub_ids_copy(&copy, &from), GNT_NOMEM);
+    assert_int_equal(copy_ids(&copy, &from), GNT_NOMEM);
     gnt_alloc_fail_at(-1);
     assert_int_equal(copy.count, 1);
     assert_int_equal(copy.one, 5);
