@@ -90,22 +90,21 @@ gnt_err gnt_outq_put(struct gnt_outq *q, struct gnt_slice bytes)
     return GNT_OK;
 }
 
-gnt_err gnt_outq_put_ref(struct gnt_outq *q, struct gnt_slice bytes, void (*release)(void *context),
-                         void *context)
+gnt_err gnt_outq_wrote_ref(struct gnt_outq *q, size_t n, struct gnt_slice bytes,
+                           void (*release)(void *context), void *context)
 {
-    if (bytes.size == 0) { /* nobody would ever take it */
-        if (release)
-            release(context);
-        return GNT_OK;
-    }
-    struct chunk *c = chunk_new(q, 0);
+    struct chunk *head = last_chunk(q), *c = chunk_new(q, 0);
     if (!c)
         return GNT_NOMEM;
+    if (n) {
+        GNT_ASSERT(head && n <= head->cap - head->end);
+        head->end += n;
+    }
     c->data = bytes.data;
     c->end = bytes.size;
     c->release = release;
     c->context = context;
-    q->size += bytes.size;
+    q->size += n + bytes.size;
     return GNT_OK;
 }
 

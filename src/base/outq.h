@@ -28,10 +28,10 @@ void gnt_outq_wrote(struct gnt_outq *q, size_t n);
 
 GNT_MUST gnt_err gnt_outq_put(struct gnt_outq *q, struct gnt_slice bytes);
 
-/* Links BYTES, which must stay until release(context) is called: at once if they are none.  On
- * failure nothing is released. */
-GNT_MUST gnt_err gnt_outq_put_ref(struct gnt_outq *q, struct gnt_slice bytes,
-                                  void (*release)(void *context), void *context);
+/* Counts N bytes as gnt_outq_wrote does and links BYTES behind them, which must stay until
+ * release(context) is called.  On failure neither is done. */
+GNT_MUST gnt_err gnt_outq_wrote_ref(struct gnt_outq *q, size_t n, struct gnt_slice bytes,
+                                    void (*release)(void *context), void *context);
 
 /* Up to MAX pieces from the front; returns how many.  Valid until the queue changes. */
 int gnt_outq_iov(const struct gnt_outq *q, struct iovec *iov, int max);

@@ -64,7 +64,7 @@ static void test_references_are_linked_in_order(void **state)
     static const char large[] = "LARGE";
     gnt_outq_init(&q);
     assert_int_equal(gnt_outq_put(&q, LITERAL("head ")), GNT_OK);
-    assert_int_equal(gnt_outq_put_ref(&q, LITERAL(large), count_release, &released), GNT_OK);
+    assert_int_equal(gnt_outq_wrote_ref(&q, 0, LITERAL(large), count_release, &released), GNT_OK);
     assert_int_equal(gnt_outq_put(&q, LITERAL(" tail")), GNT_OK);
     assert_front(&q, "head LARGE tail");
     assert_int_equal(gnt_outq_iov(&q, iov, 4), 3);
@@ -85,9 +85,9 @@ static void test_fini_releases(void **state)
     struct gnt_outq q;
     int released = 0;
     gnt_outq_init(&q);
-    assert_int_equal(gnt_outq_put_ref(&q, LITERAL("a"), count_release, &released), GNT_OK);
-    assert_int_equal(gnt_outq_put_ref(&q, LITERAL("b"), NULL, NULL), GNT_OK);
-    assert_int_equal(gnt_outq_put_ref(&q, LITERAL("c"), count_release, &released), GNT_OK);
+    assert_int_equal(gnt_outq_wrote_ref(&q, 0, LITERAL("a"), count_release, &released), GNT_OK);
+    assert_int_equal(gnt_outq_wrote_ref(&q, 0, LITERAL("b"), NULL, NULL), GNT_OK);
+    assert_int_equal(gnt_outq_wrote_ref(&q, 0, LITERAL("c"), count_release, &released), GNT_OK);
     gnt_outq_take(&q, 1);
     assert_int_equal(released, 1);
     gnt_outq_fini(&q);
@@ -104,7 +104,8 @@ static void test_empty_pieces_hold_nothing(void **state)
     gnt_outq_init(&q);
     assert_int_equal(gnt_outq_put(&q, gnt_slice(NULL, 0)), GNT_OK);
     assert_true(gnt_list_empty(&q.chunks));
-    assert_int_equal(gnt_outq_put_ref(&q, gnt_slice(NULL, 0), count_release, &released), GNT_OK);
+    assert_int_equal(gnt_outq_wrote_ref(&q, 0, gnt_slice(NULL, 0), count_release, &released),
+                     GNT_OK);
     assert_int_equal(released, 1);
     assert_true(gnt_list_empty(&q.chunks));
     gnt_outq_fini(&q);
@@ -142,7 +143,7 @@ static void test_allocation_failure_changes_nothing(void **state)
         gnt_outq_init(&q);
         gnt_alloc_fail_at(n);
         gnt_err a = gnt_outq_put(&q, LITERAL("abc"));
-        gnt_err b = gnt_outq_put_ref(&q, LITERAL("ref"), count_release, &released);
+        gnt_err b = gnt_outq_wrote_ref(&q, 0, LITERAL("ref"), count_release, &released);
         gnt_err c = gnt_outq_put(&q, gnt_slice(large, sizeof large));
         bool failed = gnt_alloc_failed();
         gnt_alloc_fail_at(-1);
@@ -192,7 +193,7 @@ static void put_some(struct stream *s, bool link)
     s->in += n;
     struct gnt_slice bytes = gnt_slice(piece->bytes, n);
     if (link) {
-        assert_int_equal(gnt_outq_put_ref(&s->q, bytes, release_piece, piece), GNT_OK);
+        assert_int_equal(gnt_outq_wrote_ref(&s->q, 0, bytes, release_piece, piece), GNT_OK);
         s->linked++;
     } else {
         assert_int_equal(gnt_outq_put(&s->q, bytes), GNT_OK);

@@ -1,0 +1,189 @@
+#include "mqtt/engine/server.h"
+
+#include "base/assert.h"
+#include "mqtt/engine/server_alias.h"
+#include "model/topic.h"
+
+#include <stdlib.h>
+
+static void move(struct gnt_mqtt_server *s, enum gnt_mqtt_server_state to)
+{
+    static const uint8_t allowed[] = {
+        [GNT_MQTT_AWAITS_CONNECT] = 1u << GNT_MQTT_DECIDES | 1u << GNT_MQTT_ENDED,
+        [GNT_MQTT_DECIDES] = 1u << GNT_MQTT_OPEN | 1u << GNT_MQTT_ENDED,
+        [GNT_MQTT_OPEN] = 1u << GNT_MQTT_ENDED,
+        [GNT_MQTT_ENDED] = 1u << GNT_MQTT_ENDED,
+    };
+    GNT_ASSERT(allowed[s->state] >> to & 1);
+    s->state = (uint8_t)to;
+}
+
+void gnt_mqtt_server_init(struct gnt_mqtt_server *s, const struct gnt_mqtt_server_options *options,
+                          struct gnt_outq *out, struct gnt_counters *counters, uint64_t now)
+{
+    *s = (struct gnt_mqtt_server){.options = options,
+                                  .out = out,
+                                  .counters = counters,
+                                  .last_received = now,
+                                  .began = now,
+                                  .packet_max_out = UINT32_MAX,
+                                  .version = GNT_MQTT_3_1_1,
+                                  .problem_information = true};
+}
+
+void gnt_mqtt_server_fini(struct gnt_mqtt_server *s)
+{
+    gnt_mqtt_aliases_fini(s);
+}
+
+void gnt_mqtt_server_move(struct gnt_mqtt_server *s, struct gnt_counters *counters)
+{
+    s->counters = counters;
+}
+
+uint64_t gnt_mqtt_server_deadline(const struct gnt_mqtt_server *s)
+{
+    switch ((enum gnt_mqtt_server_state)s->state) {
+    case GNT_MQTT_AWAITS_CONNECT:
+    case GNT_MQTT_DECIDES:
+        return gnt_deadline(s->began, s->options->connect_timeout_ms * GNT_NS_PER_MS);
+    case GNT_MQTT_OPEN:
+        if (s->keep_alive_s == 0)
+            return GNT_NEVER;
+        return gnt_deadline(s->last_received, s->keep_alive_s * GNT_NS_PER_S * 3 / 2);
+    case GNT_MQTT_ENDED: break;
+    }
+    return GNT_NEVER;
+}
+
+/* ---- In */
+
+static gnt_err fail(struct gnt_mqtt_server *s, gnt_err err, uint8_t reason)
+{
+    s->reason = reason;
+    return err;
+}
+
+/* [MQTT5 3.3.2.3.5]: no wildcards, as in a topic name. */
+static gnt_err check_response_topic(struct gnt_mqtt_server *s, const struct gnt_mqtt_props *props)
+{
+    if (!gnt_mqtt_has(props, GNT_PROP_RESPONSE_TOPIC) ||
+        gnt_topic_name_valid(gnt_mqtt_text(props, GNT_PROP_RESPONSE_TOPIC), 0))
+        return GNT_OK;
+    return fail(s, GNT_PROTOCOL, GNT_REASON_PROTOCOL_ERROR);
+}
+
+static gnt_err on_publish(struct gnt_mqtt_server *s, struct gnt_mqtt_packet *p)
+{
+    struct gnt_mqtt_publish *publish = &p->publish;
+    gnt_count(s->counters, GNT_COUNT_PUBLISH_RECEIVED, 1);
+    gnt_count(s->counters, GNT_COUNT_PUBLISH_BYTES_RECEIVED, (int64_t)publish->payload.size);
+    bool aliased = p->props.present != 0 && gnt_mqtt_has(&p->props, GNT_PROP_TOPIC_ALIAS);
+    if (publish->topic.size == 0) {
+        if (!aliased) /* [MQTT5 3.3.2.1]; in 3.x the name is just not valid */
+            return fail(s, GNT_PROTOCOL, GNT_REASON_PROTOCOL_ERROR);
+        return gnt_mqtt_alias_recall(s, p);
+    }
+    if (!gnt_topic_name_valid(publish->topic, s->options->topic_levels))
+        return fail(s, GNT_PROTOCOL, GNT_REASON_TOPIC_NAME_INVALID);
+    gnt_err err = aliased ? gnt_mqtt_alias_learn(s, p) : GNT_OK;
+    return err ? err : check_response_topic(s, &p->props);
+}
+
+/* [MQTT-3.8.3-4] */
+static gnt_err on_subscribe(struct gnt_mqtt_server *s, const struct gnt_mqtt_packet *p)
+{
+    struct gnt_slice list = p->filters.list;
+    struct gnt_mqtt_subscription sub;
+    while (gnt_mqtt_next_subscription(&list, s->version, &sub))
+        if (sub.no_local && gnt_slice_starts(sub.filter, gnt_slice_str("$share/")))
+            return fail(s, GNT_PROTOCOL, GNT_REASON_PROTOCOL_ERROR);
+    return GNT_OK;
+}
+
+static gnt_err on_connect(struct gnt_mqtt_server *s, const struct gnt_mqtt_packet *p)
+{
+    const struct gnt_mqtt_connect *c = &p->connect;
+    s->version = c->version;
+    s->keep_alive_s = c->keep_alive_s;
+    move(s, GNT_MQTT_DECIDES);
+    if (s->version == GNT_MQTT_5) {
+        s->packet_max_out = gnt_mqtt_number(&p->props, GNT_PROP_MAXIMUM_PACKET_SIZE, UINT32_MAX);
+        s->problem_information = gnt_mqtt_number(&p->props, GNT_PROP_REQUEST_PROBLEM_INFO, 1) != 0;
+        uint32_t most = gnt_mqtt_number(&p->props, GNT_PROP_TOPIC_ALIAS_MAXIMUM, 0);
+        s->aliases_out_count =
+            (uint16_t)(most < s->options->aliases_out ? most : s->options->aliases_out);
+    }
+    if (c->has_will && !gnt_topic_name_valid(c->will.topic, s->options->topic_levels))
+        return fail(s, GNT_PROTOCOL, GNT_REASON_TOPIC_NAME_INVALID);
+    return c->has_will ? check_response_topic(s, &c->will.props) : GNT_OK;
+}
+
+/* A version that is not spoken here is answered in words of 3.1.1, which all clients know; another
+ * protocol is not answered [MQTT-3.1.2-1, MQTT-3.1.2-2]. */
+static gnt_err on_other_version(struct gnt_mqtt_server *s, const struct gnt_mqtt_packet *p)
+{
+    if (p->connect.version == 0)
+        return fail(s, GNT_PROTOCOL, GNT_REASON_PROTOCOL_ERROR);
+    move(s, GNT_MQTT_DECIDES);
+    s->version = GNT_MQTT_3_1_1;
+    return fail(s, GNT_UNSUPPORTED, GNT_REASON_UNSUPPORTED_VERSION);
+}
+
+/* One packet has been framed: *acted is false if it was one for the engine alone. */
+static gnt_err on_frame(struct gnt_mqtt_server *s, const struct gnt_mqtt_frame *frame,
+                        struct gnt_mqtt_packet *out, bool *acted)
+{
+    bool is_connect = frame->type == GNT_MQTT_CONNECT;
+    if (is_connect != (s->state == GNT_MQTT_AWAITS_CONNECT)) /* [MQTT-3.1.0-1, MQTT-3.1.0-2] */
+        return fail(s, GNT_PROTOCOL, GNT_REASON_PROTOCOL_ERROR);
+    gnt_err err = gnt_mqtt_decode(frame, s->version, GNT_MQTT_FROM_CLIENT, out, &s->reason);
+    if (err == GNT_UNSUPPORTED)
+        return on_other_version(s, out);
+    if (err)
+        return err;
+    *acted = true;
+    switch ((enum gnt_mqtt_type)frame->type) {
+    case GNT_MQTT_CONNECT: return on_connect(s, out);
+    case GNT_MQTT_PUBLISH: return on_publish(s, out);
+    case GNT_MQTT_SUBSCRIBE: return on_subscribe(s, out);
+    case GNT_MQTT_PINGREQ: {
+        *acted = false;
+        uint8_t *at;
+        err = gnt_outq_reserve(s->out, GNT_MQTT_PING_SIZE, &at);
+        if (err)
+            return fail(s, err, GNT_REASON_UNSPECIFIED_ERROR);
+        gnt_mqtt_ping_write(at, GNT_MQTT_PINGRESP);
+        gnt_outq_wrote(s->out, GNT_MQTT_PING_SIZE);
+        gnt_count(s->counters, GNT_COUNT_PACKETS_SENT, 1);
+        return GNT_OK;
+    }
+    default: return GNT_OK; /* the decoder lets no packet through that a client must not send */
+    }
+}
+
+gnt_err gnt_mqtt_server_next(struct gnt_mqtt_server *s, struct gnt_slice *in, uint64_t now,
+                             struct gnt_mqtt_packet *out, size_t *need)
+{
+    GNT_ASSERT(s->state == GNT_MQTT_AWAITS_CONNECT || s->state == GNT_MQTT_OPEN);
+    for (bool acted = false; !acted;) {
+        struct gnt_mqtt_frame frame;
+        gnt_err err = gnt_mqtt_frame(*in, s->options->packet_max, &frame);
+        if (err == GNT_MORE) {
+            if (need)
+                *need = frame.size;
+            return GNT_MORE;
+        }
+        if (err)
+            return fail(s, err,
+                        err == GNT_TOOBIG ? GNT_REASON_PACKET_TOO_LARGE
+                                          : GNT_REASON_MALFORMED_PACKET);
+        s->last_received = now;
+        gnt_count(s->counters, GNT_COUNT_PACKETS_RECEIVED, 1);
+        *in = gnt_slice_skip(*in, frame.size);
+        err = on_frame(s, &frame, out, &acted);
+        if (err)
+            return err;
+    }
+    return GNT_OK;
+}

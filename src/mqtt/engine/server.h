@@ -1,0 +1,116 @@
+/* The server's side of one MQTT connection without I/O: bytes and `now` in; packets to act on,
+ * bytes and the next deadline out.
+ *
+ * What it does by itself: framing, the order of packets, topic aliases both ways, keep alive and
+ * PINGREQ, the limits on packets, whatever differs between MQTT 3.1, 3.1.1 and 5.0.  What it leaves
+ * to its owner: sessions, packet ids, and closing the connection.
+ *
+ * Ownership  the owner's memory, _init to _fini.  Bytes to be sent go to the owner's queue.
+ * Threads    one at a time.
+ * Errors     the client's bytes are hostile: what breaks the protocol is a failure of _next, with
+ * the MQTT 5 reason in `reason`; the owner says so by _disconnect or _refuse, and closes. */
+#ifndef GNT_MQTT_ENGINE_SERVER_H
+#define GNT_MQTT_ENGINE_SERVER_H
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/outq.h"
+#include "model/delivery.h"
+#include "mqtt/codec/packet.h"
+
+/* What the server allows; shared by all its connections, constant while they live. */
+struct gnt_mqtt_server_options {
+    size_t packet_max;    /* larger packets of the client's end the connection */
+    uint16_t receive_max; /* told to an MQTT 5 client; its owner counts */
+    uint16_t aliases_in;  /* topic aliases that a client may set, 0: none */
+    uint16_t aliases_out; /* topic aliases that are used towards a client, as far as it allows */
+    uint16_t keep_alive_max_s; /* MQTT 5 clients are told to keep to it, 0: their own */
+    size_t topic_levels;
+    uint32_t connect_timeout_ms; /* for the CONNECT after the connection has been accepted */
+};
+
+/*   state       what may come                                             next states */
+enum gnt_mqtt_server_state {
+    GNT_MQTT_AWAITS_CONNECT, /* CONNECT                                    DECIDES, ENDED */
+    GNT_MQTT_DECIDES,        /* nothing: the owner answers by _accept or _refuse   OPEN, ENDED */
+    GNT_MQTT_OPEN,           /* everything but CONNECT                     ENDED */
+    GNT_MQTT_ENDED,          /* nothing, and nothing is sent any more */
+};
+
+struct gnt_mqtt_alias_in;
+struct gnt_mqtt_alias_out;
+
+struct gnt_mqtt_server {
+    const struct gnt_mqtt_server_options *options;
+    struct gnt_outq *out;
+    struct gnt_counters *counters;
+    uint64_t last_received;
+    uint64_t began;
+    uint32_t keep_alive_s; /* one and a half times of it may pass in silence; 0: any time */
+    uint32_t packet_max_out;
+    uint16_t aliases_out_count;
+    uint8_t state;                          /* enum gnt_mqtt_server_state */
+    uint8_t version;                        /* enum gnt_mqtt_version */
+    uint8_t reason;                         /* of a failure of _next */
+    bool problem_information;               /* the client wants reason strings [MQTT5 3.1.2.11.7] */
+    struct gnt_slice *aliases_in;           /* options->aliases_in of them, or NULL */
+    struct gnt_mqtt_alias_out *aliases_out; /* aliases_out_count of them, or NULL */
+};
+
+/* OPTIONS, OUT and COUNTERS are lent for the engine's life.  Needs no memory until aliases are
+ * used. */
+void gnt_mqtt_server_init(struct gnt_mqtt_server *s, const struct gnt_mqtt_server_options *options,
+                          struct gnt_outq *out, struct gnt_counters *counters, uint64_t now);
+void gnt_mqtt_server_fini(struct gnt_mqtt_server *s);
+
+/* The engine has moved to another worker, which counts for itself. */
+void gnt_mqtt_server_move(struct gnt_mqtt_server *s, struct gnt_counters *counters);
+
+/* Takes the next packet off the front of *in.
+ *   GNT_OK    *out is to be acted on: CONNECT, PUBLISH (its topic is there even if only an alias
+ * came, and it is valid), PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, UNSUBSCRIBE, DISCONNECT,
+ *             AUTH.  It borrows from *in and from the engine until the next call.
+ *   GNT_MORE  *in holds no whole packet any more; *need (may be NULL) is the size of the one it
+ * begins with, 0 if that is not known yet. else      the connection is lost: see `reason`. */
+GNT_MUST gnt_err gnt_mqtt_server_next(struct gnt_mqtt_server *s, struct gnt_slice *in, uint64_t now,
+                                      struct gnt_mqtt_packet *out, size_t *need);
+
+/* When the connection is to be ended for silence: GNT_REASON_KEEP_ALIVE_TIMEOUT, or no CONNECT in
+ * time. GNT_NEVER if it may be silent for ever. */
+uint64_t gnt_mqtt_server_deadline(const struct gnt_mqtt_server *s);
+
+/* ---- Answers.  Each puts a packet into the queue, or fails with GNT_NOMEM and has put nothing. */
+
+struct gnt_mqtt_welcome {
+    bool session_present;
+    struct gnt_slice assigned_id;   /* empty: the client brought its own */
+    struct gnt_slice response_info; /* empty: none */
+    uint32_t session_expiry_s;      /* told if it is not what the client asked for */
+};
+
+/* CONNECT is the one that _next gave. */
+GNT_MUST gnt_err gnt_mqtt_server_accept(struct gnt_mqtt_server *s,
+                                        const struct gnt_mqtt_packet *connect,
+                                        const struct gnt_mqtt_welcome *welcome);
+
+/* CONNACK with a refusal; the engine has ended.  Nothing is sent to who has not said a CONNECT that
+ * can be answered. */
+void gnt_mqtt_server_refuse(struct gnt_mqtt_server *s, uint8_t reason, const char *text);
+
+/* DISCONNECT with REASON (MQTT 5; nothing in 3.x); the engine has ended. */
+void gnt_mqtt_server_disconnect(struct gnt_mqtt_server *s, uint8_t reason, const char *text);
+
+/* TYPE is PUBACK, PUBREC, PUBREL or PUBCOMP. */
+GNT_MUST gnt_err gnt_mqtt_server_ack(struct gnt_mqtt_server *s, enum gnt_mqtt_type type,
+                                     uint16_t id, uint8_t reason);
+
+/* TYPE is SUBACK or UNSUBACK; codes are MQTT 5's and are translated for 3.x. CODES may be changed.
+ */
+GNT_MUST gnt_err gnt_mqtt_server_codes(struct gnt_mqtt_server *s, enum gnt_mqtt_type type,
+                                       uint16_t id, uint8_t *codes, size_t count);
+
+/* PUBLISH.  GNT_TOOBIG: over the client's maximum packet size; nothing was put. */
+GNT_MUST gnt_err gnt_mqtt_server_publish(struct gnt_mqtt_server *s,
+                                         const struct gnt_delivery *delivery, uint64_t now);
+
+#endif

@@ -1,0 +1,262 @@
+/* What the server's side of a connection sends. */
+
+#include "base/assert.h"
+#include "mqtt/engine/server.h"
+#include "mqtt/engine/server_alias.h"
+
+#include <stdlib.h>
+
+/* Payloads up to here are copied behind their headers; larger ones are linked. */
+enum { COPY_MAX = 4096 };
+
+enum { PROPS_MAX = 16 };
+
+/* Properties on their way; at most PROPS_MAX. */
+struct props {
+    struct gnt_mqtt_prop list[PROPS_MAX];
+    struct gnt_mqtt_proplist out;
+};
+
+static void props_init(struct props *p)
+{
+    p->out = (struct gnt_mqtt_proplist){.list = p->list};
+}
+
+static void add_number(struct props *p, enum gnt_mqtt_prop_row row, uint32_t number)
+{
+    GNT_ASSERT(p->out.count < PROPS_MAX);
+    p->list[p->out.count++] = (struct gnt_mqtt_prop){.row = row, .number = number};
+}
+
+static void add_text(struct props *p, enum gnt_mqtt_prop_row row, struct gnt_slice text)
+{
+    GNT_ASSERT(p->out.count < PROPS_MAX);
+    if (text.size)
+        p->list[p->out.count++] = (struct gnt_mqtt_prop){.row = row, .text = text};
+}
+
+/* [MQTT-3.1.2-29] */
+static void add_reason(const struct gnt_mqtt_server *s, struct props *p, const char *text)
+{
+    if (text && s->problem_information)
+        add_text(p, GNT_PROP_REASON_STRING, gnt_slice_str(text));
+}
+
+static void sent(struct gnt_mqtt_server *s, size_t size)
+{
+    gnt_outq_wrote(s->out, size);
+    gnt_count(s->counters, GNT_COUNT_PACKETS_SENT, 1);
+}
+
+/* ---- CONNACK and DISCONNECT */
+
+static gnt_err connack(struct gnt_mqtt_server *s, const struct gnt_mqtt_connack *p,
+                       const struct gnt_mqtt_proplist *props)
+{
+    size_t size = gnt_mqtt_connack_size(p, s->version, props);
+    uint8_t *at;
+    if (size == 0 || size > s->packet_max_out)
+        return GNT_TOOBIG;
+    gnt_err err = gnt_outq_reserve(s->out, size, &at);
+    if (err)
+        return err;
+    gnt_mqtt_connack_write(at, p, s->version, props);
+    sent(s, size);
+    return GNT_OK;
+}
+
+static void announce(struct gnt_mqtt_server *s, const struct gnt_mqtt_packet *connect,
+                     const struct gnt_mqtt_welcome *w, struct props *p)
+{
+    const struct gnt_mqtt_server_options *o = s->options;
+    if (w->session_expiry_s != gnt_mqtt_number(&connect->props, GNT_PROP_SESSION_EXPIRY, 0))
+        add_number(p, GNT_PROP_SESSION_EXPIRY, w->session_expiry_s);
+    if (o->receive_max < UINT16_MAX)
+        add_number(p, GNT_PROP_RECEIVE_MAXIMUM, o->receive_max);
+    if (o->packet_max < GNT_MQTT_REMAINING_MAX)
+        add_number(p, GNT_PROP_MAXIMUM_PACKET_SIZE, (uint32_t)o->packet_max);
+    if (o->aliases_in)
+        add_number(p, GNT_PROP_TOPIC_ALIAS_MAXIMUM, o->aliases_in);
+    add_text(p, GNT_PROP_ASSIGNED_CLIENT_ID, w->assigned_id);
+    add_text(p, GNT_PROP_RESPONSE_INFO, w->response_info);
+}
+
+gnt_err gnt_mqtt_server_accept(struct gnt_mqtt_server *s, const struct gnt_mqtt_packet *connect,
+                               const struct gnt_mqtt_welcome *welcome)
+{
+    GNT_ASSERT(s->state == GNT_MQTT_DECIDES);
+    const struct gnt_mqtt_connack p = {
+        /* MQTT 3.1 has no such flag: the byte is reserved there */
+        .session_present = welcome->session_present && s->version != GNT_MQTT_3_1,
+    };
+    struct props props;
+    props_init(&props);
+    if (s->version == GNT_MQTT_5) {
+        announce(s, connect, welcome, &props);
+        uint32_t most = s->options->keep_alive_max_s;
+        if (most && (s->keep_alive_s == 0 || s->keep_alive_s > most)) { /* [MQTT5 3.2.2.3.14] */
+            s->keep_alive_s = most;
+            add_number(&props, GNT_PROP_SERVER_KEEP_ALIVE, most);
+        }
+    }
+    gnt_err err = connack(s, &p, &props.out);
+    if (!err)
+        s->state = GNT_MQTT_OPEN;
+    return err;
+}
+
+void gnt_mqtt_server_refuse(struct gnt_mqtt_server *s, uint8_t reason, const char *text)
+{
+    if (s->state == GNT_MQTT_DECIDES) {
+        struct gnt_mqtt_connack p = {
+            .code = s->version == GNT_MQTT_5 ? reason : gnt_mqtt_reason_to_v3_connack(reason)};
+        struct props props;
+        props_init(&props);
+        add_reason(s, &props, text);
+        /* Out of memory: the close has to say it. */
+        if (connack(s, &p, &props.out) == GNT_TOOBIG) {
+            props_init(&props);
+            (void)!connack(s, &p, &props.out);
+        }
+    }
+    s->state = GNT_MQTT_ENDED;
+}
+
+void gnt_mqtt_server_disconnect(struct gnt_mqtt_server *s, uint8_t reason, const char *text)
+{
+    bool tell = s->state == GNT_MQTT_OPEN && s->version == GNT_MQTT_5;
+    s->state = GNT_MQTT_ENDED;
+    if (!tell)
+        return;
+    const struct gnt_mqtt_close p = {.code = reason};
+    struct props props;
+    props_init(&props);
+    add_reason(s, &props, text);
+    size_t size = gnt_mqtt_close_size(GNT_MQTT_DISCONNECT, &p, s->version, &props.out);
+    if (size > s->packet_max_out) { /* [MQTT-3.14.2-3] */
+        props_init(&props);
+        size = gnt_mqtt_close_size(GNT_MQTT_DISCONNECT, &p, s->version, &props.out);
+    }
+    uint8_t *at;
+    if (size > s->packet_max_out || gnt_outq_reserve(s->out, size, &at))
+        return;
+    gnt_mqtt_close_write(at, GNT_MQTT_DISCONNECT, &p, s->version, &props.out);
+    sent(s, size);
+}
+
+/* ---- Acknowledgements */
+
+gnt_err gnt_mqtt_server_ack(struct gnt_mqtt_server *s, enum gnt_mqtt_type type, uint16_t id,
+                            uint8_t reason)
+{
+    const struct gnt_mqtt_ack p = {id, s->version == GNT_MQTT_5 ? reason : 0};
+    size_t size = gnt_mqtt_ack_size(type, &p, s->version, NULL);
+    uint8_t *at;
+    gnt_err err = gnt_outq_reserve(s->out, size, &at);
+    if (err)
+        return err;
+    gnt_mqtt_ack_write(at, type, &p, s->version, NULL);
+    sent(s, size);
+    return GNT_OK;
+}
+
+gnt_err gnt_mqtt_server_codes(struct gnt_mqtt_server *s, enum gnt_mqtt_type type, uint16_t id,
+                              uint8_t *codes, size_t count)
+{
+    if (s->version != GNT_MQTT_5) /* 3.1.1 has one failure, 0x80 [MQTT-3.9.3-2] */
+        for (size_t i = 0; i < count; i++)
+            codes[i] = codes[i] >= 0x80 ? 0x80 : codes[i];
+    const struct gnt_mqtt_codes p = {id, gnt_slice(codes, count)};
+    size_t size = gnt_mqtt_codes_size(type, &p, s->version, NULL);
+    uint8_t *at;
+    gnt_err err = gnt_outq_reserve(s->out, size, &at);
+    if (err)
+        return err;
+    gnt_mqtt_codes_write(at, type, &p, s->version, NULL);
+    sent(s, size);
+    return GNT_OK;
+}
+
+/* ---- PUBLISH */
+
+static void release_message(void *message)
+{
+    struct gnt_message *m = message;
+    gnt_message_unref(&m);
+}
+
+static gnt_err put_publish(struct gnt_mqtt_server *s, const struct gnt_mqtt_publish *p,
+                           const struct gnt_mqtt_proplist *props, struct gnt_message *message)
+{
+    size_t total, head = gnt_mqtt_publish_head_size(p, s->version, props, &total);
+    if (head == 0 || total > s->packet_max_out)
+        return GNT_TOOBIG;
+    bool copied = p->payload.size <= COPY_MAX;
+    uint8_t *at;
+    gnt_err err = gnt_outq_reserve(s->out, copied ? total : head, &at);
+    if (err)
+        return err;
+    uint8_t *payload = gnt_mqtt_publish_head_write(at, p, s->version, props);
+    if (copied) {
+        if (p->payload.size)
+            memcpy(payload, p->payload.data, p->payload.size);
+        gnt_outq_wrote(s->out, total);
+    } else {
+        err = gnt_outq_wrote_ref(s->out, head, p->payload, release_message, message);
+        if (err)
+            return err;
+        gnt_message_ref(message);
+    }
+    gnt_count(s->counters, GNT_COUNT_PACKETS_SENT, 1);
+    gnt_count(s->counters, GNT_COUNT_PUBLISH_SENT, 1);
+    gnt_count(s->counters, GNT_COUNT_PUBLISH_BYTES_SENT, (int64_t)p->payload.size);
+    return GNT_OK;
+}
+
+static gnt_err publish_v5(struct gnt_mqtt_server *s, struct gnt_mqtt_publish *p,
+                          const struct gnt_delivery *d, uint64_t now)
+{
+    const struct gnt_message *m = d->message;
+    struct gnt_mqtt_prop few[4], *list = few;
+    struct gnt_mqtt_prop *many = NULL;
+    if (d->ids.count > 2) {
+        many = malloc((d->ids.count + 2) * sizeof *many);
+        if (!many)
+            return GNT_NOMEM;
+        list = many;
+    }
+    struct gnt_mqtt_proplist props = {.list = list};
+    if (m->format == GNT_EXTRAS_MQTT5)
+        props.raw = m->extras;
+    if (m->expires != GNT_NEVER) /* what is left of it [MQTT-3.3.2-6] */
+        list[props.count++] = (struct gnt_mqtt_prop){.row = GNT_PROP_MESSAGE_EXPIRY,
+                                                     .number = gnt_message_left_s(m, now)};
+    for (uint32_t i = 0; i < d->ids.count; i++)
+        list[props.count++] = (struct gnt_mqtt_prop){.row = GNT_PROP_SUBSCRIPTION_ID,
+                                                     .number = gnt_sub_ids_list(&d->ids)[i]};
+    bool known;
+    uint16_t alias = gnt_mqtt_alias_for(s, p->topic, &known);
+    if (alias)
+        list[props.count++] = (struct gnt_mqtt_prop){.row = GNT_PROP_TOPIC_ALIAS, .number = alias};
+    if (known)
+        p->topic = gnt_slice(NULL, 0);
+    gnt_err err = put_publish(s, p, &props, d->message);
+    if (!err && alias && !known)
+        gnt_mqtt_alias_sent(s, alias);
+    free(many);
+    return err;
+}
+
+gnt_err gnt_mqtt_server_publish(struct gnt_mqtt_server *s, const struct gnt_delivery *d,
+                                uint64_t now)
+{
+    struct gnt_mqtt_publish p = {.dup = d->dup,
+                                 .retain = d->retain,
+                                 .qos = d->qos,
+                                 .id = d->id,
+                                 .topic = d->message->topic,
+                                 .payload = d->message->payload};
+    if (s->version == GNT_MQTT_5)
+        return publish_v5(s, &p, d, now);
+    return put_publish(s, &p, NULL, d->message);
+}
