@@ -379,6 +379,8 @@ static void test_lists_that_cannot_be_written(void **state)
     const struct gnt_mqtt_proplist over = {NULL, 0, gnt_slice("", 268435456)};
     assert_int_equal(gnt_mqtt_proplist_size(&most), 268435455 + 4);
     assert_int_equal(gnt_mqtt_proplist_size(&over), 0);
+    const struct gnt_mqtt_proplist wrapping = {&rows[0].prop, 1, gnt_slice("", SIZE_MAX)};
+    assert_int_equal(gnt_mqtt_proplist_size(&wrapping), 0);
 }
 
 int main(void)
