@@ -11,6 +11,8 @@ Usage: check_layers.py [ROOT]      (default: the checkout that this file is in)
 - <gnatter/...> is include/gnatter/..., exists, and is for the rooms that make up the public face
   (PUBLIC_FACE) and for other public headers.
 - Headers below include/gnatter include nothing of src.
+- The rooms that know no socket, thread, lock or clock (SANS_IO) include only system headers that
+  have none.
 
 Prints one FILE:LINE: MESSAGE per mistake, then a summary; the exit code is 0 only without one.
 """
@@ -21,6 +23,10 @@ import sys
 
 # Rooms that implement what include/gnatter declares, or use it as a program would.
 PUBLIC_FACE = ("broker", "client", "cli")
+
+SANS_IO = ("model", "mqtt/codec", "mqtt/engine", "amqp/codec", "amqp/engine", "mapping", "filter")
+HARMLESS = {f"{name}.h" for name in ("assert ctype inttypes limits math stdalign stdarg stdatomic "
+                                     "stdbool stddef stdint stdio stdlib string").split()}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)')
 LAYER = re.compile(r"^([a-z][a-z0-9/]*):(.*)$")
@@ -88,7 +94,8 @@ class Check:
                 if room.split("/")[0] not in PUBLIC_FACE:
                     self.mistake(path, line, f"{room} is below the public headers: <{name}>")
             elif quoted is None:
-                continue
+                if room in SANS_IO and angled not in HARMLESS:
+                    self.mistake(path, line, f"{room} does no input or output: <{angled}>")
             elif not (source / quoted).is_file():
                 self.mistake(path, line, f'"{quoted}" does not exist below src/')
             else:

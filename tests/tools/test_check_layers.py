@@ -88,6 +88,13 @@ class Layers(unittest.TestCase):
         self.bad({"src/model/m.c": "#include <gnatter/x.h>\n"},
                  "src/model/m.c:1: model is below the public headers: <gnatter/x.h>")
 
+    def test_sans_io(self):
+        self.good({"src/base/a.c": "#include <sys/socket.h>\n"})
+        self.bad({"src/mqtt/codec/c.c": "#include <string.h>\n#include <sys/socket.h>\n",
+                  "src/model/m.c": "#include <pthread.h>\n"},
+                 "src/model/m.c:1: model does no input or output: <pthread.h>",
+                 "src/mqtt/codec/c.c:2: mqtt/codec does no input or output: <sys/socket.h>")
+
     def test_layer_names_a_room_above(self):
         self.bad({"tools/layers.txt": LAYERS.replace("model: base ", "model: base broker ")},
                  "tools/layers.txt:3: model may not name broker: no room of that name stands above it")
