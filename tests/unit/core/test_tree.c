@@ -598,7 +598,6 @@ static int group_start(void **state)
 static int group_end(void **state)
 {
     (void)state;
-    gnt_rcu_quiescent();
     gnt_rcu_barrier();
     gnt_rcu_unregister();
     return 0;
