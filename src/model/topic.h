@@ -1,7 +1,6 @@
 /* Topic names and topic filters [MQTT5 4.7]: levels between slashes, `+` for one level, `#` for all
- * that follow, "$share/GROUP/FILTER" for a shared subscription [MQTT5 4.8.2].  Topics that begin
- * with
- * `$` are not matched by a wildcard in the first level [MQTT-4.7.2-1]. */
+ * that follow, "$share/GROUP/FILTER" for a shared subscription [MQTT5 4.8.2].  Topics that
+ * begin with `$` are not matched by a wildcard in the first level [MQTT-4.7.2-1]. */
 #ifndef GNT_MODEL_TOPIC_H
 #define GNT_MODEL_TOPIC_H
 

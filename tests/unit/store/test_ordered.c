@@ -56,6 +56,8 @@ static size_t depth(const struct gnt_ordered_node *node)
 {
     if (!node)
         return 0;
+    for (int i = 0; i < 2; i++)
+        assert_true(!node->child[i] || node->child[i]->priority <= node->priority);
     size_t left = depth(node->child[0]), right = depth(node->child[1]);
     return 1 + (left > right ? left : right);
 }
