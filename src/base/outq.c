@@ -93,6 +93,13 @@ gnt_err gnt_outq_put(struct gnt_outq *q, struct gnt_slice bytes)
 gnt_err gnt_outq_wrote_ref(struct gnt_outq *q, size_t n, struct gnt_slice bytes,
                            void (*release)(void *context), void *context)
 {
+    if (bytes.size == 0) { /* an empty queue holds no memory, so nothing empty is kept */
+        if (n)
+            gnt_outq_wrote(q, n);
+        if (release)
+            release(context);
+        return GNT_OK;
+    }
     struct chunk *head = last_chunk(q), *c = chunk_new(q, 0);
     if (!c)
         return GNT_NOMEM;
