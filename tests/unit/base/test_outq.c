@@ -132,6 +132,60 @@ static void test_reserve(void **state)
     gnt_outq_fini(&q);
 }
 
+static void test_head_and_reference(void **state)
+{
+    (void)state;
+    struct gnt_outq q;
+    uint8_t *at;
+    int released = 0;
+    gnt_outq_init(&q);
+    for (int i = 0; i < 2; i++) { /* into a new chunk, then behind what is linked */
+        assert_int_equal(gnt_outq_reserve(&q, 16, &at), GNT_OK);
+        memcpy(at, "head ", 5);
+        assert_int_equal(gnt_outq_wrote_ref(&q, 5, LITERAL("body,"), count_release, &released),
+                         GNT_OK);
+    }
+    assert_front(&q, "head body,head body,");
+    assert_int_equal(gnt_outq_wrote_ref(&q, 0, LITERAL("more"), count_release, &released), GNT_OK);
+    assert_front(&q, "head body,head body,more");
+    gnt_outq_take(&q, 9);
+    assert_int_equal(released, 0);
+    gnt_outq_take(&q, 1);
+    assert_int_equal(released, 1);
+    gnt_outq_take(&q, q.size);
+    assert_int_equal(released, 3);
+    assert_int_equal(gnt_outq_reserve(&q, 16, &at), GNT_OK);
+    memcpy(at, "alone", 5);
+    assert_int_equal(gnt_outq_wrote_ref(&q, 5, gnt_slice(NULL, 0), count_release, &released),
+                     GNT_OK);
+    assert_int_equal(released, 4);
+    assert_front(&q, "alone");
+    gnt_outq_fini(&q);
+    assert_int_equal(released, 4);
+}
+
+static void test_head_and_reference_without_memory(void **state)
+{
+    (void)state;
+    struct gnt_outq q;
+    uint8_t *at;
+    int released = 0;
+    gnt_outq_init(&q);
+    assert_int_equal(gnt_outq_put(&q, LITERAL("before ")), GNT_OK);
+    assert_int_equal(gnt_outq_reserve(&q, 16, &at), GNT_OK);
+    memcpy(at, "head", 4);
+    gnt_alloc_fail_at(0);
+    assert_int_equal(gnt_outq_wrote_ref(&q, 4, LITERAL("body"), count_release, &released),
+                     GNT_NOMEM);
+    gnt_alloc_fail_at(-1);
+    assert_int_equal(released, 0);
+    assert_front(&q, "before ");
+    assert_int_equal(gnt_outq_put(&q, LITERAL("after")), GNT_OK);
+    assert_front(&q, "before after");
+    gnt_outq_fini(&q);
+    assert_int_equal(released, 0);
+}
+
 static void test_allocation_failure_changes_nothing(void **state)
 {
     (void)state;
@@ -240,6 +294,8 @@ int main(void)
         cmocka_unit_test(test_fini_releases),
         cmocka_unit_test(test_empty_pieces_hold_nothing),
         cmocka_unit_test(test_reserve),
+        cmocka_unit_test(test_head_and_reference),
+        cmocka_unit_test(test_head_and_reference_without_memory),
         cmocka_unit_test(test_allocation_failure_changes_nothing),
         cmocka_unit_test(test_random_stream),
     };
