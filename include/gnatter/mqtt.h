@@ -173,7 +173,7 @@ struct gnatter_client_info {
     uint64_t dropped, refused;            /* publishes at the queue's bound, ever */
     uint64_t connections;                 /* that succeeded, ever */
 };
-GNATTER_API void gnatter_client_info(gnatter_client *c, struct gnatter_client_info *out);
+GNATTER_API void gnatter_client_get_info(gnatter_client *c, struct gnatter_client_info *out);
 
 /* ---- Requests.  They wait in the queue while there is no connection.
  *

@@ -8,7 +8,7 @@
  *     for (;;) {
  *         if (bytes have come)
  *             gnatter_engine_receive(e, bytes, size, now);
- *         while (gnatter_engine_event(e, now, &event))
+ *         while (gnatter_engine_next_event(e, now, &event))
  *             act on it; on CLOSED: write what is left if you can, close the transport,
  *             perhaps open it again and connect again
  *         out = gnatter_engine_output(e);  n = write(out);  gnatter_engine_sent(e, n, now);
@@ -19,7 +19,7 @@
  * the queue of what waits for a connection, subscribing again when the server has lost the session.
  *
  * Ownership  gnatter_engine_new() to gnatter_engine_free().  What goes in is copied; what an event
- *            shows is lent until the next gnatter_engine_event or gnatter_engine_connect.
+ *            shows is lent until the next gnatter_engine_next_event or gnatter_engine_connect.
  * Threads    one at a time.  Between two calls of gnatter_engine_event other calls may be made.
  * Units      now and deadlines: nanoseconds of any clock that does not jump back, not 0; bytes.
  * Memory     malloc, and only for what it keeps; bounded by the options.
@@ -83,14 +83,14 @@ GNATTER_API int gnatter_engine_receive(gnatter_engine *e, const void *bytes, siz
 GNATTER_API bool gnatter_engine_hungry(const gnatter_engine *e);
 
 /* The next event; false: none now. */
-GNATTER_API bool gnatter_engine_event(gnatter_engine *e, uint64_t now,
-                                      struct gnatter_engine_event *out);
+GNATTER_API bool gnatter_engine_next_event(gnatter_engine *e, uint64_t now,
+                                           struct gnatter_engine_event *out);
 
 /* What is to be written, lent until the next call; _sent takes N bytes off its front. */
 GNATTER_API struct gnatter_bytes gnatter_engine_output(const gnatter_engine *e);
 GNATTER_API void gnatter_engine_sent(gnatter_engine *e, size_t n, uint64_t now);
 
-/* When gnatter_engine_event must be called at the latest; 0: now. */
+/* When gnatter_engine_next_event must be called at the latest; 0: now. */
 GNATTER_API uint64_t gnatter_engine_deadline(const gnatter_engine *e);
 
 /* The transport broke: the next event is CLOSED with ERROR.  Nothing without a connection. */
@@ -136,7 +136,8 @@ struct gnatter_engine_status {
     size_t queued_messages, queued_bytes; /* publishes of those */
     uint64_t dropped, refused;            /* publishes at the queue's bound, ever */
 };
-GNATTER_API void gnatter_engine_status(const gnatter_engine *e, struct gnatter_engine_status *out);
+GNATTER_API void gnatter_engine_get_status(const gnatter_engine *e,
+                                           struct gnatter_engine_status *out);
 
 /* The session as bytes, for a later life: publishes of QoS 1 and 2 that are not settled, what QoS 2
  * has received, the next packet id, subscriptions, the client id.  *size is what it takes;
