@@ -38,6 +38,20 @@ struct gnt_tree_subs {
 /* ---- Nodes (tree_node.c) */
 
 struct gnt_tree_node {
+    /* The writers' part comes first, so that what a match reads is together with the level. */
+    struct gnt_message *retained;
+    union {
+        /* The children by which retained messages are reached, or where a cursor stands: what a
+         * walk goes along.  New ones come to the front, so that a walk ends. */
+        struct {
+            struct gnt_tree_node *first; /* of this node's children */
+            struct gnt_tree_node *next, *prev;
+        } trail;
+        struct gnt_rcu_head rcu; /* once it was taken out */
+    };
+    uint32_t children; /* of any kind */
+    uint32_t pins;     /* by cursors that stand here */
+
     struct gnt_tree_node *parent; /* NULL: the root */
 
     /* The children `+` and `#`, which matching needs at each step, hang here and not in the table:
@@ -49,22 +63,8 @@ struct gnt_tree_node {
     _Atomic uint64_t first_sink;
     _Atomic(struct gnt_tree_subs *) subs; /* the other ones; NULL: there are none */
     _Atomic uint32_t first_options;
-
-    uint32_t children; /* of any kind */
-    uint32_t pins;     /* by cursors that stand here */
+    bool first_used; /* the writers' */
     uint16_t level_size;
-    bool first_used;
-
-    struct gnt_message *retained;
-    union {
-        /* The children by which retained messages are reached, or where a cursor stands: what a
-         * walk goes along.  New ones come to the front, so that a walk ends. */
-        struct {
-            struct gnt_tree_node *first; /* of this node's children */
-            struct gnt_tree_node *next, *prev;
-        } trail;
-        struct gnt_rcu_head rcu; /* once it was taken out */
-    };
     uint8_t level[];
 };
 

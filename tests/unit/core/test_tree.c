@@ -12,52 +12,6 @@
 
 enum { SEEDS = 20, STEPS = 3000, SUBS_MAX = 256 };
 
-static const struct gnt_sub_options qos0;
-
-/* ---- What a match found */
-
-struct hit {
-    uint64_t sink;
-    struct gnt_sub_options options;
-};
-
-struct hits {
-    struct hit *all;
-    size_t count, cap;
-};
-
-static void found(void *context, uint64_t sink, const struct gnt_sub_options *options)
-{
-    struct hits *h = context;
-    assert_true(h->count < h->cap);
-    h->all[h->count++] = (struct hit){sink, *options};
-}
-
-static size_t matches(const struct gnt_tree *tree, struct gnt_slice topic)
-{
-    struct hit all[16];
-    struct hits hits = {.all = all, .cap = COUNT_OF(all)};
-    gnt_tree_match(tree, topic, found, &hits);
-    return hits.count;
-}
-
-static struct gnt_tree *tree_new(void)
-{
-    struct gnt_tree *tree;
-    assert_int_equal(gnt_tree_new(&tree), GNT_OK);
-    return tree;
-}
-
-static struct gnt_tree_node *subscribe(struct gnt_tree *tree, struct gnt_slice filter,
-                                       uint64_t sink)
-{
-    bool existed = true;
-    struct gnt_tree_node *node = NULL;
-    assert_int_equal(gnt_tree_subscribe(tree, filter, sink, &qos0, &existed, &node), GNT_OK);
-    assert_false(existed);
-    return node;
-}
-
 /* ---- Rows */
 
 static void vectors(void **state)
@@ -512,7 +466,7 @@ static bool subscribes_all(struct gnt_tree *tree, bool *done)
         bool existed = true;
         struct gnt_tree_node *node = NULL;
         gnt_err err = gnt_tree_subscribe(tree, gnt_slice(text, (size_t)size), (uint64_t)i + 1,
-                                         &qos0, &existed, &node);
+                                         &(struct gnt_sub_options){0}, &existed, &node);
         if (err != GNT_OK) {
             assert_int_equal(err, GNT_NOMEM);
             assert_null(node);
@@ -548,8 +502,8 @@ static void no_memory(void **state)
         size_t nodes = check_tree(tree);
         gnt_alloc_fail_at(0);
         bool existed;
-        assert_int_equal(gnt_tree_subscribe(tree, gnt_slice_str("not/here"), 1, &qos0, &existed,
-                                            NULL),
+        assert_int_equal(gnt_tree_subscribe(tree, gnt_slice_str("not/here"), 1,
+                                            &(struct gnt_sub_options){0}, &existed, NULL),
                          GNT_NOMEM);
         assert_int_equal(check_tree(tree), nodes);
         assert_int_equal(gnt_tree_generation(tree), generation);

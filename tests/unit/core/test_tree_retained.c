@@ -12,13 +12,6 @@
 
 enum { SEEDS = 20, STEPS = 1500, MANY = 3000 };
 
-static struct gnt_tree *tree_new(void)
-{
-    struct gnt_tree *tree;
-    assert_int_equal(gnt_tree_new(&tree), GNT_OK);
-    return tree;
-}
-
 /* Retains PAYLOAD at TOPIC, "" to clear it; returns the change. */
 static int retain_until(struct gnt_tree *tree, struct gnt_slice topic, const char *payload,
                         uint64_t expires)

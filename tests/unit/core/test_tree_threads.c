@@ -11,7 +11,7 @@
 enum {
     WRITERS = 2,
     READERS = 2,
-    CHANGES = 6000,
+    CHANGES = 20000,
     SINKS = 40,   /* of each writer */
     FILTERS = 60, /* from which it chooses */
     FIXED = 5     /* subscriptions that stay */
@@ -141,7 +141,7 @@ struct reader {
     struct gnt_seeded random;
 };
 
-static void found(void *context, uint64_t sink, const struct gnt_sub_options *options)
+static void check_found(void *context, uint64_t sink, const struct gnt_sub_options *options)
 {
     struct reader *r = context;
     if (sink >= fixed_sink) {
@@ -164,7 +164,7 @@ static void match_if_stale(struct reader *r, uint64_t *generation)
     if (now != *generation) {
         *generation = now;
         memset(r->fixed_seen, 0, sizeof r->fixed_seen);
-        gnt_tree_match(tree, gnt_slice_str(fixed_topic), found, r);
+        gnt_tree_match(tree, gnt_slice_str(fixed_topic), check_found, r);
         for (int i = 0; i < FIXED; i++)
             r->wrong += r->fixed_seen[i] != 1;
     }
@@ -180,7 +180,7 @@ static void *read_on(void *context)
         match_if_stale(r, &generation);
         uint32_t id = r->id;
         char text[64];
-        gnt_tree_match(tree, random_topic(&r->random, false, text), found, r);
+        gnt_tree_match(tree, random_topic(&r->random, false, text), check_found, r);
         r->id = id;
         (void)gnt_tree_retained_count(tree);
         if (r->turns % 8 == 0)
@@ -228,7 +228,7 @@ static void readers_and_writers(void **state)
         assert_true(readers[i].turns > 0);
     }
     struct reader last = {0};
-    gnt_tree_match(tree, gnt_slice_str(fixed_topic), found, &last);
+    gnt_tree_match(tree, gnt_slice_str(fixed_topic), check_found, &last);
     for (int i = 0; i < FIXED; i++)
         assert_int_equal(last.fixed_seen[i], 1);
     assert_int_equal(last.id, CHANGES);

@@ -7,6 +7,15 @@
 #include "base/random.h"
 #include "core/tree_node.h"
 
+static inline struct gnt_tree *tree_new(void)
+{
+    struct gnt_tree *tree;
+    assert_int_equal(gnt_tree_new(&tree), GNT_OK);
+    return tree;
+}
+
+/* ---- Invariants */
+
 static size_t nodes_checked;
 
 /* Each node has a reason to be there, and is on the trail if and only if it leads somewhere. */
@@ -41,6 +50,8 @@ static inline size_t check_tree(struct gnt_tree *tree)
     return nodes_checked;
 }
 
+/* ---- Random topics */
+
 /* A topic name of one to four levels from few words, or a filter: so that many match. */
 static inline struct gnt_slice random_topic(struct gnt_seeded *g, bool filter, char out[64])
 {
@@ -59,6 +70,44 @@ static inline struct gnt_slice random_topic(struct gnt_seeded *g, bool filter, c
     if (size == 0)
         out[size++] = '/'; /* an empty topic is none */
     return gnt_slice(out, size);
+}
+
+/* ---- Matching */
+
+struct hit {
+    uint64_t sink;
+    struct gnt_sub_options options;
+};
+
+struct hits {
+    struct hit *all;
+    size_t count, cap;
+};
+
+static inline void found(void *context, uint64_t sink, const struct gnt_sub_options *options)
+{
+    struct hits *h = context;
+    assert_true(h->count < h->cap);
+    h->all[h->count++] = (struct hit){sink, *options};
+}
+
+static inline size_t matches(const struct gnt_tree *tree, struct gnt_slice topic)
+{
+    struct hit all[16];
+    struct hits hits = {.all = all, .cap = COUNT_OF(all)};
+    gnt_tree_match(tree, topic, found, &hits);
+    return hits.count;
+}
+
+static inline struct gnt_tree_node *subscribe(struct gnt_tree *tree, struct gnt_slice filter,
+                                              uint64_t sink)
+{
+    bool existed = true;
+    struct gnt_tree_node *node = NULL;
+    struct gnt_sub_options options = {0};
+    assert_int_equal(gnt_tree_subscribe(tree, filter, sink, &options, &existed, &node), GNT_OK);
+    assert_false(existed);
+    return node;
 }
 
 #endif
