@@ -17,8 +17,6 @@
     X(PUBLISH_BYTES_RECEIVED, "publish/bytes/received", "payload bytes received")                  \
     X(PUBLISH_BYTES_SENT, "publish/bytes/sent", "payload bytes sent")                              \
     X(DROPPED_QUEUE_FULL, "publish/dropped/queue_full", "deliveries dropped: session queue full")  \
-    X(DROPPED_OUTPUT_FULL, "publish/dropped/output_full",                                          \
-      "QoS 0 deliveries dropped: the client reads too slowly")                                     \
     X(DROPPED_TOO_LARGE, "publish/dropped/too_large",                                              \
       "deliveries dropped: over the client's maximum packet size")                                 \
     X(DROPPED_NO_MEMORY, "publish/dropped/no_memory", "deliveries dropped: out of memory")         \

@@ -1,7 +1,7 @@
 /* The broker: workers with their loops and homes, listeners, $SYS.
  *
- * Threads    one thread calls these; the workers are the broker's own threads.  The world behind the
- *            door (clock, randomness) is handed in, so that tests/sim can step the same workers in one
+ * Threads    one thread calls these; the workers are the broker's own threads.  The world behind
+ * the door (clock, randomness) is handed in, so that tests/sim can step the same workers in one
  *            thread with streams of its own. */
 #ifndef GNT_BROKER_BROKER_H
 #define GNT_BROKER_BROKER_H
@@ -12,9 +12,10 @@
 
 struct gnt_broker;
 
-/* Binds the listeners of CONFIG (copied) and makes the workers, without starting them.  What is wrong
- * is told in PROBLEM, a line for people: an address that is in use, a listener that would be open to
- * other machines without allow_anonymous, a data directory (this version keeps all in memory). */
+/* Binds the listeners of CONFIG (copied) and makes the workers, without starting them.  What is
+ * wrong is told in PROBLEM, a line for people: an address that is in use, a listener that would be
+ * open to other machines without allow_anonymous, a data directory (this version keeps all in
+ * memory). */
 GNT_MUST gnt_err gnt_broker_new(const struct gnt_config *config, struct gnt_broker **out,
                                 char *problem, size_t cap);
 
@@ -28,13 +29,14 @@ void gnt_broker_stop(struct gnt_broker *b);
 /* Stops and frees; NULL is fine. */
 void gnt_broker_free(struct gnt_broker **b);
 
-/* The address that listener INDEX is bound to, "mqtt://127.0.0.1:1883", with the port that was chosen
- * where 0 was asked; NULL past the last one. */
+/* The address that listener INDEX is bound to, "mqtt://127.0.0.1:1883", with the port that was
+ * chosen where 0 was asked; NULL past the last one. */
 const char *gnt_broker_listener(const struct gnt_broker *b, size_t index);
 
 unsigned gnt_broker_workers(const struct gnt_broker *b);
 
-/* Applies what CONFIG changes and what needs no restart (conf's table says which); while it runs, too. */
+/* Applies what CONFIG changes and what needs no restart (conf's table says which); while it runs,
+ * too. */
 GNT_MUST gnt_err gnt_broker_reload(struct gnt_broker *b, const struct gnt_config *config);
 
 #endif

@@ -36,9 +36,12 @@ void gnt_mqtt_server_fini(struct gnt_mqtt_server *s)
     gnt_mqtt_aliases_fini(s);
 }
 
-void gnt_mqtt_server_move(struct gnt_mqtt_server *s, struct gnt_counters *counters)
+void gnt_mqtt_server_rewind(struct gnt_mqtt_server *s, struct gnt_counters *counters)
 {
+    GNT_ASSERT(s->state == GNT_MQTT_DECIDES);
+    gnt_count(s->counters, GNT_COUNT_PACKETS_RECEIVED, -1);
     s->counters = counters;
+    s->state = GNT_MQTT_AWAITS_CONNECT;
 }
 
 uint64_t gnt_mqtt_server_deadline(const struct gnt_mqtt_server *s)

@@ -63,8 +63,10 @@ void gnt_mqtt_server_init(struct gnt_mqtt_server *s, const struct gnt_mqtt_serve
                           struct gnt_outq *out, struct gnt_counters *counters, uint64_t now);
 void gnt_mqtt_server_fini(struct gnt_mqtt_server *s);
 
-/* The engine has moved to another worker, which counts for itself. */
-void gnt_mqtt_server_move(struct gnt_mqtt_server *s, struct gnt_counters *counters);
+/* Forgets the CONNECT that _next has given: it will be given again, and whatever is counted from
+ * here on goes to COUNTERS.  For a connection that moves to another worker once its client is
+ * known. */
+void gnt_mqtt_server_rewind(struct gnt_mqtt_server *s, struct gnt_counters *counters);
 
 /* Takes the next packet off the front of *in.
  *   GNT_OK    *out is to be acted on: CONNECT, PUBLISH (its topic is there even if only an alias

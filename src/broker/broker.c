@@ -1,0 +1,217 @@
+#include "broker/broker.h"
+
+#include "base/log.h"
+#include "base/rcu.h"
+#include "broker/listener.h"
+#include "broker/sys.h"
+#include "broker/workers.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { STOP_PATIENCE_S = 3 };
+
+/* One worker's thread. */
+struct seat {
+    struct gnt_broker *broker;
+    struct gnt_worker *worker;
+    struct gnt_acceptor **acceptors; /* of each listener */
+    pthread_t thread;
+    uint64_t stop_by; /* 0 while it serves; set by mail, on its own thread */
+};
+
+struct gnt_broker {
+    struct gnt_workers *workers;
+    struct gnt_listeners listeners;
+    struct seat *seats;
+    unsigned running; /* threads that have been started and not joined */
+};
+
+/* ---- A worker's thread */
+
+static void on_accept(void *context, struct gnt_stream *stream)
+{
+    struct seat *seat = context;
+    gnt_worker_accept(seat->worker, stream);
+}
+
+static void seat_close(struct seat *seat)
+{
+    for (size_t i = 0; seat->acceptors && i < seat->broker->listeners.count; i++)
+        gnt_acceptor_free(&seat->acceptors[i]);
+}
+
+static void *seat_run(void *context)
+{
+    struct seat *seat = context;
+    struct gnt_worker *worker = seat->worker;
+    gnt_rcu_register();
+    while (!seat->stop_by || (!gnt_worker_idle(worker) && worker->loop.now < seat->stop_by))
+        gnt_worker_turn(worker, seat->stop_by ? GNT_NS_PER_S / 10 : GNT_NEVER);
+    gnt_rcu_unregister();
+    return NULL;
+}
+
+static void on_stop(const struct gnt_mail *mail)
+{
+    struct seat *seat = mail->to;
+    seat_close(seat);
+    gnt_worker_stop(seat->worker);
+    seat->stop_by = seat->worker->loop.now + STOP_PATIENCE_S * GNT_NS_PER_S;
+}
+
+static gnt_err seat_open(struct seat *seat)
+{
+    const struct gnt_listeners *listeners = &seat->broker->listeners;
+    seat->acceptors = calloc(listeners->count, sizeof *seat->acceptors);
+    if (!seat->acceptors)
+        return GNT_NOMEM;
+    for (size_t i = 0; i < listeners->count; i++) {
+        gnt_err err = gnt_acceptor_new(&seat->worker->loop, listeners->item[i].fd, on_accept, seat,
+                                       &seat->acceptors[i]);
+        if (err)
+            return err;
+    }
+    return GNT_OK;
+}
+
+/* ---- The broker */
+
+static unsigned worker_count(const struct gnt_config *config)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (config->workers)
+        return config->workers;
+    return cores < 1 ? 1 : cores > GNT_HOMES_MAX ? GNT_HOMES_MAX : (unsigned)cores;
+}
+
+static gnt_err check(const struct gnt_config *config, char *problem, size_t cap)
+{
+    if (strcmp(config->data, "none") == 0)
+        return GNT_OK;
+    snprintf(problem, cap,
+             "data: %s: this version keeps everything in memory; say so with 'data: none'",
+             config->data);
+    return GNT_UNSUPPORTED;
+}
+
+static gnt_err fill(struct gnt_broker *b, const struct gnt_config *config, char *problem,
+                    size_t cap)
+{
+    gnt_err err = check(config, problem, cap);
+    if (err)
+        return err;
+    err = gnt_listeners_open(&b->listeners, config, problem, cap);
+    if (err)
+        return err;
+    gnt_hash_seed(&gnt_random_system);
+    err = gnt_workers_new(config, worker_count(config), &gnt_door_system, &b->workers);
+    if (err)
+        return err;
+    b->seats = calloc(b->workers->count, sizeof *b->seats);
+    for (unsigned i = 0; b->seats && i < b->workers->count; i++) {
+        b->seats[i] = (struct seat){.broker = b, .worker = &b->workers->worker[i]};
+        err = err ? err : seat_open(&b->seats[i]);
+    }
+    return b->seats ? err : GNT_NOMEM;
+}
+
+gnt_err gnt_broker_new(const struct gnt_config *config, struct gnt_broker **out, char *problem,
+                       size_t cap)
+{
+    problem[0] = '\0';
+    struct gnt_broker *b = calloc(1, sizeof *b);
+    gnt_rcu_register();
+    gnt_err err = b ? fill(b, config, problem, cap) : GNT_NOMEM;
+    gnt_rcu_unregister();
+    if (!err) {
+        *out = b;
+        return GNT_OK;
+    }
+    if (problem[0] == '\0')
+        snprintf(problem, cap, "cannot start: %s", gnt_err_text(err));
+    gnt_broker_free(&b);
+    return err;
+}
+
+gnt_err gnt_broker_start(struct gnt_broker *b)
+{
+    /* Signals are for the thread that embeds the broker. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = 0;
+    while (b->running < b->workers->count && !failed) {
+        struct seat *seat = &b->seats[b->running];
+        failed = pthread_create(&seat->thread, NULL, seat_run, seat);
+        b->running += !failed;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!failed)
+        return GNT_OK;
+    gnt_broker_stop(b);
+    return gnt_err_from_errno(failed);
+}
+
+void gnt_broker_stop(struct gnt_broker *b)
+{
+    for (unsigned i = 0; i < b->running; i++) {
+        const struct gnt_mail mail = {.run = on_stop, .to = &b->seats[i]};
+        while (gnt_post_send_outside(b->workers->post, i, &mail))
+            usleep(
+                1000); /* out of memory: a moment may help, and there is no other way to tell it */
+    }
+    for (unsigned i = 0; i < b->running; i++)
+        pthread_join(b->seats[i].thread, NULL);
+    b->running = 0;
+}
+
+void gnt_broker_free(struct gnt_broker **broker)
+{
+    struct gnt_broker *b = *broker;
+    *broker = NULL;
+    if (!b)
+        return;
+    gnt_broker_stop(b);
+    gnt_rcu_register();
+    for (unsigned i = 0; b->seats && i < b->workers->count; i++) {
+        seat_close(&b->seats[i]);
+        free(b->seats[i].acceptors);
+    }
+    gnt_workers_free(&b->workers);
+    gnt_rcu_unregister();
+    gnt_rcu_barrier();
+    gnt_listeners_close(&b->listeners);
+    free(b->seats);
+    free(b);
+}
+
+const char *gnt_broker_listener(const struct gnt_broker *b, size_t index)
+{
+    return index < b->listeners.count ? b->listeners.item[index].url : NULL;
+}
+
+unsigned gnt_broker_workers(const struct gnt_broker *b)
+{
+    return b->workers->count;
+}
+
+/* ---- Reload */
+
+/* The log's settings are the process's; $SYS's interval is worker 0's, which hears of it by mail.
+ */
+static void on_interval(const struct gnt_mail *mail)
+{
+    gnt_sys_set_interval(mail->to, mail->value);
+}
+
+gnt_err gnt_broker_reload(struct gnt_broker *b, const struct gnt_config *config)
+{
+    const struct gnt_mail mail = {.run = on_interval,
+                                  .to = b->workers->sys,
+                                  .value = config->sys_interval_ms};
+    return gnt_post_send_outside(b->workers->post, 0, &mail);
+}

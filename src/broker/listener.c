@@ -1,0 +1,95 @@
+#include "broker/listener.h"
+
+#include "conf/url.h"
+#include "net/resolve.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { BACKLOG = 1024 };
+
+static bool is_loopback(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)address;
+        return ntohl(in->sin_addr.s_addr) >> 24 == 127;
+    }
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)address;
+    return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
+}
+
+static gnt_err add(struct gnt_listeners *l, const struct gnt_url *url, const struct addrinfo *a,
+                   char *problem, size_t cap)
+{
+    char text[64];
+    gnt_tcp_address_text(a->ai_addr, text, sizeof text);
+    struct gnt_listener *item = realloc(l->item, (l->count + 1) * sizeof *item);
+    if (!item)
+        return GNT_NOMEM;
+    l->item = item;
+    struct sockaddr_storage bound;
+    int fd;
+    gnt_err err = gnt_tcp_listen(a->ai_addr, a->ai_addrlen, BACKLOG, &fd, &bound);
+    if (err) {
+        snprintf(problem, cap, "cannot listen on %s: %s%s", text, strerror(errno),
+                 err == GNT_BUSY ? " (is another broker running there?)" : "");
+        return err;
+    }
+    gnt_tcp_address_text((const struct sockaddr *)&bound, text, sizeof text);
+    item[l->count].fd = fd;
+    snprintf(item[l->count].url, sizeof item->url, "%s://%s", url->scheme->name, text);
+    l->count++;
+    return GNT_OK;
+}
+
+static gnt_err open_url(struct gnt_listeners *l, const char *text,
+                        enum gnt_config_anonymous anonymous, char *problem, size_t cap)
+{
+    struct gnt_url url;
+    struct gnt_why why;
+    gnt_err err = gnt_url_parse(text, &url, &why);
+    if (err) {
+        snprintf(problem, cap, "%s", why.text);
+        return err;
+    }
+    struct addrinfo *list;
+    err = gnt_resolve(url.host, url.port, true, &list);
+    if (err) {
+        snprintf(problem, cap, "%s: %s", text, gnt_err_text(err));
+        return err;
+    }
+    for (const struct addrinfo *a = list; a && !err; a = a->ai_next) {
+        if (anonymous == GNT_ANONYMOUS_LOOPBACK && !is_loopback(a->ai_addr)) {
+            snprintf(
+                problem, cap,
+                "%s: other machines could connect without a password; listen on 127.0.0.1, or "
+                "say 'allow_anonymous: true' (--allow-anonymous=true) if that is what you want",
+                text);
+            err = GNT_DENIED;
+        } else {
+            err = add(l, &url, a, problem, cap);
+        }
+    }
+    freeaddrinfo(list);
+    return err;
+}
+
+gnt_err gnt_listeners_open(struct gnt_listeners *l, const struct gnt_config *config, char *problem,
+                           size_t cap)
+{
+    gnt_err err = GNT_OK;
+    for (size_t i = 0; i < config->listeners.count && !err; i++)
+        err = open_url(l, config->listeners.items[i].url, config->allow_anonymous, problem, cap);
+    return err;
+}
+
+void gnt_listeners_close(struct gnt_listeners *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        close(l->item[i].fd);
+    free(l->item);
+    *l = (struct gnt_listeners){0};
+}

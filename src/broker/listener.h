@@ -1,0 +1,24 @@
+/* The broker's listening sockets, from the URLs of its configuration. */
+#ifndef GNT_BROKER_LISTENER_H
+#define GNT_BROKER_LISTENER_H
+
+#include "conf/config.h"
+#include "net/tcp.h"
+
+struct gnt_listener {
+    int fd;
+    char url[96]; /* "mqtt://127.0.0.1:1883", the port as it was bound */
+};
+
+struct gnt_listeners {
+    struct gnt_listener *item;
+    size_t count;
+};
+
+/* Resolves and binds all of CONFIG's listeners: a name that has several addresses is several
+ * sockets. On failure PROBLEM says what is wrong, and what is open is closed by _close. */
+GNT_MUST gnt_err gnt_listeners_open(struct gnt_listeners *l, const struct gnt_config *config,
+                                    char *problem, size_t cap);
+void gnt_listeners_close(struct gnt_listeners *l);
+
+#endif

@@ -1,0 +1,242 @@
+#include "broker/sys.h"
+
+#include "base/assert.h"
+#include "broker/workers.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* What is computed from several counters, or from none. */
+static uint64_t count_disconnected(const uint64_t *v)
+{
+    return v[GNT_COUNT_SESSIONS] - v[GNT_COUNT_CONNECTED];
+}
+
+static uint64_t count_connected(const uint64_t *v)
+{
+    return v[GNT_COUNT_CONNECTED];
+}
+
+static uint64_t count_stored(const uint64_t *v)
+{
+    return v[GNT_COUNT_QUEUED] + v[GNT_COUNT_RETAINED];
+}
+
+static uint64_t count_dropped(const uint64_t *v)
+{
+    static const enum gnt_counter drops[] = {GNT_COUNT_DROPPED_QUEUE_FULL,
+                                             GNT_COUNT_DROPPED_TOO_LARGE,
+                                             GNT_COUNT_DROPPED_NO_MEMORY,
+                                             GNT_COUNT_DROPPED_SESSION_END, GNT_COUNT_DROPPED_AWAY};
+    uint64_t sum = 0;
+    for (size_t i = 0; i < sizeof drops / sizeof drops[0]; i++)
+        sum += v[drops[i]];
+    return sum;
+}
+
+/*    topic below $SYS/broker/      value */
+#define COMPUTED(X)                               \
+    X("clients/disconnected", count_disconnected) \
+    X("clients/inactive", count_disconnected)     \
+    X("clients/active", count_connected)          \
+    X("messages/stored", count_stored)            \
+    X("publish/messages/dropped", count_dropped)
+
+/*    topic below $SYS/broker/load/ counter that is averaged, per minute */
+#define LOADS(X)                             \
+    X("messages/received", PACKETS_RECEIVED) \
+    X("messages/sent", PACKETS_SENT)         \
+    X("publish/received", PUBLISH_RECEIVED)  \
+    X("publish/sent", PUBLISH_SENT)          \
+    X("bytes/received", BYTES_RECEIVED)      \
+    X("bytes/sent", BYTES_SENT)              \
+    X("sockets", CONNECTIONS_ACCEPTED)
+
+enum { WINDOWS = 3 };
+
+static const struct {
+    const char *name;
+    unsigned minutes;
+} windows[WINDOWS] = {{"1min", 1}, {"5min", 5}, {"15min", 15}};
+
+#define ROW(...) +1
+enum {
+    COMPUTED_COUNT = 0 COMPUTED(ROW),
+    LOAD_COUNT = 0 LOADS(ROW),
+    VALUE_COUNT = GNT_COUNTER_COUNT + COMPUTED_COUNT + LOAD_COUNT * WINDOWS + 2,
+};
+#undef ROW
+
+enum { TEXT_SIZE = 32 };
+
+struct gnt_sys {
+    struct gnt_worker *worker;
+    struct gnt_timer timer;
+    uint64_t interval_ms;
+    uint64_t started, last;
+    uint64_t maximum; /* of clients connected at once */
+    uint64_t before[GNT_COUNTER_COUNT];
+    double load[LOAD_COUNT][WINDOWS];
+    char told[VALUE_COUNT][TEXT_SIZE]; /* what was published last, by row */
+    size_t row;                        /* the next one to be published in this round */
+};
+
+/* Publishes TEXT if it is not what was published last; a message that cannot be made is made the
+ * next time. */
+static void tell(struct gnt_sys *s, const char *topic, const char *text)
+{
+    GNT_ASSERT(s->row < VALUE_COUNT);
+    char *told = s->told[s->row++];
+    if (strcmp(told, text) == 0)
+        return;
+    char name[128];
+    snprintf(name, sizeof name, "$SYS/broker/%s", topic);
+    const struct gnt_message_init init = {.topic = gnt_slice_str(name),
+                                          .payload = gnt_slice_str(text),
+                                          .retain = true,
+                                          .expires = GNT_NEVER};
+    struct gnt_message *message;
+    if (gnt_message_new(&init, &message))
+        return;
+    if (gnt_publish(s->worker->home, message) != GNT_FAILED)
+        snprintf(told, TEXT_SIZE, "%s", text);
+    gnt_message_unref(&message);
+}
+
+static void tell_number(struct gnt_sys *s, const char *topic, uint64_t value)
+{
+    char text[TEXT_SIZE];
+    snprintf(text, sizeof text, "%" PRIu64, value);
+    tell(s, topic, text);
+}
+
+static void sum_up(const struct gnt_sys *s, uint64_t *values)
+{
+    const struct gnt_workers *all = s->worker->all;
+    memset(values, 0, GNT_COUNTER_COUNT * sizeof *values);
+    for (unsigned w = 0; w < all->count; w++)
+        for (unsigned i = 0; i < GNT_COUNTER_COUNT; i++)
+            values[i] += gnt_counted(&all->core->homes[w].counters, (enum gnt_counter)i);
+}
+
+static void tell_counters(struct gnt_sys *s, const uint64_t *values)
+{
+    static const char *const topics[] = {
+#define TOPIC(name, topic, help) [GNT_COUNT_##name] = (topic),
+        GNT_COUNTERS(TOPIC) GNT_GAUGES(TOPIC)
+#undef TOPIC
+    };
+    for (unsigned i = 0; i < GNT_COUNTER_COUNT; i++)
+        tell_number(s, topics[i], values[i]);
+#define TELL(topic, value) tell_number(s, topic, value(values));
+    COMPUTED(TELL)
+#undef TELL
+}
+
+/* Exponential averages over a minute, five and fifteen, as the load of a machine is told. */
+static void tell_loads(struct gnt_sys *s, const uint64_t *values, double minutes)
+{
+    static const struct {
+        const char *name;
+        enum gnt_counter counter;
+    } loads[] = {
+#define LOAD(name, counter) {name, GNT_COUNT_##counter},
+        LOADS(LOAD)
+#undef LOAD
+    };
+    for (size_t i = 0; i < LOAD_COUNT; i++) {
+        enum gnt_counter counter = loads[i].counter;
+        double rate = (double)(values[counter] - s->before[counter]) / minutes;
+        for (size_t w = 0; w < WINDOWS; w++) {
+            double keep = exp(-minutes / windows[w].minutes);
+            s->load[i][w] = rate + (s->load[i][w] - rate) * keep;
+            char topic[64], text[TEXT_SIZE];
+            snprintf(topic, sizeof topic, "load/%s/%s", loads[i].name, windows[w].name);
+            snprintf(text, sizeof text, "%.2f", s->load[i][w]);
+            tell(s, topic, text);
+        }
+    }
+}
+
+static void publish_all(struct gnt_sys *s, uint64_t now)
+{
+    uint64_t values[GNT_COUNTER_COUNT];
+    sum_up(s, values);
+    s->row = 0;
+    if (values[GNT_COUNT_CONNECTED] > s->maximum)
+        s->maximum = values[GNT_COUNT_CONNECTED];
+    char uptime[TEXT_SIZE];
+    snprintf(uptime, sizeof uptime, "%" PRIu64 " seconds", (now - s->started) / GNT_NS_PER_S);
+    tell(s, "uptime", uptime);
+    tell_number(s, "clients/maximum", s->maximum);
+    tell_counters(s, values);
+    double minutes = (double)(now - s->last) / (60.0 * (double)GNT_NS_PER_S);
+    if (minutes > 0)
+        tell_loads(s, values, minutes);
+    memcpy(s->before, values, sizeof values);
+    s->last = now;
+}
+
+static void set_timer(struct gnt_sys *s, uint64_t now)
+{
+    uint64_t due = s->interval_ms ? gnt_deadline(now, s->interval_ms * GNT_NS_PER_MS) : GNT_FAR;
+    gnt_err err = gnt_loop_set_timer(&s->worker->loop, &s->timer, due);
+    GNT_ASSERT(err == GNT_OK); /* it is always set, so that moving it needs no memory */
+}
+
+static void on_timer(struct gnt_timer *timer, uint64_t now)
+{
+    struct gnt_sys *s = GNT_CONTAINER(timer, struct gnt_sys, timer);
+    set_timer(s, now);
+    publish_all(s, now);
+}
+
+/* The version does not change, so it is told once, at the first round. */
+static void on_first(struct gnt_timer *timer, uint64_t now)
+{
+    struct gnt_sys *s = GNT_CONTAINER(timer, struct gnt_sys, timer);
+    timer->fire = on_timer;
+    set_timer(s, now);
+    if (s->interval_ms == 0)
+        return;
+    s->row = 0;
+    tell(s, "version", "gnatter version " GNATTER_VERSION);
+    s->told[0][0] = '\0'; /* the row is another's from now on */
+    publish_all(s, now);
+}
+
+gnt_err gnt_sys_new(struct gnt_worker *worker, uint64_t interval_ms, struct gnt_sys **out)
+{
+    struct gnt_sys *s = calloc(1, sizeof *s);
+    if (!s)
+        return GNT_NOMEM;
+    s->worker = worker;
+    s->interval_ms = interval_ms;
+    s->started = s->last = worker->loop.now;
+    s->timer.fire = on_first;
+    gnt_err err = gnt_loop_set_timer(&worker->loop, &s->timer, worker->loop.now);
+    if (err) {
+        free(s);
+        return err;
+    }
+    *out = s;
+    return GNT_OK;
+}
+
+void gnt_sys_free(struct gnt_sys **sys)
+{
+    struct gnt_sys *s = *sys;
+    *sys = NULL;
+    if (!s)
+        return;
+    gnt_timer_cancel(&s->worker->loop.timers, &s->timer);
+    free(s);
+}
+
+void gnt_sys_set_interval(struct gnt_sys *s, uint64_t interval_ms)
+{
+    s->interval_ms = interval_ms;
+    set_timer(s, s->worker->loop.now);
+}

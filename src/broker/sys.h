@@ -1,0 +1,20 @@
+/* $SYS: what the broker says about itself, as retained messages under mosquitto's names, published
+ * by worker 0 every few seconds where the value has changed. */
+#ifndef GNT_BROKER_SYS_H
+#define GNT_BROKER_SYS_H
+
+#include "base/err.h"
+
+#include <stdint.h>
+
+struct gnt_worker;
+struct gnt_sys;
+
+/* INTERVAL_MS 0: nothing is ever published. */
+GNT_MUST gnt_err gnt_sys_new(struct gnt_worker *worker, uint64_t interval_ms, struct gnt_sys **out);
+void gnt_sys_free(struct gnt_sys **sys);
+
+/* On the worker's thread. */
+void gnt_sys_set_interval(struct gnt_sys *sys, uint64_t interval_ms);
+
+#endif

@@ -1,0 +1,193 @@
+#include "broker/workers.h"
+
+#include "base/rcu.h"
+#include "broker/sys.h"
+#include "net/epoll.h"
+
+#include <stdlib.h>
+
+/* Mail between two workers that may be under way: enough for a few turns of a flood. */
+enum { RING_SIZE = 4096 };
+
+const struct gnt_door gnt_door_system = {&gnt_clock_system, &gnt_random_system, gnt_epoll_new};
+
+static gnt_err post(void *context, unsigned from, unsigned to, const struct gnt_mail *mail)
+{
+    return gnt_post_send(context, from, to, mail);
+}
+
+static enum gnt_overflow overflow_of(enum gnt_config_queue_full queue_full)
+{
+    static const enum gnt_overflow policies[] = {
+        [GNT_QUEUE_FULL_DROP_NEWEST] = GNT_OVERFLOW_DROP_NEWEST,
+        [GNT_QUEUE_FULL_DROP_OLDEST] = GNT_OVERFLOW_DROP_OLDEST,
+        [GNT_QUEUE_FULL_DISCONNECT] = GNT_OVERFLOW_DISCONNECT,
+    };
+    return policies[queue_full];
+}
+
+static struct gnt_core_config core_config(const struct gnt_config *c, unsigned homes,
+                                          struct gnt_post *posts)
+{
+    return (struct gnt_core_config){
+        .homes = homes,
+        .topic_levels = c->limits.topic_levels,
+        .subscriptions_per_session = c->limits.subscriptions,
+        .queued_per_session = c->limits.queued_per_session,
+        .queued_bytes_per_session = c->limits.queued_bytes,
+        .inflight_per_session = c->limits.inflight_per_session,
+        .session_expiry_max_s = c->limits.session_expiry_s,
+        .overflow = overflow_of(c->queue_full),
+        .post = post,
+        .post_context = posts,
+    };
+}
+
+static void fill_shared(struct gnt_mqtt_shared *s, const struct gnt_config *c,
+                        const struct gnt_door *door)
+{
+    s->engine = (struct gnt_mqtt_server_options){
+        .packet_max = c->limits.packet_bytes,
+        .receive_max = c->limits.receive_maximum,
+        .aliases_in = c->limits.topic_alias_maximum,
+        .aliases_out = c->limits.topic_alias_out,
+        .keep_alive_max_s = c->limits.keep_alive_max_s,
+        .topic_levels = c->limits.topic_levels,
+        .connect_timeout_ms = c->limits.connect_timeout_ms,
+    };
+    s->connections_max = c->limits.connections;
+    s->output_max = c->limits.output_bytes;
+    s->anonymous = c->allow_anonymous != GNT_ANONYMOUS_NO;
+    s->random = door->random;
+}
+
+/* A sleeping worker holds nobody's memory back. */
+static void on_sleeping(void *context, bool asleep)
+{
+    (void)context;
+    if (asleep)
+        gnt_rcu_offline();
+    else
+        gnt_rcu_online();
+}
+
+static gnt_err worker_init(struct gnt_worker *w, struct gnt_workers *all, unsigned index,
+                           const struct gnt_door *door, struct gnt_mqtt_front *front)
+{
+    struct gnt_poller *poller;
+    gnt_err err = door->poller(&poller);
+    if (err)
+        return err;
+    err = gnt_loop_init(&w->loop, door->clock, &poller);
+    if (err)
+        return err;
+    w->all = all; /* from here on worker_fini has something to do */
+    w->index = index;
+    w->home = &all->core->homes[index];
+    w->mqtt = front;
+    w->loop.sleeping = on_sleeping;
+    gnt_post_attach(all->post, index, &w->loop);
+    err = gnt_home_attach(w->home, &w->loop.now, &w->loop.timers);
+    return err ? err : gnt_mqtt_front_init(front, &all->mqtt, &w->loop, w->home);
+}
+
+static void worker_fini(struct gnt_worker *w)
+{
+    if (w->all)
+        gnt_loop_fini(&w->loop);
+}
+
+static gnt_err fill(struct gnt_workers *w, const struct gnt_config *config,
+                    const struct gnt_door *door)
+{
+    gnt_err err = gnt_post_new(w->count, RING_SIZE, &w->post);
+    if (err)
+        return err;
+    const struct gnt_core_config core = core_config(config, w->count, w->post);
+    err = gnt_core_new(&core, &w->core);
+    if (err)
+        return err;
+    fill_shared(&w->mqtt, config, door);
+    w->worker = calloc(w->count, sizeof *w->worker);
+    w->mqtt.fronts = calloc(w->count, sizeof *w->mqtt.fronts);
+    if (!w->worker || !w->mqtt.fronts)
+        return GNT_NOMEM;
+    for (unsigned i = 0; i < w->count && !err; i++)
+        err = worker_init(&w->worker[i], w, i, door, &w->mqtt.fronts[i]);
+    return err ? err : gnt_sys_new(&w->worker[0], config->sys_interval_ms, &w->sys);
+}
+
+gnt_err gnt_workers_new(const struct gnt_config *config, unsigned count,
+                        const struct gnt_door *door, struct gnt_workers **out)
+{
+    struct gnt_workers *w = calloc(1, sizeof *w);
+    if (!w)
+        return GNT_NOMEM;
+    w->count = count;
+    gnt_err err = fill(w, config, door);
+    if (err)
+        gnt_workers_free(&w);
+    else
+        *out = w;
+    return err;
+}
+
+/* Mail that is still under way holds messages and connections: it is delivered, so that everything
+ * is where it can be freed.  Mail makes mail, but not for long: nobody publishes any more. */
+static void deliver_mail(struct gnt_workers *w)
+{
+    size_t taken;
+    do {
+        taken = 0;
+        for (unsigned i = 0; i < w->count; i++)
+            gnt_post_flush(w->post, i);
+        for (unsigned i = 0; i < w->count; i++)
+            taken += gnt_post_receive(w->post, i);
+    } while (taken);
+}
+
+void gnt_workers_free(struct gnt_workers **workers)
+{
+    struct gnt_workers *w = *workers;
+    *workers = NULL;
+    if (!w)
+        return;
+    bool complete = w->sys != NULL;
+    gnt_sys_free(&w->sys);
+    if (complete)
+        deliver_mail(w);
+    for (unsigned i = 0; w->worker && i < w->count; i++)
+        if (w->worker[i].mqtt && w->worker[i].mqtt->shared)
+            gnt_mqtt_front_fini(w->worker[i].mqtt);
+    if (complete)
+        deliver_mail(w);
+    gnt_core_free(&w->core);
+    for (unsigned i = 0; w->worker && i < w->count; i++)
+        worker_fini(&w->worker[i]);
+    gnt_post_free(&w->post);
+    free(w->mqtt.fronts);
+    free(w->worker);
+    free(w);
+}
+
+void gnt_worker_turn(struct gnt_worker *worker, uint64_t max_wait_ns)
+{
+    gnt_mqtt_front_turn(worker->mqtt);
+    gnt_loop_turn(&worker->loop, max_wait_ns);
+    gnt_rcu_quiescent();
+}
+
+void gnt_worker_accept(struct gnt_worker *worker, struct gnt_stream *stream)
+{
+    gnt_mqtt_front_accept(worker->mqtt, stream);
+}
+
+void gnt_worker_stop(struct gnt_worker *worker)
+{
+    gnt_mqtt_front_stop(worker->mqtt);
+}
+
+bool gnt_worker_idle(const struct gnt_worker *worker)
+{
+    return gnt_mqtt_front_idle(worker->mqtt);
+}

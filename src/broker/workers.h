@@ -1,0 +1,60 @@
+/* The workers of a broker and what they share, without listeners, threads or signals: what
+ * broker/broker.c runs in threads, and tests/sim steps in one.
+ *
+ * The world reaches them through the door: clock, randomness, pollers, and the streams that are
+ * handed to gnt_worker_accept. */
+#ifndef GNT_BROKER_WORKERS_H
+#define GNT_BROKER_WORKERS_H
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "conf/config.h"
+#include "core/core.h"
+#include "front/mqtt/front.h"
+#include "net/post.h"
+
+struct gnt_door {
+    const struct gnt_clock *clock;
+    const struct gnt_random *random;
+    gnt_err (*poller)(struct gnt_poller **out); /* one for each worker */
+};
+
+/* The machine's: system clock, kernel's randomness, epoll. */
+extern const struct gnt_door gnt_door_system;
+
+struct gnt_worker {
+    struct gnt_workers *all;
+    unsigned index;
+    struct gnt_loop loop;
+    struct gnt_home *home;
+    struct gnt_mqtt_front *mqtt; /* in all->mqtt.fronts */
+};
+
+struct gnt_workers {
+    unsigned count;
+    struct gnt_core *core;
+    struct gnt_post *post;
+    struct gnt_mqtt_shared mqtt;
+    struct gnt_sys *sys; /* lives at worker 0 */
+    struct gnt_worker *worker;
+};
+
+/* COUNT workers under CONFIG, which is read here and not kept.  The calling thread is a registered
+ * RCU reader; so is whoever calls what follows. */
+GNT_MUST gnt_err gnt_workers_new(const struct gnt_config *config, unsigned count,
+                                 const struct gnt_door *door, struct gnt_workers **out);
+
+/* No worker is in a turn. */
+void gnt_workers_free(struct gnt_workers **w);
+
+/* One turn of one worker, which waits at most MAX_WAIT_NS. */
+void gnt_worker_turn(struct gnt_worker *worker, uint64_t max_wait_ns);
+
+/* A connection for this worker, on its thread, in its loop. */
+void gnt_worker_accept(struct gnt_worker *worker, struct gnt_stream *stream);
+
+/* Says good-bye to the worker's clients, on its thread; done when _idle. */
+void gnt_worker_stop(struct gnt_worker *worker);
+bool gnt_worker_idle(const struct gnt_worker *worker);
+
+#endif

@@ -1,0 +1,140 @@
+/* CONNECT and its answer [MQTT5 3.1, 3.2]. */
+
+#include "base/log.h"
+#include "front/mqtt/connection.h"
+
+#include <stdio.h>
+
+enum { RESPONSE_INFO_SIZE = 1024 };
+
+/* What has to be refused before anything is looked up; GNT_REASON_SUCCESS if nothing has. */
+static uint8_t objection(const struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
+{
+    const struct gnt_mqtt_connect *p = &packet->connect;
+    if (gnt_mqtt_has(&packet->props, GNT_PROP_AUTH_METHOD))
+        return GNT_REASON_BAD_AUTH_METHOD;
+    if (!c->front->shared->anonymous)
+        return p->has_username ? GNT_REASON_BAD_USER_OR_PASSWORD : GNT_REASON_NOT_AUTHORIZED;
+    bool must_name_itself = p->version == GNT_MQTT_3_1 ||
+                            (p->version == GNT_MQTT_3_1_1 && !p->clean_start); /* [MQTT-3.1.3-8] */
+    if (p->client_id.size == 0 && must_name_itself)
+        return GNT_REASON_CLIENT_ID_NOT_VALID;
+    if (p->has_will && gnt_connection_topic_reserved(p->will.topic))
+        return GNT_REASON_NOT_AUTHORIZED;
+    return GNT_REASON_SUCCESS;
+}
+
+/* The client's name, or the one it is given: 64 random bits, kept across the move home. */
+static struct gnt_slice client_id(struct gnt_mqtt_connection *c, const struct gnt_mqtt_connect *p)
+{
+    if (p->client_id.size)
+        return p->client_id;
+    if (c->assigned[0] == '\0')
+        snprintf(c->assigned, sizeof c->assigned, "auto-%016llx",
+                 (unsigned long long)gnt_random_u64(c->front->shared->random));
+    return gnt_slice_str(c->assigned);
+}
+
+static gnt_err will_message(struct gnt_mqtt_connection *c, const struct gnt_mqtt_connect *p,
+                            struct gnt_session_open *open)
+{
+    if (!p->has_will)
+        return GNT_OK;
+    const struct gnt_publication publication = {.topic = p->will.topic,
+                                                .payload = p->will.payload,
+                                                .props = &p->will.props,
+                                                .qos = p->will.qos,
+                                                .retain = p->will.retain,
+                                                .expiry_s = GNT_EXPIRY_NEVER};
+    open->will_delay_s = gnt_mqtt_number(&p->will.props, GNT_PROP_WILL_DELAY, 0);
+    open->will_expiry_s =
+        gnt_mqtt_number(&p->will.props, GNT_PROP_MESSAGE_EXPIRY, GNT_EXPIRY_NEVER);
+    return gnt_connection_message(c, &publication, &open->will);
+}
+
+/* In 3.x a session that is not clean has no end. */
+static uint32_t wanted_expiry(const struct gnt_mqtt_packet *packet)
+{
+    const struct gnt_mqtt_connect *p = &packet->connect;
+    if (p->version == GNT_MQTT_5)
+        return gnt_mqtt_number(&packet->props, GNT_PROP_SESSION_EXPIRY, 0);
+    return p->clean_start ? 0 : GNT_EXPIRY_NEVER;
+}
+
+/* A place of the client's own for answers [MQTT5 4.10.1]. */
+static struct gnt_slice response_info(const struct gnt_mqtt_packet *packet, struct gnt_slice id,
+                                      char *out, size_t cap)
+{
+    if (gnt_mqtt_number(&packet->props, GNT_PROP_REQUEST_RESPONSE_INFO, 0) == 0)
+        return gnt_slice(NULL, 0);
+    int n = snprintf(out, cap, "response/%.*s", (int)(id.size < cap ? id.size : cap),
+                     (const char *)id.data);
+    bool usable = n > 0 && (size_t)n < cap && !memchr(id.data, '+', id.size) &&
+                  !memchr(id.data, '#', id.size);
+    return usable ? gnt_slice(out, (size_t)n) : gnt_slice(NULL, 0);
+}
+
+static void log_connect(const struct gnt_mqtt_connection *c, const struct gnt_mqtt_connect *p,
+                        struct gnt_slice id, bool present)
+{
+    if (!gnt_log_enabled(GNT_LOG_INFO))
+        return;
+    char peer[64];
+    gnt_stream_peer(c->stream, peer, sizeof peer);
+    gnt_log_limited(GNT_LOG_INFO, c->name, "connect", GNT_F_TEXT("client", id),
+                    GNT_F_STR("from", peer), GNT_F_NUM("version", p->version),
+                    GNT_F_NUM("keep_alive", p->keep_alive_s), GNT_F_NUM("session", present));
+}
+
+static void welcome(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet,
+                    struct gnt_slice id, bool present)
+{
+    char info[RESPONSE_INFO_SIZE];
+    struct gnt_mqtt_welcome w = {.session_present = present,
+                                 .assigned_id = gnt_slice_str(c->assigned),
+                                 .response_info = response_info(packet, id, info, sizeof info),
+                                 .session_expiry_s = gnt_session_expiry(c->session)};
+    if (gnt_mqtt_server_accept(&c->engine, packet, &w)) {
+        gnt_connection_fail(c, GNT_REASON_SERVER_BUSY, NULL);
+        return;
+    }
+    log_connect(c, &packet->connect, id, present);
+    gnt_connection_keep_time(c);
+    gnt_connection_dirty(c);
+    gnt_session_resume(c->session);
+}
+
+bool gnt_connection_on_connect(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet,
+                               struct gnt_slice whole)
+{
+    const struct gnt_mqtt_connect *p = &packet->connect;
+    uint8_t reason = objection(c, packet);
+    if (reason != GNT_REASON_SUCCESS) {
+        gnt_connection_fail(c, reason, NULL);
+        return true;
+    }
+    struct gnt_home *home = gnt_connection_home(c);
+    struct gnt_slice id = client_id(c, p);
+    unsigned at = gnt_core_home_of(home->core, id);
+    if (at != home->index)
+        return !gnt_connection_move(c, at, whole);
+    struct gnt_session_open open = {
+        .client_id = id,
+        .clean_start = p->clean_start,
+        .expiry_s = wanted_expiry(packet),
+        .receive_max =
+            (uint16_t)gnt_mqtt_number(&packet->props, GNT_PROP_RECEIVE_MAXIMUM, UINT16_MAX),
+        .will_expiry_s = GNT_EXPIRY_NEVER,
+    };
+    bool present = false;
+    gnt_err err = will_message(c, p, &open);
+    if (!err)
+        err = gnt_session_open(home, &open, &c->receiver, &c->session, &present);
+    if (err) {
+        gnt_message_unref(&open.will);
+        gnt_connection_fail(c, GNT_REASON_SERVER_BUSY, NULL);
+        return true;
+    }
+    welcome(c, packet, id, present);
+    return true;
+}

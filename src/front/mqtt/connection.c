@@ -1,0 +1,524 @@
+#include "front/mqtt/connection.h"
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "net/post.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    READS_A_TURN = 4,             /* so that one busy client does not keep the others waiting */
+    FIRST_RESERVE = 4096,         /* for a packet that has come in part */
+    GROW_MAX = 64 * 1024,         /* what a client announces is believed as it comes */
+    UNREAD_ANSWERS_MAX = 1 << 20, /* a client that does not read its answers is not read either */
+    LINGER_S = 5,
+};
+
+static void on_ready(struct gnt_stream *stream);
+static void on_flush(struct gnt_task *task);
+static void on_timer(struct gnt_timer *timer, uint64_t now);
+
+static void move_state(struct gnt_mqtt_connection *c, enum gnt_connection_state to)
+{
+    static const uint8_t allowed[] = {
+        [GNT_CONNECTION_OPEN] = 1u << GNT_CONNECTION_ENDING | 1u << GNT_CONNECTION_DEAD,
+        [GNT_CONNECTION_ENDING] = 1u << GNT_CONNECTION_LINGERS | 1u << GNT_CONNECTION_DEAD,
+        [GNT_CONNECTION_LINGERS] = 1u << GNT_CONNECTION_DEAD,
+        [GNT_CONNECTION_DEAD] = 1u << GNT_CONNECTION_DEAD,
+    };
+    GNT_ASSERT(allowed[c->state] >> to & 1);
+    c->state = (uint8_t)to;
+}
+
+/* ---- Beginning and end */
+
+static void set_timer(struct gnt_mqtt_connection *c, uint64_t deadline)
+{
+    gnt_err err =
+        gnt_loop_set_timer(c->front->loop, &c->timer, deadline < GNT_FAR ? deadline : GNT_FAR);
+    GNT_ASSERT(err == GNT_OK); /* it is always set, so that moving it needs no memory */
+}
+
+/* Ties the connection to FRONT, whose worker has its stream now. */
+static gnt_err enter(struct gnt_mqtt_connection *c, struct gnt_mqtt_front *front)
+{
+    gnt_err err = gnt_loop_set_timer(front->loop, &c->timer, GNT_FAR);
+    if (err)
+        return err;
+    c->front = front;
+    gnt_list_push_back(&front->connections, &c->link);
+    set_timer(c, gnt_mqtt_server_deadline(&c->engine));
+    gnt_stream_want(c->stream, GNT_READABLE);
+    return GNT_OK;
+}
+
+static void leave(struct gnt_mqtt_connection *c)
+{
+    gnt_list_remove(&c->link);
+    gnt_list_remove(&c->paused);
+    gnt_task_cancel(&c->flush);
+    gnt_timer_cancel(&c->front->loop->timers, &c->timer);
+}
+
+static void connection_free(struct gnt_mqtt_connection *c)
+{
+    GNT_ASSERT(c->session == NULL);
+    atomic_fetch_sub_explicit(&c->front->shared->connections, 1, memory_order_relaxed);
+    gnt_stream_close(&c->stream);
+    gnt_connection_drop_subscribing(c);
+    gnt_mqtt_server_fini(&c->engine);
+    gnt_outq_fini(&c->out);
+    gnt_buf_fini(&c->in);
+    free(c);
+}
+
+static void reap(struct gnt_mqtt_connection *c)
+{
+    if (c->state != GNT_CONNECTION_DEAD)
+        return;
+    leave(c);
+    connection_free(c);
+}
+
+static struct gnt_mqtt_connection *connection_new(struct gnt_mqtt_front *front,
+                                                  struct gnt_stream *stream)
+{
+    struct gnt_mqtt_connection *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    struct gnt_mqtt_shared *shared = front->shared;
+    c->receiver.ops = &gnt_connection_receiver_ops;
+    c->front = front;
+    c->stream = stream;
+    stream->owner = c;
+    stream->on_ready = on_ready;
+    c->timer.fire = on_timer;
+    gnt_list_init(&c->link);
+    gnt_list_init(&c->paused);
+    gnt_list_init(&c->subscribing);
+    gnt_outq_init(&c->out);
+    gnt_task_init(&c->flush, on_flush);
+    gnt_mqtt_server_init(&c->engine, &shared->engine, &c->out, gnt_connection_counters(c),
+                         front->loop->now);
+    snprintf(c->name, sizeof c->name, "c%llu",
+             (unsigned long long)atomic_fetch_add_explicit(&shared->next_name, 1,
+                                                           memory_order_relaxed));
+    return c;
+}
+
+static void turn_away(struct gnt_mqtt_front *front, struct gnt_stream *stream, const char *why)
+{
+    gnt_count(&front->home->counters, GNT_COUNT_CONNECTIONS_REFUSED, 1);
+    gnt_log_limited(GNT_LOG_WARNING, NULL, "turn away connection", GNT_F_STR("reason", why));
+    gnt_stream_close(&stream);
+}
+
+void gnt_mqtt_front_accept(struct gnt_mqtt_front *front, struct gnt_stream *stream)
+{
+    struct gnt_mqtt_shared *shared = front->shared;
+    gnt_count(&front->home->counters, GNT_COUNT_CONNECTIONS_ACCEPTED, 1);
+    if (front->stopping) {
+        turn_away(front, stream, "shutting down");
+        return;
+    }
+    if (atomic_fetch_add_explicit(&shared->connections, 1, memory_order_relaxed) >=
+        shared->connections_max) {
+        atomic_fetch_sub_explicit(&shared->connections, 1, memory_order_relaxed);
+        turn_away(front, stream, "limits.connections");
+        return;
+    }
+    struct gnt_mqtt_connection *c = connection_new(front, stream);
+    if (c && enter(c, front) == GNT_OK)
+        return;
+    atomic_fetch_sub_explicit(&shared->connections, 1, memory_order_relaxed);
+    free(c);
+    turn_away(front, stream, gnt_err_text(GNT_NOMEM));
+}
+
+/* ---- Moving home */
+
+static void on_arrival(const struct gnt_mail *mail);
+
+bool gnt_connection_move(struct gnt_mqtt_connection *c, unsigned home, struct gnt_slice left)
+{
+    struct gnt_mqtt_front *from = c->front, *to = &from->shared->fronts[home];
+    struct gnt_buf in = {0};
+    gnt_err err = gnt_buf_put(&in, left); /* LEFT may lie in c->in */
+    if (!err)
+        err = gnt_stream_move(c->stream, NULL);
+    if (err) {
+        gnt_buf_fini(&in);
+        gnt_connection_fail(c, GNT_REASON_SERVER_BUSY, NULL);
+        return false;
+    }
+    gnt_buf_fini(&c->in);
+    c->in = in;
+    leave(c);
+    gnt_mqtt_server_rewind(&c->engine, &to->home->counters);
+    const struct gnt_mail mail = {.run = on_arrival, .to = to, .object = c};
+    if (gnt_post_send(from->loop->post, from->loop->address, home, &mail))
+        connection_free(c); /* out of memory: nobody else can be told */
+    return true;
+}
+
+static void read_in(struct gnt_mqtt_connection *c);
+static void lost(struct gnt_mqtt_connection *c);
+
+static void on_arrival(const struct gnt_mail *mail)
+{
+    struct gnt_mqtt_front *front = mail->to;
+    struct gnt_mqtt_connection *c = mail->object;
+    c->front = front;
+    if (gnt_stream_move(c->stream, front->loop) || enter(c, front)) {
+        connection_free(c);
+        return;
+    }
+    if (front->stopping)
+        lost(c);
+    else
+        read_in(c);
+}
+
+/* ---- Reading */
+
+/* What the connection waits for, by its state. */
+static void update_want(struct gnt_mqtt_connection *c)
+{
+    uint8_t want = 0;
+    if (c->state == GNT_CONNECTION_LINGERS)
+        want = GNT_READABLE;
+    if (c->state == GNT_CONNECTION_OPEN && !gnt_list_linked(&c->paused) &&
+        c->out.size < UNREAD_ANSWERS_MAX)
+        want = GNT_READABLE;
+    if (c->out.size && !gnt_list_linked(&c->flush.link))
+        want |= GNT_WRITABLE;
+    gnt_stream_want(c->stream, want);
+}
+
+/* Acts on the whole packets at the front of *in; *need: the size of the one that is left in part.
+ * False: the connection has gone elsewhere, and must not be touched any more. */
+static bool act(struct gnt_mqtt_connection *c, struct gnt_slice *in, size_t *need)
+{
+    while (c->state == GNT_CONNECTION_OPEN) {
+        struct gnt_slice whole = *in;
+        struct gnt_mqtt_packet packet;
+        gnt_err err = gnt_mqtt_server_next(&c->engine, in, c->front->loop->now, &packet, need);
+        if (err == GNT_MORE)
+            break;
+        if (err) {
+            gnt_count(gnt_connection_counters(c), GNT_COUNT_PROTOCOL_ERRORS, 1);
+            gnt_connection_fail(c, c->engine.reason, NULL);
+        } else if (packet.type == GNT_MQTT_CONNECT) {
+            if (!gnt_connection_on_connect(c, &packet, whole))
+                return false;
+        } else {
+            gnt_connection_on_packet(c, &packet);
+        }
+    }
+    if (c->out.size)
+        gnt_connection_dirty(c); /* PINGRESPs are the engine's own */
+    return true;
+}
+
+static void lost(struct gnt_mqtt_connection *c)
+{
+    if (c->session) {
+        struct gnt_session *s = c->session;
+        c->session = NULL;
+        gnt_session_close(s, GNT_PARTING_WITH_WILL, gnt_session_expiry(s));
+    }
+    move_state(c, GNT_CONNECTION_DEAD);
+    gnt_connection_dirty(c);
+}
+
+/* Keeps what is left of the read buffer. */
+static void keep(struct gnt_mqtt_connection *c, struct gnt_slice left)
+{
+    if (left.size && gnt_buf_put(&c->in, left))
+        gnt_connection_fail(c, GNT_REASON_SERVER_BUSY, NULL);
+}
+
+/* Room in c->in for more of a packet of NEED bytes: not more than a peer has shown to mean it. */
+static gnt_err make_room(struct gnt_mqtt_connection *c, size_t need)
+{
+    size_t have = gnt_buf_size(&c->in), grow = have < GROW_MAX ? GROW_MAX : have;
+    if (need <= have)
+        need = have + FIRST_RESERVE;
+    return gnt_buf_reserve(&c->in, need - have < grow ? need - have : grow);
+}
+
+/* One read, into the worker's buffer if nothing is kept, and what comes of it.  GNT_MORE: nothing
+ * was there.  GNT_STATE: the connection has moved, and must not be touched.  Else it is lost. */
+static gnt_err read_fresh(struct gnt_mqtt_connection *c)
+{
+    size_t n, need = 0;
+    uint8_t *buffer = c->front->read_buffer;
+    gnt_err err = gnt_stream_read(c->stream, buffer, GNT_MQTT_READ_SIZE, &n);
+    if (err)
+        return err;
+    gnt_count(gnt_connection_counters(c), GNT_COUNT_BYTES_RECEIVED, (int64_t)n);
+    struct gnt_slice in = gnt_slice(buffer, n);
+    if (!act(c, &in, &need))
+        return GNT_STATE;
+    if (c->state == GNT_CONNECTION_OPEN)
+        keep(c, in);
+    return GNT_OK;
+}
+
+/* Acts on what is in c->in. */
+static gnt_err act_on_kept(struct gnt_mqtt_connection *c, size_t *need)
+{
+    struct gnt_slice in = gnt_buf_slice(&c->in);
+    size_t before = in.size;
+    if (!act(c, &in, need))
+        return GNT_STATE;
+    if (c->in.data) /* it is gone if a message has taken the buffer */
+        gnt_buf_take(&c->in, before - in.size);
+    if (gnt_buf_size(&c->in) == 0)
+        gnt_buf_fini(&c->in); /* an idle connection holds no buffer */
+    return GNT_OK;
+}
+
+static gnt_err read_more(struct gnt_mqtt_connection *c)
+{
+    size_t n, need = 0;
+    gnt_err err = act_on_kept(c, &need);
+    if (err || c->state != GNT_CONNECTION_OPEN)
+        return err;
+    if (!c->in.data)
+        return GNT_OK;
+    if (make_room(c, need)) {
+        gnt_connection_fail(c, GNT_REASON_SERVER_BUSY, NULL);
+        return GNT_OK;
+    }
+    err = gnt_stream_read(c->stream, gnt_buf_tail(&c->in), c->in.cap - c->in.end, &n);
+    if (err)
+        return err;
+    gnt_count(gnt_connection_counters(c), GNT_COUNT_BYTES_RECEIVED, (int64_t)n);
+    gnt_buf_wrote(&c->in, n);
+    return act_on_kept(c, &need);
+}
+
+/* May free or give away the connection only through its flush task, except where it moves. */
+static void read_in(struct gnt_mqtt_connection *c)
+{
+    struct gnt_mqtt_front *front = c->front;
+    for (int i = 0; i < READS_A_TURN && c->state == GNT_CONNECTION_OPEN; i++) {
+        if (gnt_post_backlog(front->loop->post, front->loop->address)) {
+            gnt_list_push_back(&front->paused, &c->paused);
+            break;
+        }
+        if (c->out.size >= UNREAD_ANSWERS_MAX)
+            break;
+        gnt_err err = c->in.data ? read_more(c) : read_fresh(c);
+        if (err == GNT_STATE)
+            return;
+        if (err == GNT_MORE)
+            break;
+        if (err) {
+            lost(c);
+            return;
+        }
+        if (!(c->stream->events & GNT_READABLE))
+            break;
+    }
+    update_want(c);
+}
+
+void gnt_mqtt_front_turn(struct gnt_mqtt_front *front)
+{
+    if (gnt_list_empty(&front->paused) || gnt_post_backlog(front->loop->post, front->loop->address))
+        return;
+    for (struct gnt_list *link; (link = gnt_list_pop_front(&front->paused));)
+        update_want(GNT_CONTAINER(link, struct gnt_mqtt_connection, paused));
+}
+
+static void discard(struct gnt_mqtt_connection *c)
+{
+    size_t n;
+    gnt_err err = GNT_OK;
+    for (int i = 0; i < READS_A_TURN && !err; i++)
+        err = gnt_stream_read(c->stream, c->front->read_buffer, GNT_MQTT_READ_SIZE, &n);
+    if (err && err != GNT_MORE)
+        move_state(c, GNT_CONNECTION_DEAD);
+}
+
+/* ---- Writing */
+
+static gnt_err write_out(struct gnt_mqtt_connection *c)
+{
+    while (c->out.size) {
+        struct iovec iov[GNT_STREAM_IOV_MAX];
+        int count = gnt_outq_iov(&c->out, iov, GNT_STREAM_IOV_MAX);
+        size_t n;
+        gnt_err err = gnt_stream_writev(c->stream, iov, count, &n);
+        if (err == GNT_MORE)
+            break;
+        if (err)
+            return err;
+        gnt_outq_take(&c->out, n);
+        gnt_count(gnt_connection_counters(c), GNT_COUNT_BYTES_SENT, (int64_t)n);
+        if (!(c->stream->events & GNT_WRITABLE))
+            break;
+    }
+    return GNT_OK;
+}
+
+static void finish(struct gnt_mqtt_connection *c)
+{
+    gnt_stream_finish(c->stream);
+    move_state(c, GNT_CONNECTION_LINGERS);
+    set_timer(c, gnt_deadline(c->front->loop->now, LINGER_S * GNT_NS_PER_S));
+}
+
+static void flush(struct gnt_mqtt_connection *c)
+{
+    if (c->state == GNT_CONNECTION_LINGERS || c->state == GNT_CONNECTION_DEAD)
+        return;
+    if (write_out(c)) {
+        lost(c);
+        return;
+    }
+    if (c->blocked && c->session && c->out.size <= c->front->shared->output_max / 2) {
+        c->blocked = false;
+        gnt_session_ready(c->session);
+    }
+    if (c->state == GNT_CONNECTION_ENDING && c->out.size == 0)
+        finish(c);
+    update_want(c);
+}
+
+static void on_flush(struct gnt_task *task)
+{
+    struct gnt_mqtt_connection *c = GNT_CONTAINER(task, struct gnt_mqtt_connection, flush);
+    flush(c);
+    reap(c);
+}
+
+void gnt_connection_dirty(struct gnt_mqtt_connection *c)
+{
+    gnt_loop_at_end(c->front->loop, &c->flush);
+}
+
+static void on_ready(struct gnt_stream *stream)
+{
+    struct gnt_mqtt_connection *c = stream->owner;
+    if ((stream->events & stream->want & GNT_WRITABLE) != 0)
+        gnt_connection_dirty(c);
+    if ((stream->events & stream->want & GNT_READABLE) == 0) {
+        update_want(c);
+        return;
+    }
+    if (c->state == GNT_CONNECTION_LINGERS) {
+        discard(c);
+        reap(c);
+    } else {
+        read_in(c);
+    }
+}
+
+/* ---- Time */
+
+static void on_timer(struct gnt_timer *timer, uint64_t now)
+{
+    struct gnt_mqtt_connection *c = GNT_CONTAINER(timer, struct gnt_mqtt_connection, timer);
+    set_timer(c, GNT_FAR); /* first of all, while there is surely room for it */
+    if (c->state != GNT_CONNECTION_OPEN) {
+        move_state(c, GNT_CONNECTION_DEAD);
+        reap(c);
+        return;
+    }
+    uint64_t deadline = gnt_mqtt_server_deadline(&c->engine);
+    if (deadline > now) {
+        set_timer(c, deadline);
+    } else if (c->engine.state == GNT_MQTT_OPEN) {
+        gnt_count(gnt_connection_counters(c), GNT_COUNT_KEEP_ALIVE_TIMEOUTS, 1);
+        gnt_connection_fail(c, GNT_REASON_KEEP_ALIVE_TIMEOUT, NULL);
+    } else {
+        gnt_count(gnt_connection_counters(c), GNT_COUNT_CONNECTIONS_REFUSED, 1);
+        lost(c);
+    }
+}
+
+void gnt_connection_keep_time(struct gnt_mqtt_connection *c)
+{
+    set_timer(c, gnt_mqtt_server_deadline(&c->engine));
+}
+
+/* ---- Ending */
+
+void gnt_connection_end(struct gnt_mqtt_connection *c, enum gnt_parting how, uint32_t expiry_s)
+{
+    if (c->state != GNT_CONNECTION_OPEN)
+        return;
+    struct gnt_session *s = c->session;
+    c->session = NULL;
+    if (s)
+        gnt_session_close(s, how, expiry_s);
+    gnt_connection_drop_subscribing(c);
+    move_state(c, GNT_CONNECTION_ENDING);
+    set_timer(c, gnt_deadline(c->front->loop->now, LINGER_S * GNT_NS_PER_S));
+    gnt_connection_dirty(c);
+}
+
+void gnt_connection_fail(struct gnt_mqtt_connection *c, uint8_t reason, const char *text)
+{
+    if (c->state != GNT_CONNECTION_OPEN)
+        return;
+    gnt_log_limited(GNT_LOG_INFO, c->name, "end connection",
+                    GNT_F_STR("reason", text ? text : gnt_mqtt_reason_text(reason)));
+    text = text ? text : gnt_mqtt_reason_text(reason);
+    if (c->engine.state == GNT_MQTT_OPEN) {
+        gnt_mqtt_server_disconnect(&c->engine, reason, text);
+    } else {
+        gnt_count(gnt_connection_counters(c), GNT_COUNT_CONNECTIONS_REFUSED, 1);
+        gnt_mqtt_server_refuse(&c->engine, reason, text);
+    }
+    gnt_connection_end(c, GNT_PARTING_WITH_WILL, c->session ? gnt_session_expiry(c->session) : 0);
+}
+
+/* ---- The front */
+
+gnt_err gnt_mqtt_front_init(struct gnt_mqtt_front *front, struct gnt_mqtt_shared *shared,
+                            struct gnt_loop *loop, struct gnt_home *home)
+{
+    *front = (struct gnt_mqtt_front){.shared = shared, .loop = loop, .home = home};
+    gnt_list_init(&front->connections);
+    gnt_list_init(&front->paused);
+    front->read_buffer = malloc(GNT_MQTT_READ_SIZE);
+    return front->read_buffer ? GNT_OK : GNT_NOMEM;
+}
+
+void gnt_mqtt_front_fini(struct gnt_mqtt_front *front)
+{
+    gnt_list_each_safe (link, &front->connections) {
+        struct gnt_mqtt_connection *c = GNT_CONTAINER(link, struct gnt_mqtt_connection, link);
+        if (c->session)
+            gnt_session_close(c->session, GNT_PARTING_CLEAN, gnt_session_expiry(c->session));
+        c->session = NULL;
+        leave(c);
+        connection_free(c);
+    }
+    gnt_buf_fini(&front->extras);
+    free(front->read_buffer);
+    front->read_buffer = NULL;
+}
+
+void gnt_mqtt_front_stop(struct gnt_mqtt_front *front)
+{
+    front->stopping = true;
+    gnt_list_each_safe (link, &front->connections) {
+        struct gnt_mqtt_connection *c = GNT_CONTAINER(link, struct gnt_mqtt_connection, link);
+        if (c->state != GNT_CONNECTION_OPEN)
+            continue;
+        uint8_t reason = GNT_REASON_SERVER_SHUTTING_DOWN;
+        gnt_mqtt_server_disconnect(&c->engine, reason, gnt_mqtt_reason_text(reason));
+        gnt_connection_end(c, GNT_PARTING_CLEAN, c->session ? gnt_session_expiry(c->session) : 0);
+    }
+}
+
+bool gnt_mqtt_front_idle(const struct gnt_mqtt_front *front)
+{
+    return gnt_list_empty(&front->connections);
+}

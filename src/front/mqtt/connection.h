@@ -1,0 +1,105 @@
+/* One MQTT connection, for the files of this room only:
+ *   connection.c   its life: accepting, moving home, reading, writing, time, closing
+ *   connect.c      CONNECT and its answer
+ *   packets.c      what an open connection does with each packet
+ *   deliver.c      the core's receiver: from the session to the client */
+#ifndef GNT_FRONT_MQTT_CONNECTION_H
+#define GNT_FRONT_MQTT_CONNECTION_H
+
+#include "core/session.h"
+#include "front/mqtt/front.h"
+
+/*   state       what goes on                                             next states */
+enum gnt_connection_state {
+    GNT_CONNECTION_OPEN,    /* packets both ways                           ENDING, DEAD */
+    GNT_CONNECTION_ENDING,  /* the last bytes are written, nothing is read LINGERING, DEAD */
+    GNT_CONNECTION_LINGERS, /* written and finished; input is thrown away until the peer ends, so
+                              that it can read what it was told              DEAD */
+    GNT_CONNECTION_DEAD,    /* freed when its turn is over */
+};
+
+enum { GNT_NAME_SIZE = 24, GNT_ASSIGNED_SIZE = 24 };
+
+struct gnt_mqtt_connection {
+    struct gnt_receiver receiver;
+    struct gnt_mqtt_server engine;
+    struct gnt_mqtt_front *front;
+    struct gnt_list link; /* in front->connections */
+    struct gnt_list paused;
+    struct gnt_stream *stream;
+    struct gnt_session *session; /* NULL before CONNECT was accepted, and when it is over */
+    struct gnt_outq out;
+    struct gnt_buf in; /* a packet that has come in part */
+    struct gnt_task flush;
+    struct gnt_timer timer;
+    struct gnt_list subscribing; /* struct subscribing: SUBSCRIBEs not answered yet */
+    uint8_t state;               /* enum gnt_connection_state */
+    bool blocked;             /* turned a delivery down: the session is told when there is room */
+    char name[GNT_NAME_SIZE]; /* "c17", in the log */
+    char assigned[GNT_ASSIGNED_SIZE]; /* the client id that it was given, or "" */
+};
+
+static inline struct gnt_home *gnt_connection_home(const struct gnt_mqtt_connection *c)
+{
+    return c->front->home;
+}
+
+static inline struct gnt_counters *gnt_connection_counters(const struct gnt_mqtt_connection *c)
+{
+    return &c->front->home->counters;
+}
+
+/* ---- connection.c */
+
+/* There is something in c->out: it is written at the end of the turn. */
+void gnt_connection_dirty(struct gnt_mqtt_connection *c);
+
+/* Ends the connection: the session is closed as HOW says (if there still is one), what is in c->out
+ * is written.  For a client that broke the protocol: gnt_connection_fail. */
+void gnt_connection_end(struct gnt_mqtt_connection *c, enum gnt_parting how, uint32_t expiry_s);
+
+/* The client broke the protocol, or memory is out: it is told REASON, and TEXT where it wants that.
+ */
+void gnt_connection_fail(struct gnt_mqtt_connection *c, uint8_t reason, const char *text);
+
+/* CONNECT has been accepted: from now on time is kept by its keep alive. */
+void gnt_connection_keep_time(struct gnt_mqtt_connection *c);
+
+/* Moves it, with the LEFT bytes that have not been acted on, to the front of HOME, and must not be
+ * touched any more; false if that failed, and the connection has been ended. */
+bool gnt_connection_move(struct gnt_mqtt_connection *c, unsigned home, struct gnt_slice left);
+
+/* ---- connect.c */
+
+/* CONNECT, which began at the front of LEFT: true if it was acted on here, false if the connection
+ * has moved (or ended). */
+bool gnt_connection_on_connect(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet,
+                               struct gnt_slice whole);
+
+/* ---- packets.c */
+
+void gnt_connection_on_packet(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet);
+
+/* SUBSCRIBEs that are not answered yet need not be. */
+void gnt_connection_drop_subscribing(struct gnt_mqtt_connection *c);
+
+/* Topics of the broker's own, where no client publishes. */
+bool gnt_connection_topic_reserved(struct gnt_slice topic);
+
+/* A message of a PUBLISH or a will.  EXPIRY_S is the property's, or GNT_EXPIRY_NEVER. */
+struct gnt_publication {
+    struct gnt_slice topic, payload;
+    const struct gnt_mqtt_props *props;
+    uint8_t qos;
+    bool retain;
+    uint64_t publisher;
+    uint32_t expiry_s;
+};
+GNT_MUST gnt_err gnt_connection_message(struct gnt_mqtt_connection *c,
+                                        const struct gnt_publication *p, struct gnt_message **out);
+
+/* ---- deliver.c */
+
+extern const struct gnt_receiver_ops gnt_connection_receiver_ops;
+
+#endif

@@ -1,0 +1,57 @@
+/* MQTT over any stream: one engine and one stream for each connection, on one side; sessions and
+ * routing of the core on the other.  A front belongs to one worker and its thread.
+ *
+ * A connection begins at the worker that accepted it.  Once CONNECT names the client it moves to
+ * the home of that client's session, with all bytes that have come, and stays there. */
+#ifndef GNT_FRONT_MQTT_FRONT_H
+#define GNT_FRONT_MQTT_FRONT_H
+
+#include "base/buf.h"
+#include "base/random.h"
+#include "core/core.h"
+#include "mqtt/engine/server.h"
+#include "net/loop.h"
+
+/* What all fronts of a broker share; constant while they live, but for the counters. */
+struct gnt_mqtt_shared {
+    struct gnt_mqtt_server_options engine;
+    uint32_t connections_max;
+    size_t output_max; /* bytes that may wait for one client before it gets no more deliveries */
+    bool anonymous;    /* clients without a user name may connect */
+    const struct gnt_random *random;
+    _Atomic uint32_t connections; /* open ones, of all fronts */
+    _Atomic uint64_t next_name;
+    struct gnt_mqtt_front *fronts; /* of each home */
+};
+
+enum { GNT_MQTT_READ_SIZE = 64 * 1024 };
+
+struct gnt_mqtt_front {
+    struct gnt_mqtt_shared *shared;
+    struct gnt_loop *loop;
+    struct gnt_home *home;
+    struct gnt_list connections;
+    struct gnt_list paused; /* that may not be read until this worker's mail has been taken */
+    bool stopping;
+    struct gnt_buf extras; /* scratch, for one PUBLISH */
+    uint8_t *read_buffer;  /* GNT_MQTT_READ_SIZE: what has come for the connection being read */
+};
+
+GNT_MUST gnt_err gnt_mqtt_front_init(struct gnt_mqtt_front *front, struct gnt_mqtt_shared *shared,
+                                     struct gnt_loop *loop, struct gnt_home *home);
+
+/* Closes what is still open, without a word. */
+void gnt_mqtt_front_fini(struct gnt_mqtt_front *front);
+
+/* A stream, in the front's loop, that was accepted; the front owns it. */
+void gnt_mqtt_front_accept(struct gnt_mqtt_front *front, struct gnt_stream *stream);
+
+/* Once a turn. */
+void gnt_mqtt_front_turn(struct gnt_mqtt_front *front);
+
+/* Says good-bye to every client; connections that are accepted later are closed at once.  Done when
+ * gnt_mqtt_front_idle is true, some turns later. */
+void gnt_mqtt_front_stop(struct gnt_mqtt_front *front);
+bool gnt_mqtt_front_idle(const struct gnt_mqtt_front *front);
+
+#endif

@@ -1,0 +1,362 @@
+/* What an open connection does with each packet. */
+
+#include "front/mqtt/connection.h"
+
+#include "base/assert.h"
+
+#include <stdlib.h>
+
+/* An outcome of the core in MQTT 5's words. */
+static uint8_t reason_of(enum gnt_outcome outcome)
+{
+    static const uint8_t reasons[] = {
+        [GNT_DONE] = GNT_REASON_SUCCESS,
+        [GNT_DONE_NO_MATCH] = GNT_REASON_NO_MATCHING_SUBSCRIBERS,
+        [GNT_FAILED] = GNT_REASON_UNSPECIFIED_ERROR,
+        [GNT_FILTER_INVALID] = GNT_REASON_TOPIC_FILTER_INVALID,
+        [GNT_TOPIC_INVALID] = GNT_REASON_TOPIC_NAME_INVALID,
+        [GNT_NOT_ALLOWED] = GNT_REASON_NOT_AUTHORIZED,
+        [GNT_QUOTA] = GNT_REASON_QUOTA_EXCEEDED,
+    };
+    return reasons[outcome];
+}
+
+static void no_memory(struct gnt_mqtt_connection *c)
+{
+    gnt_connection_fail(c, GNT_REASON_SERVER_BUSY, gnt_err_text(GNT_NOMEM));
+}
+
+static void answer(struct gnt_mqtt_connection *c, enum gnt_mqtt_type type, uint16_t id,
+                   uint8_t reason)
+{
+    if (gnt_mqtt_server_ack(&c->engine, type, id, reason))
+        no_memory(c);
+    else
+        gnt_connection_dirty(c);
+}
+
+/* ---- Messages */
+
+bool gnt_connection_topic_reserved(struct gnt_slice topic)
+{
+    return gnt_slice_starts(topic, gnt_slice_str("$SYS/")) || gnt_slice_eq_str(topic, "$SYS");
+}
+
+/* Properties that belong to one hop, or change on the way: the message does not keep them. */
+static const uint32_t not_kept = 1u << GNT_PROP_MESSAGE_EXPIRY | 1u << GNT_PROP_TOPIC_ALIAS |
+                                 1u << GNT_PROP_SUBSCRIPTION_ID | 1u << GNT_PROP_WILL_DELAY;
+
+/* *out: PROPS as they came, less those; in the front's scratch buffer if something is left out. */
+static gnt_err kept_props(struct gnt_mqtt_front *front, const struct gnt_mqtt_props *props,
+                          struct gnt_slice *out)
+{
+    *out = gnt_slice(NULL, 0);
+    if (props->present == 0)
+        return GNT_OK;
+    *out = props->raw;
+    if ((props->present & not_kept) == 0)
+        return GNT_OK;
+    gnt_buf_clear(&front->extras);
+    struct gnt_slice raw = props->raw;
+    struct gnt_mqtt_prop prop;
+    for (const uint8_t *at = raw.data; gnt_mqtt_prop_next(&raw, &prop); at = raw.data) {
+        if (not_kept >> prop.row & 1)
+            continue;
+        gnt_err err = gnt_buf_put(&front->extras, gnt_slice(at, (size_t)(raw.data - at)));
+        if (err)
+            return err;
+    }
+    *out = gnt_buf_slice(&front->extras);
+    return GNT_OK;
+}
+
+/* A large payload that lies in a buffer of its own keeps that buffer, and is not copied. */
+static bool may_adopt(const struct gnt_mqtt_connection *c, const struct gnt_message_init *init)
+{
+    enum { WORTH_IT = 32 * 1024 };
+    const uint8_t *begin = c->in.data, *end = begin ? begin + c->in.end : NULL;
+    const uint8_t *last = init->payload.data + init->payload.size;
+    bool extras_there =
+        init->extras.size == 0 || (init->extras.data > begin && init->extras.data < end);
+    bool topic_there = init->topic.data > begin && init->topic.data < end;
+    return init->payload.size >= WORTH_IT && begin && last == end && topic_there && extras_there;
+}
+
+gnt_err gnt_connection_message(struct gnt_mqtt_connection *c, const struct gnt_publication *p,
+                               struct gnt_message **out)
+{
+    struct gnt_message_init init = {.topic = p->topic,
+                                    .payload = p->payload,
+                                    .qos = p->qos,
+                                    .retain = p->retain,
+                                    .publisher = p->publisher,
+                                    .expires = GNT_NEVER};
+    if (p->expiry_s != GNT_EXPIRY_NEVER)
+        init.expires = gnt_deadline(c->front->loop->now, p->expiry_s * GNT_NS_PER_S);
+    gnt_err err = kept_props(c->front, p->props, &init.extras);
+    if (err)
+        return err;
+    if (init.extras.size)
+        init.format = GNT_EXTRAS_MQTT5;
+    if (!may_adopt(c, &init))
+        return gnt_message_new(&init, out);
+    err = gnt_message_adopt(&c->in.data, &init, out);
+    if (!err)
+        c->in = (struct gnt_buf){0};
+    return err;
+}
+
+/* ---- PUBLISH */
+
+/* Answers a PUBLISH of QoS 1 or 2.  3.x has no way to say no: what is not allowed is acknowledged
+ * and goes nowhere [MQTT-3.3.5-2], and what failed is not acknowledged. */
+static void answer_publish(struct gnt_mqtt_connection *c, const struct gnt_mqtt_publish *p,
+                           enum gnt_outcome outcome)
+{
+    uint8_t reason = reason_of(outcome);
+    if (outcome == GNT_FAILED && c->engine.version != GNT_MQTT_5) {
+        no_memory(c);
+        return;
+    }
+    if (p->qos == 2 && reason >= 0x80 && c->engine.version == GNT_MQTT_5)
+        gnt_session_released(c->session, p->id); /* that ends it [MQTT5 4.3.3] */
+    if (p->qos > 0)
+        answer(c, p->qos == 1 ? GNT_MQTT_PUBACK : GNT_MQTT_PUBREC, p->id, reason);
+}
+
+/* Whether a PUBLISH of QoS 2 is new; if not, or if it cannot be, it has been dealt with. */
+static bool received_once(struct gnt_mqtt_connection *c, const struct gnt_mqtt_publish *p)
+{
+    gnt_err err = gnt_session_receive_once(c->session, p->id);
+    if (err == GNT_EXISTS) {
+        answer(c, GNT_MQTT_PUBREC, p->id, GNT_REASON_SUCCESS);
+    } else if (err) {
+        no_memory(c);
+    } else if (c->engine.version == GNT_MQTT_5 &&
+               gnt_session_unreleased(c->session) > c->front->shared->engine.receive_max) {
+        gnt_session_released(c->session, p->id);
+        gnt_connection_fail(c, GNT_REASON_RECEIVE_MAXIMUM_EXCEEDED, NULL);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+static void on_publish(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
+{
+    const struct gnt_mqtt_publish *p = &packet->publish;
+    if (p->qos == 2 && !received_once(c, p))
+        return;
+    if (gnt_connection_topic_reserved(p->topic)) {
+        answer_publish(c, p, GNT_NOT_ALLOWED);
+        return;
+    }
+    const struct gnt_publication publication = {
+        .topic = p->topic,
+        .payload = p->payload,
+        .props = &packet->props,
+        .qos = p->qos,
+        .retain = p->retain,
+        .publisher = gnt_session_sink(c->session),
+        .expiry_s = gnt_mqtt_number(&packet->props, GNT_PROP_MESSAGE_EXPIRY, GNT_EXPIRY_NEVER),
+    };
+    struct gnt_message *message;
+    if (gnt_connection_message(c, &publication, &message)) {
+        if (p->qos == 2)
+            gnt_session_released(c->session, p->id);
+        no_memory(c);
+        return;
+    }
+    enum gnt_outcome outcome = gnt_publish(gnt_connection_home(c), message);
+    gnt_message_unref(&message);
+    answer_publish(c, p, outcome);
+}
+
+/* ---- Acknowledgements */
+
+static void on_puback(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
+{
+    gnt_session_acknowledged(c->session, packet->ack.id); /* an unknown id is nobody's harm */
+}
+
+static void on_pubrec(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
+{
+    bool refused = packet->ack.code >= 0x80;
+    bool known = gnt_session_received(c->session, packet->ack.id, refused);
+    if (!refused)
+        answer(c, GNT_MQTT_PUBREL, packet->ack.id,
+               known ? GNT_REASON_SUCCESS : GNT_REASON_PACKET_ID_NOT_FOUND);
+}
+
+static void on_pubrel(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
+{
+    bool known = gnt_session_released(c->session, packet->ack.id);
+    answer(c, GNT_MQTT_PUBCOMP, packet->ack.id,
+           known ? GNT_REASON_SUCCESS : GNT_REASON_PACKET_ID_NOT_FOUND);
+}
+
+static void on_pubcomp(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
+{
+    gnt_session_completed(c->session, packet->ack.id);
+}
+
+/* ---- SUBSCRIBE and UNSUBSCRIBE */
+
+struct subscribing_one {
+    struct gnt_subscribing request;
+    struct subscribing *all;
+    uint8_t qos; /* the one that was asked for, and is granted */
+};
+
+/* A SUBSCRIBE that is being worked on, all its filters. */
+struct subscribing {
+    struct gnt_list link; /* in connection->subscribing */
+    struct gnt_mqtt_connection *connection;
+    uint16_t id;
+    uint32_t count, outstanding;
+    uint8_t *codes; /* behind the filters */
+    struct subscribing_one one[];
+};
+
+static uint8_t granted(enum gnt_outcome outcome, uint8_t qos)
+{
+    return outcome == GNT_DONE ? qos : reason_of(outcome);
+}
+
+static void subscribing_free(struct subscribing *s)
+{
+    gnt_list_remove(&s->link);
+    free(s);
+}
+
+void gnt_connection_drop_subscribing(struct gnt_mqtt_connection *c)
+{
+    gnt_list_each_safe (link, &c->subscribing)
+        subscribing_free(GNT_CONTAINER(link, struct subscribing, link));
+}
+
+static void answer_subscribe(struct subscribing *s)
+{
+    struct gnt_mqtt_connection *c = s->connection;
+    gnt_err err = gnt_mqtt_server_codes(&c->engine, GNT_MQTT_SUBACK, s->id, s->codes, s->count);
+    subscribing_free(s);
+    if (err)
+        no_memory(c);
+    else
+        gnt_connection_dirty(c);
+}
+
+static void on_subscribed(struct gnt_subscribing *request, enum gnt_outcome outcome)
+{
+    struct subscribing_one *one = GNT_CONTAINER(request, struct subscribing_one, request);
+    struct subscribing *s = one->all;
+    s->codes[one - s->one] = granted(outcome, one->qos);
+    if (--s->outstanding == 0)
+        answer_subscribe(s);
+}
+
+static struct subscribing *subscribing_new(struct gnt_mqtt_connection *c,
+                                           const struct gnt_mqtt_filters *filters)
+{
+    size_t fixed = sizeof(struct subscribing) + filters->count * sizeof(struct subscribing_one);
+    struct subscribing *s = malloc(fixed + filters->count);
+    if (!s)
+        return NULL;
+    *s = (struct subscribing){.connection = c, .id = filters->id, .count = filters->count};
+    s->codes = (uint8_t *)s + fixed;
+    gnt_list_init(&s->link);
+    gnt_list_push_back(&c->subscribing, &s->link);
+    return s;
+}
+
+static void subscribe_one(struct subscribing *s, uint32_t i,
+                          const struct gnt_mqtt_subscription *wanted, uint32_t subscription_id)
+{
+    struct gnt_sub_options options = {.id = subscription_id,
+                                      .qos = wanted->qos,
+                                      .no_local = wanted->no_local,
+                                      .retain_as_published = wanted->retain_as_published};
+    s->one[i] = (struct subscribing_one){{on_subscribed}, s, wanted->qos};
+    enum gnt_outcome outcome;
+    if (gnt_session_subscribe(s->connection->session, wanted->filter, &options,
+                              (enum gnt_retain_handling)wanted->retain_handling, &s->one[i].request,
+                              &outcome))
+        s->codes[i] = granted(outcome, wanted->qos);
+    else
+        s->outstanding++;
+}
+
+static void on_subscribe(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
+{
+    struct subscribing *s = subscribing_new(c, &packet->filters);
+    if (!s) {
+        no_memory(c);
+        return;
+    }
+    uint32_t id = gnt_mqtt_number(&packet->props, GNT_PROP_SUBSCRIPTION_ID, 0);
+    struct gnt_slice list = packet->filters.list;
+    struct gnt_mqtt_subscription wanted;
+    for (uint32_t i = 0; gnt_mqtt_next_subscription(&list, c->engine.version, &wanted); i++)
+        subscribe_one(s, i, &wanted, id);
+    if (s->outstanding == 0)
+        answer_subscribe(s);
+}
+
+static void on_unsubscribe(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
+{
+    uint8_t *codes = malloc(packet->filters.count);
+    if (!codes) {
+        no_memory(c);
+        return;
+    }
+    struct gnt_slice list = packet->filters.list, filter;
+    for (uint32_t i = 0; gnt_mqtt_next_filter(&list, &filter); i++) {
+        bool there = gnt_session_unsubscribe(c->session, filter) == GNT_DONE;
+        codes[i] = there ? GNT_REASON_SUCCESS : GNT_REASON_NO_SUBSCRIPTION_EXISTED;
+    }
+    gnt_err err = gnt_mqtt_server_codes(&c->engine, GNT_MQTT_UNSUBACK, packet->filters.id, codes,
+                                        packet->filters.count);
+    free(codes);
+    if (err)
+        no_memory(c);
+    else
+        gnt_connection_dirty(c);
+}
+
+/* ---- DISCONNECT and AUTH */
+
+static void on_disconnect(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
+{
+    uint32_t expiry = gnt_session_expiry(c->session);
+    uint32_t wanted = gnt_mqtt_number(&packet->props, GNT_PROP_SESSION_EXPIRY, expiry);
+    if (expiry == 0 && wanted != 0) { /* [MQTT5 3.14.2.2.2] */
+        gnt_connection_fail(c, GNT_REASON_PROTOCOL_ERROR, "session expiry was 0");
+        return;
+    }
+    bool clean = packet->close.code == GNT_REASON_NORMAL_DISCONNECTION; /* [MQTT-3.14.4-3] */
+    gnt_connection_end(c, clean ? GNT_PARTING_CLEAN : GNT_PARTING_WITH_WILL, wanted);
+}
+
+/* Nobody gets here who has agreed on an authentication method: there is none yet. */
+static void on_auth(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
+{
+    (void)packet;
+    gnt_connection_fail(c, GNT_REASON_PROTOCOL_ERROR, NULL);
+}
+
+void gnt_connection_on_packet(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
+{
+    static void (*const act[])(struct gnt_mqtt_connection *, const struct gnt_mqtt_packet *) = {
+        [GNT_MQTT_PUBLISH] = on_publish,
+        [GNT_MQTT_PUBACK] = on_puback,
+        [GNT_MQTT_PUBREC] = on_pubrec,
+        [GNT_MQTT_PUBREL] = on_pubrel,
+        [GNT_MQTT_PUBCOMP] = on_pubcomp,
+        [GNT_MQTT_SUBSCRIBE] = on_subscribe,
+        [GNT_MQTT_UNSUBSCRIBE] = on_unsubscribe,
+        [GNT_MQTT_DISCONNECT] = on_disconnect,
+        [GNT_MQTT_AUTH] = on_auth,
+    };
+    GNT_ASSERT(packet->type < sizeof act / sizeof act[0] && act[packet->type]);
+    act[packet->type](c, packet);
+}
