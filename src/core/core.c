@@ -6,7 +6,91 @@
 
 #include <stdlib.h>
 
-enum { SWEEP_INTERVAL_S = 1 };
+enum { SWEEP_INTERVAL_S = 1, OWED_RETRY_MS = 1 };
+
+/* ---- Work that waits */
+
+void gnt_work_init(struct gnt_work *work, void (*run)(struct gnt_home *home, struct gnt_work *work))
+{
+    work->run = run;
+    gnt_list_init(&work->link);
+}
+
+/* The timer is always set, or was unset just now, so that setting it needs no memory. */
+static void work_at(struct gnt_home *home, uint64_t when)
+{
+    gnt_err err = gnt_timer_set(home->timers, &home->work_due, when);
+    GNT_ASSERT(err == GNT_OK);
+}
+
+void gnt_home_later(struct gnt_home *home, struct gnt_work *work)
+{
+    if (gnt_list_linked(&work->link))
+        return;
+    gnt_list_push_back(&home->work, &work->link);
+    work_at(home, *home->now);
+}
+
+void gnt_work_cancel(struct gnt_work *work)
+{
+    gnt_list_remove(&work->link);
+}
+
+/* ---- Mail */
+
+static gnt_err post(struct gnt_home *home, unsigned to, const struct gnt_mail *mail)
+{
+    const struct gnt_core_config *config = &home->core->config;
+    return config->post(config->post_context, home->index, to, mail);
+}
+
+static gnt_err send_owed(struct gnt_home *home)
+{
+    for (struct gnt_list *link; (link = gnt_list_pop_front(&home->owed));) {
+        struct gnt_owed *owed = GNT_CONTAINER(link, struct gnt_owed, link);
+        gnt_err err = post(home, owed->to, &owed->mail);
+        if (err) { /* else it is the receiver's by now */
+            gnt_list_push_front(&home->owed, link);
+            return err;
+        }
+    }
+    return GNT_OK;
+}
+
+gnt_err gnt_home_mail(struct gnt_home *home, unsigned to, void (*run)(const struct gnt_mail *mail),
+                      void *object, uint64_t value, uint64_t other)
+{
+    struct gnt_mail mail = {run, &home->core->homes[to], object, value, other};
+    gnt_err err = send_owed(home);
+    return err ? err : post(home, to, &mail);
+}
+
+void gnt_home_mail_surely(struct gnt_home *home, unsigned to,
+                          void (*run)(const struct gnt_mail *mail), void *object,
+                          struct gnt_owed *owed)
+{
+    if (gnt_home_mail(home, to, run, object, 0, 0) == GNT_OK)
+        return;
+    *owed = (struct gnt_owed){.to = to, .mail = {run, &home->core->homes[to], object, 0, 0}};
+    gnt_list_init(&owed->link);
+    gnt_list_push_back(&home->owed, &owed->link);
+    work_at(home, *home->now);
+}
+
+/* ---- Timers */
+
+static void on_work(struct gnt_timer *timer, uint64_t now)
+{
+    struct gnt_home *home = GNT_CONTAINER(timer, struct gnt_home, work_due);
+    work_at(home, send_owed(home) ? now + OWED_RETRY_MS * GNT_NS_PER_MS : GNT_FAR);
+    struct gnt_list todo; /* what is put off again waits for the next turn */
+    gnt_list_init(&todo);
+    gnt_list_splice_back(&todo, &home->work);
+    for (struct gnt_list *link; (link = gnt_list_pop_front(&todo));) {
+        struct gnt_work *work = GNT_CONTAINER(link, struct gnt_work, link);
+        work->run(home, work);
+    }
+}
 
 static void on_sweep(struct gnt_timer *timer, uint64_t now)
 {
@@ -17,6 +101,8 @@ static void on_sweep(struct gnt_timer *timer, uint64_t now)
     gnt_err err = gnt_timer_set(home->timers, timer, now + SWEEP_INTERVAL_S * GNT_NS_PER_S);
     GNT_ASSERT(err == GNT_OK);
 }
+
+/* ---- Birth and death */
 
 gnt_err gnt_core_new(const struct gnt_core_config *config, struct gnt_core **out)
 {
@@ -37,7 +123,8 @@ gnt_err gnt_core_new(const struct gnt_core_config *config, struct gnt_core **out
         home->core = core;
         home->index = i;
         gnt_list_init(&home->work);
-        home->work_due.fire = gnt_sessions_work;
+        gnt_list_init(&home->owed);
+        home->work_due.fire = on_work;
         home->sweep_due.fire = on_sweep;
     }
     *out = core;
@@ -55,11 +142,18 @@ gnt_err gnt_home_attach(struct gnt_home *home, const uint64_t *now, struct gnt_t
     return err;
 }
 
+static gnt_err refuse_mail(void *context, unsigned from, unsigned to, const struct gnt_mail *mail)
+{
+    (void)context, (void)from, (void)to, (void)mail;
+    return GNT_CLOSED;
+}
+
 void gnt_core_free(struct gnt_core **core)
 {
     struct gnt_core *c = *core;
     if (!c)
         return;
+    c->config.post = refuse_mail; /* there is nobody left to run it */
     for (unsigned i = 0; i < c->config.homes; i++) {
         struct gnt_home *home = &c->homes[i];
         gnt_sessions_free(home);
@@ -80,12 +174,4 @@ void gnt_core_free(struct gnt_core **core)
 unsigned gnt_core_home_of(const struct gnt_core *core, struct gnt_slice client_id)
 {
     return (unsigned)(gnt_hash(client_id) % core->config.homes);
-}
-
-gnt_err gnt_home_mail(struct gnt_home *home, unsigned to, void (*run)(const struct gnt_mail *mail),
-                      void *object, uint64_t value, uint64_t other)
-{
-    struct gnt_core *core = home->core;
-    struct gnt_mail mail = {run, &core->homes[to], object, value, other};
-    return core->config.post(core->config.post_context, home->index, to, &mail);
 }

@@ -39,6 +39,21 @@ struct gnt_core_config {
     void *post_context;
 };
 
+struct gnt_home;
+
+/* Something that must wait until what is going on is over; it lives inside what it concerns. */
+struct gnt_work {
+    struct gnt_list link; /* in home->work */
+    void (*run)(struct gnt_home *home, struct gnt_work *work);
+};
+
+/* Mail that must arrive, even if there is no memory for it now; it lives inside its object. */
+struct gnt_owed {
+    struct gnt_list link; /* in home->owed */
+    unsigned to;
+    struct gnt_mail mail;
+};
+
 /* One worker's part of the core. */
 struct gnt_home {
     struct gnt_core *core;
@@ -50,7 +65,8 @@ struct gnt_home {
     struct gnt_map sessions; /* by client id */
     struct gnt_map groups;   /* by share name and filter */
     struct gnt_routes routes;
-    struct gnt_list work; /* sessions with something to do that must not happen at once */
+    struct gnt_list work; /* struct gnt_work */
+    struct gnt_list owed; /* struct gnt_owed: nothing else is mailed before it */
     struct gnt_timer work_due;
     struct gnt_timer sweep_due; /* home 0: expired retained messages */
 };
@@ -63,8 +79,9 @@ struct gnt_core {
 
 GNT_MUST gnt_err gnt_core_new(const struct gnt_core_config *config, struct gnt_core **out);
 
-/* Frees all sessions without publishing wills; the homes' threads have stopped, and their receivers
- * are gone.  The calling thread is a registered RCU reader. */
+/* Frees all sessions without publishing wills.  The homes' threads have stopped, all mail has been
+ * run, the receivers are gone, the timers are still there; nothing is mailed any more.  The calling
+ * thread is a registered RCU reader. */
 void gnt_core_free(struct gnt_core **core);
 
 /* The home of the session with this client id. */
@@ -75,9 +92,23 @@ unsigned gnt_core_home_of(const struct gnt_core *core, struct gnt_slice client_i
 GNT_MUST gnt_err gnt_home_attach(struct gnt_home *home, const uint64_t *now,
                                  struct gnt_timers *timers);
 
-/* Mail from HOME to the home TO; `run` gets the receiving gnt_home in mail->to. */
+/* Mail from HOME to the home TO; `run` gets the receiving gnt_home in mail->to.  A failure is lack
+ * of memory; nothing has been sent then. */
 GNT_MUST gnt_err gnt_home_mail(struct gnt_home *home, unsigned to,
                                void (*run)(const struct gnt_mail *mail), void *object,
                                uint64_t value, uint64_t other);
+
+/* The same for an object that has room for mail inside it, OWED: it is sent now, or as soon as
+ * there is memory, and before any later mail. */
+void gnt_home_mail_surely(struct gnt_home *home, unsigned to,
+                          void (*run)(const struct gnt_mail *mail), void *object,
+                          struct gnt_owed *owed);
+
+void gnt_work_init(struct gnt_work *work,
+                   void (*run)(struct gnt_home *home, struct gnt_work *work));
+
+/* Has WORK done soon, once however often it is asked for.  _cancel: not any more. */
+void gnt_home_later(struct gnt_home *home, struct gnt_work *work);
+void gnt_work_cancel(struct gnt_work *work);
 
 #endif

@@ -6,9 +6,10 @@
 #include <stdlib.h>
 
 enum member_state {
-    MEMBER_READY, /* may have room */
-    MEMBER_BUSY,  /* turned an offer down and says when it has room */
-    MEMBER_AWAY,  /* the same, because its client is not connected */
+    MEMBER_READY,    /* may have room */
+    MEMBER_BUSY,     /* turned an offer down and says when it has room */
+    MEMBER_AWAY,     /* the same, because its client is not connected */
+    MEMBER_RESUMING, /* has room again; READY when the last round's offers are answered */
 };
 
 /* So many offers to a member at another home may be unanswered: enough to keep it busy, few enough
@@ -19,7 +20,8 @@ struct member {
     uint64_t id;
     struct gnt_sub_options options;
     enum member_state state;
-    unsigned unanswered;
+    uint32_t joined, round; /* its first round and the current one */
+    unsigned unanswered;    /* offers, all of one round */
 };
 
 struct group {
@@ -30,6 +32,7 @@ struct group {
     struct member *members;
     size_t count, cap;
     size_t turn;                 /* who is asked next */
+    struct gnt_work again;       /* there was no memory to ask a member */
     struct gnt_backlog returned; /* what members gave back or turned down: goes out first */
     struct gnt_backlog waiting;
     struct gnt_slice name, filter; /* behind the struct */
@@ -39,9 +42,11 @@ struct group {
 struct offer {
     struct gnt_message *message; /* NULL when it comes back taken */
     uint64_t group, member;
+    uint32_t round;
     struct gnt_sub_options options;
     unsigned home; /* the group's */
     enum gnt_offer answer;
+    struct gnt_owed owed;
 };
 
 static struct group *group_of(struct gnt_sink *sink)
@@ -61,6 +66,12 @@ static struct member *find_member(struct group *g, uint64_t id)
         if (g->members[i].id == id)
             return &g->members[i];
     return NULL;
+}
+
+/* Whether round A began after round B; they go round themselves. */
+static bool later(uint32_t a, uint32_t b)
+{
+    return a - b - 1 < UINT32_MAX / 2;
 }
 
 static void drop(struct group *g, struct gnt_message **message, enum gnt_counter why)
@@ -105,15 +116,25 @@ static bool queue_full(const struct group *g, size_t size)
             b->bytes + size > c->queued_bytes_per_session);
 }
 
-/* There is nobody to disconnect, so that policy drops the newest here. */
+/* There is nobody to disconnect, so that policy drops the newest here; what has expired goes
+ * first under each. */
+static void make_room(struct group *g, size_t size)
+{
+    bool oldest = g->home->core->config.overflow == GNT_OVERFLOW_DROP_OLDEST;
+    while (g->waiting.count && queue_full(g, size)) {
+        struct gnt_waiting *first = gnt_backlog_first(&g->waiting);
+        bool expired = gnt_message_expired(first->message, *g->home->now);
+        if (!expired && !oldest)
+            return;
+        struct gnt_message *victim = pop(g, &g->waiting);
+        drop(g, &victim, expired ? GNT_COUNT_EXPIRED : GNT_COUNT_DROPPED_QUEUE_FULL);
+    }
+}
+
 static void enqueue(struct group *g, struct gnt_message **message)
 {
     size_t size = (*message)->payload.size;
-    bool oldest = g->home->core->config.overflow == GNT_OVERFLOW_DROP_OLDEST;
-    while (oldest && g->waiting.count && queue_full(g, size)) {
-        struct gnt_message *victim = pop(g, &g->waiting);
-        drop(g, &victim, GNT_COUNT_DROPPED_QUEUE_FULL);
-    }
+    make_room(g, size);
     if (queue_full(g, size))
         drop(g, message, GNT_COUNT_DROPPED_QUEUE_FULL);
     else
@@ -141,6 +162,7 @@ static void group_free(struct group *g)
     gnt_tree_unsubscribe(g->home->core->tree, g->place, g->sink.id);
     backlog_drop(g, &g->returned);
     backlog_drop(g, &g->waiting);
+    gnt_work_cancel(&g->again);
     gnt_slots_remove(&g->home->slots, &g->sink);
     gnt_map_remove(&g->home->groups, &g->by_name);
     free(g->members);
@@ -180,6 +202,14 @@ static gnt_err group_place(struct group *g, uint64_t hash)
     return err;
 }
 
+static void dispatch(struct group *g);
+
+static void on_again(struct gnt_home *home, struct gnt_work *work)
+{
+    (void)home;
+    dispatch(GNT_CONTAINER(work, struct group, again));
+}
+
 static struct group *group_new(struct gnt_home *home, const struct gnt_joining *j, uint64_t hash)
 {
     struct group *g = calloc(1, sizeof *g + j->name.size + j->filter.size);
@@ -192,6 +222,7 @@ static struct group *group_new(struct gnt_home *home, const struct gnt_joining *
     g->filter = gnt_slice(text + j->name.size, j->filter.size);
     g->home = home;
     g->sink.ops = &group_sink_ops;
+    gnt_work_init(&g->again, on_again);
     if (group_place(g, hash)) {
         free(g);
         return NULL;
@@ -227,14 +258,11 @@ static void on_offer(const struct gnt_mail *mail)
     struct gnt_home *home = mail->to;
     struct offer *o = mail->object;
     struct gnt_sink *sink = gnt_slots_find(&home->slots, o->member);
-    o->answer = sink ? sink->ops->offer(sink, o->group, o->message, &o->options) : GNT_OFFER_GONE;
+    o->answer =
+        sink ? sink->ops->offer(sink, o->group, o->round, o->message, &o->options) : GNT_OFFER_GONE;
     if (o->answer == GNT_OFFER_TAKEN)
         gnt_message_unref(&o->message);
-    if (gnt_home_mail(home, o->home, on_answer, o, 0, 0) == GNT_OK)
-        return;
-    gnt_count(&home->counters, GNT_COUNT_DROPPED_NO_MEMORY, o->message != NULL);
-    gnt_message_unref(&o->message);
-    free(o);
+    gnt_home_mail_surely(home, o->home, on_answer, o, &o->owed);
 }
 
 /* TAKEN by a member elsewhere means that the offer is on its way. */
@@ -243,7 +271,8 @@ static enum gnt_offer offer_to(struct group *g, struct member *m, struct gnt_mes
     unsigned home = gnt_sink_home(m->id);
     if (home == g->home->index) {
         struct gnt_sink *sink = gnt_slots_find(&g->home->slots, m->id);
-        return sink ? sink->ops->offer(sink, g->sink.id, message, &m->options) : GNT_OFFER_GONE;
+        return sink ? sink->ops->offer(sink, g->sink.id, m->round, message, &m->options)
+                    : GNT_OFFER_GONE;
     }
     struct offer *o = malloc(sizeof *o);
     if (!o)
@@ -251,6 +280,7 @@ static enum gnt_offer offer_to(struct group *g, struct member *m, struct gnt_mes
     *o = (struct offer){.message = gnt_message_ref(message),
                         .group = g->sink.id,
                         .member = m->id,
+                        .round = m->round,
                         .options = m->options,
                         .home = g->home->index};
     if (gnt_home_mail(g->home, home, on_offer, o, 0, 0) == GNT_OK) {
@@ -279,6 +309,8 @@ static bool offer_round(struct group *g, struct gnt_message *message)
         note_answer(m, answer);
         if (answer == GNT_OFFER_TAKEN)
             return true;
+        if (answer == GNT_OFFER_FAILED)
+            gnt_home_later(g->home, &g->again); /* it is not waiting for anything else */
     }
     return false;
 }
@@ -325,6 +357,16 @@ static void dispatch(struct group *g)
     }
 }
 
+static void answered(struct member *m, uint32_t round, enum gnt_offer answer)
+{
+    GNT_ASSERT(m->unanswered > 0);
+    m->unanswered--;
+    if (round == m->round)
+        note_answer(m, answer);
+    if (m->unanswered == 0 && m->state == MEMBER_RESUMING)
+        m->state = MEMBER_READY;
+}
+
 /* At the group's home: a member has answered. */
 static void on_answer(const struct gnt_mail *mail)
 {
@@ -332,10 +374,10 @@ static void on_answer(const struct gnt_mail *mail)
     struct offer *o = mail->object;
     struct group *g = find_group(home, o->group);
     struct member *m = g ? find_member(g, o->member) : NULL;
-    if (m) {
-        m->unanswered--;
-        note_answer(m, o->answer);
-    }
+    if (m && later(m->joined, o->round))
+        m = NULL; /* it has left and joined again meanwhile */
+    if (m)
+        answered(m, o->round, o->answer);
     if (m && o->answer == GNT_OFFER_GONE) {
         member_remove(g, m);
         g = find_group(home, o->group); /* it ends with its last member */
@@ -351,28 +393,35 @@ static void on_answer(const struct gnt_mail *mail)
 
 /* ---- Joining */
 
+static struct member *member_new(struct group *g)
+{
+    if (g->count == g->cap) {
+        size_t cap = g->cap ? g->cap * 2 : 4;
+        struct member *members = realloc(g->members, cap * sizeof *members);
+        if (!members)
+            return NULL;
+        g->members = members;
+        g->cap = cap;
+    }
+    struct member *m = &g->members[g->count++];
+    *m = (struct member){0};
+    return m;
+}
+
 static enum gnt_outcome join_here(struct gnt_home *home, struct gnt_joining *j)
 {
     uint64_t hash = name_hash(j->name, j->filter);
     struct group *g = group_named(home, j, hash);
-    struct member *m = g ? find_member(g, j->member) : NULL;
     if (!g && !(g = group_new(home, j, hash)))
         return GNT_FAILED;
-    if (!m && g->count == g->cap) {
-        size_t cap = g->cap ? g->cap * 2 : 4;
-        struct member *members = realloc(g->members, cap * sizeof *members);
-        if (!members) {
-            if (g->count == 0)
-                group_free(g);
-            return GNT_FAILED;
-        }
-        g->members = members;
-        g->cap = cap;
+    struct member *m = find_member(g, j->member);
+    if (!m && !(m = member_new(g))) {
+        if (g->count == 0)
+            group_free(g);
+        return GNT_FAILED;
     }
-    if (!m) {
-        m = &g->members[g->count++];
-        *m = (struct member){.id = j->member, .state = MEMBER_READY};
-    }
+    if (m->id != j->member || m->joined != j->round) /* it is new, or new again */
+        *m = (struct member){.id = j->member, .joined = j->round, .round = j->round};
     m->options = j->options;
     j->group = g->sink.id;
     return GNT_DONE;
@@ -390,11 +439,7 @@ static void on_join(const struct gnt_mail *mail)
     struct gnt_joining *j = mail->object;
     j->outcome = join_here(home, j);
     uint64_t group = j->outcome == GNT_DONE ? j->group : 0; /* *j is the member's once mailed */
-    if (gnt_home_mail(home, j->home, on_join_answer, j, 0, 0)) {
-        /* Out of memory: the client will not hear an answer, and asks again. */
-        gnt_count(&home->counters, GNT_COUNT_DROPPED_NO_MEMORY, 1);
-        return;
-    }
+    gnt_home_mail_surely(home, j->home, on_join_answer, j, &j->answer);
     struct group *g = group ? find_group(home, group) : NULL;
     if (g)
         dispatch(g); /* behind the answer, so that the member knows the group by then */
@@ -405,8 +450,9 @@ bool gnt_group_join(struct gnt_home *home, struct gnt_joining *joining, enum gnt
     unsigned at = (unsigned)(name_hash(joining->name, joining->filter) % home->core->config.homes);
     if (at == home->index) {
         *outcome = join_here(home, joining);
-        if (*outcome == GNT_DONE)
-            gnt_group_ready(home, joining->group, joining->member);
+        struct group *g = *outcome == GNT_DONE ? find_group(home, joining->group) : NULL;
+        if (g)
+            gnt_home_later(home, &g->again); /* once the member knows the group */
         return true;
     }
     joining->home = home->index;
@@ -426,13 +472,14 @@ static void leave_here(struct gnt_home *home, uint64_t group, uint64_t member)
         member_remove(g, m);
 }
 
-static void ready_here(struct gnt_home *home, uint64_t group, uint64_t member)
+static void ready_here(struct gnt_home *home, uint64_t group, uint64_t member, uint32_t round)
 {
     struct group *g = find_group(home, group);
     struct member *m = g ? find_member(g, member) : NULL;
     if (!m)
         return;
-    m->state = MEMBER_READY;
+    m->round = round;
+    m->state = m->unanswered ? MEMBER_RESUMING : MEMBER_READY;
     dispatch(g);
 }
 
@@ -459,7 +506,7 @@ static void on_leave(const struct gnt_mail *mail)
 
 static void on_ready(const struct gnt_mail *mail)
 {
-    ready_here(mail->to, mail->other, mail->value);
+    ready_here(mail->to, mail->other, mail->value, (uint32_t)(uintptr_t)mail->object);
 }
 
 static void on_return(const struct gnt_mail *mail)
@@ -467,27 +514,19 @@ static void on_return(const struct gnt_mail *mail)
     return_here(mail->to, mail->other, mail->value, mail->object);
 }
 
-/* Mail that cannot be sent for lack of memory: the group notices at its next offer that a member is
- * gone, and a member that is ready says so again after the next message it turns down. */
-static void tell(struct gnt_home *home, uint64_t group, uint64_t member,
-                 void (*run)(const struct gnt_mail *mail))
-{
-    unsigned at = gnt_sink_home(group);
-    if (gnt_home_mail(home, at, run, NULL, member, group))
-        gnt_count(&home->counters, GNT_COUNT_DROPPED_NO_MEMORY, 1);
-}
-
 void gnt_group_leave(struct gnt_home *home, uint64_t group, uint64_t member)
 {
-    if (gnt_sink_home(group) == home->index)
+    unsigned at = gnt_sink_home(group);
+    if (at == home->index)
         leave_here(home, group, member);
-    else
-        tell(home, group, member, on_leave);
+    else if (gnt_home_mail(home, at, on_leave, NULL, member, group))
+        return; /* out of memory: the group finds out when it makes the next offer */
 }
 
-void gnt_group_ready(struct gnt_home *home, uint64_t group, uint64_t member)
+gnt_err gnt_group_ready(struct gnt_home *home, uint64_t group, uint64_t member, uint32_t round)
 {
-    tell(home, group, member, on_ready);
+    return gnt_home_mail(home, gnt_sink_home(group), on_ready, (void *)(uintptr_t)round, member,
+                         group);
 }
 
 void gnt_group_return(struct gnt_home *home, uint64_t group, uint64_t member,

@@ -3,7 +3,12 @@
  * A group lives at the home of its name, its members at theirs.  It offers a message to one member
  * after the other; a member that is away or has no room turns it down, is passed over until it says
  * that it is ready, and the next one gets the offer.  When nobody has room the group queues.  What
- * a member leaves unacknowledged comes back. */
+ * a member leaves unacknowledged comes back.
+ *
+ * Offers to a member at another home are under way for a while, several at a time.  So that they
+ * are not mixed up, each belongs to a round: the member begins one, numbered higher than all before
+ * it, when it joins and each time when it is ready again; and the group begins to offer in it only
+ * when all offers of the last one are answered.  So one member alone gets all in order. */
 #ifndef GNT_CORE_GROUP_H
 #define GNT_CORE_GROUP_H
 
@@ -17,11 +22,13 @@ struct gnt_joining {
     void (*done)(struct gnt_joining *joining, enum gnt_outcome outcome); /* at the member's home */
     uint64_t member;
     struct gnt_sub_options options;
+    uint32_t round;                /* the member's first */
     struct gnt_slice name, filter; /* of "$share/NAME/FILTER" */
     uint64_t group;                /* the answer: the group's sink, if it has joined */
     /* private */
     unsigned home;
     enum gnt_outcome outcome;
+    struct gnt_owed answer;
 };
 
 /* Joins the group, or changes the options of one that is a member.  True: *outcome is there
@@ -31,8 +38,10 @@ bool gnt_group_join(struct gnt_home *home, struct gnt_joining *joining, enum gnt
 /* MEMBER, of this home, leaves GROUP.  Any mail that is under way is turned down. */
 void gnt_group_leave(struct gnt_home *home, uint64_t group, uint64_t member);
 
-/* MEMBER, of this home, can take messages again after it turned some down, or is back. */
-void gnt_group_ready(struct gnt_home *home, uint64_t group, uint64_t member);
+/* MEMBER, of this home, can take messages again after it turned some down, or is back, and begins
+ * ROUND.  GNT_NOMEM: the group does not know yet, say it again. */
+GNT_MUST gnt_err gnt_group_ready(struct gnt_home *home, uint64_t group, uint64_t member,
+                                 uint32_t round);
 
 /* Gives a message back that MEMBER, of this home, did not settle; *message is NULL afterwards. */
 void gnt_group_return(struct gnt_home *home, uint64_t group, uint64_t member,

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 /* Bounds of what a home remembers; past them it forgets all and starts again. */
-enum { ROUTES_MAX = 8192, TARGETS_MAX = 1 << 18 };
+enum { ROUTES_MAX = 8192, COST_MAX = 1 << 24 };
 
 /* One sink of this home. */
 struct target {
@@ -169,7 +169,7 @@ static void forget(struct gnt_routes *routes)
         gnt_map_remove(&routes->by_topic, node);
         route_free(GNT_CONTAINER(node, struct route, node));
     }
-    routes->targets = 0;
+    routes->cost = 0;
 }
 
 void gnt_routes_fini(struct gnt_routes *r)
@@ -199,11 +199,12 @@ static gnt_err lookup(struct gnt_home *home, struct gnt_slice topic, struct rout
     gnt_err err = route_new(home, topic, out);
     if (err)
         return err;
-    if (routes->by_topic.count == ROUTES_MAX || routes->targets + (*out)->count > TARGETS_MAX)
+    size_t cost = topic.size + (*out)->count * sizeof(struct target);
+    if (routes->by_topic.count == ROUTES_MAX || routes->cost + cost > COST_MAX)
         forget(routes);
-    *owned = (*out)->count > TARGETS_MAX || gnt_map_insert(&routes->by_topic, &(*out)->node, hash);
+    *owned = cost > COST_MAX || gnt_map_insert(&routes->by_topic, &(*out)->node, hash);
     if (!*owned)
-        routes->targets += (*out)->count;
+        routes->cost += cost;
     return GNT_OK;
 }
 

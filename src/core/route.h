@@ -24,14 +24,16 @@ struct gnt_match {
 struct gnt_routes {
     struct gnt_map by_topic;
     uint64_t generation; /* of the tree, when these were found */
-    size_t targets;      /* in all of them */
+    size_t cost;         /* about how many bytes they take */
 };
 
 void gnt_routes_fini(struct gnt_routes *r);
 
 /* Retains MESSAGE if it says so, and hands it to every sink that matches, here and elsewhere.
- * MESSAGE is lent. GNT_DONE, GNT_DONE_NO_MATCH GNT_FAILED  out of memory before the message was
- * safe with everyone; it may have reached some */
+ * MESSAGE is lent.
+ *   GNT_DONE, GNT_DONE_NO_MATCH
+ *   GNT_FAILED  out of memory before the message was safe with everyone; it may have reached some
+ */
 enum gnt_outcome gnt_publish(struct gnt_home *home, struct gnt_message *message);
 
 #endif

@@ -42,17 +42,16 @@ static void publish_will(struct gnt_session *s)
 
 /* ---- Death */
 
-/* Publishes the will if it is still due: the end of the session ends its delay [MQTT-3.1.3-9]. */
+/* A will that is still there waits for its delay, which the end of the session ends
+ * [MQTT5 3.1.3.2.2]. */
 static void session_end(struct gnt_session *s)
 {
     GNT_ASSERT(s->receiver == NULL);
-    if (s->will_due != GNT_NEVER)
-        publish_will(s);
+    publish_will(s);
     gnt_session_unsubscribe_all(s);
     gnt_session_flow_fini(s);
     gnt_idset_fini(&s->unreleased);
-    drop_will(s);
-    gnt_list_remove(&s->work);
+    gnt_work_cancel(&s->work);
     gnt_timer_cancel(s->home->timers, &s->timer);
     gnt_slots_remove(&s->home->slots, &s->sink);
     gnt_map_remove(&s->home->sessions, &s->by_client_id);
@@ -89,6 +88,8 @@ static void on_timer(struct gnt_timer *timer, uint64_t now)
 
 /* ---- Birth */
 
+static void session_work(struct gnt_home *home, struct gnt_work *work);
+
 static gnt_err session_new(struct gnt_home *home, struct gnt_slice client_id, uint64_t hash,
                            struct gnt_session **out)
 {
@@ -101,8 +102,8 @@ static gnt_err session_new(struct gnt_home *home, struct gnt_slice client_id, ui
     s->sink.ops = &gnt_session_sink_ops;
     s->expires_at = s->will_due = GNT_NEVER;
     s->timer.fire = on_timer;
-    gnt_list_init(&s->work);
-    gnt_list_init(&s->shared);
+    gnt_work_init(&s->work, session_work);
+    gnt_list_init(&s->turned_down);
     gnt_list_init(&s->requests);
     gnt_list_init(&s->walks);
     gnt_window_init(&s->window);
@@ -141,18 +142,17 @@ static void let_go(struct gnt_session *s, enum gnt_parting how)
 {
     s->receiver = NULL;
     s->held = false;
-    s->overflowed = false;
+    s->closing = false;
     gnt_count(&s->home->counters, GNT_COUNT_CONNECTED, -1);
     gnt_session_shared_stop(s);
     gnt_session_flow_stop(s);
     s->expires_at = after_s(s, s->expiry_s);
-    if (s->will && how == GNT_PARTING_WITH_WILL) {
-        s->will_due = after_s(s, s->will_delay_s);
-        if (s->will_delay_s == 0)
-            publish_will(s);
-    } else {
+    if (how == GNT_PARTING_CLEAN)
         drop_will(s);
-    }
+    else if (s->will_delay_s == 0)
+        publish_will(s);
+    else if (s->will)
+        s->will_due = after_s(s, s->will_delay_s);
     set_timer(s);
 }
 
@@ -182,6 +182,8 @@ gnt_err gnt_session_open(struct gnt_home *home, struct gnt_session_open *request
         session_end(s);
         s = NULL;
     }
+    if (s && s->will_due <= *home->now)
+        publish_will(s); /* likewise */
     *present = s != NULL;
     if (!s) {
         gnt_err err = session_new(home, request->client_id, hash, &s);
@@ -238,35 +240,25 @@ uint32_t gnt_session_expiry(const struct gnt_session *s)
 
 void gnt_session_work_later(struct gnt_session *s)
 {
-    if (gnt_list_linked(&s->work))
-        return;
-    gnt_list_push_back(&s->home->work, &s->work);
-    gnt_err err = gnt_timer_set(s->home->timers, &s->home->work_due, *s->home->now);
-    GNT_ASSERT(err == GNT_OK); /* the timer is always set */
+    gnt_home_later(s->home, &s->work);
 }
 
-static void close_overflowed(struct gnt_session *s)
+static void close_receiver(struct gnt_session *s)
 {
     struct gnt_receiver *receiver = s->receiver;
-    uint32_t expiry_s = s->expiry_s;
-    gnt_session_close(s, GNT_PARTING_WITH_WILL, expiry_s);
-    receiver->ops->closed(receiver, GNT_CLOSE_QUEUE_FULL);
+    enum gnt_close_reason why = s->why;
+    gnt_session_close(s, GNT_PARTING_WITH_WILL, s->expiry_s);
+    receiver->ops->closed(receiver, why);
 }
 
-void gnt_sessions_work(struct gnt_timer *work_due, uint64_t now)
+static void session_work(struct gnt_home *home, struct gnt_work *work)
 {
-    struct gnt_home *home = GNT_CONTAINER(work_due, struct gnt_home, work_due);
-    (void)now;
-    gnt_err err = gnt_timer_set(home->timers, work_due, GNT_FAR);
-    GNT_ASSERT(err == GNT_OK); /* it was unset just now */
-    struct gnt_list todo;
-    gnt_list_init(&todo);
-    gnt_list_splice_back(&todo, &home->work);
-    for (struct gnt_list *link; (link = gnt_list_pop_front(&todo));) {
-        struct gnt_session *s = GNT_CONTAINER(link, struct gnt_session, work);
-        if (s->overflowed && s->receiver)
-            close_overflowed(s);
-        else if (gnt_session_walk(s))
-            gnt_session_work_later(s);
+    struct gnt_session *s = GNT_CONTAINER(work, struct gnt_session, work);
+    if (s->closing) {
+        close_receiver(s);
+        return;
     }
+    bool more = gnt_session_walk(s);
+    if (!gnt_session_tell_groups(s) || more)
+        gnt_home_later(home, work);
 }

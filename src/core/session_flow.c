@@ -28,10 +28,20 @@ static void flight_remove(struct gnt_session *s, struct gnt_flight *flight)
     gnt_window_remove(&s->window, flight);
 }
 
-static void settled(struct gnt_session *s)
+/* A flight's owner is its session while it counts as unsettled: since it was sent as a PUBLISH on
+ * this connection [MQTT5 4.9]. */
+static void settled(struct gnt_session *s, const struct gnt_flight *flight)
 {
-    if (s->unsettled > 0) /* what was sent on an earlier connection was not counted [MQTT5 4.9] */
+    if (flight->owner)
         s->unsettled--;
+}
+
+/* Nothing is lost if the client comes again. */
+static void close_later(struct gnt_session *s, enum gnt_close_reason why)
+{
+    s->closing = true;
+    s->why = why;
+    gnt_session_work_later(s);
 }
 
 /* Sends what is in FLIGHT; whatever cannot be sent to this client ever is dropped, as if it had
@@ -45,36 +55,55 @@ static void flight_send(struct gnt_session *s, struct gnt_flight *flight, bool a
                              .retain = flight->retain,
                              .dup = again};
     gnt_err err = s->receiver->ops->deliver(s->receiver, &d);
-    if (!err) {
+    if (err == GNT_TOOBIG) {
+        gnt_count(counters(s), GNT_COUNT_DROPPED_TOO_LARGE, 1);
+        flight_remove(s, flight);
+    } else if (err) {
+        close_later(s, GNT_CLOSE_NO_MEMORY);
+    } else {
+        flight->owner = s;
         s->unsettled++;
-        return;
     }
-    gnt_count(counters(s),
-              err == GNT_TOOBIG ? GNT_COUNT_DROPPED_TOO_LARGE : GNT_COUNT_DROPPED_NO_MEMORY, 1);
-    flight_remove(s, flight);
 }
 
+/* A client that never settles one delivery may use up the ids behind it. */
 static bool window_has_room(const struct gnt_session *s)
 {
-    return s->unsettled < s->receive_max && s->resend_from == 0;
+    return s->unsettled < s->receive_max && s->resend_from == 0 &&
+           s->window.tail - s->window.head < UINT16_MAX;
+}
+
+static bool receiver_ready(const struct gnt_session *s)
+{
+    return s->receiver && !s->held && !s->closing && s->receiver->ops->ready(s->receiver);
 }
 
 static bool can_send(const struct gnt_session *s, uint8_t qos)
 {
-    return s->receiver && !s->held && s->receiver->ops->ready(s->receiver) &&
-           (qos == 0 || window_has_room(s));
+    return receiver_ready(s) && (qos == 0 || window_has_room(s));
+}
+
+bool gnt_session_has_room(const struct gnt_session *s)
+{
+    return s->backlog.count == 0 && can_send(s, 1);
+}
+
+/* At most once: what cannot be sent is dropped. */
+static void send_once(struct gnt_session *s, struct gnt_message *message, bool retain,
+                      const struct gnt_sub_ids *ids)
+{
+    struct gnt_delivery d = {.message = message, .ids = *ids, .retain = retain};
+    gnt_err err = s->receiver->ops->deliver(s->receiver, &d);
+    if (err)
+        gnt_count(counters(s),
+                  err == GNT_TOOBIG ? GNT_COUNT_DROPPED_TOO_LARGE : GNT_COUNT_DROPPED_NO_MEMORY, 1);
 }
 
 /* Sends now; *w is consumed whatever happens. */
 static void send_now(struct gnt_session *s, struct gnt_waiting *w, uint64_t group)
 {
     if (w->qos == 0) {
-        struct gnt_delivery d = {.message = w->message, .ids = w->ids, .retain = w->retain};
-        gnt_err err = s->receiver->ops->deliver(s->receiver, &d);
-        if (err)
-            gnt_count(counters(s),
-                      err == GNT_TOOBIG ? GNT_COUNT_DROPPED_TOO_LARGE : GNT_COUNT_DROPPED_NO_MEMORY,
-                      1);
+        send_once(s, w->message, w->retain, &w->ids);
         gnt_waiting_fini(w);
         return;
     }
@@ -102,30 +131,36 @@ static bool queue_full(const struct gnt_session *s, size_t size)
             b->bytes + size > c->queued_bytes_per_session);
 }
 
-static void drop_oldest(struct gnt_session *s)
+static void drop_first(struct gnt_session *s, enum gnt_counter why)
 {
-    struct gnt_waiting oldest;
-    gnt_backlog_pop(&s->backlog, &oldest);
-    count_kept(s, -1, oldest.message);
-    gnt_waiting_fini(&oldest);
-    gnt_count(counters(s), GNT_COUNT_DROPPED_QUEUE_FULL, 1);
+    struct gnt_waiting first;
+    gnt_backlog_pop(&s->backlog, &first);
+    count_kept(s, -1, first.message);
+    gnt_waiting_fini(&first);
+    gnt_count(counters(s), why, 1);
+}
+
+static bool first_expired(const struct gnt_session *s)
+{
+    const struct gnt_waiting *first = gnt_backlog_first(&s->backlog);
+    return first && gnt_message_expired(first->message, *s->home->now);
 }
 
 /* Whether there is room for a delivery of SIZE bytes, made by the policy if need be. */
 static bool make_room(struct gnt_session *s, size_t size)
 {
+    while (queue_full(s, size) && first_expired(s))
+        drop_first(s, GNT_COUNT_EXPIRED);
     if (!queue_full(s, size))
         return true;
     switch (s->home->core->config.overflow) {
     case GNT_OVERFLOW_DROP_OLDEST:
-        while (s->backlog.count && queue_full(s, size))
-            drop_oldest(s);
+        while (queue_full(s, size))
+            drop_first(s, GNT_COUNT_DROPPED_QUEUE_FULL);
         return true;
     case GNT_OVERFLOW_DISCONNECT:
-        if (s->receiver) {
-            s->overflowed = true;
-            gnt_session_work_later(s);
-        }
+        if (s->receiver)
+            close_later(s, GNT_CLOSE_QUEUE_FULL);
         break;
     case GNT_OVERFLOW_DROP_NEWEST: break;
     }
@@ -155,12 +190,7 @@ void gnt_session_send(struct gnt_session *s, struct gnt_message *message, uint8_
     }
     bool now = s->backlog.count == 0 && can_send(s, qos);
     if (now && qos == 0) { /* the hot path: nothing has to be kept */
-        struct gnt_delivery d = {.message = message, .ids = *ids, .retain = retain};
-        gnt_err err = s->receiver->ops->deliver(s->receiver, &d);
-        if (err)
-            gnt_count(counters(s),
-                      err == GNT_TOOBIG ? GNT_COUNT_DROPPED_TOO_LARGE : GNT_COUNT_DROPPED_NO_MEMORY,
-                      1);
+        send_once(s, message, retain, ids);
         return;
     }
     struct gnt_waiting w = {.qos = qos, .retain = retain};
@@ -189,15 +219,19 @@ static void session_take(struct gnt_sink *sink, struct gnt_message *message,
 }
 
 /* A shared group's message is never queued here: another member may have room for it now. */
-static enum gnt_offer session_offer(struct gnt_sink *sink, uint64_t group,
+static enum gnt_offer session_offer(struct gnt_sink *sink, uint64_t group, uint32_t round,
                                     struct gnt_message *message,
                                     const struct gnt_sub_options *options)
 {
     struct gnt_session *s = gnt_session_of(sink);
     uint8_t qos = lower(message->qos, options->qos);
+    struct shared *sub;
+    enum gnt_offer answer = gnt_session_consider(s, group, round, &sub);
+    if (answer != GNT_OFFER_TAKEN)
+        return answer;
     if (s->backlog.count || !can_send(s, qos)) {
-        gnt_session_turned_down(s, group);
-        return s->receiver ? GNT_OFFER_BUSY : GNT_OFFER_AWAY;
+        gnt_session_turn_down(s, sub);
+        return GNT_OFFER_BUSY;
     }
     struct gnt_waiting w = {.message = gnt_message_ref(message),
                             .ids = {.count = options->id != 0, .one = options->id},
@@ -223,7 +257,7 @@ static bool resend_one(struct gnt_session *s)
     if (flight->state == GNT_FLIGHT_PUBLISHED)
         flight_send(s, flight, true);
     else if (s->receiver->ops->release(s->receiver, flight->id))
-        return false; /* out of memory: the front closes the connection, and all is tried again */
+        close_later(s, GNT_CLOSE_NO_MEMORY);
     return true;
 }
 
@@ -232,18 +266,16 @@ static bool send_one(struct gnt_session *s)
     struct gnt_waiting *first = gnt_backlog_first(&s->backlog);
     if (!first)
         return false;
-    bool expired = gnt_message_expired(first->message, *s->home->now);
-    if (!expired && !can_send(s, first->qos))
+    if (first_expired(s)) {
+        drop_first(s, GNT_COUNT_EXPIRED);
+        return true;
+    }
+    if (!can_send(s, first->qos))
         return false;
     struct gnt_waiting w;
     gnt_backlog_pop(&s->backlog, &w);
     count_kept(s, -1, w.message);
-    if (expired) {
-        gnt_count(counters(s), GNT_COUNT_EXPIRED, 1);
-        gnt_waiting_fini(&w);
-    } else {
-        send_now(s, &w, 0);
-    }
+    send_now(s, &w, 0);
     return true;
 }
 
@@ -251,15 +283,13 @@ void gnt_session_pump(struct gnt_session *s)
 {
     if (!s->receiver || s->held)
         return;
-    while (s->resend_from && s->receiver->ops->ready(s->receiver))
+    while (s->resend_from && receiver_ready(s))
         if (!resend_one(s))
             return;
     while (send_one(s))
         ;
-    if (!gnt_list_empty(&s->walks))
+    if (!gnt_list_empty(&s->walks) || !gnt_session_tell_groups(s))
         gnt_session_work_later(s);
-    if (s->backlog.count == 0 && can_send(s, 1))
-        gnt_session_tell_groups(s);
 }
 
 void gnt_session_ready(struct gnt_session *s)
@@ -280,8 +310,8 @@ static bool settle(struct gnt_session *s, struct gnt_flight *flight)
 {
     if (!flight)
         return false;
+    settled(s, flight);
     flight_remove(s, flight);
-    settled(s);
     gnt_session_pump(s);
     return true;
 }
@@ -329,15 +359,18 @@ uint32_t gnt_session_unreleased(const struct gnt_session *s)
 
 /* ---- Parting */
 
-/* At least once may go to another member at once; exactly once stays with this session, and is not
- * sent to anybody else even if it ends [MQTT-4.8.2-4, MQTT-4.8.2-5]. */
+/* At least once may go to another member at once, or again to this one; exactly once stays with
+ * this session, and is not sent to anybody else even if it ends [MQTT-4.8.2-4, MQTT-4.8.2-5]; nor
+ * is what came from a group that the client has left, as it is due to this client only
+ * [MQTT-3.10.4-3]. */
 void gnt_session_flow_stop(struct gnt_session *s)
 {
     s->resend_from = 0;
     struct gnt_flight *next = NULL;
     for (struct gnt_flight *f = gnt_window_next(&s->window, NULL); f; f = next) {
         next = gnt_window_next(&s->window, f);
-        if (!f->cookie || f->qos != 1)
+        f->owner = NULL;
+        if (!f->cookie || f->qos != 1 || !gnt_session_is_member(s, f->cookie))
             continue;
         struct gnt_message *message = gnt_message_ref(f->message);
         uint64_t group = f->cookie;

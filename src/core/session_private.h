@@ -18,8 +18,9 @@ struct gnt_session {
 
     struct gnt_receiver *receiver; /* NULL: the client is away */
     bool held;                     /* between _open and _resume: nothing is sent yet */
-    bool overflowed;               /* its connection is to be closed for a full queue */
-    struct gnt_list work;          /* in home->work */
+    bool closing;                  /* its connection is to be closed, and nothing more is sent */
+    enum gnt_close_reason why;     /* if closing */
+    struct gnt_work work;
 
     /* Towards the client. */
     struct gnt_window window;
@@ -31,7 +32,10 @@ struct gnt_session {
     struct gnt_idset unreleased; /* exactly-once messages from the client */
 
     struct gnt_map subscriptions; /* struct subscription, by place in the tree */
-    struct gnt_list shared;       /* struct shared */
+    struct gnt_map shared;        /* struct shared, by "$share/GROUP/FILTER" */
+    struct gnt_map joined;        /* the same, by group, if that has answered */
+    struct gnt_list turned_down;  /* the same, if the group waits to hear that there is room */
+    uint32_t rounds;              /* the last one that any of them began (core/group.h) */
     struct gnt_list requests;     /* struct request: shared subscriptions not answered yet */
     struct gnt_list walks;        /* struct walk: retained messages still to be got */
     size_t subscription_count;    /* of both kinds */
@@ -53,9 +57,8 @@ static inline struct gnt_session *gnt_session_of(struct gnt_sink *sink)
 
 void gnt_sessions_free(struct gnt_home *home);
 
-/* S has work that must wait until what is going on is over; gnt_sessions_work does it soon. */
+/* Goes on soon with closing the connection, walks, and telling groups. */
 void gnt_session_work_later(struct gnt_session *s);
-void gnt_sessions_work(struct gnt_timer *work_due, uint64_t now);
 
 /* ---- session_flow.c */
 
@@ -68,6 +71,9 @@ void gnt_session_send(struct gnt_session *s, struct gnt_message *message, uint8_
 /* Sends what can be sent: first again, then what is queued. */
 void gnt_session_pump(struct gnt_session *s);
 
+/* Whether nothing is queued and the next message could be sent at once, whatever its QoS. */
+bool gnt_session_has_room(const struct gnt_session *s);
+
 /* The receiver has gone: gives back to shared groups what they lent. */
 void gnt_session_flow_stop(struct gnt_session *s);
 
@@ -79,11 +85,20 @@ void gnt_session_flow_fini(struct gnt_session *s);
 /* Goes on with retained messages while there is room for them; true if more can be done at once. */
 bool gnt_session_walk(struct gnt_session *s);
 
-/* Tells shared groups that were turned down that there is room again. */
-void gnt_session_tell_groups(struct gnt_session *s);
+/* Tells shared groups that were turned down that there is room again, if so; false if there was no
+ * memory to tell them. */
+bool gnt_session_tell_groups(struct gnt_session *s);
 
-/* A shared group's offer was turned down: it will be told when there is room. */
-void gnt_session_turned_down(struct gnt_session *s, uint64_t group);
+/* What S has to say to GROUP's offer in ROUND before it looks at its own room: GNT_OFFER_TAKEN if
+ * nothing.  *sub is for gnt_session_turn_down. */
+struct shared;
+enum gnt_offer gnt_session_consider(struct gnt_session *s, uint64_t group, uint32_t round,
+                                    struct shared **sub);
+
+/* The group will be told when there is room. */
+void gnt_session_turn_down(struct gnt_session *s, struct shared *sub);
+
+bool gnt_session_is_member(const struct gnt_session *s, uint64_t group);
 
 /* The receiver has gone: nobody waits for answers to its subscriptions any more, and all groups are
  * to be told when there is room again. */

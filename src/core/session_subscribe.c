@@ -6,38 +6,56 @@
 
 #include <stdlib.h>
 
+/* What one filter of this session is; its place names it. */
+struct subscription {
+    struct gnt_map_node node; /* in session->subscriptions */
+    struct gnt_tree_node *place;
+    struct walk *walk; /* NULL: it has got its retained messages */
+};
+
 /* ---- Retained messages for a new subscription */
 
-/* A walk goes on only while few deliveries are queued, so that retained messages never push
- * anything out of a queue, however many there are. */
-enum { WALK_SLICE = 64, WALK_QUEUED_MAX = 64 };
+enum { WALK_SLICE = 64 };
 
 struct walk {
     struct gnt_list link; /* in session->walks */
+    struct subscription *subscription;
     struct gnt_tree_cursor cursor;
     struct gnt_sub_options options;
     struct gnt_slice filter; /* behind the struct */
 };
 
-static void walk_free(struct gnt_session *s, struct walk *w)
-{
-    gnt_tree_cursor_fini(s->home->core->tree, &w->cursor);
-    gnt_list_remove(&w->link);
-    free(w);
-}
-
-static gnt_err walk_start(struct gnt_session *s, struct gnt_slice filter,
-                          const struct gnt_sub_options *options)
+static struct walk *walk_new(struct gnt_slice filter, const struct gnt_sub_options *options)
 {
     struct walk *w = malloc(sizeof *w + filter.size);
     if (!w)
-        return GNT_NOMEM;
+        return NULL;
     memcpy(w + 1, filter.data, filter.size);
     *w = (struct walk){.options = *options, .filter = gnt_slice(w + 1, filter.size)};
     gnt_list_init(&w->link);
+    return w;
+}
+
+/* The walk of SUB, if there is one, is over. */
+static void walk_end(struct gnt_session *s, struct subscription *sub)
+{
+    struct walk *w = sub->walk;
+    if (!w)
+        return;
+    gnt_tree_cursor_fini(s->home->core->tree, &w->cursor);
+    gnt_list_remove(&w->link);
+    free(w);
+    sub->walk = NULL;
+}
+
+/* One that is still going on for the same filter has no use any more: this one sees all. */
+static void walk_start(struct gnt_session *s, struct subscription *sub, struct walk *w)
+{
+    walk_end(s, sub);
+    sub->walk = w;
+    w->subscription = sub;
     gnt_list_push_back(&s->walks, &w->link);
     gnt_session_work_later(s);
-    return GNT_OK;
 }
 
 static void send_retained(struct gnt_session *s, struct gnt_message *m,
@@ -49,48 +67,46 @@ static void send_retained(struct gnt_session *s, struct gnt_message *m,
     gnt_session_send(s, m, m->qos < o->qos ? m->qos : o->qos, true, &ids);
 }
 
+/* A walk goes on only while nothing is queued, so that retained messages never push anything out of
+ * a queue, however many and large they are. */
 static bool room_for_walk(const struct gnt_session *s)
 {
-    size_t limit = s->home->core->config.queued_per_session, most = WALK_QUEUED_MAX;
-    if (limit && limit / 2 < most)
-        most = limit / 2;
-    return s->backlog.count <= most && !s->held;
+    return s->receiver && !s->held && !s->closing && s->backlog.count == 0;
 }
 
 bool gnt_session_walk(struct gnt_session *s)
 {
-    if (gnt_list_empty(&s->walks) || !room_for_walk(s))
-        return false; /* goes on when the queue has been pumped */
-    struct walk *w = GNT_CONTAINER(s->walks.next, struct walk, link);
-    struct gnt_message *found[WALK_SLICE];
-    size_t count = 0;
-    gnt_err err =
-        gnt_tree_retained(s->home->core->tree, w->filter, &w->cursor, WALK_SLICE, found, &count);
-    for (size_t i = 0; i < count; i++) {
-        send_retained(s, found[i], &w->options);
-        gnt_message_unref(&found[i]);
+    for (int steps = 0; !gnt_list_empty(&s->walks); steps++) {
+        if (!room_for_walk(s))
+            return false; /* goes on when the queue has been pumped */
+        if (steps == WALK_SLICE)
+            return true;
+        struct walk *w = GNT_CONTAINER(s->walks.next, struct walk, link);
+        struct gnt_message *found;
+        size_t count = 0;
+        gnt_err err =
+            gnt_tree_retained(s->home->core->tree, w->filter, &w->cursor, 1, &found, &count);
+        if (count) {
+            send_retained(s, found, &w->options);
+            gnt_message_unref(&found);
+        } else if (err != GNT_MORE) {
+            walk_end(s, w->subscription);
+        }
     }
-    if (count == 0 && err != GNT_MORE)
-        walk_free(s, w);
-    return !gnt_list_empty(&s->walks);
+    return false;
 }
 
 /* ---- Plain subscriptions */
-
-struct subscription {
-    struct gnt_map_node node; /* in session->subscriptions */
-    struct gnt_tree_node *place;
-};
 
 static uint64_t place_hash(const struct gnt_tree_node *place)
 {
     return gnt_hash_mix(0, (uint64_t)(uintptr_t)place);
 }
 
-static struct subscription *find_plain(const struct gnt_session *s,
-                                       const struct gnt_tree_node *place)
+static struct subscription *find_plain(const struct gnt_session *s, struct gnt_slice filter)
 {
-    struct gnt_map_node *node = gnt_map_first(&s->subscriptions, place_hash(place));
+    const struct gnt_tree_node *place = gnt_tree_find(s->home->core->tree, filter);
+    struct gnt_map_node *node = place ? gnt_map_first(&s->subscriptions, place_hash(place)) : NULL;
     for (; node; node = gnt_map_next(node)) {
         struct subscription *sub = GNT_CONTAINER(node, struct subscription, node);
         if (sub->place == place)
@@ -107,8 +123,10 @@ static void count_subscriptions(struct gnt_session *s, int n, bool shared)
         gnt_count(&s->home->counters, GNT_COUNT_SHARED_SUBSCRIPTIONS, n);
 }
 
+/* Retained messages that SUB still has to get are not sent after it has ended. */
 static void plain_free(struct gnt_session *s, struct subscription *sub)
 {
+    walk_end(s, sub);
     gnt_tree_unsubscribe(s->home->core->tree, sub->place, s->sink.id);
     gnt_map_remove(&s->subscriptions, &sub->node);
     free(sub);
@@ -116,25 +134,25 @@ static void plain_free(struct gnt_session *s, struct subscription *sub)
 }
 
 static gnt_err plain_new(struct gnt_session *s, struct gnt_slice filter,
-                         const struct gnt_sub_options *options)
+                         const struct gnt_sub_options *options, struct subscription **out)
 {
     struct gnt_tree *tree = s->home->core->tree;
-    struct subscription *sub = malloc(sizeof *sub);
+    struct subscription *sub = calloc(1, sizeof *sub);
     if (!sub)
         return GNT_NOMEM;
     bool existed;
     gnt_err err = gnt_tree_subscribe(tree, filter, s->sink.id, options, &existed, &sub->place);
-    if (err) {
-        free(sub);
-        return err;
+    if (!err) {
+        err = gnt_map_insert(&s->subscriptions, &sub->node, place_hash(sub->place));
+        if (err)
+            gnt_tree_unsubscribe(tree, sub->place, s->sink.id);
     }
-    err = gnt_map_insert(&s->subscriptions, &sub->node, place_hash(sub->place));
     if (err) {
-        gnt_tree_unsubscribe(tree, sub->place, s->sink.id);
         free(sub);
         return err;
     }
     count_subscriptions(s, 1, false);
+    *out = sub;
     return GNT_OK;
 }
 
@@ -147,25 +165,35 @@ static enum gnt_outcome subscribe_plain(struct gnt_session *s, struct gnt_slice 
                                         const struct gnt_sub_options *options,
                                         enum gnt_retain_handling retained)
 {
-    struct gnt_tree *tree = s->home->core->tree;
-    struct gnt_tree_node *place = gnt_tree_find(tree, filter);
-    bool existed = place && find_plain(s, place);
+    struct subscription *sub = find_plain(s, filter);
+    bool existed = sub != NULL;
     if (!existed && full(s))
         return GNT_QUOTA;
-    gnt_err err = existed ? gnt_tree_subscribe(tree, filter, s->sink.id, options, &existed, NULL)
-                          : plain_new(s, filter, options);
-    if (!err && (retained == GNT_RETAIN_SEND || (retained == GNT_RETAIN_SEND_IF_NEW && !existed)))
-        err = walk_start(s, filter, options);
+    struct walk *walk = NULL;
+    if (retained == GNT_RETAIN_SEND || (retained == GNT_RETAIN_SEND_IF_NEW && !existed)) {
+        walk = walk_new(filter, options);
+        if (!walk)
+            return GNT_FAILED;
+    }
+    gnt_err err = existed ? gnt_tree_subscribe(s->home->core->tree, filter, s->sink.id, options,
+                                               &existed, NULL)
+                          : plain_new(s, filter, options, &sub);
+    if (err)
+        free(walk);
+    else if (walk)
+        walk_start(s, sub, walk);
     return err ? GNT_FAILED : GNT_DONE;
 }
 
 /* ---- Shared subscriptions */
 
 struct shared {
-    struct gnt_list link; /* in session->shared */
-    uint64_t group;       /* 0 while the group has not answered yet */
-    bool turned_down;     /* the group waits to hear that there is room */
-    struct gnt_slice key; /* "$share/GROUP/FILTER", behind the struct */
+    struct gnt_map_node by_key;   /* in session->shared */
+    struct gnt_map_node by_group; /* in session->joined, if group is not 0 */
+    struct gnt_list turned_down;  /* in session->turned_down */
+    uint64_t group;               /* 0 while the group has not answered yet */
+    uint32_t joined, round;       /* the first round and the current one (core/group.h) */
+    struct gnt_slice key;         /* "$share/GROUP/FILTER", behind the struct */
 };
 
 /* A wish to join on its way to the group, which may live at another home.  Meanwhile the connection
@@ -181,19 +209,47 @@ struct request {
 
 static struct shared *find_shared(const struct gnt_session *s, struct gnt_slice key)
 {
-    gnt_list_each (link, &s->shared) {
-        struct shared *sub = GNT_CONTAINER(link, struct shared, link);
+    struct gnt_map_node *node = gnt_map_first(&s->shared, gnt_hash(key));
+    for (; node; node = gnt_map_next(node)) {
+        struct shared *sub = GNT_CONTAINER(node, struct shared, by_key);
         if (gnt_slice_eq(sub->key, key))
             return sub;
     }
     return NULL;
 }
 
+static struct shared *find_joined(const struct gnt_session *s, uint64_t group)
+{
+    struct gnt_map_node *node = gnt_map_first(&s->joined, gnt_hash_mix(0, group));
+    for (; node; node = gnt_map_next(node)) {
+        struct shared *sub = GNT_CONTAINER(node, struct shared, by_group);
+        if (sub->group == group)
+            return sub;
+    }
+    return NULL;
+}
+
+static gnt_err set_group(struct gnt_session *s, struct shared *sub, uint64_t group)
+{
+    if (sub->group == group)
+        return GNT_OK;
+    if (sub->group)
+        gnt_map_remove(&s->joined, &sub->by_group);
+    sub->group = 0;
+    gnt_err err = gnt_map_insert(&s->joined, &sub->by_group, gnt_hash_mix(0, group));
+    if (!err)
+        sub->group = group;
+    return err;
+}
+
 static void shared_remove(struct gnt_session *s, struct shared *sub)
 {
-    if (sub->group)
+    if (sub->group) {
+        gnt_map_remove(&s->joined, &sub->by_group);
         gnt_group_leave(s->home, sub->group, s->sink.id);
-    gnt_list_remove(&sub->link);
+    }
+    gnt_list_remove(&sub->turned_down);
+    gnt_map_remove(&s->shared, &sub->by_key);
     free(sub);
     count_subscriptions(s, -1, true);
 }
@@ -205,8 +261,12 @@ static struct shared *shared_new(struct gnt_session *s, struct gnt_slice key)
         return NULL;
     memcpy(sub + 1, key.data, key.size);
     *sub = (struct shared){.key = gnt_slice(sub + 1, key.size)};
-    gnt_list_init(&sub->link);
-    gnt_list_push_back(&s->shared, &sub->link);
+    if (gnt_map_insert(&s->shared, &sub->by_key, gnt_hash(key))) {
+        free(sub);
+        return NULL;
+    }
+    sub->joined = sub->round = ++s->rounds;
+    gnt_list_init(&sub->turned_down);
     count_subscriptions(s, 1, true);
     return sub;
 }
@@ -217,13 +277,26 @@ static enum gnt_outcome joined(struct gnt_home *home, struct request *r, enum gn
     struct gnt_sink *sink = gnt_slots_find(&home->slots, r->joining.member);
     struct gnt_session *s = sink ? gnt_session_of(sink) : NULL;
     struct shared *sub = s ? find_shared(s, r->key) : NULL;
-    if (outcome == GNT_DONE && sub)
-        sub->group = r->joining.group;
-    else if (outcome == GNT_DONE)
-        gnt_group_leave(home, r->joining.group, r->joining.member);
-    else if (sub && !sub->group)
+    if (sub && sub->joined != r->joining.round)
+        return outcome; /* it has ended, and its successor takes its place in the group */
+    bool member = outcome == GNT_DONE;
+    if (sub && member && set_group(s, sub, r->joining.group))
+        outcome = GNT_FAILED;
+    if (sub && !sub->group) {
         shared_remove(s, sub);
+        sub = NULL;
+    }
+    if (sub && gnt_list_linked(&sub->turned_down))
+        gnt_session_work_later(s);
+    if (member && !sub)
+        gnt_group_leave(home, r->joining.group, r->joining.member);
     return outcome;
+}
+
+static void request_free(struct request *r)
+{
+    gnt_list_remove(&r->link);
+    free(r);
 }
 
 static void on_joined(struct gnt_joining *joining, enum gnt_outcome outcome)
@@ -232,8 +305,7 @@ static void on_joined(struct gnt_joining *joining, enum gnt_outcome outcome)
     outcome = joined(r->home, r, outcome);
     if (r->answer)
         r->answer->done(r->answer, outcome);
-    gnt_list_remove(&r->link);
-    free(r);
+    request_free(r);
 }
 
 static struct request *request_new(struct gnt_session *s, struct gnt_slice key,
@@ -264,23 +336,22 @@ static bool subscribe_shared(struct gnt_session *s, struct gnt_slice key,
                              enum gnt_outcome *outcome)
 {
     struct shared *sub = find_shared(s, key);
-    if (!sub && full(s)) {
-        *outcome = GNT_QUOTA;
+    *outcome = GNT_QUOTA;
+    if (!sub && full(s))
         return true;
-    }
+    *outcome = GNT_FAILED;
     struct request *r = request_new(s, key, options, answer);
-    if (!r || (!sub && !shared_new(s, key))) {
-        if (r)
-            gnt_list_remove(&r->link);
-        free(r);
-        *outcome = GNT_FAILED;
+    if (!r)
+        return true;
+    if (!sub && !(sub = shared_new(s, key))) {
+        request_free(r);
         return true;
     }
+    r->joining.round = sub->joined;
     if (!gnt_group_join(s->home, &r->joining, outcome))
         return false;
     *outcome = joined(s->home, r, *outcome);
-    gnt_list_remove(&r->link);
-    free(r);
+    request_free(r);
     return true;
 }
 
@@ -288,28 +359,48 @@ void gnt_session_shared_stop(struct gnt_session *s)
 {
     gnt_list_each (link, &s->requests)
         GNT_CONTAINER(link, struct request, link)->answer = NULL;
-    gnt_list_each (link, &s->shared)
-        GNT_CONTAINER(link, struct shared, link)->turned_down = true;
+    struct gnt_map_cursor cursor = {0};
+    for (struct gnt_map_node *node; (node = gnt_map_walk(&s->shared, &cursor));)
+        gnt_session_turn_down(s, GNT_CONTAINER(node, struct shared, by_key));
 }
 
-void gnt_session_turned_down(struct gnt_session *s, uint64_t group)
+bool gnt_session_is_member(const struct gnt_session *s, uint64_t group)
 {
-    gnt_list_each (link, &s->shared) {
-        struct shared *sub = GNT_CONTAINER(link, struct shared, link);
-        if (sub->group == group)
-            sub->turned_down = true;
-    }
+    return find_joined(s, group) != NULL;
 }
 
-void gnt_session_tell_groups(struct gnt_session *s)
+enum gnt_offer gnt_session_consider(struct gnt_session *s, uint64_t group, uint32_t round,
+                                    struct shared **sub)
 {
-    gnt_list_each (link, &s->shared) {
-        struct shared *sub = GNT_CONTAINER(link, struct shared, link);
-        if (!sub->turned_down)
-            continue;
-        sub->turned_down = false;
-        gnt_group_ready(s->home, sub->group, s->sink.id);
+    *sub = find_joined(s, group);
+    if (!*sub)
+        return GNT_OFFER_GONE; /* unsubscribed: no new messages [MQTT-3.10.4-2] */
+    if (!s->receiver)
+        return GNT_OFFER_AWAY;
+    bool waits = gnt_list_linked(&(*sub)->turned_down);
+    return waits || (*sub)->round != round ? GNT_OFFER_BUSY : GNT_OFFER_TAKEN;
+}
+
+void gnt_session_turn_down(struct gnt_session *s, struct shared *sub)
+{
+    if (!gnt_list_linked(&sub->turned_down))
+        gnt_list_push_back(&s->turned_down, &sub->turned_down);
+}
+
+bool gnt_session_tell_groups(struct gnt_session *s)
+{
+    if (gnt_list_empty(&s->turned_down) || !gnt_session_has_room(s))
+        return true;
+    gnt_list_each_safe (link, &s->turned_down) {
+        struct shared *sub = GNT_CONTAINER(link, struct shared, turned_down);
+        if (!sub->group)
+            continue; /* once it has answered */
+        if (gnt_group_ready(s->home, sub->group, s->sink.id, s->rounds + 1))
+            return false;
+        sub->round = ++s->rounds;
+        gnt_list_remove(link);
     }
+    return true;
 }
 
 /* ---- Both */
@@ -331,42 +422,30 @@ bool gnt_session_subscribe(struct gnt_session *s, struct gnt_slice filter,
     return true;
 }
 
-/* Retained messages that a subscription still has to get are not sent after it has ended. */
-static void walks_end(struct gnt_session *s, struct gnt_slice filter)
-{
-    gnt_list_each_safe (link, &s->walks) {
-        struct walk *w = GNT_CONTAINER(link, struct walk, link);
-        if (gnt_slice_eq(w->filter, filter))
-            walk_free(s, w);
-    }
-}
-
 enum gnt_outcome gnt_session_unsubscribe(struct gnt_session *s, struct gnt_slice filter)
 {
     struct shared *shared = find_shared(s, filter);
-    if (shared) {
+    struct subscription *plain = shared ? NULL : find_plain(s, filter);
+    if (shared)
         shared_remove(s, shared);
-        return GNT_DONE;
-    }
-    struct gnt_tree_node *place = gnt_tree_find(s->home->core->tree, filter);
-    struct subscription *sub = place ? find_plain(s, place) : NULL;
-    if (!sub)
+    else if (plain)
+        plain_free(s, plain);
+    else
         return GNT_DONE_NO_MATCH;
-    walks_end(s, filter);
-    plain_free(s, sub);
     return GNT_DONE;
 }
 
 void gnt_session_unsubscribe_all(struct gnt_session *s)
 {
-    gnt_list_each_safe (link, &s->walks)
-        walk_free(s, GNT_CONTAINER(link, struct walk, link));
-    gnt_list_each_safe (link, &s->shared)
-        shared_remove(s, GNT_CONTAINER(link, struct shared, link));
     gnt_session_shared_stop(s);
     gnt_list_each_safe (link, &s->requests)
         gnt_list_remove(link); /* they free themselves */
     struct gnt_map_cursor cursor = {0};
+    for (struct gnt_map_node *node; (node = gnt_map_walk(&s->shared, &cursor));)
+        shared_remove(s, GNT_CONTAINER(node, struct shared, by_key));
+    gnt_map_fini(&s->shared);
+    gnt_map_fini(&s->joined);
+    cursor = (struct gnt_map_cursor){0};
     for (struct gnt_map_node *node; (node = gnt_map_walk(&s->subscriptions, &cursor));)
         plain_free(s, GNT_CONTAINER(node, struct subscription, node));
     gnt_map_fini(&s->subscriptions);

@@ -21,10 +21,11 @@ enum gnt_offer {
 struct gnt_sink_ops {
     /* MESSAGE, which is lent, has matched subscriptions of this sink. Must not publish. */
     void (*take)(struct gnt_sink *sink, struct gnt_message *message, const struct gnt_match *match);
-    /* GROUP offers MESSAGE, which is lent; who turns it down says gnt_group_ready() later. NULL for
-     * sinks that cannot be members.  Must not publish. */
-    enum gnt_offer (*offer)(struct gnt_sink *sink, uint64_t group, struct gnt_message *message,
-                            const struct gnt_sub_options *options);
+    /* GROUP offers MESSAGE, which is lent; who turns it down says gnt_group_ready() later, and
+     * turns down until then what still comes from ROUND or an earlier one.  NULL for sinks that
+     * cannot be members.  Must not publish. */
+    enum gnt_offer (*offer)(struct gnt_sink *sink, uint64_t group, uint32_t round,
+                            struct gnt_message *message, const struct gnt_sub_options *options);
 };
 
 struct gnt_sink {
