@@ -1,0 +1,365 @@
+#include "client/mqtt/client.h"
+
+#include "base/assert.h"
+#include "base/random.h"
+#include "client/mqtt/convert.h"
+#include "net/epoll.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CLOSE_MS = 5000 }; /* for a connection to be closed in order once it is not wanted */
+
+/* ---- Options, birth and end */
+
+void gnatter_client_options_init_size(struct gnatter_client_options *options, size_t size)
+{
+    GNT_ASSERT(size == sizeof *options); /* compiled against another version's header */
+    *options = (struct gnatter_client_options){
+        .size = size,
+        .host = "localhost",
+        .port = 1883,
+        .reconnect_min_ms = 1000,
+        .reconnect_max_ms = 60 * 1000,
+    };
+    gnatter_mqtt_options_init(&options->mqtt);
+}
+
+/* "gnatter-0123456789abcdef" for the versions whose servers need not give an id. */
+static const char *client_id(const struct gnatter_mqtt_options *o, char *made, size_t cap)
+{
+    bool has = o->client_id && *o->client_id;
+    if (has || o->version == GNATTER_MQTT_5)
+        return NULL;
+    snprintf(made, cap, "gnatter-%016llx", (unsigned long long)gnt_random_u64(&gnt_random_system));
+    return made;
+}
+
+static gnt_err check_options(const struct gnatter_client_options *o)
+{
+    const struct gnatter_transport *t = &o->transport;
+    bool whole = t->open && t->read && t->write && t->close;
+    bool none = !t->open && !t->read && !t->write && !t->close;
+    bool good = o->size == sizeof *o && o->host && *o->host && (whole || none) &&
+                o->reconnect_min_ms > 0 && o->reconnect_max_ms >= o->reconnect_min_ms;
+    return good ? GNT_OK : GNT_INVALID;
+}
+
+static void destroy(gnatter_client *c)
+{
+    gnt_client_free(&c->engine);
+    pthread_cond_destroy(&c->changed);
+    pthread_mutex_destroy(&c->lock);
+    free((void *)(uintptr_t)c->options.host);
+    free(c);
+}
+
+static gnt_err create(const struct gnatter_client_options *o, gnatter_client **out)
+{
+    char made[32];
+    gnatter_client *c = calloc(1, sizeof *c);
+    if (!c)
+        return GNT_NOMEM;
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&c->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&c->lock, NULL);
+    atomic_init(&c->transport_ready, false);
+    c->deadline = GNT_NEVER;
+    c->options = *o;
+    c->options.host = strdup(o->host);
+    gnt_err err = c->options.host ? GNT_OK : GNT_NOMEM;
+    if (!err)
+        err = gnt_convert_new(&o->mqtt, client_id(&o->mqtt, made, sizeof made), &c->engine);
+    if (err) {
+        destroy(c);
+        return err;
+    }
+    *out = c;
+    return GNT_OK;
+}
+
+int gnatter_client_new(const struct gnatter_client_options *options, gnatter_client **out)
+{
+    gnatter_client *c;
+    struct gnt_poller *poller;
+    gnt_err err = check_options(options);
+    if (!err)
+        err = create(options, &c);
+    if (err)
+        return err;
+    err = gnt_epoll_new(&poller);
+    if (err) {
+        destroy(c);
+        return err;
+    }
+    err = gnt_loop_init(&c->loop, &gnt_clock_system, &poller);
+    if (err) {
+        destroy(c);
+        return err;
+    }
+    int failed = pthread_create(&c->thread, NULL, gnt_client_run, c);
+    if (failed) {
+        gnt_loop_fini(&c->loop);
+        destroy(c);
+        return gnt_err_from_errno(failed);
+    }
+    *out = c;
+    return GNT_OK;
+}
+
+void gnatter_client_free(gnatter_client *c)
+{
+    if (!c)
+        return;
+    GNT_ASSERT(!gnt_client_in_callback(c));
+    pthread_mutex_lock(&c->lock);
+    c->quit = true;
+    c->wanted = false;
+    gnt_client_wake(c);
+    pthread_mutex_unlock(&c->lock);
+    pthread_join(c->thread, NULL);
+    gnt_loop_fini(&c->loop);
+    destroy(c);
+}
+
+/* ---- Shared */
+
+/* Which client's callback this thread is in: its own thread runs nothing else. */
+static _Thread_local const gnatter_client *running;
+
+void gnt_client_enter(const gnatter_client *c)
+{
+    running = c;
+}
+
+bool gnt_client_in_callback(const gnatter_client *c)
+{
+    return running == c;
+}
+
+void gnt_client_wake(gnatter_client *c)
+{
+    if (!c->asleep)
+        return;
+    c->asleep = false; /* once is enough */
+    c->loop.poller->wake(c->loop.poller);
+}
+
+void gnt_client_touch(gnatter_client *c)
+{
+    if (!c->touched)
+        c->touched = c->wanted = true;
+}
+
+uint64_t gnt_client_wait_deadline(uint32_t timeout_ms)
+{
+    return gnt_deadline(gnt_now(&gnt_clock_system), timeout_ms * GNT_NS_PER_MS);
+}
+
+bool gnt_client_wait(gnatter_client *c, uint64_t deadline)
+{
+    const struct timespec until = {
+        .tv_sec = (time_t)(deadline / GNT_NS_PER_S),
+        .tv_nsec = (long)(deadline % GNT_NS_PER_S),
+    };
+    return pthread_cond_timedwait(&c->changed, &c->lock, &until) == 0;
+}
+
+/* ---- Connection */
+
+/* With the lock: a connection is wanted, and the next attempt is made now. */
+static void want(gnatter_client *c)
+{
+    c->touched = c->wanted = true;
+    if (c->state == GNT_LINK_WAITING)
+        c->deadline = 0;
+    gnt_client_wake(c);
+}
+
+int gnatter_client_start(gnatter_client *c)
+{
+    pthread_mutex_lock(&c->lock);
+    gnt_err err = c->quit ? GNT_STATE : GNT_OK;
+    if (!err)
+        want(c);
+    pthread_mutex_unlock(&c->lock);
+    return err;
+}
+
+static int connect_locked(gnatter_client *c, uint64_t deadline)
+{
+    /* A connection that is just being closed is not the one that is waited for. */
+    while (c->state == GNT_LINK_CLOSING)
+        if (!gnt_client_wait(c, deadline))
+            return GNT_TIMEOUT;
+    const uint64_t endings = c->endings;
+    if (!c->was_connected) {
+        want(c);
+        c->once = true;
+    }
+    while (!c->was_connected) {
+        if (c->endings != endings)
+            return c->error ? c->error : GNT_CLOSED;
+        if (!gnt_client_wait(c, deadline)) {
+            c->wanted = false;
+            gnt_client_wake(c);
+            return GNT_TIMEOUT;
+        }
+    }
+    return GNT_OK;
+}
+
+int gnatter_client_connect(gnatter_client *c, uint32_t timeout_ms)
+{
+    const uint64_t deadline = gnt_client_wait_deadline(timeout_ms);
+    if (gnt_client_in_callback(c))
+        return GNT_STATE;
+    pthread_mutex_lock(&c->lock);
+    int err = connect_locked(c, deadline);
+    pthread_mutex_unlock(&c->lock);
+    return err;
+}
+
+/* With the lock. */
+static gnt_err stop(gnatter_client *c, const struct gnatter_disconnect *how)
+{
+    gnt_err err = GNT_OK;
+    if (c->state == GNT_LINK_UP) {
+        err =
+            gnt_convert_disconnect(c->engine, how ? how->reason : 0, how ? &how->properties : NULL);
+        if (err == GNT_STATE) /* it has just ended by itself */
+            err = GNT_OK;
+    }
+    if (!err) {
+        c->touched = true;
+        c->wanted = false;
+        gnt_client_wake(c);
+    }
+    return err;
+}
+
+int gnatter_client_stop(gnatter_client *c, const struct gnatter_disconnect *how)
+{
+    pthread_mutex_lock(&c->lock);
+    gnt_err err = stop(c, how);
+    pthread_mutex_unlock(&c->lock);
+    return err;
+}
+
+static size_t outstanding(const gnatter_client *c)
+{
+    struct gnt_client_status status;
+    gnt_client_status(c->engine, &status);
+    return status.outstanding;
+}
+
+static bool at_rest(const gnatter_client *c)
+{
+    return !c->wanted && c->state == GNT_LINK_DOWN;
+}
+
+static gnt_err flush(gnatter_client *c, uint64_t deadline)
+{
+    while (outstanding(c)) {
+        if (at_rest(c))
+            return c->error ? (gnt_err)c->error : GNT_CLOSED;
+        if (!gnt_client_wait(c, deadline))
+            return GNT_TIMEOUT;
+    }
+    return GNT_OK;
+}
+
+int gnatter_client_flush(gnatter_client *c, uint32_t timeout_ms)
+{
+    const uint64_t deadline = gnt_client_wait_deadline(timeout_ms);
+    if (gnt_client_in_callback(c))
+        return GNT_STATE;
+    pthread_mutex_lock(&c->lock);
+    gnt_err err = flush(c, deadline);
+    pthread_mutex_unlock(&c->lock);
+    return err;
+}
+
+int gnatter_client_disconnect(gnatter_client *c, const struct gnatter_disconnect *how,
+                              uint32_t timeout_ms)
+{
+    const uint64_t deadline = gnt_client_wait_deadline(timeout_ms);
+    if (gnt_client_in_callback(c))
+        return GNT_STATE;
+    pthread_mutex_lock(&c->lock);
+    gnt_err drained = flush(c, deadline);
+    gnt_err err = stop(c, how);
+    uint64_t closed = gnt_client_wait_deadline(CLOSE_MS);
+    while (!err && !at_rest(c))
+        if (!gnt_client_wait(c, closed))
+            break;
+    pthread_mutex_unlock(&c->lock);
+    return err ? err : drained;
+}
+
+void gnatter_client_get_info(gnatter_client *c, struct gnatter_client_info *out)
+{
+    struct gnt_client_status s;
+    pthread_mutex_lock(&c->lock);
+    gnt_client_status(c->engine, &s);
+    *out = (struct gnatter_client_info){
+        .connected = s.connected,
+        .session_present = s.session_present,
+        .error = c->error,
+        .reason = c->reason,
+        .keep_alive_s = s.keep_alive_s,
+        .outstanding = s.outstanding,
+        .queued_messages = s.queued_messages,
+        .queued_bytes = s.queued_bytes,
+        .dropped = s.dropped,
+        .refused = s.refused,
+        .connections = c->connections,
+    };
+    memcpy(out->reason_string, c->reason_string, sizeof out->reason_string);
+    size_t size =
+        s.client_id.size < sizeof out->client_id ? s.client_id.size : sizeof out->client_id - 1;
+    if (size)
+        memcpy(out->client_id, s.client_id.data, size);
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- Passed on to the engine */
+
+int gnatter_client_ack(gnatter_client *c, uint64_t ack, uint8_t reason)
+{
+    pthread_mutex_lock(&c->lock);
+    gnt_err err = gnt_client_ack(c->engine, ack, reason);
+    gnt_client_wake(c);
+    pthread_mutex_unlock(&c->lock);
+    return err;
+}
+
+int gnatter_client_auth(gnatter_client *c, uint8_t reason,
+                        const struct gnatter_property_list *properties)
+{
+    pthread_mutex_lock(&c->lock);
+    gnt_err err = gnt_convert_auth(c->engine, reason, properties);
+    gnt_client_wake(c);
+    pthread_mutex_unlock(&c->lock);
+    return err;
+}
+
+int gnatter_client_save(gnatter_client *c, void *to, size_t cap, size_t *size)
+{
+    pthread_mutex_lock(&c->lock);
+    gnt_err err = gnt_client_save(c->engine, gnt_now(&gnt_clock_system), to, cap, size);
+    pthread_mutex_unlock(&c->lock);
+    return err;
+}
+
+int gnatter_client_restore(gnatter_client *c, const void *bytes, size_t size)
+{
+    pthread_mutex_lock(&c->lock);
+    gnt_err err = gnt_client_restore(c->engine, gnt_slice(bytes, size), gnt_now(&gnt_clock_system));
+    pthread_mutex_unlock(&c->lock);
+    return err;
+}

@@ -1,0 +1,269 @@
+/* From a host name, or a transport of the user's, to a byte stream. */
+#include "client/mqtt/client.h"
+
+#include "base/assert.h"
+#include "net/epoll.h"
+#include "net/resolve.h"
+#include "net/tcp.h"
+
+#include <stdlib.h>
+
+/* ---- Looking a name up, on a thread that may outlive the client. */
+
+struct gnt_lookup {
+    pthread_mutex_t lock;   /* guards all of it; held for moments, taken inside the client's */
+    gnatter_client *client; /* NULL: abandoned */
+    bool done;
+    gnt_err err;
+    struct addrinfo *list;
+};
+
+static void lookup_free(struct gnt_lookup *l)
+{
+    if (l->list)
+        freeaddrinfo(l->list);
+    pthread_mutex_destroy(&l->lock);
+    free(l);
+}
+
+/* On the resolving thread.  The client cannot go while the lock is held: it abandons first. */
+static void lookup_done(void *context, gnt_err err, struct addrinfo *list)
+{
+    struct gnt_lookup *l = context;
+    pthread_mutex_lock(&l->lock);
+    l->done = true;
+    l->err = err;
+    l->list = list;
+    bool abandoned = !l->client;
+    if (!abandoned)
+        l->client->loop.poller->wake(l->client->loop.poller);
+    pthread_mutex_unlock(&l->lock);
+    if (abandoned)
+        lookup_free(l);
+}
+
+static gnt_err lookup_start(gnatter_client *c)
+{
+    struct gnt_lookup *l = calloc(1, sizeof *l);
+    if (!l)
+        return GNT_NOMEM;
+    pthread_mutex_init(&l->lock, NULL);
+    l->client = c;
+    c->lookup = l;
+    gnt_err err = gnt_resolve_start(c->options.host, c->options.port, lookup_done, l);
+    if (err) {
+        c->lookup = NULL;
+        lookup_free(l);
+    }
+    return err;
+}
+
+static void lookup_abandon(gnatter_client *c)
+{
+    struct gnt_lookup *l = c->lookup;
+    c->lookup = NULL;
+    if (!l)
+        return;
+    pthread_mutex_lock(&l->lock);
+    bool done = l->done;
+    l->client = NULL;
+    pthread_mutex_unlock(&l->lock);
+    if (done)
+        lookup_free(l);
+}
+
+bool gnt_link_resolved(gnatter_client *c, gnt_err *err)
+{
+    struct gnt_lookup *l = c->lookup;
+    pthread_mutex_lock(&l->lock);
+    bool done = l->done;
+    pthread_mutex_unlock(&l->lock);
+    if (!done)
+        return false;
+    *err = l->err;
+    c->addresses = c->next_address = l->list;
+    l->list = NULL;
+    c->lookup = NULL;
+    lookup_free(l);
+    return true;
+}
+
+/* ---- A transport of the user's as a stream. */
+
+struct own_stream {
+    struct gnt_stream stream;
+    struct gnt_watch watch;
+    const struct gnatter_transport *transport;
+    int fd; /* -1: its READY is called instead */
+};
+
+static struct own_stream *own_of(struct gnt_stream *s)
+{
+    return GNT_CONTAINER(s, struct own_stream, stream);
+}
+
+/* Whatever it was, trying costs less than to tell the cases apart. */
+static void own_on_events(struct gnt_watch *watch, uint32_t events)
+{
+    (void)events;
+    gnt_stream_notify(&GNT_CONTAINER(watch, struct own_stream, watch)->stream,
+                      GNT_READABLE | GNT_WRITABLE);
+}
+
+/* What a transport says is its author's word: no more bytes than there was room for, and no success
+ * without a byte. */
+static gnt_err own_result(int err, size_t n, size_t cap)
+{
+    if (err > 0)
+        return GNT_MORE;
+    if (err < 0)
+        return (gnt_err)err;
+    return n == 0 || n > cap ? GNT_IO : GNT_OK;
+}
+
+static gnt_err own_read(struct gnt_stream *s, void *to, size_t cap, size_t *n)
+{
+    const struct gnatter_transport *t = own_of(s)->transport;
+    size_t got = 0;
+    gnt_err err = own_result(t->read(t->self, to, cap, &got), got, cap);
+    *n = err ? 0 : got;
+    return err;
+}
+
+static gnt_err own_writev(struct gnt_stream *s, const struct iovec *iov, int count, size_t *n)
+{
+    const struct gnatter_transport *t = own_of(s)->transport;
+    size_t written = 0;
+    (void)count; /* the engine's output is one piece */
+    gnt_err err =
+        own_result(t->write(t->self, iov->iov_base, iov->iov_len, &written), written, iov->iov_len);
+    *n = err ? 0 : written;
+    return err;
+}
+
+static void own_finish(struct gnt_stream *s)
+{
+    (void)s;
+}
+
+static void own_close(struct gnt_stream *s)
+{
+    struct own_stream *o = own_of(s);
+    if (o->fd >= 0)
+        gnt_epoll_remove(s->loop->poller, o->fd);
+    o->transport->close(o->transport->self);
+    free(o);
+}
+
+static gnt_err own_move(struct gnt_stream *s, struct gnt_loop *loop)
+{
+    (void)s;
+    (void)loop;
+    return GNT_UNSUPPORTED;
+}
+
+static void own_peer(const struct gnt_stream *s, char *out, size_t cap)
+{
+    (void)s;
+    if (cap)
+        out[0] = '\0';
+}
+
+static const struct gnt_stream_ops own_ops = {own_read,  own_writev, own_finish,
+                                              own_close, own_move,   own_peer};
+
+static void own_ready(void *context)
+{
+    gnatter_client *c = context;
+    atomic_store(&c->transport_ready, true);
+    c->loop.poller->wake(c->loop.poller);
+}
+
+static gnt_err own_open(gnatter_client *c)
+{
+    const struct gnatter_transport *t = &c->options.transport;
+    struct own_stream *o = calloc(1, sizeof *o);
+    if (!o)
+        return GNT_NOMEM;
+    int err = t->open(t->self, c->options.host, c->options.port, own_ready, c);
+    if (err) {
+        free(o);
+        return err < 0 ? (gnt_err)err : GNT_IO;
+    }
+    *o = (struct own_stream){.watch.on_events = own_on_events, .transport = t};
+    gnt_stream_init(&o->stream, &own_ops, &c->loop);
+    o->fd = t->fd ? t->fd(t->self) : -1;
+    gnt_err added = GNT_OK;
+    if (o->fd >= 0)
+        added = gnt_epoll_add(c->loop.poller, o->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                              &o->watch);
+    if (added) {
+        t->close(t->self);
+        free(o);
+        return added;
+    }
+    gnt_stream_notify(&o->stream, GNT_READABLE | GNT_WRITABLE);
+    c->stream = &o->stream;
+    return GNT_OK;
+}
+
+/* ---- Opening and closing */
+
+/* The thread looks at the stream in every turn: being woken is all that is needed. */
+static void on_ready(struct gnt_stream *s)
+{
+    (void)s;
+}
+
+static void opened(gnatter_client *c)
+{
+    c->state = GNT_LINK_OPENING;
+    c->was_connected = c->heard = false;
+    c->stream->owner = c;
+    c->stream->on_ready = on_ready;
+    gnt_stream_want(c->stream, GNT_WRITABLE);
+}
+
+gnt_err gnt_link_next_address(gnatter_client *c)
+{
+    gnt_err err = GNT_NOTFOUND;
+    while (c->next_address) {
+        const struct addrinfo *a = c->next_address;
+        c->next_address = a->ai_next;
+        err = gnt_tcp_connect(&c->loop, a->ai_addr, a->ai_addrlen, &c->stream);
+        if (err)
+            continue;
+        opened(c);
+        return GNT_OK;
+    }
+    return err;
+}
+
+gnt_err gnt_link_open(gnatter_client *c)
+{
+    gnt_link_abandon(c);
+    if (c->options.transport.open) {
+        gnt_err err = own_open(c);
+        if (!err)
+            opened(c);
+        return err;
+    }
+    gnt_err err = lookup_start(c);
+    if (!err)
+        c->state = GNT_LINK_RESOLVING;
+    return err;
+}
+
+void gnt_link_close(gnatter_client *c)
+{
+    gnt_stream_close(&c->stream);
+}
+
+void gnt_link_abandon(gnatter_client *c)
+{
+    gnt_link_close(c);
+    lookup_abandon(c);
+    if (c->addresses)
+        freeaddrinfo(c->addresses);
+    c->addresses = c->next_address = NULL;
+}

@@ -1,0 +1,405 @@
+/* The client's thread: carries bytes between link and engine, calls back, connects again. */
+#include "client/mqtt/client.h"
+
+#include "base/assert.h"
+#include "base/random.h"
+#include "client/mqtt/convert.h"
+
+#include <string.h>
+
+enum {
+    CHUNK = 16 * 1024,
+    READS_A_TURN = 16,
+    FLUSH_MS = 2000,        /* for the last output of a connection, DISCONNECT and all */
+    STEADY_MS = 5000,       /* a connection that lasted so long was a success */
+    BACK_OFF_DOUBLINGS = 20 /* more would be over any maximum */
+};
+
+/* Refusals that the next attempt would only meet again [MQTT5 3.2.2.2, 3.14.2.1]. */
+static bool lasting(uint8_t reason)
+{
+    static const uint8_t reasons[] = {
+        GNT_REASON_UNSUPPORTED_VERSION,
+        GNT_REASON_CLIENT_ID_NOT_VALID,
+        GNT_REASON_BAD_USER_OR_PASSWORD,
+        GNT_REASON_NOT_AUTHORIZED,
+        GNT_REASON_BANNED,
+        GNT_REASON_BAD_AUTH_METHOD,
+        GNT_REASON_SESSION_TAKEN_OVER,
+        GNT_REASON_TOPIC_NAME_INVALID,
+        GNT_REASON_PACKET_TOO_LARGE,
+        GNT_REASON_ADMINISTRATIVE_ACTION,
+        GNT_REASON_PAYLOAD_FORMAT_INVALID,
+        GNT_REASON_RETAIN_NOT_SUPPORTED,
+        GNT_REASON_QOS_NOT_SUPPORTED,
+        GNT_REASON_USE_ANOTHER_SERVER,
+        GNT_REASON_SERVER_MOVED,
+    };
+    return memchr(reasons, reason, sizeof reasons) != NULL;
+}
+
+static bool will_reconnect(const gnatter_client *c, uint8_t reason)
+{
+    return c->wanted && !c->once && !c->options.no_reconnect &&
+           (c->options.reconnect_on_refusal || !lasting(reason));
+}
+
+/* Doubles with each failure in a row, less up to half of it, so that clients that lost their server
+ * together do not come back together. */
+static uint32_t back_off_ms(gnatter_client *c)
+{
+    uint32_t doublings = c->failures < BACK_OFF_DOUBLINGS ? c->failures : BACK_OFF_DOUBLINGS;
+    uint64_t ms = (uint64_t)c->options.reconnect_min_ms << doublings;
+    if (ms > c->options.reconnect_max_ms)
+        ms = c->options.reconnect_max_ms;
+    c->failures++;
+    return (uint32_t)(ms - gnt_random_below(&gnt_random_system, ms / 2 + 1));
+}
+
+static void keep_reason_string(gnatter_client *c, struct gnatter_properties properties)
+{
+    struct gnatter_property p;
+    c->reason_string[0] = '\0';
+    if (!gnatter_properties_find(properties, GNATTER_REASON_STRING, &p))
+        return;
+    size_t size = p.text.size < sizeof c->reason_string ? p.text.size : sizeof c->reason_string - 1;
+    while (size < p.text.size && size && (((const uint8_t *)p.text.data)[size] & 0xc0) == 0x80)
+        size--; /* not within a character */
+    memcpy(c->reason_string, p.text.data, size);
+    c->reason_string[size] = '\0';
+}
+
+/* A connection or an attempt is over: what comes next, and telling of it. */
+static void ended(gnatter_client *c, int error, uint8_t reason,
+                  struct gnatter_properties properties, uint64_t now)
+{
+    if (c->was_connected && now - c->connected_at >= STEADY_MS * GNT_NS_PER_MS)
+        c->failures = 0;
+    const bool again = error && will_reconnect(c, reason);
+    struct gnatter_disconnected told = {
+        .error = error,
+        .reason = reason,
+        .was_connected = c->was_connected,
+        .will_reconnect = again,
+        .retry_in_ms = again ? back_off_ms(c) : 0,
+        .properties = properties,
+    };
+    c->error = error;
+    c->reason = reason;
+    keep_reason_string(c, properties);
+    if (!again && error)
+        c->wanted = false;
+    c->once = false;
+    c->was_connected = false;
+    c->deadline = again ? gnt_deadline(now, told.retry_in_ms * GNT_NS_PER_MS) : GNT_NEVER;
+    /* The stream stays for the last output: see closing(). */
+    c->flush_from = now;
+    c->state = c->stream ? GNT_LINK_CLOSING : again ? GNT_LINK_WAITING : GNT_LINK_DOWN;
+    c->endings++;
+    pthread_cond_broadcast(&c->changed);
+    if (c->options.on_disconnected) {
+        pthread_mutex_unlock(&c->lock);
+        c->options.on_disconnected(c, &told, c->options.context);
+        pthread_mutex_lock(&c->lock);
+    }
+}
+
+static void attempt_failed(gnatter_client *c, gnt_err err, uint64_t now)
+{
+    gnt_link_abandon(c);
+    ended(c, err, 0, (struct gnatter_properties){NULL, 0}, now);
+}
+
+/* ---- Events of the engine */
+
+static void on_connected(gnatter_client *c, const struct gnatter_engine_event *event, uint64_t now)
+{
+    const struct gnatter_connected connected = {
+        .session_present = event->session_present,
+        .properties = event->properties,
+    };
+    c->was_connected = true;
+    c->connected_at = now;
+    c->connections++;
+    c->once = false;
+    c->error = 0;
+    c->reason = 0;
+    c->reason_string[0] = '\0';
+    c->deadline = GNT_NEVER;
+    pthread_cond_broadcast(&c->changed);
+    if (c->options.on_connected) {
+        pthread_mutex_unlock(&c->lock);
+        c->options.on_connected(c, &connected, c->options.context);
+        pthread_mutex_lock(&c->lock);
+    }
+}
+
+/* A host has several addresses, and this one has not said a word: the next one may. */
+static bool try_next_address(gnatter_client *c, int error)
+{
+    bool mute = error && !c->heard && c->wanted && c->next_address;
+    if (!mute)
+        return false;
+    gnt_link_close(c);
+    return gnt_link_next_address(c) == GNT_OK;
+}
+
+static void on_closed(gnatter_client *c, const struct gnatter_engine_event *event, uint64_t now)
+{
+    if (!try_next_address(c, event->error))
+        ended(c, event->error, event->reason, event->properties, now);
+}
+
+static void on_message(gnatter_client *c, const struct gnatter_engine_event *event)
+{
+    if (!c->options.on_message)
+        return;
+    pthread_mutex_unlock(&c->lock);
+    c->options.on_message(c, &event->message, c->options.context);
+    pthread_mutex_lock(&c->lock);
+}
+
+static void on_auth(gnatter_client *c, const struct gnatter_engine_event *event)
+{
+    if (!c->options.on_auth)
+        return;
+    pthread_mutex_unlock(&c->lock);
+    c->options.on_auth(c, event->reason, event->properties, c->options.context);
+    pthread_mutex_lock(&c->lock);
+}
+
+static void dispatch(gnatter_client *c, const struct gnt_client_event *inner, uint64_t now)
+{
+    struct gnatter_engine_event event;
+    gnt_convert_event(inner, &event);
+    switch (inner->type) {
+    case GNT_CLIENT_CONNECTED: on_connected(c, &event, now); break;
+    case GNT_CLIENT_CLOSED: on_closed(c, &event, now); break;
+    case GNT_CLIENT_MESSAGE: on_message(c, &event); break;
+    case GNT_CLIENT_DONE: gnt_client_complete(c, &event); break;
+    case GNT_CLIENT_AUTH: on_auth(c, &event); break;
+    }
+}
+
+static void take_events(gnatter_client *c)
+{
+    struct gnt_client_event event;
+    for (;;) {
+        uint64_t now = gnt_now(&gnt_clock_system);
+        if (!gnt_client_event(c->engine, now, &event))
+            return;
+        dispatch(c, &event, now);
+    }
+}
+
+/* ---- Bytes */
+
+/* Writes what the engine has; GNT_MORE: some is left. */
+static gnt_err write_out(gnatter_client *c)
+{
+    for (;;) {
+        struct gnt_slice out = gnt_client_output(c->engine);
+        if (out.size == 0)
+            return GNT_OK;
+        /* iovec's base is not const, though writev only reads. */
+        const struct iovec iov = {(void *)(uintptr_t)out.data, out.size};
+        size_t n = 0;
+        gnt_err err = gnt_stream_writev(c->stream, &iov, 1, &n);
+        if (err)
+            return err;
+        gnt_client_sent(c->engine, n, gnt_now(&gnt_clock_system));
+    }
+}
+
+static gnt_err read_in(gnatter_client *c)
+{
+    uint8_t chunk[CHUNK];
+    size_t n = 0;
+    gnt_err err = gnt_stream_read(c->stream, chunk, sizeof chunk, &n);
+    if (err)
+        return err;
+    c->heard = true;
+    return gnt_client_receive(c->engine, gnt_slice(chunk, n), gnt_now(&gnt_clock_system));
+}
+
+/* While the engine is connected: in, act, out, until nothing more is possible now. */
+static void carry(gnatter_client *c)
+{
+    gnt_err in = GNT_OK;
+    for (int i = 0; i < READS_A_TURN && c->state == GNT_LINK_UP && !in; i++) {
+        in = gnt_client_hungry(c->engine) ? read_in(c) : GNT_MORE;
+        if (in < 0)
+            gnt_client_lost(c->engine, in);
+        take_events(c);
+        if (c->state != GNT_LINK_UP)
+            return;
+        gnt_err out = write_out(c);
+        if (out < 0) {
+            /* What the server has said before it closed is worth more than that it has. */
+            while (in == GNT_OK && c->state == GNT_LINK_UP && gnt_client_hungry(c->engine)) {
+                in = read_in(c);
+                take_events(c);
+            }
+            gnt_client_lost(c->engine, out);
+            take_events(c);
+        }
+    }
+}
+
+/* ---- The link, step by step */
+
+static void begin(gnatter_client *c, uint64_t now)
+{
+    uint32_t timeout_ms = c->options.mqtt.connect_timeout_ms;
+    c->deadline = timeout_ms ? gnt_deadline(now, timeout_ms * GNT_NS_PER_MS) : GNT_NEVER;
+    gnt_err err = gnt_link_open(c);
+    if (err)
+        attempt_failed(c, err, now);
+}
+
+static void resolving(gnatter_client *c, uint64_t now)
+{
+    gnt_err err;
+    if (!gnt_link_resolved(c, &err))
+        return;
+    if (!err)
+        err = gnt_link_next_address(c);
+    if (err)
+        attempt_failed(c, err == GNT_NOTFOUND ? GNT_RESOLVE : err, now);
+}
+
+/* Writable: connected, or failed, which a read tells.  A server does not speak first. */
+static void opening(gnatter_client *c, uint64_t now)
+{
+    uint8_t byte;
+    size_t n = 0;
+    if (!(c->stream->events & GNT_WRITABLE))
+        return;
+    gnt_err err = gnt_stream_read(c->stream, &byte, 1, &n);
+    if (err == GNT_OK)
+        err = GNT_PROTOCOL;
+    else if (err == GNT_MORE)
+        err = gnt_client_connect(c->engine, now);
+    if (!err)
+        c->state = GNT_LINK_UP;
+    else if (!try_next_address(c, err))
+        attempt_failed(c, err, now);
+}
+
+/* The last output, then the end of ours, then theirs: so a DISCONNECT arrives whatever the server
+ * is sending meanwhile.  A transport of the user's has no half-way. */
+static bool flushed(gnatter_client *c)
+{
+    uint8_t rest[1024];
+    size_t n;
+    if (write_out(c) == GNT_MORE)
+        return false;
+    if (c->options.transport.open)
+        return true;
+    gnt_stream_finish(c->stream);
+    gnt_err err;
+    do
+        err = gnt_stream_read(c->stream, rest, sizeof rest, &n);
+    while (!err);
+    return err < 0;
+}
+
+static void closing(gnatter_client *c, uint64_t now)
+{
+    bool wait = c->error == 0 || c->error == GNT_PROTOCOL || c->error == GNT_MALFORMED ||
+                c->error == GNT_TOOBIG; /* else there is nobody to tell */
+    uint64_t flush_until = gnt_deadline(c->flush_from, FLUSH_MS * GNT_NS_PER_MS);
+    if (wait && now < flush_until && !flushed(c))
+        return;
+    gnt_link_abandon(c);
+    c->state = c->deadline == GNT_NEVER ? GNT_LINK_DOWN : GNT_LINK_WAITING;
+    pthread_cond_broadcast(&c->changed);
+}
+
+static void not_wanted(gnatter_client *c, uint64_t now)
+{
+    if (c->state == GNT_LINK_WAITING) {
+        c->state = GNT_LINK_DOWN;
+        pthread_cond_broadcast(&c->changed);
+    } else if (c->state == GNT_LINK_RESOLVING || c->state == GNT_LINK_OPENING) {
+        attempt_failed(c, GNT_OK, now);
+    } else if (c->state == GNT_LINK_UP) {
+        (void)!gnt_client_disconnect(c->engine, 0, NULL);
+    }
+}
+
+static void step(gnatter_client *c)
+{
+    uint64_t now = gnt_now(&gnt_clock_system);
+    if (atomic_exchange(&c->transport_ready, false) && c->stream)
+        gnt_stream_notify(c->stream, GNT_READABLE | GNT_WRITABLE);
+    if (!c->wanted)
+        not_wanted(c, now);
+    bool late = c->deadline <= now;
+    if (c->state == GNT_LINK_DOWN && c->wanted)
+        begin(c, now);
+    else if (c->state == GNT_LINK_WAITING && late)
+        begin(c, now);
+    else if ((c->state == GNT_LINK_RESOLVING || c->state == GNT_LINK_OPENING) && late)
+        attempt_failed(c, GNT_TIMEOUT, now);
+    if (c->state == GNT_LINK_RESOLVING)
+        resolving(c, now);
+    if (c->state == GNT_LINK_OPENING)
+        opening(c, now);
+    if (c->state == GNT_LINK_UP)
+        carry(c);
+    else
+        take_events(c); /* what was dropped or cancelled meanwhile */
+    if (c->state == GNT_LINK_CLOSING)
+        closing(c, gnt_now(&gnt_clock_system));
+}
+
+/* What the stream has to wake us for. */
+static void want(gnatter_client *c)
+{
+    if (!c->stream)
+        return;
+    unsigned events = 0;
+    if (c->state == GNT_LINK_OPENING || gnt_client_output(c->engine).size)
+        events |= GNT_WRITABLE;
+    if (c->state == GNT_LINK_CLOSING || (c->state == GNT_LINK_UP && gnt_client_hungry(c->engine)))
+        events |= GNT_READABLE;
+    gnt_stream_want(c->stream, (uint8_t)events);
+}
+
+static uint64_t wait_ns(const gnatter_client *c)
+{
+    uint64_t next = c->state == GNT_LINK_UP ? gnt_client_deadline(c->engine) : c->deadline;
+    if (c->state == GNT_LINK_CLOSING)
+        next = gnt_deadline(c->flush_from, FLUSH_MS * GNT_NS_PER_MS);
+    if (next == GNT_NEVER)
+        return GNT_NEVER;
+    uint64_t now = gnt_now(&gnt_clock_system);
+    return next > now ? next - now : 0;
+}
+
+void *gnt_client_run(void *client)
+{
+    gnatter_client *c = client;
+    gnt_client_enter(c);
+    pthread_mutex_lock(&c->lock);
+    for (;;) {
+        step(c);
+        if (c->quit && c->state == GNT_LINK_DOWN && !c->wanted)
+            break;
+        want(c);
+        bool more = c->state == GNT_LINK_DOWN && c->wanted;
+        uint64_t wait = more ? 0 : wait_ns(c);
+        c->asleep = wait > 0;
+        pthread_mutex_unlock(&c->lock);
+        gnt_loop_turn(&c->loop, wait);
+        pthread_mutex_lock(&c->lock);
+        c->asleep = false;
+    }
+    /* Nobody is left to ask for more: what is outstanding will not be answered. */
+    gnt_err err = gnt_client_cancel(c->engine);
+    GNT_ASSERT(err == GNT_OK);
+    take_events(c);
+    pthread_mutex_unlock(&c->lock);
+    return NULL;
+}
