@@ -143,6 +143,7 @@ bool gnt_client_in_callback(const gnatter_client *c)
 
 void gnt_client_wake(gnatter_client *c)
 {
+    c->asked = true;
     if (!c->asleep)
         return;
     c->asleep = false; /* once is enough */

@@ -44,6 +44,7 @@ struct gnatter_client {
     bool once;    /* for one attempt only: gnatter_client_connect waits */
     bool touched; /* it was asked for something: no starting by itself any more */
     bool quit;    /* gnatter_client_free: nothing more is asked */
+    bool asked;   /* since the thread has begun to look at all this */
     bool asleep;  /* the thread waits, or is about to */
 
     /* How it stands. */

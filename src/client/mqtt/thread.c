@@ -384,11 +384,13 @@ void *gnt_client_run(void *client)
     gnt_client_enter(c);
     pthread_mutex_lock(&c->lock);
     for (;;) {
+        c->asked =
+            false; /* callbacks let go of the lock: what is asked meanwhile comes next turn */
         step(c);
         if (c->quit && c->state == GNT_LINK_DOWN && !c->wanted)
             break;
         want(c);
-        bool more = c->state == GNT_LINK_DOWN && c->wanted;
+        bool more = c->asked || (c->state == GNT_LINK_DOWN && c->wanted);
         uint64_t wait = more ? 0 : wait_ns(c);
         c->asleep = wait > 0;
         pthread_mutex_unlock(&c->lock);
