@@ -1,0 +1,424 @@
+#include "cli/peer.h"
+#include "base/clock.h"
+#include "base/utf8.h"
+#include "cli/say.h"
+#include "mqtt/codec/reason.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <signal.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum { TEXT_MAX = 1024, GOES_ON = -1, CLOSE_MS = 5000 };
+
+/* As large as a packet can be [MQTT5 2.1.4]: it is the user who asks for the messages. */
+enum { PACKET_MAX = 5 + 268435455 };
+
+const struct gnt_option_word gnt_peer_versions[] = {
+    {"mqttv31", GNATTER_MQTT_3_1},
+    {"31", GNATTER_MQTT_3_1},
+    {"mqttv311", GNATTER_MQTT_3_1_1},
+    {"311", GNATTER_MQTT_3_1_1},
+    {"mqttv5", GNATTER_MQTT_5},
+    {"5", GNATTER_MQTT_5},
+    {NULL, 0},
+};
+
+const struct gnt_option_word gnt_peer_expiries[] = {
+    {"-1", UINT32_MAX},
+    {"∞", UINT32_MAX},
+    {"auto", UINT64_MAX},
+    {NULL, 0},
+};
+
+const char gnt_peer_exits[] =
+    "Exit codes: 0 all went well; the code of the broker's CONNACK if it refuses the\n"
+    "connection (1 to 5, in MQTT 5 128 and more), or of its answer to a request; 27\n"
+    "time is up (-W); else those of sysexits.h: 64 wrong usage, 66 an input that\n"
+    "cannot be read, 68 host not found, 69 no connection, 74 an output that failed.";
+
+/* ---- talking */
+
+static void say(const struct gnt_peer *peer, const char *format, va_list arguments)
+{
+    char text[TEXT_MAX];
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    gnt_say(peer->command, "%s", text);
+}
+
+void gnt_peer_debug(const struct gnt_peer *peer, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    if (peer->options->debug)
+        say(peer, format, arguments);
+    va_end(arguments);
+}
+
+void gnt_peer_say(const struct gnt_peer *peer, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    if (!peer->options->quiet)
+        say(peer, format, arguments);
+    va_end(arguments);
+}
+
+static uint8_t version_of(const struct gnt_peer_options *o, const struct gnt_properties *properties)
+{
+    return properties && properties->count > 0 ? GNATTER_MQTT_5 : (uint8_t)o->version;
+}
+
+/* ---- what failures of a connection mean, and what to do about them */
+
+static const struct {
+    int error;
+    bool was_connected;
+    int code;
+    const char *text;   /* HOST and PORT are put in front of it */
+    const char *advice; /* "" for none */
+} failures[] = {
+    {GNATTER_ERESOLVE, false, EX_NOHOST, "host name not found", " Check the name (--host)."},
+    {GNATTER_EREFUSED, false, EX_UNAVAILABLE, "refused by the peer",
+     " Is a broker running there? Start one with: gnatter broker"},
+    {GNATTER_ETIMEOUT, false, EX_UNAVAILABLE, "no answer in time",
+     " Is that the address of an MQTT broker?"},
+    {GNATTER_ECLOSED, false, EX_UNAVAILABLE, "the peer closes the connection at once",
+     " Is that an MQTT broker, and does it speak this version (--protocol-version)?"},
+    {GNATTER_EMALFORMED, false, EX_PROTOCOL, "the answer is not MQTT",
+     " Is that the port of an MQTT broker?"},
+    {GNATTER_EPROTOCOL, false, EX_PROTOCOL, "the answer breaks the protocol",
+     " Is that the port of an MQTT broker?"},
+    {GNATTER_ECLOSED, true, EX_UNAVAILABLE, "closed by the broker", ""},
+    {GNATTER_ETIMEOUT, true, EX_UNAVAILABLE, "the broker has fallen silent", ""},
+    {GNATTER_EMALFORMED, true, EX_PROTOCOL, "the broker sent a malformed packet", ""},
+    {GNATTER_EPROTOCOL, true, EX_PROTOCOL, "the broker broke the protocol", ""},
+    {GNATTER_ETOOBIG, true, EX_PROTOCOL, "the broker sent too large a packet", ""},
+};
+
+/* Advice for those reasons of a refusal that have one. */
+static const struct {
+    uint8_t reason;
+    const char *advice;
+} refusals[] = {
+    {GNT_REASON_UNSUPPORTED_VERSION, " Try another --protocol-version."},
+    {GNT_REASON_CLIENT_ID_NOT_VALID, " Give another client id (--id)."},
+    {GNT_REASON_BAD_USER_OR_PASSWORD, " Check the user name and the password (-u, -P)."},
+    {GNT_REASON_NOT_AUTHORIZED, " Give a user name and a password (-u, -P) that it accepts."},
+};
+
+static const char *refusal_advice(uint8_t reason)
+{
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        if (refusals[i].reason == reason)
+            return refusals[i].advice;
+    }
+    return "";
+}
+
+/* A CONNACK's code as the connection's version counts them. */
+static int connack_code(uint8_t reason, uint8_t version)
+{
+    return version == GNATTER_MQTT_5 ? reason : gnt_mqtt_reason_to_v3_connack(reason);
+}
+
+/* " (the broker's own words)", or nothing. */
+static const char *own_words(const struct gnatter_disconnected *d, char *text, size_t size)
+{
+    struct gnatter_property property;
+    text[0] = '\0';
+    if (gnatter_properties_find(d->properties, GNATTER_REASON_STRING, &property)) {
+        char shown[256];
+        gnt_utf8_printable(gnt_slice(property.text.data, property.text.size), shown, sizeof shown);
+        (void)snprintf(text, size, " (%s)", shown);
+    }
+    return text;
+}
+
+/* The words and the exit code for the end of a connection or an attempt. */
+static int describe(const struct gnt_peer *peer, const struct gnatter_disconnected *d, char *text,
+                    size_t size)
+{
+    const struct gnt_peer_options *o = peer->options;
+    const char *verb = d->was_connected ? "lost the connection to" : "cannot connect to";
+    char words[300];
+    own_words(d, words, sizeof words);
+    if (d->reason >= 0x80) {
+        (void)snprintf(text, size, "%s %s port %u: the broker says: %s%s.%s", verb, o->host,
+                       o->port, gnatter_reason_text(d->reason), words, refusal_advice(d->reason));
+        return d->was_connected ? EX_UNAVAILABLE
+                                : connack_code(d->reason, version_of(o, peer->properties));
+    }
+    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
+        if (failures[i].error != d->error || failures[i].was_connected != d->was_connected)
+            continue;
+        (void)snprintf(text, size, "%s %s port %u: %s%s.%s", verb, o->host, o->port,
+                       failures[i].text, words, failures[i].advice);
+        return failures[i].code;
+    }
+    (void)snprintf(text, size, "%s %s port %u: %s%s.", verb, o->host, o->port,
+                   gnatter_error_text(d->error), words);
+    return EX_UNAVAILABLE;
+}
+
+/* ---- the client's callbacks */
+
+static void on_connected(gnatter_client *c, const struct gnatter_connected *connected,
+                         void *context)
+{
+    struct gnt_peer *peer = context;
+    struct gnatter_client_info info;
+    char shown[300];
+    gnatter_client_get_info(c, &info);
+    gnt_peer_debug(peer, "connected to %s port %u as '%s', session %s", peer->options->host,
+                   peer->options->port,
+                   gnt_utf8_printable(gnt_slice_str(info.client_id), shown, sizeof shown),
+                   connected->session_present ? "taken up again" : "new");
+    if (peer->told)
+        gnt_peer_say(peer, "connected to %s port %u", peer->options->host, peer->options->port);
+    peer->told = false;
+    peer->connected_once = true;
+}
+
+/* An absence is told once: when it begins, and, by on_connected, when it is over. */
+static void on_disconnected(gnatter_client *c, const struct gnatter_disconnected *d, void *context)
+{
+    struct gnt_peer *peer = context;
+    char text[TEXT_MAX];
+    (void)c;
+    if (d->error == 0) {
+        gnt_peer_debug(peer, "disconnected");
+        return;
+    }
+    int code = describe(peer, d, text, sizeof text);
+    bool goes_on = d->will_reconnect && (peer->patient || peer->connected_once);
+    if (!peer->told || !goes_on)
+        gnt_peer_say(peer, "%s%s", text, goes_on ? " Trying again." : "");
+    else
+        gnt_peer_debug(peer, "%s", text);
+    peer->told = true;
+    if (!goes_on)
+        gnt_peer_end(peer, code);
+}
+
+static void on_message(gnatter_client *c, const struct gnatter_received *message, void *context)
+{
+    struct gnt_peer *peer = context;
+    if (peer->on_message)
+        peer->on_message(c, message, peer->context);
+}
+
+/* ---- options */
+
+static bool check_will(const char *command, const struct gnt_peer_options *o, bool will_properties)
+{
+    bool needless = o->will_payload || o->will_qos > 0 || o->will_retain || will_properties;
+    if (!o->will_topic && needless) {
+        gnt_say(command, "a will needs --will-topic");
+        return false;
+    }
+    return true;
+}
+
+bool gnt_peer_check(const char *command, const struct gnt_peer_options *o,
+                    const struct gnt_properties *properties)
+{
+    static const struct gnt_properties none;
+    struct gnatter_property list[GNT_PROPERTIES_MAX];
+    const struct gnt_properties *given = properties ? properties : &none;
+    bool five = version_of(o, given) == GNATTER_MQTT_5;
+    bool for_ever = five && o->session_expiry_s == UINT32_MAX;
+    const char *mistake = NULL;
+    if (o->id && o->id_prefix)
+        mistake = "--id and --id-prefix exclude each other";
+    else if ((o->keep_session || for_ever) && !o->id)
+        mistake = "a session that outlives the connection (-c, -x -1) needs a client id (--id)";
+    else if (o->password && !o->username && !five)
+        mistake = "a password needs a user name (-u) before MQTT 5";
+    else if (o->session_expiry_s != UINT64_MAX && !five)
+        mistake = "-x needs MQTT 5: -V mqttv5";
+    if (mistake)
+        gnt_say(command, "%s", mistake);
+    return !mistake && check_will(command, o, gnt_properties_of(given, GNT_IN_WILL, list) > 0);
+}
+
+/* Options of CONNECT that the client has a word of its own for. */
+static void pull_properties(struct gnt_properties *all, struct gnatter_mqtt_options *mqtt)
+{
+    uint32_t number;
+    if (gnt_properties_pull(all, GNT_IN_CONNECT, GNATTER_RECEIVE_MAXIMUM, &number))
+        mqtt->receive_maximum = (uint16_t)number;
+    if (gnt_properties_pull(all, GNT_IN_CONNECT, GNATTER_TOPIC_ALIAS_MAXIMUM, &number))
+        mqtt->inbound_aliases = (uint16_t)number;
+    if (gnt_properties_pull(all, GNT_IN_CONNECT, GNATTER_MAXIMUM_PACKET_SIZE, &number))
+        mqtt->packet_max = number;
+    if (gnt_properties_pull(all, GNT_IN_CONNECT, GNATTER_SESSION_EXPIRY, &number))
+        mqtt->session_expiry_s = number;
+    if (gnt_properties_pull(all, GNT_IN_PUBLISH, GNATTER_TOPIC_ALIAS, &number))
+        mqtt->outbound_aliases = UINT16_MAX;
+}
+
+/* The session: -c and -x. */
+static void set_session(const struct gnt_peer_options *o, struct gnatter_mqtt_options *mqtt)
+{
+    mqtt->clean_start = !o->keep_session;
+    if (o->session_expiry_s != UINT64_MAX)
+        mqtt->session_expiry_s = (uint32_t)o->session_expiry_s;
+    else if (o->keep_session)
+        mqtt->session_expiry_s = UINT32_MAX;
+}
+
+/* Everything that lives until the client has copied it. */
+struct built {
+    struct gnatter_client_options options;
+    struct gnatter_message will;
+    struct gnatter_property connect[GNT_PROPERTIES_MAX], will_properties[GNT_PROPERTIES_MAX];
+    char id[300];
+};
+
+static void build_will(const struct gnt_peer *peer, struct built *b)
+{
+    const struct gnt_peer_options *o = peer->options;
+    if (!o->will_topic)
+        return;
+    b->will = (struct gnatter_message){
+        .topic = o->will_topic,
+        .payload = o->will_payload,
+        .payload_size = o->will_payload ? strlen(o->will_payload) : 0,
+        .qos = o->will_qos,
+        .retain = o->will_retain,
+    };
+    if (peer->properties)
+        b->will.properties = (struct gnatter_property_list){
+            b->will_properties,
+            gnt_properties_of(peer->properties, GNT_IN_WILL, b->will_properties)};
+    b->options.mqtt.will = &b->will;
+}
+
+static void build(struct gnt_peer *peer, struct built *b)
+{
+    const struct gnt_peer_options *o = peer->options;
+    struct gnatter_mqtt_options *mqtt = &b->options.mqtt;
+    gnatter_client_options_init(&b->options);
+    b->options.host = o->host;
+    b->options.port = o->port;
+    b->options.on_connected = on_connected;
+    b->options.on_disconnected = on_disconnected;
+    b->options.on_message = on_message;
+    b->options.context = peer;
+    b->options.reconnect_max_ms = 10000;
+    mqtt->version = version_of(o, peer->properties);
+    mqtt->client_id = o->id;
+    if (o->id_prefix) {
+        (void)snprintf(b->id, sizeof b->id, "%s-%ld", o->id_prefix, (long)getpid());
+        mqtt->client_id = b->id;
+    }
+    mqtt->username = o->username;
+    if (o->password)
+        mqtt->password = (struct gnatter_bytes){o->password, strlen(o->password)};
+    mqtt->keep_alive_s = o->keep_alive_s;
+    mqtt->packet_max = PACKET_MAX;
+    set_session(o, mqtt);
+    build_will(peer, b);
+    if (!peer->properties)
+        return;
+    pull_properties(peer->properties, mqtt);
+    mqtt->properties = (struct gnatter_property_list){
+        b->connect, gnt_properties_of(peer->properties, GNT_IN_CONNECT, b->connect)};
+}
+
+/* ---- the life of a peer */
+
+int gnt_peer_open(struct gnt_peer *peer)
+{
+    struct built built = {0};
+    atomic_store(&peer->code, GOES_ON);
+    gnt_err waiting = gnt_wait_init(&peer->wait);
+    if (waiting) {
+        gnt_say(peer->command, "%s", gnt_err_text(waiting));
+        return EX_OSERR;
+    }
+    build(peer, &built);
+    if (peer->adjust)
+        peer->adjust(&built.options);
+    int err = gnatter_client_new(&built.options, &peer->client);
+    if (!err)
+        return EX_OK;
+    gnt_wait_fini(&peer->wait);
+    if (err == GNATTER_EINVALID)
+        gnt_say(peer->command,
+                "an option cannot be sent: look at the client id, the user name, the "
+                "will's topic and the properties; text has to be UTF-8");
+    else
+        gnt_say(peer->command, "%s", gnatter_error_text(err));
+    return err == GNATTER_EINVALID ? EX_USAGE : EX_OSERR;
+}
+
+int gnt_peer_start(struct gnt_peer *peer)
+{
+    int err = gnatter_client_start(peer->client);
+    if (!err)
+        return EX_OK;
+    gnt_peer_say(peer, "%s", gnatter_error_text(err));
+    return EX_OSERR;
+}
+
+void gnt_peer_end(struct gnt_peer *peer, int code)
+{
+    int none = GOES_ON;
+    (void)atomic_compare_exchange_strong(&peer->code, &none, code);
+    gnt_wait_wake(&peer->wait);
+}
+
+bool gnt_peer_wait(struct gnt_peer *peer, uint64_t until, int file, short events, bool *ready)
+{
+    int number = 0;
+    *ready = false;
+    if (atomic_load(&peer->code) != GOES_ON)
+        return false;
+    enum gnt_wait_reason reason = gnt_wait(&peer->wait, until, file, events, &number);
+    if (reason == GNT_WAIT_SIGNAL) {
+        gnt_peer_debug(peer, "SIG%s", sigabbrev_np(number));
+        gnt_peer_end(peer, EX_OK);
+    }
+    *ready = reason == GNT_WAIT_FILE;
+    return atomic_load(&peer->code) == GOES_ON;
+}
+
+int gnt_peer_close(struct gnt_peer *peer)
+{
+    struct gnatter_property list[GNT_PROPERTIES_MAX];
+    struct gnatter_disconnect how = {0};
+    struct gnatter_client_info info;
+    if (peer->properties)
+        how.properties = (struct gnatter_property_list){
+            list, gnt_properties_of(peer->properties, GNT_IN_DISCONNECT, list)};
+    gnt_wait_impatient();
+    gnatter_client_get_info(peer->client, &info);
+    int err = info.connected ? gnatter_client_disconnect(peer->client, &how, CLOSE_MS)
+                             : gnatter_client_stop(peer->client, &how);
+    if (err)
+        gnt_peer_debug(peer, "disconnecting: %s", gnatter_error_text(err));
+    gnatter_client_free(peer->client);
+    gnt_wait_fini(&peer->wait);
+    int code = atomic_load(&peer->code);
+    return code == GOES_ON ? EX_OK : code;
+}
+
+/* ---- requests */
+
+int gnt_peer_result_code(const struct gnatter_result *result)
+{
+    return result->error == GNATTER_EREFUSED && result->reason ? result->reason : EX_UNAVAILABLE;
+}
+
+const char *gnt_peer_result_text(const struct gnatter_result *result, char *text, size_t size)
+{
+    if (result->error == GNATTER_EREFUSED)
+        (void)snprintf(text, size, "refused: %s", gnatter_reason_text(result->reason));
+    else
+        (void)snprintf(text, size, "%s", gnatter_error_text(result->error));
+    return text;
+}

@@ -1,0 +1,136 @@
+/* The connection of a command to its broker: the options that all of them share, and a client that
+ * tells its user what becomes of it.
+ *
+ * Ownership  gnt_peer_open() to gnt_peer_close().
+ * Threads    the main thread, but for gnt_peer_end and the callbacks, which are the client's. */
+#ifndef GNT_CLI_PEER_H
+#define GNT_CLI_PEER_H
+
+#include "cli/property.h"
+#include "cli/wait.h"
+
+#include <gnatter/mqtt.h>
+#include <stdatomic.h>
+
+/* The values of GNT_PEER_ROWS. */
+struct gnt_peer_options {
+    char *host;
+    uint16_t port;
+    char *id, *id_prefix, *username, *password;
+    uint32_t version; /* enum gnatter_mqtt_version */
+    uint16_t keep_alive_s;
+    bool keep_session;
+    uint64_t session_expiry_s; /* UINT64_MAX: not given */
+    char *will_topic, *will_payload;
+    uint8_t will_qos;
+    bool will_retain;
+    bool debug, quiet;
+};
+
+extern const struct gnt_option_word gnt_peer_versions[], gnt_peer_expiries[];
+extern const char gnt_peer_exits[]; /* for help texts: what the exit codes mean */
+
+/* The rows of an option table whose struct TYPE has a struct gnt_peer_options named `peer`. */
+/* clang-format off */
+#define GNT_PEER_ROWS(type) \
+    {.flag = "host", .letter = 'h', .kind = GNT_OPTION_STRING, .group = "Connection", \
+     GNT_OPTION_FIELD(type, peer.host), .fallback = "localhost", .metavar = "HOST", .max = 255, \
+     .help = "The broker's host name or address."}, \
+    {.flag = "port", .letter = 'p', .kind = GNT_OPTION_INTEGER, .group = "Connection", \
+     GNT_OPTION_FIELD(type, peer.port), .fallback = "1883", .min = 1, .max = 65535, .metavar = "PORT", \
+     .help = "The broker's port."}, \
+    {.flag = "id", .letter = 'i', .kind = GNT_OPTION_STRING, .group = "Connection", \
+     GNT_OPTION_FIELD(type, peer.id), .metavar = "ID", .max = 65535, \
+     .help = "The client id; without one, a random one, in MQTT 5 one that the broker gives."}, \
+    {.flag = "id-prefix", .letter = 'I', .kind = GNT_OPTION_STRING, .group = "Connection", \
+     GNT_OPTION_FIELD(type, peer.id_prefix), .metavar = "PREFIX", .max = 255, \
+     .help = "The client id is PREFIX-PID."}, \
+    {.flag = "username", .letter = 'u', .kind = GNT_OPTION_STRING, .group = "Connection", \
+     GNT_OPTION_FIELD(type, peer.username), .metavar = "NAME", .max = 65535, \
+     .help = "The user name."}, \
+    {.flag = "pw", .letter = 'P', .kind = GNT_OPTION_STRING, .group = "Connection", \
+     GNT_OPTION_FIELD(type, peer.password), .metavar = "PASSWORD", .max = 65535, \
+     .help = "The password."}, \
+    {.flag = "keepalive", .letter = 'k', .kind = GNT_OPTION_INTEGER, .group = "Connection", \
+     GNT_OPTION_FIELD(type, peer.keep_alive_s), .fallback = "60", .max = 65535, .metavar = "SECONDS", \
+     .help = "The keep alive; 0: none."}, \
+    {.flag = "protocol-version", .letter = 'V', .kind = GNT_OPTION_WORD, .group = "Connection", \
+     GNT_OPTION_FIELD(type, peer.version), .fallback = "mqttv311", .metavar = "VERSION", \
+     .words = gnt_peer_versions, \
+     .help = "mqttv31, mqttv311 or mqttv5; also 31, 311 and 5."}, \
+    {.flag = "disable-clean-session", .letter = 'c', .kind = GNT_OPTION_BOOL, .group = "Connection", \
+     GNT_OPTION_FIELD(type, peer.keep_session), \
+     .help = "Goes on with the session that the broker keeps for this client id, and leaves it " \
+             "there: subscriptions, and messages of QoS 1 and 2 that come meanwhile. Needs --id."}, \
+    {.flag = "session-expiry-interval", .letter = 'x', .kind = GNT_OPTION_INTEGER, \
+     .group = "Connection", GNT_OPTION_FIELD(type, peer.session_expiry_s), .fallback = "auto", \
+     .max = UINT32_MAX, .metavar = "SECONDS", .words = gnt_peer_expiries, \
+     .help = "MQTT 5: how long the broker keeps the session after the end of the connection; -1: " \
+             "for ever. Without it: for ever with -c, else not at all."}, \
+    {.flag = "debug", .letter = 'd', .kind = GNT_OPTION_BOOL, .group = "Connection", \
+     GNT_OPTION_FIELD(type, peer.debug), .help = "Tells on stderr what happens."}, \
+    {.flag = "quiet", .kind = GNT_OPTION_BOOL, .group = "Connection", \
+     GNT_OPTION_FIELD(type, peer.quiet), .help = "Tells no errors of the connection."}
+
+#define GNT_PEER_WILL_ROWS(type) \
+    {.flag = "will-topic", .kind = GNT_OPTION_STRING, .group = "Will", \
+     GNT_OPTION_FIELD(type, peer.will_topic), .metavar = "TOPIC", .max = 65535, \
+     .help = "The broker publishes a will to this topic if the connection breaks."}, \
+    {.flag = "will-payload", .kind = GNT_OPTION_STRING, .group = "Will", \
+     GNT_OPTION_FIELD(type, peer.will_payload), .metavar = "TEXT", .max = 65535, \
+     .help = "The will's payload; without one it is empty."}, \
+    {.flag = "will-qos", .kind = GNT_OPTION_INTEGER, .group = "Will", \
+     GNT_OPTION_FIELD(type, peer.will_qos), .fallback = "0", .max = 2, .metavar = "QOS", \
+     .help = "The will's QoS."}, \
+    {.flag = "will-retain", .kind = GNT_OPTION_BOOL, .group = "Will", \
+     GNT_OPTION_FIELD(type, peer.will_retain), .help = "The will is retained."}
+/* clang-format on */
+
+struct gnt_peer {
+    /* Set before gnt_peer_open: */
+    const char *command;
+    const struct gnt_peer_options *options;
+    struct gnt_properties *properties; /* of -D, or NULL; those of the connection are taken out */
+    bool patient; /* tries until it is connected; else the first failure is the end */
+    gnatter_on_message *on_message;
+    void *context;                                   /* of on_message */
+    void (*adjust)(struct gnatter_client_options *); /* further options; may be NULL */
+
+    /* Its own: */
+    struct gnt_wait wait;
+    gnatter_client *client;
+    atomic_int code;           /* what to exit with; -1 until gnt_peer_end was called */
+    bool connected_once, told; /* the client's thread: an absence has been told */
+};
+
+/* Says what in the options does not go together.  False: there is something. */
+GNT_MUST bool gnt_peer_check(const char *command, const struct gnt_peer_options *options,
+                             const struct gnt_properties *properties);
+
+/* Blocks the signals, and makes the client without connecting it.  Returns an exit code; what went
+ * wrong has been said. */
+GNT_MUST int gnt_peer_open(struct gnt_peer *peer);
+GNT_MUST int gnt_peer_start(struct gnt_peer *peer);
+
+/* Asks the main thread to end the command; the first CODE counts.  Any thread. */
+void gnt_peer_end(struct gnt_peer *peer, int code);
+
+/* Waits until UNTIL for FILE as gnt_wait does; *ready: it is FILE.  False: the command is to end.
+ */
+bool gnt_peer_wait(struct gnt_peer *peer, uint64_t until, int file, short events, bool *ready);
+
+/* Disconnects; where there is a connection, waits for what is outstanding, a few seconds at most. A
+ * signal meanwhile ends the process.  Returns the exit code. */
+int gnt_peer_close(struct gnt_peer *peer);
+
+/* gnt_say, with --debug only; and unless --quiet. */
+__attribute__((format(printf, 2, 3))) void gnt_peer_debug(const struct gnt_peer *peer,
+                                                          const char *format, ...);
+__attribute__((format(printf, 2, 3))) void gnt_peer_say(const struct gnt_peer *peer,
+                                                        const char *format, ...);
+
+/* The exit code for a request that failed, and the words for it: "refused: not authorized". */
+int gnt_peer_result_code(const struct gnatter_result *result);
+const char *gnt_peer_result_text(const struct gnatter_result *result, char *text, size_t size);
+
+#endif
