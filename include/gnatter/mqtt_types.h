@@ -139,6 +139,7 @@ struct gnatter_received {
     uint8_t qos;
     bool retain; /* it was retained before we subscribed (or see retain_as_published) */
     bool dup;    /* the server has sent it before */
+    uint16_t id; /* the packet identifier; 0 at QoS 0 */
     struct gnatter_properties properties;
     uint64_t ack; /* with manual_ack, QoS 1 and 2: what to acknowledge it by; else 0 */
 };

@@ -346,6 +346,7 @@ static struct gnatter_received received(const struct gnt_client_event *event)
         .qos = p->qos,
         .retain = p->retain,
         .dup = p->dup,
+        .id = p->id,
         .properties = gnt_convert_raw(event->props),
         .ack = event->ack,
     };
