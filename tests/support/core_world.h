@@ -39,7 +39,6 @@ struct world_delivery {
     uint16_t id; /* packet id */
     uint8_t qos;
     bool retain, dup;
-    bool answered; /* for world_answer */
 };
 
 struct world_client {
@@ -114,7 +113,8 @@ struct gnt_message *world_message(const char *topic, const char *payload, uint8_
 enum gnt_outcome world_publish(struct world *w, unsigned home, const char *topic,
                                const char *payload, uint8_t qos, bool retain);
 
-/* Answers all deliveries that have not been answered, in order and to the end; how many. */
+/* Answers all deliveries that it has not looked at, in order and to the end, where the session
+ * waits for an answer; how many. */
 size_t world_answer(struct world_client *c);
 
 /* The payloads that C was sent from FROM on, with a space behind each. */
