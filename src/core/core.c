@@ -121,6 +121,7 @@ gnt_err gnt_core_new(const struct gnt_core_config *config, struct gnt_core **out
     for (unsigned i = 0; i < config->homes; i++) {
         struct gnt_home *home = &core->homes[i];
         home->core = core;
+        home->config = *config;
         home->index = i;
         gnt_list_init(&home->work);
         gnt_list_init(&home->owed);
@@ -140,6 +141,15 @@ gnt_err gnt_home_attach(struct gnt_home *home, const uint64_t *now, struct gnt_t
     if (!err && home->index == 0)
         err = gnt_timer_set(timers, &home->sweep_due, *now + SWEEP_INTERVAL_S * GNT_NS_PER_S);
     return err;
+}
+
+void gnt_home_configure(struct gnt_home *home, const struct gnt_core_config *config)
+{
+    struct gnt_core_config fresh = *config;
+    fresh.homes = home->config.homes;
+    fresh.post = home->config.post;
+    fresh.post_context = home->config.post_context;
+    home->config = fresh;
 }
 
 static gnt_err refuse_mail(void *context, unsigned from, unsigned to, const struct gnt_mail *mail)

@@ -57,6 +57,7 @@ struct gnt_owed {
 /* One worker's part of the core. */
 struct gnt_home {
     struct gnt_core *core;
+    struct gnt_core_config config; /* its own copy, so that limits can be changed while it runs */
     unsigned index;
     const uint64_t *now;       /* the turn's time, of the worker's loop */
     struct gnt_timers *timers; /* the worker's loop's */
@@ -72,7 +73,7 @@ struct gnt_home {
 };
 
 struct gnt_core {
-    struct gnt_core_config config;
+    struct gnt_core_config config; /* as it began; what homes and post are stays */
     struct gnt_tree *tree;
     struct gnt_home *homes; /* config.homes of them */
 };
@@ -91,6 +92,10 @@ unsigned gnt_core_home_of(const struct gnt_core *core, struct gnt_slice client_i
  * run by the worker.  Before anything else is done with the home. */
 GNT_MUST gnt_err gnt_home_attach(struct gnt_home *home, const uint64_t *now,
                                  struct gnt_timers *timers);
+
+/* Changes the limits and the overflow policy of HOME to those of CONFIG, by its thread.  What is
+ * over a new limit stays; receive windows change with the client's next connection. */
+void gnt_home_configure(struct gnt_home *home, const struct gnt_core_config *config);
 
 /* Mail from HOME to the home TO; `run` gets the receiving gnt_home in mail->to.  A failure is lack
  * of memory; nothing has been sent then. */

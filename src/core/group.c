@@ -109,7 +109,7 @@ static void push(struct group *g, struct gnt_backlog *to, struct gnt_message **m
 
 static bool queue_full(const struct group *g, size_t size)
 {
-    const struct gnt_core_config *c = &g->home->core->config;
+    const struct gnt_core_config *c = &g->home->config;
     const struct gnt_backlog *b = &g->waiting;
     return (c->queued_per_session && b->count >= c->queued_per_session) ||
            (c->queued_bytes_per_session && b->count &&
@@ -120,7 +120,7 @@ static bool queue_full(const struct group *g, size_t size)
  * first under each. */
 static void make_room(struct group *g, size_t size)
 {
-    bool oldest = g->home->core->config.overflow == GNT_OVERFLOW_DROP_OLDEST;
+    bool oldest = g->home->config.overflow == GNT_OVERFLOW_DROP_OLDEST;
     while (g->waiting.count && queue_full(g, size)) {
         struct gnt_waiting *first = gnt_backlog_first(&g->waiting);
         bool expired = gnt_message_expired(first->message, *g->home->now);

@@ -166,7 +166,7 @@ static void take_over(struct gnt_session *s)
 
 static uint32_t capped_expiry(const struct gnt_home *home, uint32_t expiry_s)
 {
-    uint32_t most = home->core->config.session_expiry_max_s;
+    uint32_t most = home->config.session_expiry_max_s;
     return expiry_s < most ? expiry_s : most;
 }
 
@@ -200,7 +200,7 @@ gnt_err gnt_session_open(struct gnt_home *home, struct gnt_session_open *request
     s->expiry_s = capped_expiry(home, request->expiry_s);
     s->expires_at = GNT_NEVER;
     set_timer(s);
-    uint32_t most = home->core->config.inflight_per_session;
+    uint32_t most = home->config.inflight_per_session;
     s->receive_max = request->receive_max < most ? request->receive_max : most;
     s->unsettled = 0;
     s->receiver = receiver;

@@ -124,7 +124,7 @@ static void send_now(struct gnt_session *s, struct gnt_waiting *w, uint64_t grou
 
 static bool queue_full(const struct gnt_session *s, size_t size)
 {
-    const struct gnt_core_config *c = &s->home->core->config;
+    const struct gnt_core_config *c = &s->home->config;
     const struct gnt_backlog *b = &s->backlog;
     return (c->queued_per_session && b->count >= c->queued_per_session) ||
            (c->queued_bytes_per_session && b->count &&
@@ -153,7 +153,7 @@ static bool make_room(struct gnt_session *s, size_t size)
         drop_first(s, GNT_COUNT_EXPIRED);
     if (!queue_full(s, size))
         return true;
-    switch (s->home->core->config.overflow) {
+    switch (s->home->config.overflow) {
     case GNT_OVERFLOW_DROP_OLDEST:
         while (queue_full(s, size))
             drop_first(s, GNT_COUNT_DROPPED_QUEUE_FULL);

@@ -158,7 +158,7 @@ static gnt_err plain_new(struct gnt_session *s, struct gnt_slice filter,
 
 static bool full(const struct gnt_session *s)
 {
-    return s->subscription_count >= s->home->core->config.subscriptions_per_session;
+    return s->subscription_count >= s->home->config.subscriptions_per_session;
 }
 
 static enum gnt_outcome subscribe_plain(struct gnt_session *s, struct gnt_slice filter,
@@ -412,7 +412,7 @@ bool gnt_session_subscribe(struct gnt_session *s, struct gnt_slice filter,
     struct gnt_share share = {.filter = filter};
     gnt_err err = gnt_topic_share(filter, &share);
     if (err == GNT_INVALID ||
-        !gnt_topic_filter_valid(share.filter, s->home->core->config.topic_levels)) {
+        !gnt_topic_filter_valid(share.filter, s->home->config.topic_levels)) {
         *outcome = GNT_FILTER_INVALID;
         return true;
     }
