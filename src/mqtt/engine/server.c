@@ -21,7 +21,7 @@ static void move(struct gnt_mqtt_server *s, enum gnt_mqtt_server_state to)
 void gnt_mqtt_server_init(struct gnt_mqtt_server *s, const struct gnt_mqtt_server_options *options,
                           struct gnt_outq *out, struct gnt_counters *counters, uint64_t now)
 {
-    *s = (struct gnt_mqtt_server){.options = options,
+    *s = (struct gnt_mqtt_server){.options = *options,
                                   .out = out,
                                   .counters = counters,
                                   .last_received = now,
@@ -34,6 +34,11 @@ void gnt_mqtt_server_init(struct gnt_mqtt_server *s, const struct gnt_mqtt_serve
 void gnt_mqtt_server_fini(struct gnt_mqtt_server *s)
 {
     gnt_mqtt_aliases_fini(s);
+}
+
+void gnt_mqtt_server_lives(struct gnt_mqtt_server *s, uint64_t now)
+{
+    s->last_received = now;
 }
 
 void gnt_mqtt_server_rewind(struct gnt_mqtt_server *s, struct gnt_counters *counters)
@@ -49,7 +54,7 @@ uint64_t gnt_mqtt_server_deadline(const struct gnt_mqtt_server *s)
     switch ((enum gnt_mqtt_server_state)s->state) {
     case GNT_MQTT_AWAITS_CONNECT:
     case GNT_MQTT_DECIDES:
-        return gnt_deadline(s->began, s->options->connect_timeout_ms * GNT_NS_PER_MS);
+        return gnt_deadline(s->began, s->options.connect_timeout_ms * GNT_NS_PER_MS);
     case GNT_MQTT_OPEN:
         if (s->keep_alive_s == 0)
             return GNT_NEVER;
@@ -85,9 +90,10 @@ static gnt_err on_publish(struct gnt_mqtt_server *s, struct gnt_mqtt_packet *p)
     if (publish->topic.size == 0) {
         if (!aliased) /* [MQTT5 3.3.2.1]; in 3.x the name is just not valid */
             return fail(s, GNT_PROTOCOL, GNT_REASON_PROTOCOL_ERROR);
-        return gnt_mqtt_alias_recall(s, p);
+        gnt_err err = gnt_mqtt_alias_recall(s, p);
+        return err ? err : check_response_topic(s, &p->props);
     }
-    if (!gnt_topic_name_valid(publish->topic, s->options->topic_levels))
+    if (!gnt_topic_name_valid(publish->topic, s->options.topic_levels))
         return fail(s, GNT_PROTOCOL, GNT_REASON_TOPIC_NAME_INVALID);
     gnt_err err = aliased ? gnt_mqtt_alias_learn(s, p) : GNT_OK;
     return err ? err : check_response_topic(s, &p->props);
@@ -115,9 +121,9 @@ static gnt_err on_connect(struct gnt_mqtt_server *s, const struct gnt_mqtt_packe
         s->problem_information = gnt_mqtt_number(&p->props, GNT_PROP_REQUEST_PROBLEM_INFO, 1) != 0;
         uint32_t most = gnt_mqtt_number(&p->props, GNT_PROP_TOPIC_ALIAS_MAXIMUM, 0);
         s->aliases_out_count =
-            (uint16_t)(most < s->options->aliases_out ? most : s->options->aliases_out);
+            (uint16_t)(most < s->options.aliases_out ? most : s->options.aliases_out);
     }
-    if (c->has_will && !gnt_topic_name_valid(c->will.topic, s->options->topic_levels))
+    if (c->has_will && !gnt_topic_name_valid(c->will.topic, s->options.topic_levels))
         return fail(s, GNT_PROTOCOL, GNT_REASON_TOPIC_NAME_INVALID);
     return c->has_will ? check_response_topic(s, &c->will.props) : GNT_OK;
 }
@@ -165,13 +171,20 @@ static gnt_err on_frame(struct gnt_mqtt_server *s, const struct gnt_mqtt_frame *
     }
 }
 
+/* Where MQTT's own limit is the only one the client is told of none, and the fixed header comes on
+ * top. */
+static size_t packet_max(const struct gnt_mqtt_server *s)
+{
+    return s->options.packet_max < GNT_MQTT_REMAINING_MAX ? s->options.packet_max : SIZE_MAX;
+}
+
 gnt_err gnt_mqtt_server_next(struct gnt_mqtt_server *s, struct gnt_slice *in, uint64_t now,
                              struct gnt_mqtt_packet *out, size_t *need)
 {
     GNT_ASSERT(s->state == GNT_MQTT_AWAITS_CONNECT || s->state == GNT_MQTT_OPEN);
     for (bool acted = false; !acted;) {
         struct gnt_mqtt_frame frame;
-        gnt_err err = gnt_mqtt_frame(*in, s->options->packet_max, &frame);
+        gnt_err err = gnt_mqtt_frame(*in, packet_max(s), &frame);
         if (err == GNT_MORE) {
             if (need)
                 *need = frame.size;

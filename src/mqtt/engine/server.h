@@ -18,7 +18,7 @@
 #include "model/delivery.h"
 #include "mqtt/codec/packet.h"
 
-/* What the server allows; shared by all its connections, constant while they live. */
+/* What the server allows.  A connection keeps to what it began with: its client has been told. */
 struct gnt_mqtt_server_options {
     size_t packet_max;    /* larger packets of the client's end the connection */
     uint16_t receive_max; /* told to an MQTT 5 client; its owner counts */
@@ -41,7 +41,7 @@ struct gnt_mqtt_alias_in;
 struct gnt_mqtt_alias_out;
 
 struct gnt_mqtt_server {
-    const struct gnt_mqtt_server_options *options;
+    struct gnt_mqtt_server_options options;
     struct gnt_outq *out;
     struct gnt_counters *counters;
     uint64_t last_received;
@@ -53,12 +53,12 @@ struct gnt_mqtt_server {
     uint8_t version;                        /* enum gnt_mqtt_version */
     uint8_t reason;                         /* of a failure of _next */
     bool problem_information;               /* the client wants reason strings [MQTT5 3.1.2.11.7] */
-    struct gnt_slice *aliases_in;           /* options->aliases_in of them, or NULL */
+    struct gnt_slice *aliases_in;           /* options.aliases_in of them, or NULL */
     struct gnt_mqtt_alias_out *aliases_out; /* aliases_out_count of them, or NULL */
 };
 
-/* OPTIONS, OUT and COUNTERS are lent for the engine's life.  Needs no memory until aliases are
- * used. */
+/* OPTIONS are copied, OUT and COUNTERS are lent for the engine's life.  Needs no memory until
+ * aliases are used. */
 void gnt_mqtt_server_init(struct gnt_mqtt_server *s, const struct gnt_mqtt_server_options *options,
                           struct gnt_outq *out, struct gnt_counters *counters, uint64_t now);
 void gnt_mqtt_server_fini(struct gnt_mqtt_server *s);
@@ -77,11 +77,16 @@ void gnt_mqtt_server_rewind(struct gnt_mqtt_server *s, struct gnt_counters *coun
 GNT_MUST gnt_err gnt_mqtt_server_next(struct gnt_mqtt_server *s, struct gnt_slice *in, uint64_t now,
                                       struct gnt_mqtt_packet *out, size_t *need);
 
+/* The client lives although nothing can be heard from it: it takes what it is sent, and its owner
+ * does not read before it has taken more of it. */
+void gnt_mqtt_server_lives(struct gnt_mqtt_server *s, uint64_t now);
+
 /* When the connection is to be ended for silence: GNT_REASON_KEEP_ALIVE_TIMEOUT, or no CONNECT in
  * time. GNT_NEVER if it may be silent for ever. */
 uint64_t gnt_mqtt_server_deadline(const struct gnt_mqtt_server *s);
 
-/* ---- Answers.  Each puts a packet into the queue, or fails with GNT_NOMEM and has put nothing. */
+/* ---- Answers.  Each puts a packet into the queue, or fails and has put nothing: GNT_NOMEM, or
+ * GNT_TOOBIG where the client does not take a packet of that size [MQTT-3.1.2-24]. */
 
 struct gnt_mqtt_welcome {
     bool session_present;
@@ -95,8 +100,8 @@ GNT_MUST gnt_err gnt_mqtt_server_accept(struct gnt_mqtt_server *s,
                                         const struct gnt_mqtt_packet *connect,
                                         const struct gnt_mqtt_welcome *welcome);
 
-/* CONNACK with a refusal; the engine has ended.  Nothing is sent to who has not said a CONNECT that
- * can be answered. */
+/* CONNACK with a refusal; the engine has ended.  Nothing is sent to a client that has not sent a
+ * CONNECT that can be answered. */
 void gnt_mqtt_server_refuse(struct gnt_mqtt_server *s, uint8_t reason, const char *text);
 
 /* DISCONNECT with REASON (MQTT 5; nothing in 3.x); the engine has ended. */
@@ -111,7 +116,7 @@ GNT_MUST gnt_err gnt_mqtt_server_ack(struct gnt_mqtt_server *s, enum gnt_mqtt_ty
 GNT_MUST gnt_err gnt_mqtt_server_codes(struct gnt_mqtt_server *s, enum gnt_mqtt_type type,
                                        uint16_t id, uint8_t *codes, size_t count);
 
-/* PUBLISH.  GNT_TOOBIG: over the client's maximum packet size; nothing was put. */
+/* PUBLISH. */
 GNT_MUST gnt_err gnt_mqtt_server_publish(struct gnt_mqtt_server *s,
                                          const struct gnt_delivery *delivery, uint64_t now);
 

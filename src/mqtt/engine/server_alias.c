@@ -15,11 +15,11 @@ static gnt_err invalid(struct gnt_mqtt_server *s)
 gnt_err gnt_mqtt_alias_learn(struct gnt_mqtt_server *s, const struct gnt_mqtt_packet *p)
 {
     uint32_t alias = gnt_mqtt_number(&p->props, GNT_PROP_TOPIC_ALIAS, 0);
-    if (alias == 0 || alias > s->options->aliases_in)
+    if (alias == 0 || alias > s->options.aliases_in)
         return invalid(s);
     s->reason = GNT_REASON_UNSPECIFIED_ERROR;
     if (!s->aliases_in)
-        s->aliases_in = calloc(s->options->aliases_in, sizeof *s->aliases_in);
+        s->aliases_in = calloc(s->options.aliases_in, sizeof *s->aliases_in);
     uint8_t *copy = s->aliases_in ? malloc(p->publish.topic.size) : NULL;
     if (!copy)
         return GNT_NOMEM;
@@ -33,7 +33,7 @@ gnt_err gnt_mqtt_alias_learn(struct gnt_mqtt_server *s, const struct gnt_mqtt_pa
 gnt_err gnt_mqtt_alias_recall(struct gnt_mqtt_server *s, struct gnt_mqtt_packet *p)
 {
     uint32_t alias = gnt_mqtt_number(&p->props, GNT_PROP_TOPIC_ALIAS, 0);
-    if (alias == 0 || alias > s->options->aliases_in)
+    if (alias == 0 || alias > s->options.aliases_in)
         return invalid(s);
     struct gnt_slice topic = s->aliases_in ? s->aliases_in[alias - 1] : gnt_slice(NULL, 0);
     if (topic.size == 0) { /* never set: a protocol error [MQTT5 3.3.4] */
@@ -64,7 +64,7 @@ struct gnt_mqtt_alias_out {
 
 void gnt_mqtt_aliases_fini(struct gnt_mqtt_server *s)
 {
-    for (size_t i = 0; s->aliases_in && i < s->options->aliases_in; i++)
+    for (size_t i = 0; s->aliases_in && i < s->options.aliases_in; i++)
         free((void *)(uintptr_t)s->aliases_in[i].data);
     for (size_t i = 0; s->aliases_out && i < s->aliases_out_count; i++)
         free(s->aliases_out[i].topic);

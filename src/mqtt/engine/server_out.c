@@ -48,6 +48,14 @@ static void sent(struct gnt_mqtt_server *s, size_t size)
     gnt_count(s->counters, GNT_COUNT_PACKETS_SENT, 1);
 }
 
+/* *at: room for a packet of SIZE bytes. */
+static gnt_err room(struct gnt_mqtt_server *s, size_t size, uint8_t **at)
+{
+    if (size == 0 || size > s->packet_max_out)
+        return GNT_TOOBIG;
+    return gnt_outq_reserve(s->out, size, at);
+}
+
 /* ---- CONNACK and DISCONNECT */
 
 static gnt_err connack(struct gnt_mqtt_server *s, const struct gnt_mqtt_connack *p,
@@ -55,9 +63,7 @@ static gnt_err connack(struct gnt_mqtt_server *s, const struct gnt_mqtt_connack 
 {
     size_t size = gnt_mqtt_connack_size(p, s->version, props);
     uint8_t *at;
-    if (size == 0 || size > s->packet_max_out)
-        return GNT_TOOBIG;
-    gnt_err err = gnt_outq_reserve(s->out, size, &at);
+    gnt_err err = room(s, size, &at);
     if (err)
         return err;
     gnt_mqtt_connack_write(at, p, s->version, props);
@@ -68,7 +74,7 @@ static gnt_err connack(struct gnt_mqtt_server *s, const struct gnt_mqtt_connack 
 static void announce(struct gnt_mqtt_server *s, const struct gnt_mqtt_packet *connect,
                      const struct gnt_mqtt_welcome *w, struct props *p)
 {
-    const struct gnt_mqtt_server_options *o = s->options;
+    const struct gnt_mqtt_server_options *o = &s->options;
     if (w->session_expiry_s != gnt_mqtt_number(&connect->props, GNT_PROP_SESSION_EXPIRY, 0))
         add_number(p, GNT_PROP_SESSION_EXPIRY, w->session_expiry_s);
     if (o->receive_max < UINT16_MAX)
@@ -93,7 +99,7 @@ gnt_err gnt_mqtt_server_accept(struct gnt_mqtt_server *s, const struct gnt_mqtt_
     props_init(&props);
     if (s->version == GNT_MQTT_5) {
         announce(s, connect, welcome, &props);
-        uint32_t most = s->options->keep_alive_max_s;
+        uint32_t most = s->options.keep_alive_max_s;
         if (most && (s->keep_alive_s == 0 || s->keep_alive_s > most)) { /* [MQTT5 3.2.2.3.14] */
             s->keep_alive_s = most;
             add_number(&props, GNT_PROP_SERVER_KEEP_ALIVE, most);
@@ -138,7 +144,7 @@ void gnt_mqtt_server_disconnect(struct gnt_mqtt_server *s, uint8_t reason, const
         size = gnt_mqtt_close_size(GNT_MQTT_DISCONNECT, &p, s->version, &props.out);
     }
     uint8_t *at;
-    if (size > s->packet_max_out || gnt_outq_reserve(s->out, size, &at))
+    if (room(s, size, &at))
         return;
     gnt_mqtt_close_write(at, GNT_MQTT_DISCONNECT, &p, s->version, &props.out);
     sent(s, size);
@@ -152,7 +158,7 @@ gnt_err gnt_mqtt_server_ack(struct gnt_mqtt_server *s, enum gnt_mqtt_type type, 
     const struct gnt_mqtt_ack p = {id, s->version == GNT_MQTT_5 ? reason : 0};
     size_t size = gnt_mqtt_ack_size(type, &p, s->version, NULL);
     uint8_t *at;
-    gnt_err err = gnt_outq_reserve(s->out, size, &at);
+    gnt_err err = room(s, size, &at);
     if (err)
         return err;
     gnt_mqtt_ack_write(at, type, &p, s->version, NULL);
@@ -169,7 +175,7 @@ gnt_err gnt_mqtt_server_codes(struct gnt_mqtt_server *s, enum gnt_mqtt_type type
     const struct gnt_mqtt_codes p = {id, gnt_slice(codes, count)};
     size_t size = gnt_mqtt_codes_size(type, &p, s->version, NULL);
     uint8_t *at;
-    gnt_err err = gnt_outq_reserve(s->out, size, &at);
+    gnt_err err = room(s, size, &at);
     if (err)
         return err;
     gnt_mqtt_codes_write(at, type, &p, s->version, NULL);
@@ -243,6 +249,10 @@ static gnt_err publish_v5(struct gnt_mqtt_server *s, struct gnt_mqtt_publish *p,
     gnt_err err = put_publish(s, p, &props, d->message);
     if (!err && alias && !known)
         gnt_mqtt_alias_sent(s, alias);
+    if (err == GNT_TOOBIG && alias && !known) { /* a new alias makes it longer */
+        props.count--;
+        err = put_publish(s, p, &props, d->message);
+    }
     free(many);
     return err;
 }
