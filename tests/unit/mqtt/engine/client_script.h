@@ -320,6 +320,7 @@ static inline void serve_pong(struct script *s)
 static inline void script_connect(struct script *s, bool present)
 {
     assert_int_equal(gnt_client_connect(s->c, s->now), GNT_OK);
+    take_output(s);
     gnt_buf_clear(&s->said);
     serve_connack(s, present, 0);
 }
