@@ -21,6 +21,11 @@ void gnt_backlog_fini(struct gnt_backlog *b)
     *b = (struct gnt_backlog){0};
 }
 
+static struct gnt_waiting *place(const struct gnt_backlog *b, size_t at)
+{
+    return &b->ring[(b->head + at) & (b->cap - 1)];
+}
+
 static gnt_err grow(struct gnt_backlog *b)
 {
     size_t cap = b->cap ? b->cap * 2 : 8;
@@ -28,7 +33,7 @@ static gnt_err grow(struct gnt_backlog *b)
     if (!ring)
         return GNT_NOMEM;
     for (size_t i = 0; i < b->count; i++)
-        ring[i] = b->ring[(b->head + i) & (b->cap - 1)];
+        ring[i] = *place(b, i);
     free(b->ring);
     b->ring = ring;
     b->cap = cap;
@@ -38,12 +43,20 @@ static gnt_err grow(struct gnt_backlog *b)
 
 gnt_err gnt_backlog_push(struct gnt_backlog *b, struct gnt_waiting *w)
 {
+    return gnt_backlog_insert(b, b->count, w);
+}
+
+gnt_err gnt_backlog_insert(struct gnt_backlog *b, size_t at, struct gnt_waiting *w)
+{
+    GNT_ASSERT(at <= b->count);
     if (b->count == b->cap) {
         gnt_err err = grow(b);
         if (err)
             return err;
     }
-    b->ring[(b->head + b->count++) & (b->cap - 1)] = *w;
+    for (size_t i = b->count++; i > at; i--)
+        *place(b, i) = *place(b, i - 1);
+    *place(b, at) = *w;
     b->bytes += w->message->payload.size;
     w->message = NULL;
     w->ids = (struct gnt_sub_ids){0};

@@ -23,6 +23,9 @@ void gnt_backlog_fini(struct gnt_backlog *b);
 /* Takes what *w holds (its message is NULL afterwards).  GNT_NOMEM: *w is as it was. */
 GNT_MUST gnt_err gnt_backlog_push(struct gnt_backlog *b, struct gnt_waiting *w);
 
+/* The same at place AT, from 0 to count, before what is there; those behind it are moved. */
+GNT_MUST gnt_err gnt_backlog_insert(struct gnt_backlog *b, size_t at, struct gnt_waiting *w);
+
 /* Hands the first one out; only if count > 0. */
 void gnt_backlog_pop(struct gnt_backlog *b, struct gnt_waiting *out);
 

@@ -31,9 +31,13 @@ struct group {
     struct gnt_tree_node *place;
     struct member *members;
     size_t count, cap;
-    size_t turn;                 /* who is asked next */
-    struct gnt_work again;       /* there was no memory to ask a member */
-    struct gnt_backlog returned; /* what members gave back or turned down: goes out first */
+    size_t turn;           /* who is asked next */
+    struct gnt_work again; /* there was no memory to ask a member */
+    /* What goes out first: what members did not settle, then what they turned down on its way to
+     * them, then the rest of what came back in these ways before the last one was taken.  So the
+     * order stays if there is only one member. */
+    struct gnt_backlog returned;
+    size_t unsettled, turned_down; /* how many of the first and of the second kind */
     struct gnt_backlog waiting;
     struct gnt_slice name, filter; /* behind the struct */
 };
@@ -93,18 +97,24 @@ static struct gnt_message *pop(struct group *g, struct gnt_backlog *from)
     struct gnt_waiting w;
     gnt_backlog_pop(from, &w);
     count_kept(g, -1, w.message);
+    if (from == &g->returned && g->unsettled)
+        g->unsettled--;
+    else if (from == &g->returned && g->turned_down)
+        g->turned_down--;
     return w.message;
 }
 
-static void push(struct group *g, struct gnt_backlog *to, struct gnt_message **message)
+/* *message is consumed; false if it was dropped. */
+static bool insert(struct group *g, struct gnt_backlog *to, size_t at, struct gnt_message **message)
 {
     struct gnt_waiting w = {.message = *message};
-    if (gnt_backlog_push(to, &w)) {
+    if (gnt_backlog_insert(to, at, &w)) {
         drop(g, message, GNT_COUNT_DROPPED_NO_MEMORY);
-        return;
+        return false;
     }
     count_kept(g, 1, *message);
     *message = NULL;
+    return true;
 }
 
 static bool queue_full(const struct group *g, size_t size)
@@ -138,7 +148,7 @@ static void enqueue(struct group *g, struct gnt_message **message)
     if (queue_full(g, size))
         drop(g, message, GNT_COUNT_DROPPED_QUEUE_FULL);
     else
-        push(g, &g->waiting, message);
+        insert(g, &g->waiting, g->waiting.count, message);
 }
 
 static void backlog_drop(struct group *g, struct gnt_backlog *b)
@@ -329,7 +339,7 @@ static void group_take(struct gnt_sink *sink, struct gnt_message *message,
     struct group *g = group_of(sink);
     (void)match;
     if (g->returned.count == 0 && g->waiting.count == 0 && offer_round(g, message))
-        return;
+        return; /* nothing is in `returned`, so there is nothing to reset */
     struct gnt_message *ref = gnt_message_ref(message);
     if (message->qos == 0 && !somebody_connected(g))
         drop(g, &ref, GNT_COUNT_DROPPED_AWAY);
@@ -351,6 +361,7 @@ static void dispatch(struct group *g)
         } else if (offer_round(g, first->message)) {
             struct gnt_message *m = pop(g, from);
             gnt_message_unref(&m);
+            g->unsettled = g->turned_down = 0;
         } else {
             return;
         }
@@ -383,7 +394,7 @@ static void on_answer(const struct gnt_mail *mail)
         g = find_group(home, o->group); /* it ends with its last member */
     }
     if (g && o->message)
-        push(g, &g->returned, &o->message);
+        g->turned_down += insert(g, &g->returned, g->unsettled + g->turned_down, &o->message);
     if (g)
         dispatch(g);
     gnt_count(&home->counters, GNT_COUNT_DROPPED_SESSION_END, o->message != NULL);
@@ -495,7 +506,7 @@ static void return_here(struct gnt_home *home, uint64_t group, uint64_t member,
     struct member *m = find_member(g, member);
     if (m)
         m->state = MEMBER_AWAY;
-    push(g, &g->returned, &message);
+    g->unsettled += insert(g, &g->returned, g->unsettled, &message);
     dispatch(g);
 }
 

@@ -48,6 +48,7 @@ static void session_end(struct gnt_session *s)
 {
     GNT_ASSERT(s->receiver == NULL);
     publish_will(s);
+    gnt_session_flow_stop(s, true);
     gnt_session_unsubscribe_all(s);
     gnt_session_flow_fini(s);
     gnt_idset_fini(&s->unreleased);
@@ -145,7 +146,7 @@ static void let_go(struct gnt_session *s, enum gnt_parting how)
     s->closing = false;
     gnt_count(&s->home->counters, GNT_COUNT_CONNECTED, -1);
     gnt_session_shared_stop(s);
-    gnt_session_flow_stop(s);
+    gnt_session_flow_stop(s, false);
     s->expires_at = after_s(s, s->expiry_s);
     if (how == GNT_PARTING_CLEAN)
         drop_will(s);

@@ -359,18 +359,20 @@ uint32_t gnt_session_unreleased(const struct gnt_session *s)
 
 /* ---- Parting */
 
-/* At least once may go to another member at once, or again to this one; exactly once stays with
- * this session, and is not sent to anybody else even if it ends [MQTT-4.8.2-4, MQTT-4.8.2-5]; nor
- * is what came from a group that the client has left, as it is due to this client only
- * [MQTT-3.10.4-3]. */
-void gnt_session_flow_stop(struct gnt_session *s)
+/* At least once may go to another member at once, or again to this one; exactly once stays with this
+ * session, and is not sent to anybody else even if it ends [MQTT-4.8.2-4, MQTT-4.8.2-5].  What came
+ * from a group that the client has left is due to this client [MQTT-3.10.4-3], as long as there is
+ * hope that it comes back. */
+void gnt_session_flow_stop(struct gnt_session *s, bool for_good)
 {
     s->resend_from = 0;
     struct gnt_flight *next = NULL;
     for (struct gnt_flight *f = gnt_window_next(&s->window, NULL); f; f = next) {
         next = gnt_window_next(&s->window, f);
         f->owner = NULL;
-        if (!f->cookie || f->qos != 1 || !gnt_session_is_member(s, f->cookie))
+        if (!f->cookie || f->qos != 1)
+            continue;
+        if (!for_good && !gnt_session_is_member(s, f->cookie))
             continue;
         struct gnt_message *message = gnt_message_ref(f->message);
         uint64_t group = f->cookie;

@@ -74,8 +74,8 @@ void gnt_session_pump(struct gnt_session *s);
 /* Whether nothing is queued and the next message could be sent at once, whatever its QoS. */
 bool gnt_session_has_room(const struct gnt_session *s);
 
-/* The receiver has gone: gives back to shared groups what they lent. */
-void gnt_session_flow_stop(struct gnt_session *s);
+/* The receiver has gone, maybe for good: gives back to shared groups what they lent. */
+void gnt_session_flow_stop(struct gnt_session *s, bool for_good);
 
 /* Frees window and queue; what is lost with them is counted. */
 void gnt_session_flow_fini(struct gnt_session *s);

@@ -60,7 +60,7 @@ struct world_client {
     struct world_delivery *got; /* in this life of the client, over all its connections */
     size_t count, cap;
     size_t answered; /* so many of them have been looked at by world_answer */
-    uint16_t released[64];
+    uint16_t released[1024];
     size_t released_count;
     unsigned closed; /* how often the core closed its connection, and why at last */
     enum gnt_close_reason why;

@@ -66,6 +66,23 @@ static void what_is_left_is_freed_with_its_ids(void **state)
     assert_int_equal(b.count, 0);
 }
 
+static void one_can_be_put_between(void **state)
+{
+    (void)state;
+    for (size_t at = 0; at <= 10; at++) {
+        struct gnt_backlog b = {0};
+        for (size_t i = 0; i < 15; i++)
+            push(&b, i);
+        for (size_t i = 0; i < 5; i++) /* so that the ring is wrapped */
+            pop(&b, i);
+        struct gnt_waiting w = {.message = message(100, 1)};
+        assert_int_equal(gnt_backlog_insert(&b, at, &w), GNT_OK);
+        for (size_t i = 0; i < 11; i++)
+            pop(&b, i == at ? 100 : 5 + i - (i > at));
+        gnt_backlog_fini(&b);
+    }
+}
+
 static void out_of_memory_takes_nothing(void **state)
 {
     (void)state;
@@ -88,6 +105,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(first_in_first_out_through_growth),
         cmocka_unit_test(what_is_left_is_freed_with_its_ids),
+        cmocka_unit_test(one_can_be_put_between),
         cmocka_unit_test(out_of_memory_takes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
