@@ -359,10 +359,10 @@ uint32_t gnt_session_unreleased(const struct gnt_session *s)
 
 /* ---- Parting */
 
-/* At least once may go to another member at once, or again to this one; exactly once stays with this
- * session, and is not sent to anybody else even if it ends [MQTT-4.8.2-4, MQTT-4.8.2-5].  What came
- * from a group that the client has left is due to this client [MQTT-3.10.4-3], as long as there is
- * hope that it comes back. */
+/* At least once may go to another member at once, or again to this one; exactly once stays with
+ * this session, and is not sent to anybody else even if it ends [MQTT-4.8.2-4, MQTT-4.8.2-5].  What
+ * came from a group that the client has left is due to this client [MQTT-3.10.4-3], as long as
+ * there is hope that it comes back. */
 void gnt_session_flow_stop(struct gnt_session *s, bool for_good)
 {
     s->resend_from = 0;

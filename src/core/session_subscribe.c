@@ -411,8 +411,7 @@ bool gnt_session_subscribe(struct gnt_session *s, struct gnt_slice filter,
 {
     struct gnt_share share = {.filter = filter};
     gnt_err err = gnt_topic_share(filter, &share);
-    if (err == GNT_INVALID ||
-        !gnt_topic_filter_valid(share.filter, s->home->config.topic_levels)) {
+    if (err == GNT_INVALID || !gnt_topic_filter_valid(share.filter, s->home->config.topic_levels)) {
         *outcome = GNT_FILTER_INVALID;
         return true;
     }
