@@ -22,9 +22,10 @@ static bool is_loopback(const struct sockaddr *address)
 }
 
 static gnt_err add(struct gnt_listeners *l, const struct gnt_url *url, const struct addrinfo *a,
-                   char *problem, size_t cap)
+                   bool *family_missing, char *problem, size_t cap)
 {
     char text[64];
+    *family_missing = false;
     gnt_tcp_address_text(a->ai_addr, text, sizeof text);
     struct gnt_listener *item = realloc(l->item, (l->count + 1) * sizeof *item);
     if (!item)
@@ -34,6 +35,7 @@ static gnt_err add(struct gnt_listeners *l, const struct gnt_url *url, const str
     int fd;
     gnt_err err = gnt_tcp_listen(a->ai_addr, a->ai_addrlen, BACKLOG, &fd, &bound);
     if (err) {
+        *family_missing = errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL;
         snprintf(problem, cap, "cannot listen on %s: %s%s", text, strerror(errno),
                  err == GNT_BUSY ? " (is another broker running there?)" : "");
         return err;
@@ -61,7 +63,9 @@ static gnt_err open_url(struct gnt_listeners *l, const char *text,
         snprintf(problem, cap, "%s: %s", text, gnt_err_text(err));
         return err;
     }
+    size_t before = l->count;
     for (const struct addrinfo *a = list; a && !err; a = a->ai_next) {
+        bool family_missing = false;
         if (anonymous == GNT_ANONYMOUS_LOOPBACK && !is_loopback(a->ai_addr)) {
             snprintf(
                 problem, cap,
@@ -70,7 +74,12 @@ static gnt_err open_url(struct gnt_listeners *l, const char *text,
                 text);
             err = GNT_DENIED;
         } else {
-            err = add(l, &url, a, problem, cap);
+            err = add(l, &url, a, &family_missing, problem, cap);
+        }
+        /* "localhost" on a machine without IPv6: one address is enough. */
+        if (family_missing && (a->ai_next || l->count > before)) {
+            problem[0] = '\0';
+            err = GNT_OK;
         }
     }
     freeaddrinfo(list);

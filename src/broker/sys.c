@@ -65,7 +65,7 @@ static const struct {
 enum {
     COMPUTED_COUNT = 0 COMPUTED(ROW),
     LOAD_COUNT = 0 LOADS(ROW),
-    VALUE_COUNT = GNT_COUNTER_COUNT + COMPUTED_COUNT + LOAD_COUNT * WINDOWS + 2,
+    VALUE_COUNT = GNT_COUNTER_COUNT + COMPUTED_COUNT + LOAD_COUNT * WINDOWS + 3,
 };
 #undef ROW
 
@@ -135,7 +135,8 @@ static void tell_counters(struct gnt_sys *s, const uint64_t *values)
 #undef TELL
 }
 
-/* Exponential averages over a minute, five and fifteen, as the load of a machine is told. */
+/* Exponential averages over a minute, five and fifteen, as the load of a machine is told.  The
+ * first round has nothing to average over. */
 static void tell_loads(struct gnt_sys *s, const uint64_t *values, double minutes)
 {
     static const struct {
@@ -169,6 +170,7 @@ static void publish_all(struct gnt_sys *s, uint64_t now)
         s->maximum = values[GNT_COUNT_CONNECTED];
     char uptime[TEXT_SIZE];
     snprintf(uptime, sizeof uptime, "%" PRIu64 " seconds", (now - s->started) / GNT_NS_PER_S);
+    tell(s, "version", "gnatter version " GNATTER_VERSION);
     tell(s, "uptime", uptime);
     tell_number(s, "clients/maximum", s->maximum);
     tell_counters(s, values);
@@ -193,20 +195,6 @@ static void on_timer(struct gnt_timer *timer, uint64_t now)
     publish_all(s, now);
 }
 
-/* The version does not change, so it is told once, at the first round. */
-static void on_first(struct gnt_timer *timer, uint64_t now)
-{
-    struct gnt_sys *s = GNT_CONTAINER(timer, struct gnt_sys, timer);
-    timer->fire = on_timer;
-    set_timer(s, now);
-    if (s->interval_ms == 0)
-        return;
-    s->row = 0;
-    tell(s, "version", "gnatter version " GNATTER_VERSION);
-    s->told[0][0] = '\0'; /* the row is another's from now on */
-    publish_all(s, now);
-}
-
 gnt_err gnt_sys_new(struct gnt_worker *worker, uint64_t interval_ms, struct gnt_sys **out)
 {
     struct gnt_sys *s = calloc(1, sizeof *s);
@@ -215,8 +203,9 @@ gnt_err gnt_sys_new(struct gnt_worker *worker, uint64_t interval_ms, struct gnt_
     s->worker = worker;
     s->interval_ms = interval_ms;
     s->started = s->last = worker->loop.now;
-    s->timer.fire = on_first;
-    gnt_err err = gnt_loop_set_timer(&worker->loop, &s->timer, worker->loop.now);
+    s->timer.fire = on_timer;
+    uint64_t first = interval_ms ? worker->loop.now : GNT_FAR;
+    gnt_err err = gnt_loop_set_timer(&worker->loop, &s->timer, first);
     if (err) {
         free(s);
         return err;

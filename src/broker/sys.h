@@ -10,11 +10,12 @@
 struct gnt_worker;
 struct gnt_sys;
 
-/* INTERVAL_MS 0: nothing is ever published. */
+/* The first round is published at once, in the worker's next turn.  INTERVAL_MS 0: nothing is
+ * published. */
 GNT_MUST gnt_err gnt_sys_new(struct gnt_worker *worker, uint64_t interval_ms, struct gnt_sys **out);
 void gnt_sys_free(struct gnt_sys **sys);
 
-/* On the worker's thread. */
+/* On the worker's thread: the next round is that much later from now. */
 void gnt_sys_set_interval(struct gnt_sys *sys, uint64_t interval_ms);
 
 #endif

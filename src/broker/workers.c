@@ -43,20 +43,25 @@ static struct gnt_core_config core_config(const struct gnt_config *c, unsigned h
     };
 }
 
+static struct gnt_mqtt_limits mqtt_limits(const struct gnt_config *c)
+{
+    return (struct gnt_mqtt_limits){
+        .engine = {.packet_max = c->limits.packet_bytes,
+                   .receive_max = c->limits.receive_maximum,
+                   .aliases_in = c->limits.topic_alias_maximum,
+                   .aliases_out = c->limits.topic_alias_out,
+                   .keep_alive_max_s = c->limits.keep_alive_max_s,
+                   .topic_levels = c->limits.topic_levels,
+                   .connect_timeout_ms = c->limits.connect_timeout_ms},
+        .connections_max = c->limits.connections,
+        .output_max = c->limits.output_bytes,
+    };
+}
+
 static void fill_shared(struct gnt_mqtt_shared *s, const struct gnt_config *c,
                         const struct gnt_door *door)
 {
-    s->engine = (struct gnt_mqtt_server_options){
-        .packet_max = c->limits.packet_bytes,
-        .receive_max = c->limits.receive_maximum,
-        .aliases_in = c->limits.topic_alias_maximum,
-        .aliases_out = c->limits.topic_alias_out,
-        .keep_alive_max_s = c->limits.keep_alive_max_s,
-        .topic_levels = c->limits.topic_levels,
-        .connect_timeout_ms = c->limits.connect_timeout_ms,
-    };
-    s->connections_max = c->limits.connections;
-    s->output_max = c->limits.output_bytes;
+    s->limits = mqtt_limits(c);
     s->anonymous = c->allow_anonymous != GNT_ANONYMOUS_NO;
     s->random = door->random;
 }
@@ -132,6 +137,56 @@ gnt_err gnt_workers_new(const struct gnt_config *config, unsigned count,
     return err;
 }
 
+/* ---- Reload */
+
+/* Shared by the mails to all workers; the last one frees it. */
+struct reload {
+    _Atomic unsigned refs;
+    struct gnt_core_config core;
+    struct gnt_mqtt_limits mqtt;
+    uint64_t sys_interval_ms;
+};
+
+static void reload_unref(struct reload *r)
+{
+    if (atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) == 1)
+        free(r);
+}
+
+static void on_reload(const struct gnt_mail *mail)
+{
+    struct gnt_worker *worker = mail->to;
+    struct reload *r = mail->object;
+    gnt_home_configure(worker->home, &r->core);
+    worker->mqtt->limits = r->mqtt;
+    if (worker->index == 0)
+        gnt_sys_set_interval(worker->all->sys, r->sys_interval_ms);
+    reload_unref(r);
+}
+
+gnt_err gnt_workers_reload(struct gnt_workers *w, const struct gnt_config *config)
+{
+    struct reload *r = malloc(sizeof *r);
+    if (!r)
+        return GNT_NOMEM;
+    *r = (struct reload){.refs = w->count,
+                         .core = core_config(config, w->count, w->post),
+                         .mqtt = mqtt_limits(config),
+                         .sys_interval_ms = config->sys_interval_ms};
+    gnt_err result = GNT_OK;
+    for (unsigned i = 0; i < w->count; i++) {
+        const struct gnt_mail mail = {.run = on_reload, .to = &w->worker[i], .object = r};
+        gnt_err err = gnt_post_send_outside(w->post, i, &mail);
+        if (err) {
+            reload_unref(r);
+            result = err;
+        }
+    }
+    return result;
+}
+
+/* ---- The end */
+
 /* Mail that is still under way holds messages and connections: it is delivered, so that everything
  * is where it can be freed.  Mail makes mail, but not for long: nobody publishes any more. */
 static void deliver_mail(struct gnt_workers *w)
@@ -153,9 +208,9 @@ void gnt_workers_free(struct gnt_workers **workers)
     if (!w)
         return;
     bool complete = w->sys != NULL;
-    gnt_sys_free(&w->sys);
     if (complete)
         deliver_mail(w);
+    gnt_sys_free(&w->sys);
     for (unsigned i = 0; w->worker && i < w->count; i++)
         if (w->worker[i].mqtt && w->worker[i].mqtt->shared)
             gnt_mqtt_front_fini(w->worker[i].mqtt);

@@ -53,6 +53,11 @@ void gnt_worker_turn(struct gnt_worker *worker, uint64_t max_wait_ns);
 /* A connection for this worker, on its thread, in its loop. */
 void gnt_worker_accept(struct gnt_worker *worker, struct gnt_stream *stream);
 
+/* Applies what needs no restart (conf's table says what), from any thread that is no worker: each
+ * worker takes it by mail.  Limits that clients have been told of hold for their connection; new
+ * ones get the new limits.  GNT_NOMEM: some workers may have got it; say it again. */
+GNT_MUST gnt_err gnt_workers_reload(struct gnt_workers *w, const struct gnt_config *config);
+
 /* Says good-bye to the worker's clients, on its thread; done when _idle. */
 void gnt_worker_stop(struct gnt_worker *worker);
 bool gnt_worker_idle(const struct gnt_worker *worker);

@@ -94,8 +94,9 @@ static void welcome(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet 
                                  .assigned_id = gnt_slice_str(c->assigned),
                                  .response_info = response_info(packet, id, info, sizeof info),
                                  .session_expiry_s = gnt_session_expiry(c->session)};
-    if (gnt_mqtt_server_accept(&c->engine, packet, &w)) {
-        gnt_connection_fail(c, GNT_REASON_SERVER_BUSY, NULL);
+    gnt_err err = gnt_mqtt_server_accept(&c->engine, packet, &w);
+    if (err) {
+        gnt_connection_unanswered(c, err);
         return;
     }
     log_connect(c, &packet->connect, id, present);
@@ -132,7 +133,7 @@ bool gnt_connection_on_connect(struct gnt_mqtt_connection *c, const struct gnt_m
         err = gnt_session_open(home, &open, &c->receiver, &c->session, &present);
     if (err) {
         gnt_message_unref(&open.will);
-        gnt_connection_fail(c, GNT_REASON_SERVER_BUSY, NULL);
+        gnt_connection_unanswered(c, err);
         return true;
     }
     welcome(c, packet, id, present);

@@ -61,6 +61,28 @@ static void leave(struct gnt_mqtt_connection *c)
     gnt_timer_cancel(&c->front->loop->timers, &c->timer);
 }
 
+/* A connection that ends before CONNACK has said yes counts as refused, once. */
+static void count_end(struct gnt_mqtt_connection *c)
+{
+    if (c->engine.state == GNT_MQTT_AWAITS_CONNECT || c->engine.state == GNT_MQTT_DECIDES)
+        gnt_count(gnt_connection_counters(c), GNT_COUNT_CONNECTIONS_REFUSED, 1);
+}
+
+/* Before the engine is told: its state says how far the client had come. */
+static void log_end(const struct gnt_mqtt_connection *c, const char *reason)
+{
+    char peer[64];
+    if (!gnt_log_enabled(GNT_LOG_INFO))
+        return;
+    gnt_stream_peer(c->stream, peer, sizeof peer);
+    if (c->engine.state == GNT_MQTT_OPEN)
+        gnt_log_limited(GNT_LOG_INFO, c->name, "disconnect", GNT_F_STR("reason", reason),
+                        GNT_F_STR("from", peer));
+    else
+        gnt_log_limited(GNT_LOG_INFO, c->name, "refuse", GNT_F_STR("reason", reason),
+                        GNT_F_STR("from", peer));
+}
+
 static void connection_free(struct gnt_mqtt_connection *c)
 {
     GNT_ASSERT(c->session == NULL);
@@ -87,7 +109,6 @@ static struct gnt_mqtt_connection *connection_new(struct gnt_mqtt_front *front,
     struct gnt_mqtt_connection *c = calloc(1, sizeof *c);
     if (!c)
         return NULL;
-    struct gnt_mqtt_shared *shared = front->shared;
     c->receiver.ops = &gnt_connection_receiver_ops;
     c->front = front;
     c->stream = stream;
@@ -99,10 +120,10 @@ static struct gnt_mqtt_connection *connection_new(struct gnt_mqtt_front *front,
     gnt_list_init(&c->subscribing);
     gnt_outq_init(&c->out);
     gnt_task_init(&c->flush, on_flush);
-    gnt_mqtt_server_init(&c->engine, &shared->engine, &c->out, gnt_connection_counters(c),
+    gnt_mqtt_server_init(&c->engine, &front->limits.engine, &c->out, gnt_connection_counters(c),
                          front->loop->now);
     snprintf(c->name, sizeof c->name, "c%llu",
-             (unsigned long long)atomic_fetch_add_explicit(&shared->next_name, 1,
+             (unsigned long long)atomic_fetch_add_explicit(&front->shared->next_name, 1,
                                                            memory_order_relaxed));
     return c;
 }
@@ -123,7 +144,7 @@ void gnt_mqtt_front_accept(struct gnt_mqtt_front *front, struct gnt_stream *stre
         return;
     }
     if (atomic_fetch_add_explicit(&shared->connections, 1, memory_order_relaxed) >=
-        shared->connections_max) {
+        front->limits.connections_max) {
         atomic_fetch_sub_explicit(&shared->connections, 1, memory_order_relaxed);
         turn_away(front, stream, "limits.connections");
         return;
@@ -157,13 +178,15 @@ bool gnt_connection_move(struct gnt_mqtt_connection *c, unsigned home, struct gn
     leave(c);
     gnt_mqtt_server_rewind(&c->engine, &to->home->counters);
     const struct gnt_mail mail = {.run = on_arrival, .to = to, .object = c};
-    if (gnt_post_send(from->loop->post, from->loop->address, home, &mail))
-        connection_free(c); /* out of memory: nobody else can be told */
+    if (gnt_post_send(from->loop->post, from->loop->address, home, &mail)) {
+        gnt_count(&from->home->counters, GNT_COUNT_CONNECTIONS_REFUSED, 1);
+        connection_free(c); /* out of memory: the close has to say it */
+    }
     return true;
 }
 
 static void read_in(struct gnt_mqtt_connection *c);
-static void lost(struct gnt_mqtt_connection *c);
+static void lost(struct gnt_mqtt_connection *c, const char *reason);
 
 static void on_arrival(const struct gnt_mail *mail)
 {
@@ -171,11 +194,12 @@ static void on_arrival(const struct gnt_mail *mail)
     struct gnt_mqtt_connection *c = mail->object;
     c->front = front;
     if (gnt_stream_move(c->stream, front->loop) || enter(c, front)) {
+        count_end(c);
         connection_free(c);
         return;
     }
     if (front->stopping)
-        lost(c);
+        lost(c, gnt_mqtt_reason_text(GNT_REASON_SERVER_SHUTTING_DOWN));
     else
         read_in(c);
 }
@@ -206,9 +230,10 @@ static bool act(struct gnt_mqtt_connection *c, struct gnt_slice *in, size_t *nee
         gnt_err err = gnt_mqtt_server_next(&c->engine, in, c->front->loop->now, &packet, need);
         if (err == GNT_MORE)
             break;
-        if (err) {
-            gnt_count(gnt_connection_counters(c), GNT_COUNT_PROTOCOL_ERRORS, 1);
-            gnt_connection_fail(c, c->engine.reason, NULL);
+        if (err == GNT_NOMEM) {
+            gnt_connection_unanswered(c, err);
+        } else if (err) {
+            gnt_connection_broke(c, c->engine.reason, NULL);
         } else if (packet.type == GNT_MQTT_CONNECT) {
             if (!gnt_connection_on_connect(c, &packet, whole))
                 return false;
@@ -221,8 +246,13 @@ static bool act(struct gnt_mqtt_connection *c, struct gnt_slice *in, size_t *nee
     return true;
 }
 
-static void lost(struct gnt_mqtt_connection *c)
+/* Nothing more can be written. */
+static void lost(struct gnt_mqtt_connection *c, const char *reason)
 {
+    if (c->state == GNT_CONNECTION_OPEN) {
+        log_end(c, reason);
+        count_end(c);
+    }
     if (c->session) {
         struct gnt_session *s = c->session;
         c->session = NULL;
@@ -236,7 +266,7 @@ static void lost(struct gnt_mqtt_connection *c)
 static void keep(struct gnt_mqtt_connection *c, struct gnt_slice left)
 {
     if (left.size && gnt_buf_put(&c->in, left))
-        gnt_connection_fail(c, GNT_REASON_SERVER_BUSY, NULL);
+        gnt_connection_unanswered(c, GNT_NOMEM);
 }
 
 /* Room in c->in for more of a packet of NEED bytes: not more than a peer has shown to mean it. */
@@ -288,8 +318,9 @@ static gnt_err read_more(struct gnt_mqtt_connection *c)
         return err;
     if (!c->in.data)
         return GNT_OK;
-    if (make_room(c, need)) {
-        gnt_connection_fail(c, GNT_REASON_SERVER_BUSY, NULL);
+    err = make_room(c, need);
+    if (err) {
+        gnt_connection_unanswered(c, err);
         return GNT_OK;
     }
     err = gnt_stream_read(c->stream, gnt_buf_tail(&c->in), c->in.cap - c->in.end, &n);
@@ -298,6 +329,18 @@ static gnt_err read_more(struct gnt_mqtt_connection *c)
     gnt_count(gnt_connection_counters(c), GNT_COUNT_BYTES_RECEIVED, (int64_t)n);
     gnt_buf_wrote(&c->in, n);
     return act_on_kept(c, &need);
+}
+
+/* The peer writes no more, or has gone.  It may have closed one direction only, and wait for
+ * answers. */
+static void on_end_of_input(struct gnt_mqtt_connection *c, gnt_err err)
+{
+    if (err != GNT_CLOSED || c->out.size == 0) {
+        lost(c, gnt_err_text(err));
+        return;
+    }
+    log_end(c, gnt_err_text(err));
+    gnt_connection_end(c, GNT_PARTING_WITH_WILL, c->session ? gnt_session_expiry(c->session) : 0);
 }
 
 /* May free or give away the connection only through its flush task, except where it moves. */
@@ -317,7 +360,7 @@ static void read_in(struct gnt_mqtt_connection *c)
         if (err == GNT_MORE)
             break;
         if (err) {
-            lost(c);
+            on_end_of_input(c, err);
             return;
         }
         if (!(c->stream->events & GNT_READABLE))
@@ -330,8 +373,16 @@ void gnt_mqtt_front_turn(struct gnt_mqtt_front *front)
 {
     if (gnt_list_empty(&front->paused) || gnt_post_backlog(front->loop->post, front->loop->address))
         return;
-    for (struct gnt_list *link; (link = gnt_list_pop_front(&front->paused));)
-        update_want(GNT_CONTAINER(link, struct gnt_mqtt_connection, paused));
+    struct gnt_list todo;
+    gnt_list_init(&todo);
+    gnt_list_splice_back(&todo, &front->paused);
+    for (struct gnt_list *link; (link = gnt_list_pop_front(&todo));) {
+        struct gnt_mqtt_connection *c = GNT_CONTAINER(link, struct gnt_mqtt_connection, paused);
+        if (c->state == GNT_CONNECTION_OPEN && c->in.data)
+            read_in(c); /* it may have whole packets that nobody has acted on since it came here */
+        else
+            update_want(c);
+    }
 }
 
 static void discard(struct gnt_mqtt_connection *c)
@@ -348,6 +399,7 @@ static void discard(struct gnt_mqtt_connection *c)
 
 static gnt_err write_out(struct gnt_mqtt_connection *c)
 {
+    bool unheard = c->out.size >= UNREAD_ANSWERS_MAX;
     while (c->out.size) {
         struct iovec iov[GNT_STREAM_IOV_MAX];
         int count = gnt_outq_iov(&c->out, iov, GNT_STREAM_IOV_MAX);
@@ -358,6 +410,8 @@ static gnt_err write_out(struct gnt_mqtt_connection *c)
         if (err)
             return err;
         gnt_outq_take(&c->out, n);
+        if (unheard)
+            gnt_mqtt_server_lives(&c->engine, c->front->loop->now);
         gnt_count(gnt_connection_counters(c), GNT_COUNT_BYTES_SENT, (int64_t)n);
         if (!(c->stream->events & GNT_WRITABLE))
             break;
@@ -376,11 +430,12 @@ static void flush(struct gnt_mqtt_connection *c)
 {
     if (c->state == GNT_CONNECTION_LINGERS || c->state == GNT_CONNECTION_DEAD)
         return;
-    if (write_out(c)) {
-        lost(c);
+    gnt_err err = write_out(c);
+    if (err) {
+        lost(c, gnt_err_text(err));
         return;
     }
-    if (c->blocked && c->session && c->out.size <= c->front->shared->output_max / 2) {
+    if (c->blocked && c->session && c->out.size <= c->front->limits.output_max / 2) {
         c->blocked = false;
         gnt_session_ready(c->session);
     }
@@ -432,12 +487,13 @@ static void on_timer(struct gnt_timer *timer, uint64_t now)
     uint64_t deadline = gnt_mqtt_server_deadline(&c->engine);
     if (deadline > now) {
         set_timer(c, deadline);
+    } else if (gnt_list_linked(&c->paused)) { /* who is not listened to cannot be heard */
+        set_timer(c, gnt_deadline(now, GNT_NS_PER_S));
     } else if (c->engine.state == GNT_MQTT_OPEN) {
         gnt_count(gnt_connection_counters(c), GNT_COUNT_KEEP_ALIVE_TIMEOUTS, 1);
         gnt_connection_fail(c, GNT_REASON_KEEP_ALIVE_TIMEOUT, NULL);
     } else {
-        gnt_count(gnt_connection_counters(c), GNT_COUNT_CONNECTIONS_REFUSED, 1);
-        lost(c);
+        lost(c, "no CONNECT in time");
     }
 }
 
@@ -452,6 +508,7 @@ void gnt_connection_end(struct gnt_mqtt_connection *c, enum gnt_parting how, uin
 {
     if (c->state != GNT_CONNECTION_OPEN)
         return;
+    count_end(c);
     struct gnt_session *s = c->session;
     c->session = NULL;
     if (s)
@@ -466,16 +523,32 @@ void gnt_connection_fail(struct gnt_mqtt_connection *c, uint8_t reason, const ch
 {
     if (c->state != GNT_CONNECTION_OPEN)
         return;
-    gnt_log_limited(GNT_LOG_INFO, c->name, "end connection",
-                    GNT_F_STR("reason", text ? text : gnt_mqtt_reason_text(reason)));
     text = text ? text : gnt_mqtt_reason_text(reason);
+    log_end(c, text);
+    count_end(c);
+    /* The will of a client that was not let in is nobody's. */
+    enum gnt_parting how = GNT_PARTING_CLEAN;
     if (c->engine.state == GNT_MQTT_OPEN) {
+        how = GNT_PARTING_WITH_WILL;
         gnt_mqtt_server_disconnect(&c->engine, reason, text);
     } else {
-        gnt_count(gnt_connection_counters(c), GNT_COUNT_CONNECTIONS_REFUSED, 1);
         gnt_mqtt_server_refuse(&c->engine, reason, text);
     }
-    gnt_connection_end(c, GNT_PARTING_WITH_WILL, c->session ? gnt_session_expiry(c->session) : 0);
+    gnt_connection_end(c, how, c->session ? gnt_session_expiry(c->session) : 0);
+}
+
+void gnt_connection_broke(struct gnt_mqtt_connection *c, uint8_t reason, const char *text)
+{
+    if (c->state != GNT_CONNECTION_OPEN)
+        return;
+    gnt_count(gnt_connection_counters(c), GNT_COUNT_PROTOCOL_ERRORS, 1);
+    gnt_connection_fail(c, reason, text);
+}
+
+void gnt_connection_unanswered(struct gnt_mqtt_connection *c, gnt_err err)
+{
+    uint8_t reason = err == GNT_TOOBIG ? GNT_REASON_PACKET_TOO_LARGE : GNT_REASON_SERVER_BUSY;
+    gnt_connection_fail(c, reason, err == GNT_NOMEM ? gnt_err_text(err) : NULL);
 }
 
 /* ---- The front */
@@ -483,7 +556,8 @@ void gnt_connection_fail(struct gnt_mqtt_connection *c, uint8_t reason, const ch
 gnt_err gnt_mqtt_front_init(struct gnt_mqtt_front *front, struct gnt_mqtt_shared *shared,
                             struct gnt_loop *loop, struct gnt_home *home)
 {
-    *front = (struct gnt_mqtt_front){.shared = shared, .loop = loop, .home = home};
+    *front = (struct gnt_mqtt_front){
+        .shared = shared, .loop = loop, .home = home, .limits = shared->limits};
     gnt_list_init(&front->connections);
     gnt_list_init(&front->paused);
     front->read_buffer = malloc(GNT_MQTT_READ_SIZE);
@@ -513,6 +587,7 @@ void gnt_mqtt_front_stop(struct gnt_mqtt_front *front)
         if (c->state != GNT_CONNECTION_OPEN)
             continue;
         uint8_t reason = GNT_REASON_SERVER_SHUTTING_DOWN;
+        count_end(c);
         gnt_mqtt_server_disconnect(&c->engine, reason, gnt_mqtt_reason_text(reason));
         gnt_connection_end(c, GNT_PARTING_CLEAN, c->session ? gnt_session_expiry(c->session) : 0);
     }

@@ -33,6 +33,7 @@ struct gnt_mqtt_connection {
     struct gnt_task flush;
     struct gnt_timer timer;
     struct gnt_list subscribing; /* struct subscribing: SUBSCRIBEs not answered yet */
+    uint32_t unreleased;         /* exactly-once messages of this connection before their PUBREL */
     uint8_t state;               /* enum gnt_connection_state */
     bool blocked;             /* turned a delivery down: the session is told when there is room */
     char name[GNT_NAME_SIZE]; /* "c17", in the log */
@@ -55,12 +56,17 @@ static inline struct gnt_counters *gnt_connection_counters(const struct gnt_mqtt
 void gnt_connection_dirty(struct gnt_mqtt_connection *c);
 
 /* Ends the connection: the session is closed as HOW says (if there still is one), what is in c->out
- * is written.  For a client that broke the protocol: gnt_connection_fail. */
+ * is written.  For a client that has to be told why: gnt_connection_fail. */
 void gnt_connection_end(struct gnt_mqtt_connection *c, enum gnt_parting how, uint32_t expiry_s);
 
-/* The client broke the protocol, or memory is out: it is told REASON, and TEXT where it wants that.
- */
+/* Ends it from this side, and tells the client REASON, and TEXT (NULL: the reason's own) where it
+ * wants that.  _broke is the same for what the client has done wrong. */
 void gnt_connection_fail(struct gnt_mqtt_connection *c, uint8_t reason, const char *text);
+void gnt_connection_broke(struct gnt_mqtt_connection *c, uint8_t reason, const char *text);
+
+/* An answer could not be put into the queue: memory is out, or the client takes only packets that
+ * are smaller than it. */
+void gnt_connection_unanswered(struct gnt_mqtt_connection *c, gnt_err err);
 
 /* CONNECT has been accepted: from now on time is kept by its keep alive. */
 void gnt_connection_keep_time(struct gnt_mqtt_connection *c);

@@ -11,7 +11,7 @@ static struct gnt_mqtt_connection *connection_of(struct gnt_receiver *r)
 static bool receiver_ready(struct gnt_receiver *r)
 {
     struct gnt_mqtt_connection *c = connection_of(r);
-    if (c->out.size < c->front->shared->output_max)
+    if (c->out.size < c->front->limits.output_max)
         return true;
     c->blocked = true;
     return false;

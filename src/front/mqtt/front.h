@@ -12,12 +12,17 @@
 #include "mqtt/engine/server.h"
 #include "net/loop.h"
 
-/* What all fronts of a broker share; constant while they live, but for the counters. */
-struct gnt_mqtt_shared {
-    struct gnt_mqtt_server_options engine;
+/* What the configuration allows clients. */
+struct gnt_mqtt_limits {
+    struct gnt_mqtt_server_options engine; /* of a connection: those when it was accepted */
     uint32_t connections_max;
     size_t output_max; /* bytes that may wait for one client before it gets no more deliveries */
-    bool anonymous;    /* clients without a user name may connect */
+};
+
+/* What all fronts of a broker share; constant while they live, but for the counters. */
+struct gnt_mqtt_shared {
+    struct gnt_mqtt_limits limits; /* that the fronts begin with */
+    bool anonymous;                /* clients without a user name may connect */
     const struct gnt_random *random;
     _Atomic uint32_t connections; /* open ones, of all fronts */
     _Atomic uint64_t next_name;
@@ -30,6 +35,7 @@ struct gnt_mqtt_front {
     struct gnt_mqtt_shared *shared;
     struct gnt_loop *loop;
     struct gnt_home *home;
+    struct gnt_mqtt_limits limits; /* its own copy: a reload changes it on this front's thread */
     struct gnt_list connections;
     struct gnt_list paused; /* that may not be read until this worker's mail has been taken */
     bool stopping;

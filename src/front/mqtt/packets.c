@@ -3,6 +3,7 @@
 #include "front/mqtt/connection.h"
 
 #include "base/assert.h"
+#include "base/log.h"
 
 #include <stdlib.h>
 
@@ -21,16 +22,12 @@ static uint8_t reason_of(enum gnt_outcome outcome)
     return reasons[outcome];
 }
 
-static void no_memory(struct gnt_mqtt_connection *c)
-{
-    gnt_connection_fail(c, GNT_REASON_SERVER_BUSY, gnt_err_text(GNT_NOMEM));
-}
-
 static void answer(struct gnt_mqtt_connection *c, enum gnt_mqtt_type type, uint16_t id,
                    uint8_t reason)
 {
-    if (gnt_mqtt_server_ack(&c->engine, type, id, reason))
-        no_memory(c);
+    gnt_err err = gnt_mqtt_server_ack(&c->engine, type, id, reason);
+    if (err)
+        gnt_connection_unanswered(c, err);
     else
         gnt_connection_dirty(c);
 }
@@ -70,7 +67,7 @@ static gnt_err kept_props(struct gnt_mqtt_front *front, const struct gnt_mqtt_pr
     return GNT_OK;
 }
 
-/* A large payload that lies in a buffer of its own keeps that buffer, and is not copied. */
+/* A large payload that fills most of a buffer keeps that buffer, and is not copied. */
 static bool may_adopt(const struct gnt_mqtt_connection *c, const struct gnt_message_init *init)
 {
     enum { WORTH_IT = 32 * 1024 };
@@ -79,7 +76,9 @@ static bool may_adopt(const struct gnt_mqtt_connection *c, const struct gnt_mess
     bool extras_there =
         init->extras.size == 0 || (init->extras.data > begin && init->extras.data < end);
     bool topic_there = init->topic.data > begin && init->topic.data < end;
-    return init->payload.size >= WORTH_IT && begin && last == end && topic_there && extras_there;
+    bool fills_it = init->payload.size >= c->in.cap / 4; /* what it keeps, it keeps for long */
+    return init->payload.size >= WORTH_IT && begin && last == end && fills_it && topic_there &&
+           extras_there;
 }
 
 gnt_err gnt_connection_message(struct gnt_mqtt_connection *c, const struct gnt_publication *p,
@@ -108,19 +107,29 @@ gnt_err gnt_connection_message(struct gnt_mqtt_connection *c, const struct gnt_p
 
 /* ---- PUBLISH */
 
+/* The id of an exactly-once message is free again; false if it was not known. */
+static bool released(struct gnt_mqtt_connection *c, uint16_t id)
+{
+    bool known = gnt_session_released(c->session, id);
+    if (known && c->unreleased) /* one of an earlier connection does not count here */
+        c->unreleased--;
+    return known;
+}
+
 /* Answers a PUBLISH of QoS 1 or 2.  3.x has no way to say no: what is not allowed is acknowledged
- * and goes nowhere [MQTT-3.3.5-2], and what failed is not acknowledged. */
+ * and goes nowhere [MQTT-3.3.5-2], and what failed is not acknowledged: it comes again. */
 static void answer_publish(struct gnt_mqtt_connection *c, const struct gnt_mqtt_publish *p,
                            enum gnt_outcome outcome)
 {
     uint8_t reason = reason_of(outcome);
-    if (outcome == GNT_FAILED && c->engine.version != GNT_MQTT_5) {
-        no_memory(c);
+    bool failed = outcome == GNT_FAILED, v5 = c->engine.version == GNT_MQTT_5;
+    if (p->qos == 2 && (failed || (v5 && reason >= 0x80)))
+        released(c, p->id); /* that ends it [MQTT5 4.3.3] */
+    if (p->qos == 0)
         return;
-    }
-    if (p->qos == 2 && reason >= 0x80 && c->engine.version == GNT_MQTT_5)
-        gnt_session_released(c->session, p->id); /* that ends it [MQTT5 4.3.3] */
-    if (p->qos > 0)
+    if (failed && !v5)
+        gnt_connection_unanswered(c, GNT_NOMEM);
+    else
         answer(c, p->qos == 1 ? GNT_MQTT_PUBACK : GNT_MQTT_PUBREC, p->id, reason);
 }
 
@@ -131,11 +140,11 @@ static bool received_once(struct gnt_mqtt_connection *c, const struct gnt_mqtt_p
     if (err == GNT_EXISTS) {
         answer(c, GNT_MQTT_PUBREC, p->id, GNT_REASON_SUCCESS);
     } else if (err) {
-        no_memory(c);
-    } else if (c->engine.version == GNT_MQTT_5 &&
-               gnt_session_unreleased(c->session) > c->front->shared->engine.receive_max) {
-        gnt_session_released(c->session, p->id);
-        gnt_connection_fail(c, GNT_REASON_RECEIVE_MAXIMUM_EXCEEDED, NULL);
+        gnt_connection_unanswered(c, err);
+    } else if (++c->unreleased > c->engine.options.receive_max &&
+               c->engine.version == GNT_MQTT_5) { /* others have not been told of any */
+        released(c, p->id);
+        gnt_connection_broke(c, GNT_REASON_RECEIVE_MAXIMUM_EXCEEDED, NULL);
     } else {
         return true;
     }
@@ -162,9 +171,8 @@ static void on_publish(struct gnt_mqtt_connection *c, const struct gnt_mqtt_pack
     };
     struct gnt_message *message;
     if (gnt_connection_message(c, &publication, &message)) {
-        if (p->qos == 2)
-            gnt_session_released(c->session, p->id);
-        no_memory(c);
+        gnt_count(gnt_connection_counters(c), GNT_COUNT_DROPPED_NO_MEMORY, p->qos == 0);
+        answer_publish(c, p, GNT_FAILED);
         return;
     }
     enum gnt_outcome outcome = gnt_publish(gnt_connection_home(c), message);
@@ -190,7 +198,7 @@ static void on_pubrec(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packe
 
 static void on_pubrel(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
 {
-    bool known = gnt_session_released(c->session, packet->ack.id);
+    bool known = released(c, packet->ack.id);
     answer(c, GNT_MQTT_PUBCOMP, packet->ack.id,
            known ? GNT_REASON_SUCCESS : GNT_REASON_PACKET_ID_NOT_FOUND);
 }
@@ -241,7 +249,7 @@ static void answer_subscribe(struct subscribing *s)
     gnt_err err = gnt_mqtt_server_codes(&c->engine, GNT_MQTT_SUBACK, s->id, s->codes, s->count);
     subscribing_free(s);
     if (err)
-        no_memory(c);
+        gnt_connection_unanswered(c, err);
     else
         gnt_connection_dirty(c);
 }
@@ -288,9 +296,13 @@ static void subscribe_one(struct subscribing *s, uint32_t i,
 
 static void on_subscribe(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
 {
+    if (packet->filters.count > gnt_connection_home(c)->config.subscriptions_per_session) {
+        gnt_connection_fail(c, GNT_REASON_QUOTA_EXCEEDED, NULL);
+        return;
+    }
     struct subscribing *s = subscribing_new(c, &packet->filters);
     if (!s) {
-        no_memory(c);
+        gnt_connection_unanswered(c, GNT_NOMEM);
         return;
     }
     uint32_t id = gnt_mqtt_number(&packet->props, GNT_PROP_SUBSCRIPTION_ID, 0);
@@ -306,7 +318,7 @@ static void on_unsubscribe(struct gnt_mqtt_connection *c, const struct gnt_mqtt_
 {
     uint8_t *codes = malloc(packet->filters.count);
     if (!codes) {
-        no_memory(c);
+        gnt_connection_unanswered(c, GNT_NOMEM);
         return;
     }
     struct gnt_slice list = packet->filters.list, filter;
@@ -318,7 +330,7 @@ static void on_unsubscribe(struct gnt_mqtt_connection *c, const struct gnt_mqtt_
                                         packet->filters.count);
     free(codes);
     if (err)
-        no_memory(c);
+        gnt_connection_unanswered(c, err);
     else
         gnt_connection_dirty(c);
 }
@@ -330,10 +342,12 @@ static void on_disconnect(struct gnt_mqtt_connection *c, const struct gnt_mqtt_p
     uint32_t expiry = gnt_session_expiry(c->session);
     uint32_t wanted = gnt_mqtt_number(&packet->props, GNT_PROP_SESSION_EXPIRY, expiry);
     if (expiry == 0 && wanted != 0) { /* [MQTT5 3.14.2.2.2] */
-        gnt_connection_fail(c, GNT_REASON_PROTOCOL_ERROR, "session expiry was 0");
+        gnt_connection_broke(c, GNT_REASON_PROTOCOL_ERROR, "session expiry was 0");
         return;
     }
     bool clean = packet->close.code == GNT_REASON_NORMAL_DISCONNECTION; /* [MQTT-3.14.4-3] */
+    gnt_log_limited(GNT_LOG_INFO, c->name, "disconnect", GNT_F_STR("reason", "by the client"),
+                    GNT_F_NUM("code", packet->close.code));
     gnt_connection_end(c, clean ? GNT_PARTING_CLEAN : GNT_PARTING_WITH_WILL, wanted);
 }
 
@@ -341,7 +355,7 @@ static void on_disconnect(struct gnt_mqtt_connection *c, const struct gnt_mqtt_p
 static void on_auth(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
 {
     (void)packet;
-    gnt_connection_fail(c, GNT_REASON_PROTOCOL_ERROR, NULL);
+    gnt_connection_broke(c, GNT_REASON_PROTOCOL_ERROR, NULL);
 }
 
 void gnt_connection_on_packet(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
