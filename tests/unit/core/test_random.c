@@ -106,6 +106,16 @@ static void take(struct life *l, struct client *c)
     c->c.released_count = 0;
 }
 
+/* The connection breaks; maybe before what was sent last has arrived. */
+static void break_off(struct life *l, struct client *c)
+{
+    if (below(l, 2))
+        take(l, c);
+    c->taken = c->c.count;
+    c->c.released_count = 0;
+    c->pending_count = 0;
+}
+
 /* Answers the Ith; what happens next in its flow. */
 static void answer(struct life *l, struct client *c, size_t i)
 {
@@ -139,8 +149,7 @@ static void disconnect(struct life *l, struct client *c)
 {
     if (!c->c.session)
         return;
-    take(l, c);
-    c->pending_count = 0;
+    break_off(l, c);
     world_cut(&c->c);
     if (c->expiry == 0)
         session_ended(c);
@@ -148,8 +157,7 @@ static void disconnect(struct life *l, struct client *c)
 
 static void connect(struct life *l, struct client *c, bool clean, uint32_t expiry)
 {
-    take(l, c);
-    c->pending_count = 0;
+    break_off(l, c);
     c->c.busy = false;
     c->c.receive_max = (uint16_t)(1 + below(l, 6));
     bool goes_on = c->alive && !clean && (!c->c.session || c->expiry > 0);
