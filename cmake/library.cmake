@@ -32,6 +32,17 @@ if(TARGET room_cli)
     set_target_properties(gnatter PROPERTIES LINKER_LANGUAGE C)
     target_link_libraries(gnatter PRIVATE gnatter_inside)
     install(TARGETS gnatter)
+
+    # The service goes among the documents, unless the package has a place for it.
+    set(GNATTER_SYSTEMD_DIR "" CACHE STRING
+        "Where gnatter.service is installed, such as lib/systemd/system")
+    configure_file(${CMAKE_SOURCE_DIR}/packaging/gnatter.service.in gnatter.service @ONLY)
+    set(service_dir ${CMAKE_INSTALL_DOCDIR})
+    if(GNATTER_SYSTEMD_DIR)
+        set(service_dir ${GNATTER_SYSTEMD_DIR})
+    endif()
+    install(FILES ${CMAKE_BINARY_DIR}/gnatter.service DESTINATION ${service_dir})
+    install(FILES ${CMAKE_SOURCE_DIR}/packaging/gnatter.yaml DESTINATION ${CMAKE_INSTALL_DOCDIR})
 endif()
 
 # pkg-config gnatter, and find_package(gnatter) with gnatter::gnatter (shared) and gnatter::static.

@@ -2,9 +2,12 @@
 
 #include "base/log.h"
 #include "base/rcu.h"
+#include "broker/inbox.h"
 #include "broker/listener.h"
 #include "broker/sys.h"
 #include "broker/workers.h"
+#include "front/mqtt/connection.h"
+#include "model/topic.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -27,7 +30,9 @@ struct gnt_broker {
     struct gnt_workers *workers;
     struct gnt_listeners listeners;
     struct seat *seats;
+    struct gnt_inbox inbox;
     unsigned running; /* threads that have been started and not joined */
+    bool stopped;
 };
 
 /* ---- A worker's thread */
@@ -49,8 +54,11 @@ static void *seat_run(void *context)
     struct seat *seat = context;
     struct gnt_worker *worker = seat->worker;
     gnt_rcu_register();
-    while (!seat->stop_by || (!gnt_worker_idle(worker) && worker->loop.now < seat->stop_by))
-        gnt_worker_turn(worker, seat->stop_by ? GNT_NS_PER_S / 10 : GNT_NEVER);
+    while (!seat->stop_by || (!gnt_worker_idle(worker) && worker->loop.now < seat->stop_by)) {
+        bool more = worker->index == 0 && gnt_inbox_turn(&seat->broker->inbox);
+        uint64_t patience = seat->stop_by ? GNT_NS_PER_S / 10 : GNT_NEVER;
+        gnt_worker_turn(worker, more ? 0 : patience);
+    }
     gnt_rcu_unregister();
     return NULL;
 }
@@ -98,6 +106,12 @@ static gnt_err check(const struct gnt_config *config, char *problem, size_t cap)
     return GNT_UNSUPPORTED;
 }
 
+/* The tables of all brokers in this process hang on the one key. */
+static void seed_hashes(void)
+{
+    gnt_hash_seed(&gnt_random_system);
+}
+
 static gnt_err fill(struct gnt_broker *b, const struct gnt_config *config, char *problem,
                     size_t cap)
 {
@@ -107,10 +121,12 @@ static gnt_err fill(struct gnt_broker *b, const struct gnt_config *config, char 
     err = gnt_listeners_open(&b->listeners, config, problem, cap);
     if (err)
         return err;
-    gnt_hash_seed(&gnt_random_system);
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, seed_hashes);
     err = gnt_workers_new(config, worker_count(config), &gnt_door_system, &b->workers);
     if (err)
         return err;
+    b->inbox.worker = &b->workers->worker[0];
     b->seats = calloc(b->workers->count, sizeof *b->seats);
     for (unsigned i = 0; b->seats && i < b->workers->count; i++) {
         b->seats[i] = (struct seat){.broker = b, .worker = &b->workers->worker[i]};
@@ -124,6 +140,8 @@ gnt_err gnt_broker_new(const struct gnt_config *config, struct gnt_broker **out,
 {
     problem[0] = '\0';
     struct gnt_broker *b = calloc(1, sizeof *b);
+    if (b)
+        gnt_inbox_init(&b->inbox);
     gnt_rcu_register();
     gnt_err err = b ? fill(b, config, problem, cap) : GNT_NOMEM;
     gnt_rcu_unregister();
@@ -139,6 +157,8 @@ gnt_err gnt_broker_new(const struct gnt_config *config, struct gnt_broker **out,
 
 gnt_err gnt_broker_start(struct gnt_broker *b)
 {
+    if (b->stopped)
+        return GNT_STATE;
     /* Signals are for the thread that embeds the broker. */
     sigset_t all, before;
     sigfillset(&all);
@@ -153,19 +173,20 @@ gnt_err gnt_broker_start(struct gnt_broker *b)
     if (!failed)
         return GNT_OK;
     gnt_broker_stop(b);
-    return gnt_err_from_errno(failed);
+    return GNT_NOMEM; /* or no right to, or no room for one more thread */
 }
 
 void gnt_broker_stop(struct gnt_broker *b)
 {
+    gnt_inbox_close(&b->inbox);
     for (unsigned i = 0; i < b->running; i++) {
         const struct gnt_mail mail = {.run = on_stop, .to = &b->seats[i]};
         while (gnt_post_send_outside(b->workers->post, i, &mail))
-            usleep(
-                1000); /* out of memory: a moment may help, and there is no other way to tell it */
+            usleep(1000); /* out of memory; a moment may help, and it has to be told */
     }
     for (unsigned i = 0; i < b->running; i++)
         pthread_join(b->seats[i].thread, NULL);
+    b->stopped |= b->running > 0;
     b->running = 0;
 }
 
@@ -181,6 +202,7 @@ void gnt_broker_free(struct gnt_broker **broker)
         seat_close(&b->seats[i]);
         free(b->seats[i].acceptors);
     }
+    gnt_inbox_fini(&b->inbox);
     gnt_workers_free(&b->workers);
     gnt_rcu_unregister();
     gnt_rcu_barrier();
@@ -199,19 +221,42 @@ unsigned gnt_broker_workers(const struct gnt_broker *b)
     return b->workers->count;
 }
 
-/* ---- Reload */
+/* ---- Publishing without a client */
 
-/* The log's settings are the process's; $SYS's interval is worker 0's, which hears of it by mail.
- */
-static void on_interval(const struct gnt_mail *mail)
+/* What stands in front of a payload besides the topic: fixed header 5, length of the topic 2,
+ * packet identifier 2, no properties 1. */
+enum { PUBLISH_HEAD = 10 };
+
+/* Whether a PUBLISH with this would have been taken from a client. */
+static gnt_err check_message(const struct gnt_mqtt_server_options *limits,
+                             const struct gnt_message_init *init)
 {
-    gnt_sys_set_interval(mail->to, mail->value);
+    if (!gnt_topic_name_valid(init->topic, limits->topic_levels) || init->qos > 2)
+        return GNT_INVALID;
+    if (gnt_connection_topic_reserved(init->topic))
+        return GNT_DENIED;
+    size_t head = PUBLISH_HEAD + init->topic.size;
+    if (head > limits->packet_max || init->payload.size > limits->packet_max - head)
+        return GNT_TOOBIG;
+    return GNT_OK;
 }
+
+gnt_err gnt_broker_publish(struct gnt_broker *b, const struct gnt_message_init *init)
+{
+    struct gnt_message *message;
+    gnt_err err = check_message(&b->workers->mqtt.limits.engine, init);
+    if (!err)
+        err = gnt_message_new(init, &message);
+    if (err)
+        return err;
+    err = gnt_inbox_put(&b->inbox, &message);
+    gnt_message_unref(&message);
+    return err;
+}
+
+/* ---- Reload */
 
 gnt_err gnt_broker_reload(struct gnt_broker *b, const struct gnt_config *config)
 {
-    const struct gnt_mail mail = {.run = on_interval,
-                                  .to = b->workers->sys,
-                                  .value = config->sys_interval_ms};
-    return gnt_post_send_outside(b->workers->post, 0, &mail);
+    return gnt_workers_reload(b->workers, config);
 }

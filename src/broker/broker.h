@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "conf/config.h"
+#include "model/message.h"
 
 struct gnt_broker;
 
@@ -19,7 +20,8 @@ struct gnt_broker;
 GNT_MUST gnt_err gnt_broker_new(const struct gnt_config *config, struct gnt_broker **out,
                                 char *problem, size_t cap);
 
-/* Starts the workers; from now on clients are served. */
+/* Starts the workers; from now on clients are served.  GNT_STATE: it has been stopped, and cannot
+ * be started again. */
 GNT_MUST gnt_err gnt_broker_start(struct gnt_broker *b);
 
 /* Tells the clients (MQTT 5: DISCONNECT 0x8b), writes what is still to be written for at most a few
@@ -35,8 +37,18 @@ const char *gnt_broker_listener(const struct gnt_broker *b, size_t index);
 
 unsigned gnt_broker_workers(const struct gnt_broker *b);
 
-/* Applies what CONFIG changes and what needs no restart (conf's table says which); while it runs,
- * too. */
+/* Publishes without a client, from any thread between _new and _free; what is put in before _start
+ * waits for it.
+ *   GNT_INVALID  no topic name, or too deep
+ *   GNT_DENIED   a topic of the broker's own
+ *   GNT_TOOBIG   over limits.packet
+ *   GNT_FULL     too much waits for the workers already: try again later
+ *   GNT_STATE    after _stop
+ *   GNT_NOMEM */
+GNT_MUST gnt_err gnt_broker_publish(struct gnt_broker *b, const struct gnt_message_init *init);
+
+/* Applies what CONFIG changes and what needs no restart (conf's table says which), but for the log,
+ * which is the process's; while it runs, too.  GNT_NOMEM: some of it may have been applied. */
 GNT_MUST gnt_err gnt_broker_reload(struct gnt_broker *b, const struct gnt_config *config);
 
 #endif

@@ -1,0 +1,151 @@
+/* The MQTT broker inside a program of your own, in three calls:
+ *
+ *     gnatter_broker *broker;
+ *     gnatter_broker_new(NULL, &broker);      for everybody on this machine, port 1883
+ *     gnatter_broker_start(broker);           it serves, on threads of its own
+ *     gnatter_broker_free(broker);            it stops
+ *
+ * and with settings, and what is wrong with them, in words:
+ *
+ *     const char *urls[] = {"mqtt://:1883"};
+ *     char problem[1024];
+ *     struct gnatter_broker_options options;
+ *     gnatter_broker_options_init(&options);
+ *     options.listeners = urls;
+ *     options.listener_count = 1;
+ *     options.allow_anonymous = true;
+ *     options.config_text = "limits: {packet: 1MiB}";
+ *     options.problem = problem;
+ *     options.problem_size = sizeof problem;
+ *     if (gnatter_broker_new(&options, &broker) != 0)
+ *         fprintf(stderr, "%s\n", problem);
+ *
+ * Ownership  gnatter_broker_new() to gnatter_broker_free().  What you pass in is copied before the
+ *            call returns.
+ * Threads    _start, _stop and _free of one broker by one thread at a time; the others say theirs.
+ *            The broker's own threads block all signals: handlers run where you run them.
+ * Many       any number of brokers in one process; they share the log and nothing else.
+ * State      kept in memory, and gone with the broker.
+ * Errors     0 or a negative GNATTER_E*; a call that fails has changed nothing. */
+#ifndef GNATTER_BROKER_H
+#define GNATTER_BROKER_H
+
+#include <gnatter/error.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+GNATTER_BEGIN
+
+typedef struct gnatter_broker gnatter_broker;
+
+/* ---- Options: all zero unless you set them.  What is set here stands above the configuration. */
+
+struct gnatter_broker_options {
+    size_t size; /* of this struct, set by gnatter_broker_options_init: leave it */
+
+    /* Where it listens, such as "mqtt://127.0.0.1:1883"; without a host on all addresses; port 0
+     * is any free one.  [none: what the configuration says, else "mqtt://127.0.0.1:1883"] */
+    const char *const *listeners;
+    size_t listener_count;
+
+    /* A configuration, as a file or as text (not both): all that the reference of
+     * `gnatter broker` has, in its YAML.  Its log.level and log.format are checked, but not used:
+     * the log is the process's, see gnatter_log. */
+    const char *config_file;
+    const char *config_text;
+
+    uint32_t workers; /* threads, up to 64 [0: what the configuration says, else one per core] */
+
+    /* Clients without a user name may connect, from other machines too.  [false: what the
+     * configuration says, else only where every listener is on a loopback address; a listener on
+     * another address is refused then] */
+    bool allow_anonymous;
+
+    /* Where gnatter_broker_new puts words for people when it fails: a line for each mistake, with
+     * its place if it is in a configuration; cut to PROBLEM_SIZE.  [NULL: nowhere] */
+    char *problem;
+    size_t problem_size;
+};
+
+#define gnatter_broker_options_init(options) \
+    gnatter_broker_options_init_size((options), sizeof *(options))
+GNATTER_API void gnatter_broker_options_init_size(struct gnatter_broker_options *options,
+                                                  size_t size);
+
+/* ---- Life */
+
+/* Reads the configuration and binds the listeners, so that clients can connect; nobody answers them
+ * yet.  OPTIONS may be NULL.  Any thread.
+ *   GNATTER_EINVALID      options or a configuration that cannot be, a file that cannot be read
+ *   GNATTER_EUNSUPPORTED  a setting that this version cannot do
+ *   GNATTER_EDENIED       a listener that is open to other machines, without allow_anonymous; a
+ *                         port that only the superuser may use
+ *   GNATTER_EBUSY         an address that is in use
+ *   GNATTER_ERESOLVE      a listener's host name is not found
+ *   GNATTER_EIO, GNATTER_ENOTFOUND  the system's refusal to listen there
+ *   GNATTER_ENOMEM */
+GNATTER_API int gnatter_broker_new(const struct gnatter_broker_options *options,
+                                   gnatter_broker **out);
+
+/* Serves from now on.  Once; a failure (GNATTER_ENOMEM, GNATTER_EIO: no threads) is for good, and
+ * so is GNATTER_ESTATE, for a broker that was started or stopped before. */
+GNATTER_API int gnatter_broker_start(gnatter_broker *broker);
+
+/* Tells the clients good-bye (MQTT 5: server shutting down), writes what they still have to get for
+ * at most 3 seconds, and ends the threads.  For good: the next one is another broker. */
+GNATTER_API void gnatter_broker_stop(gnatter_broker *broker);
+
+/* Stops if need be, and frees.  Nobody may be in a function of this broker.  NULL is fine. */
+GNATTER_API void gnatter_broker_free(gnatter_broker *broker);
+
+/* ---- While it lives */
+
+/* Where it listens, with the port that was chosen where 0 was asked: "mqtt://127.0.0.1:35413".  A
+ * host name with several addresses counts several times; NULL past the last one.  Valid as long as
+ * the broker.  Any thread. */
+GNATTER_API const char *gnatter_broker_url(const gnatter_broker *broker, size_t index);
+
+/* Publishes without a client: to whom it may concern, and retained if RETAIN (an empty payload ends
+ * what was retained).  Each subscriber gets it with QoS or with that of its subscription, whichever
+ * is lower.  Messages of one thread keep their order.  Before _start they wait for it; those on
+ * their way when the broker stops are lost.
+ *
+ * 0 says that the broker has taken it.  It takes them no faster than it can hand them on: up to 64
+ * MiB wait, then GNATTER_EFULL says to try again later.  A subscriber that is slower gets what the
+ * setting queue_full says.  Any thread.
+ *   GNATTER_EINVALID  TOPIC is no topic name, or deeper than limits.topic_levels; QOS over 2
+ *   GNATTER_EDENIED   the topic is below $SYS, which is the broker's
+ *   GNATTER_ETOOBIG   over limits.packet
+ *   GNATTER_EFULL     see above
+ *   GNATTER_ESTATE    it has been stopped
+ *   GNATTER_ENOMEM */
+GNATTER_API int gnatter_broker_publish(gnatter_broker *broker, const char *topic,
+                                       const void *payload, size_t size, unsigned qos, bool retain);
+
+/* ---- The log, which all brokers of the process share */
+
+enum gnatter_log_level {
+    GNATTER_LOG_ERROR,
+    GNATTER_LOG_WARNING,
+    GNATTER_LOG_NOTICE,
+    GNATTER_LOG_INFO, /* clients that come and go */
+    GNATTER_LOG_DEBUG
+};
+
+enum gnatter_log_format { GNATTER_LOG_TEXT, GNATTER_LOG_JSON };
+
+/* LINE has SIZE bytes and a zero byte behind them, no newline; lent until it returns.  Called by
+ * any thread of any broker, several at a time; it must not wait long, and call no broker. */
+typedef void gnatter_log_write(void *context, enum gnatter_log_level level, const char *line,
+                               size_t size);
+
+/* Sends lines up to MOST_DETAILED to WRITE, or to stderr if that is NULL.  Unless this is called,
+ * errors and warnings go to stderr as text.  Not while a broker runs. */
+GNATTER_API void gnatter_log(enum gnatter_log_level most_detailed, enum gnatter_log_format format,
+                             gnatter_log_write *write, void *context);
+
+GNATTER_END
+
+#endif

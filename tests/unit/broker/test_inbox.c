@@ -1,0 +1,187 @@
+#include "broker/inbox.h"
+
+#include "base/rcu.h"
+#include "broker/workers.h"
+#include "support/alloc_fault.h"
+#include "support/unit.h"
+
+enum { A_TURN = 256 }; /* messages that are published between two turns */
+
+static struct gnt_workers *workers;
+static struct gnt_inbox inbox;
+
+static int setup(void **state)
+{
+    (void)state;
+    struct gnt_config config = {0};
+    gnt_rcu_register();
+    if (gnt_config_init(&config))
+        return -1;
+    config.sys_interval_ms = 0; /* nobody else publishes */
+    if (gnt_workers_new(&config, 2, &gnt_door_system, &workers))
+        return -1;
+    gnt_config_fini(&config);
+    gnt_inbox_init(&inbox);
+    inbox.worker = &workers->worker[0];
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    gnt_inbox_fini(&inbox);
+    gnt_workers_free(&workers);
+    gnt_rcu_unregister();
+    gnt_rcu_barrier();
+    return 0;
+}
+
+static struct gnt_message *message(size_t size)
+{
+    uint8_t *payload = calloc(1, size + 1);
+    const struct gnt_message_init init = {.topic = LITERAL("t"),
+                                          .payload = gnt_slice(payload, size),
+                                          .retain = true,
+                                          .expires = GNT_NEVER};
+    struct gnt_message *m = NULL;
+    assert_int_equal(gnt_message_new(&init, &m), GNT_OK);
+    free(payload);
+    return m;
+}
+
+static gnt_err put(size_t size)
+{
+    struct gnt_message *m = message(size), *kept = m;
+    gnt_err err = gnt_inbox_put(&inbox, &m);
+    assert_ptr_equal(m, err ? kept : NULL);
+    gnt_message_unref(&m);
+    return err;
+}
+
+static uint64_t retained(void)
+{
+    return gnt_counted(&workers->worker[0].home->counters, GNT_COUNT_RETAINED);
+}
+
+static void test_published(void **state)
+{
+    (void)state;
+    assert_false(gnt_inbox_turn(&inbox));
+    assert_int_equal(put(10), GNT_OK);
+    assert_int_equal(retained(), 0);
+    assert_false(gnt_inbox_turn(&inbox));
+    assert_int_equal(retained(), 1);
+    assert_int_equal(inbox.bytes, 0);
+}
+
+/* The wait of the worker's next turn is over at once. */
+static void test_wakes(void **state)
+{
+    (void)state;
+    gnt_worker_turn(&workers->worker[0], 0);
+    gnt_worker_turn(&workers->worker[0], 0); /* whatever was to do at the beginning */
+    assert_int_equal(put(10), GNT_OK);
+    uint64_t before = gnt_now(&gnt_clock_system);
+    gnt_worker_turn(&workers->worker[0], 60 * GNT_NS_PER_S);
+    assert_true(gnt_now(&gnt_clock_system) - before < 5 * GNT_NS_PER_S);
+}
+
+static void test_so_many_a_turn(void **state)
+{
+    (void)state;
+    for (int i = 0; i < A_TURN + 1; i++)
+        assert_int_equal(put(10), GNT_OK);
+    assert_true(gnt_inbox_turn(&inbox));
+    assert_true(inbox.bytes > 0);
+    assert_false(gnt_inbox_turn(&inbox));
+    assert_int_equal(inbox.bytes, 0);
+}
+
+static void test_bound(void **state)
+{
+    (void)state;
+    assert_int_equal(put(GNT_INBOX_BYTES_MAX / 2), GNT_OK);
+    assert_int_equal(put(GNT_INBOX_BYTES_MAX / 2), GNT_FULL);
+    assert_int_equal(put(1000), GNT_OK);
+    gnt_inbox_turn(&inbox);
+    assert_int_equal(put(GNT_INBOX_BYTES_MAX + 1), GNT_OK); /* alone it may be as large as it is */
+    assert_int_equal(put(0), GNT_FULL);
+    gnt_inbox_turn(&inbox);
+    assert_int_equal(put(0), GNT_OK);
+}
+
+static void do_nothing(const struct gnt_mail *mail)
+{
+    (void)mail;
+}
+
+/* Worker 1 does not take its mail: worker 0 publishes no more until it does. */
+static void test_held_up(void **state)
+{
+    (void)state;
+    const struct gnt_mail mail = {.run = do_nothing};
+    while (!gnt_post_backlog(workers->post, 0))
+        assert_int_equal(gnt_post_send(workers->post, 0, 1, &mail), GNT_OK);
+    assert_int_equal(put(10), GNT_OK);
+    assert_false(gnt_inbox_turn(&inbox)); /* the worker may sleep: room for mail wakes it */
+    assert_int_equal(retained(), 0);
+
+    gnt_worker_turn(&workers->worker[0], 0);
+    assert_false(gnt_inbox_turn(&inbox));
+    assert_int_equal(retained(), 0);
+    gnt_worker_turn(&workers->worker[1], 0);
+    gnt_worker_turn(&workers->worker[0], 60 * GNT_NS_PER_S);
+    assert_false(gnt_post_backlog(workers->post, 0));
+    assert_false(gnt_inbox_turn(&inbox));
+    assert_int_equal(retained(), 1);
+}
+
+static void test_closed(void **state)
+{
+    (void)state;
+    assert_int_equal(put(10), GNT_OK);
+    gnt_inbox_close(&inbox);
+    assert_int_equal(put(10), GNT_STATE);
+    gnt_inbox_turn(&inbox);
+    assert_int_equal(retained(), 1);
+}
+
+static void test_left_over(void **state)
+{
+    (void)state;
+    for (int i = 0; i < A_TURN + 1; i++)
+        assert_int_equal(put(10), GNT_OK);
+    gnt_inbox_turn(&inbox);
+    assert_int_equal(put(10), GNT_OK); /* one is taken, one is not: teardown frees both */
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    struct gnt_message *m = message(10);
+    gnt_alloc_fail_at(0);
+    gnt_err err = gnt_inbox_put(&inbox, &m);
+    gnt_alloc_fail_at(-1);
+    assert_int_equal(err, GNT_NOMEM);
+    assert_non_null(m);
+    assert_int_equal(inbox.bytes, 0);
+
+    assert_int_equal(gnt_inbox_put(&inbox, &m), GNT_OK);
+    gnt_alloc_fail_at(0);
+    gnt_inbox_turn(&inbox);
+    gnt_alloc_fail_at(-1);
+    assert_int_equal(gnt_counted(&inbox.worker->home->counters, GNT_COUNT_DROPPED_NO_MEMORY), 1);
+    assert_int_equal(inbox.bytes, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_published), TEST(test_wakes),         TEST(test_so_many_a_turn),
+        TEST(test_bound),     TEST(test_held_up),       TEST(test_closed),
+        TEST(test_left_over), TEST(test_out_of_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,78 @@
+/* packaging/gnatter.yaml is what it says it is: every option, with its default. */
+#include "conf/config.h"
+#include "support/unit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void packaged(char *path, size_t cap)
+{
+    const char *here = strstr(__FILE__, "tests/unit/conf/");
+    assert_non_null(here);
+    snprintf(path, cap, "%.*spackaging/gnatter.yaml", (int)(here - __FILE__), __FILE__);
+}
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    char path[4096];
+    packaged(path, sizeof path);
+    struct gnt_config defaults, config;
+    struct gnt_diag diag;
+    const struct gnt_option *changed[GNT_OPTION_ROWS];
+    gnt_diag_init(&diag);
+    assert_int_equal(gnt_config_init(&defaults), GNT_OK);
+    assert_int_equal(gnt_config_init(&config), GNT_OK);
+    gnt_err err = gnt_config_load(path, &config, &diag);
+    for (size_t i = 0; i < diag.count; i++)
+        print_error("%s\n", diag.lines[i]);
+    assert_int_equal(err, GNT_OK);
+    size_t count = gnt_config_diff(&defaults, &config, changed, COUNT_OF(changed));
+    for (size_t i = 0; i < count; i++)
+        print_error("%s is not the default\n", changed[i]->path);
+    assert_int_equal(count, 0);
+    gnt_config_fini(&defaults);
+    gnt_config_fini(&config);
+    gnt_diag_fini(&diag);
+}
+
+/* Whether some line begins with KEY, whatever it is indented by. */
+static bool has_key(FILE *file, const char *key)
+{
+    char line[256];
+    size_t size = strlen(key);
+    rewind(file);
+    while (fgets(line, sizeof line, file)) {
+        const char *word = line + strspn(line, " ");
+        if (strncmp(word, key, size) == 0 && word[size] == ':')
+            return true;
+    }
+    return false;
+}
+
+static void test_every_option(void **state)
+{
+    (void)state;
+    char path[4096];
+    packaged(path, sizeof path);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    for (size_t i = 0; i < gnt_config_table.count; i++) {
+        const char *name = gnt_config_table.rows[i].path;
+        if (!name)
+            continue;
+        const char *dot = strrchr(name, '.');
+        if (!has_key(file, dot ? dot + 1 : name))
+            fail_msg("%s is missing", name);
+    }
+    fclose(file);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_every_option),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
