@@ -71,7 +71,7 @@ struct gnt_core_config world_config(unsigned homes);
 /* CONFIG may be NULL; post and homes are filled in.  Registers this thread with RCU. */
 void world_init(struct world *w, unsigned homes, const struct gnt_core_config *config);
 
-/* Runs all mail, frees the core, and waits until all memory has been given back. */
+/* Runs all mail and frees the core.  Before the program ends, all memory has been given back. */
 void world_fini(struct world *w);
 
 /* Runs one mail of the pair; false if there is none. */
