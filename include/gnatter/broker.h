@@ -79,18 +79,19 @@ GNATTER_API void gnatter_broker_options_init_size(struct gnatter_broker_options 
 /* Reads the configuration and binds the listeners, so that clients can connect; nobody answers them
  * yet.  OPTIONS may be NULL.  Any thread.
  *   GNATTER_EINVALID      options or a configuration that cannot be, a file that cannot be read
- *   GNATTER_EUNSUPPORTED  a setting that this version cannot do
+ *   GNATTER_EUNSUPPORTED  a setting that this version cannot do, or options of a later one
  *   GNATTER_EDENIED       a listener that is open to other machines, without allow_anonymous; a
  *                         port that only the superuser may use
  *   GNATTER_EBUSY         an address that is in use
  *   GNATTER_ERESOLVE      a listener's host name is not found
- *   GNATTER_EIO, GNATTER_ENOTFOUND  the system's refusal to listen there
+ *   GNATTER_EIO           the system does not let it listen there for another reason
  *   GNATTER_ENOMEM */
 GNATTER_API int gnatter_broker_new(const struct gnatter_broker_options *options,
                                    gnatter_broker **out);
 
-/* Serves from now on.  Once; a failure (GNATTER_ENOMEM, GNATTER_EIO: no threads) is for good, and
- * so is GNATTER_ESTATE, for a broker that was started or stopped before. */
+/* Serves from now on.  Once:
+ *   GNATTER_ESTATE  it was started or stopped before
+ *   GNATTER_ENOMEM  no memory for so many threads, or no right to; for good, too */
 GNATTER_API int gnatter_broker_start(gnatter_broker *broker);
 
 /* Tells the clients good-bye (MQTT 5: server shutting down), writes what they still have to get for

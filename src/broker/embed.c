@@ -70,14 +70,6 @@ static void put_words(const struct problem *p, const char *before, const char *w
     snprintf(p->text + used, p->cap - used, "%s%s", before, words);
 }
 
-/* FAILED says it in general where nothing has said it better. */
-static gnt_err tell(const struct problem *p, gnt_err failed)
-{
-    if (failed && !*p->text)
-        put_words(p, "", gnt_err_text(failed));
-    return failed;
-}
-
 /* ---- Options */
 
 void gnatter_broker_options_init_size(struct gnatter_broker_options *options, size_t size)
@@ -86,18 +78,18 @@ void gnatter_broker_options_init_size(struct gnatter_broker_options *options, si
     options->size = size;
 }
 
-/* A program that was built with an older header has fewer options: the rest are as they are unless
- * set.  With a newer one it may have set something that is not known here. */
+/* A program that was built with an older header has fewer options: the others are as they are
+ * unless set.  With a newer one it may have set something that is not known here. */
 static gnt_err read_options(const struct gnatter_broker_options *given,
                             struct gnatter_broker_options *out)
 {
     *out = (struct gnatter_broker_options){.size = 0};
     if (!given)
         return GNT_OK;
-    if (given->size > sizeof *out)
-        return GNT_UNSUPPORTED;
-    memcpy(out, given, given->size);
-    return GNT_OK;
+    if (!given->size) /* it was not initialised */
+        return GNT_INVALID;
+    memcpy(out, given, given->size < sizeof *out ? given->size : sizeof *out);
+    return given->size > sizeof *out ? GNT_UNSUPPORTED : GNT_OK;
 }
 
 static gnt_err set(struct gnt_config *config, const char *path, const char *value,
@@ -180,19 +172,20 @@ static gnt_err make(const struct gnatter_broker_options *o, const struct problem
 
 int gnatter_broker_new(const struct gnatter_broker_options *options, gnatter_broker **out)
 {
+    init_log();
     struct gnatter_broker_options o;
     gnt_err err = read_options(options, &o);
-    if (err)
-        return err;
     char nowhere[1];
     struct problem problem = {o.problem, o.problem_size};
     if (!o.problem || !o.problem_size)
         problem = (struct problem){nowhere, sizeof nowhere};
     *problem.text = '\0';
 
-    init_log();
     gnatter_broker *broker = calloc(1, sizeof *broker);
-    err = tell(&problem, broker ? make(&o, &problem, &broker->broker) : GNT_NOMEM);
+    if (!err)
+        err = broker ? make(&o, &problem, &broker->broker) : GNT_NOMEM;
+    if (err && !*problem.text)
+        put_words(&problem, "", gnt_err_text(err));
     if (err)
         free(broker);
     else

@@ -21,7 +21,7 @@ export PKG_CONFIG_PATH
 libdir=$(pkg-config --variable=libdir gnatter)
 [ -x "$work/usr/bin/gnatter" ] || fail "there is no bin/gnatter"
 for document in gnatter.yaml gnatter.service; do
-    [ -r "$work/usr/share/doc/gnatter/$document" ] || fail "there is no $document"
+    [ -n "$(find "$work/usr" -name $document)" ] || fail "there is no $document"
 done
 
 foreign=$(nm -D --defined-only "$libdir/libgnatter.so" | awk '$3 !~ /^gnatter_/ { print $3 }')

@@ -298,8 +298,13 @@ static void test_sizes(void **state)
         int more;
     } options;
     gnatter_broker *broker = NULL;
+    char problem[64];
     gnatter_broker_options_init_size(&options.known, sizeof options);
-    assert_int_equal(gnatter_broker_new(&options.known, &broker), GNATTER_EUNSUPPORTED);
+    options.known.problem = problem;
+    options.known.problem_size = sizeof problem;
+    assert_refused(&options.known, GNATTER_EUNSUPPORTED, "not supported");
+    options.known.size = 0; /* gnatter_broker_options_init was forgotten */
+    assert_int_equal(gnatter_broker_new(&options.known, &broker), GNATTER_EINVALID);
 
     gnatter_broker_options_init_size(&options.known,
                                      offsetof(struct gnatter_broker_options, config_file));
