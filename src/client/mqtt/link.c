@@ -125,7 +125,8 @@ static gnt_err own_read(struct gnt_stream *s, void *to, size_t cap, size_t *n)
 {
     const struct gnatter_transport *t = own_of(s)->transport;
     size_t got = 0;
-    gnt_err err = own_result(t->read(t->self, to, cap, &got), got, cap);
+    int result = t->read(t->self, to, cap, &got);
+    gnt_err err = own_result(result, got, cap);
     *n = err ? 0 : got;
     return err;
 }
@@ -135,8 +136,8 @@ static gnt_err own_writev(struct gnt_stream *s, const struct iovec *iov, int cou
     const struct gnatter_transport *t = own_of(s)->transport;
     size_t written = 0;
     (void)count; /* the engine's output is one piece */
-    gnt_err err =
-        own_result(t->write(t->self, iov->iov_base, iov->iov_len, &written), written, iov->iov_len);
+    int result = t->write(t->self, iov->iov_base, iov->iov_len, &written);
+    gnt_err err = own_result(result, written, iov->iov_len);
     *n = err ? 0 : written;
     return err;
 }

@@ -89,11 +89,9 @@ static int ask(gnatter_client *c, const struct asked *a, gnatter_on_done *done, 
 static int wait_for(gnatter_client *c, struct gnt_completion *completion, struct gnt_waiter *w,
                     uint64_t deadline)
 {
-    bool late = false, down = false;
-    while (!w->done && !late && !down) {
+    bool late = false;
+    while (!w->done && !late && (c->wanted || c->state != GNT_LINK_DOWN))
         late = !gnt_client_wait(c, deadline);
-        down = !c->wanted && c->state == GNT_LINK_DOWN;
-    }
     if (w->done)
         return w->error;
     completion->waiter = NULL; /* the request goes on without us */

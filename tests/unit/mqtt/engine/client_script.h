@@ -28,7 +28,7 @@ struct script {
     char text[8192];
 };
 
-static inline void say(char *text, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static inline void say(char *text, const char *format, ...)
 {
     size_t used = strlen(text);
     va_list arguments;
@@ -53,7 +53,7 @@ static inline struct gnt_client_options script_options(enum gnt_mqtt_version ver
 {
     struct gnt_client_options o;
     gnt_client_options_init(&o);
-    o.connect.version = version;
+    o.connect.version = (uint8_t)version;
     o.connect.client_id = gnt_slice_str("me");
     return o;
 }
