@@ -540,12 +540,11 @@ gnt_err gnt_group_ready(struct gnt_home *home, uint64_t group, uint64_t member, 
                          group);
 }
 
-void gnt_group_return(struct gnt_home *home, uint64_t group, uint64_t member,
-                      struct gnt_message **message)
+gnt_err gnt_group_return(struct gnt_home *home, uint64_t group, uint64_t member,
+                         struct gnt_message **message)
 {
-    if (gnt_home_mail(home, gnt_sink_home(group), on_return, *message, member, group)) {
-        gnt_count(&home->counters, GNT_COUNT_DROPPED_NO_MEMORY, 1);
-        gnt_message_unref(message);
-    }
-    *message = NULL;
+    gnt_err err = gnt_home_mail(home, gnt_sink_home(group), on_return, *message, member, group);
+    if (!err)
+        *message = NULL;
+    return err;
 }

@@ -43,9 +43,10 @@ void gnt_group_leave(struct gnt_home *home, uint64_t group, uint64_t member);
 GNT_MUST gnt_err gnt_group_ready(struct gnt_home *home, uint64_t group, uint64_t member,
                                  uint32_t round);
 
-/* Gives a message back that MEMBER, of this home, did not settle; *message is NULL afterwards. */
-void gnt_group_return(struct gnt_home *home, uint64_t group, uint64_t member,
-                      struct gnt_message **message);
+/* Gives a message back that MEMBER, of this home, did not settle; *message is NULL afterwards.
+ * GNT_NOMEM: the member keeps it. */
+GNT_MUST gnt_err gnt_group_return(struct gnt_home *home, uint64_t group, uint64_t member,
+                                  struct gnt_message **message);
 
 /* Frees all groups of HOME; their members are gone. */
 void gnt_groups_free(struct gnt_home *home);

@@ -375,9 +375,10 @@ void gnt_session_flow_stop(struct gnt_session *s, bool for_good)
         if (!for_good && !gnt_session_is_member(s, f->cookie))
             continue;
         struct gnt_message *message = gnt_message_ref(f->message);
-        uint64_t group = f->cookie;
-        flight_remove(s, f);
-        gnt_group_return(s->home, group, s->sink.id, &message);
+        if (gnt_group_return(s->home, f->cookie, s->sink.id, &message))
+            gnt_message_unref(&message);
+        else
+            flight_remove(s, f);
     }
 }
 

@@ -30,6 +30,7 @@ struct world {
         struct world_mail *first, **last;
     } mail[WORLD_HOMES_MAX][WORLD_HOMES_MAX]; /* [from][to] */
     unsigned homes;
+    bool post_fails; /* mail finds no memory */
 };
 
 struct world_delivery {

@@ -459,6 +459,25 @@ static void a_join_is_answered_when_the_group_has_heard(void **state)
     close_members(&w, m);
 }
 
+static void a_join_is_answered_though_there_was_no_memory_for_mail(void **state)
+{
+    (void)state;
+    struct world w;
+    struct member m[MEMBERS];
+    open_members(&w, m, 2, NULL);
+    struct world_client *c = start_remote_join(m);
+    w.post_fails = true;
+    world_settle(&w);
+    assert_int_equal(answers, 0);
+    w.post_fails = false;
+    world_pass(&w, 1);
+    assert_int_equal(answers, 1);
+    publish(&w, 1, 2, 1);
+    world_settle(&w);
+    assert_string_equal(world_payloads(c, 0), "1 2 ");
+    close_members(&w, m);
+}
+
 static void unsubscribing_while_a_join_is_under_way(void **state)
 {
     (void)state;
@@ -570,11 +589,18 @@ static void messages_expire_in_the_group(void **state)
 static void stir(struct world *w, struct world_client *c, struct gnt_seeded *g, int *published)
 {
     const struct gnt_random *r = &g->door;
-    switch (gnt_random_below(r, 8)) {
+    char payload[12];
+    switch (gnt_random_below(r, 9)) {
     case 0:
-    case 1:
-        ++*published;
-        publish(w, *published, *published, 1);
+    case 1: /* a publisher whose message has failed sends it again */
+        snprintf(payload, sizeof payload, "%d", *published + 1);
+        *published += world_publish(w, 0, "t", payload, 1, false) != GNT_FAILED;
+        break;
+    case 8:
+        w->post_fails = gnt_random_below(r, 3) == 0;
+        w->now += GNT_NS_PER_MS;
+        for (unsigned i = 0; i < w->homes; i++)
+            gnt_timers_run(&w->timers[i], w->now);
         break;
     case 2: world_answer(c); break;
     case 3:
@@ -596,7 +622,8 @@ static void stir(struct world *w, struct world_client *c, struct gnt_seeded *g, 
     }
 }
 
-/* A member alone sees the first copy of each message in order, however mail and room come. */
+/* A member alone sees the first copy of each message in order, however mail, room and memory come.
+ */
 static void order_with_one_member(void **state)
 {
     (void)state;
@@ -616,7 +643,8 @@ static void order_with_one_member(void **state)
         int published = 0, highest = 0;
         for (int i = 0; i < 400; i++)
             stir(&w, c, &g, &published);
-        c->busy = false;
+        c->busy = w.post_fails = false;
+        world_pass(&w, 1);
         gnt_session_ready(c->session);
         world_settle(&w);
         answer_all(&w, m);
@@ -647,6 +675,7 @@ int main(void)
         cmocka_unit_test(offers_under_way_are_turned_down_after_unsubscribing),
         cmocka_unit_test(leaving_and_joining_with_offers_under_way),
         cmocka_unit_test(a_join_is_answered_when_the_group_has_heard),
+        cmocka_unit_test(a_join_is_answered_though_there_was_no_memory_for_mail),
         cmocka_unit_test(unsubscribing_while_a_join_is_under_way),
         cmocka_unit_test(a_break_while_a_join_is_under_way),
         cmocka_unit_test(the_group_queue_is_bounded),

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SEEDS = 150, STEPS = 700, CLIENTS = 6, MESSAGES = 1000, PENDING = 2048, FOREVER = 1000000 };
+enum { SEEDS = 300, STEPS = 700, CLIENTS = 6, MESSAGES = 1000, PENDING = 2048, FOREVER = 1000000 };
 
 static const char *const topics[] = {"a/x", "a/y", "b", "s/1", "s/2"};
 static const char *const filters[] = {"a/x", "a/+",          "a/#",         "b",
@@ -53,6 +53,7 @@ struct life {
     unsigned message_count;
     uint8_t shared_got[2][MESSAGES]; /* by all members of each group */
     bool retained[TOPICS];
+    bool bounded; /* queues are short, and what they drop is counted */
 };
 
 static unsigned below(struct life *l, unsigned n)
@@ -287,16 +288,16 @@ static void calm(struct life *l)
 
 static void check(struct life *l)
 {
-    int64_t sessions = 0, plain = 0, shared = 0, retained = 0;
+    int64_t sessions = 0, plain = 0, shared = 0, retained = 0, lacking = 0;
     for (unsigned i = 0; i < CLIENTS; i++) {
         const struct client *c = &l->clients[i];
         sessions += c->alive;
         for (unsigned f = 0; f < FILTERS; f++)
             *(f < PLAIN_FILTERS ? &plain : &shared) += c->subscribed[f];
         for (unsigned n = 0; n < l->message_count; n++) {
-            if (c->due[n] && !c->got[n])
+            if (c->due[n] && !c->got[n] && !l->bounded)
                 print_error("client %u lacks %u\n", i, n);
-            assert_true(!c->due[n] || c->got[n]);
+            lacking += c->due[n] && !c->got[n];
         }
     }
     for (unsigned t = 0; t < TOPICS; t++)
@@ -304,7 +305,7 @@ static void check(struct life *l)
     for (unsigned n = 0; n < l->message_count; n++) {
         const struct message *m = &l->messages[n];
         for (int g = 0; g < 2 && m->topic >= PLAIN_TOPICS; g++) {
-            assert_true(m->qos != 1 || l->shared_got[g][n] >= 1);
+            lacking += m->qos == 1 && l->shared_got[g][n] == 0;
             assert_true(m->qos == 1 || l->shared_got[g][n] <= 1);
         }
     }
@@ -316,7 +317,9 @@ static void check(struct life *l)
     assert_counted(&l->w, GNT_COUNT_QUEUED, 0);
     assert_counted(&l->w, GNT_COUNT_QUEUED_BYTES, 0);
     assert_counted(&l->w, GNT_COUNT_DROPPED_NO_MEMORY, 0);
-    assert_counted(&l->w, GNT_COUNT_DROPPED_QUEUE_FULL, 0);
+    if (!l->bounded)
+        assert_counted(&l->w, GNT_COUNT_DROPPED_QUEUE_FULL, 0);
+    assert_true(lacking <= world_counted(&l->w, GNT_COUNT_DROPPED_QUEUE_FULL));
 }
 
 static void end_all(struct life *l)
@@ -341,7 +344,14 @@ static void live(struct life *l, uint64_t seed)
 {
     memset(l, 0, sizeof *l);
     gnt_seeded_init(&l->g, seed);
-    world_init(&l->w, 1 + (unsigned)seed % WORLD_HOMES_MAX, NULL);
+    struct gnt_core_config config = world_config(1);
+    l->bounded = seed % 3 == 0;
+    if (l->bounded) {
+        config.queued_per_session = 1 + below(l, 6);
+        config.queued_bytes_per_session = below(l, 2) * 10;
+        config.overflow = below(l, 2) ? GNT_OVERFLOW_DROP_OLDEST : GNT_OVERFLOW_DROP_NEWEST;
+    }
+    world_init(&l->w, 1 + (unsigned)seed % WORLD_HOMES_MAX, &config);
     for (unsigned i = 0; i < CLIENTS; i++) {
         struct client *c = &l->clients[i];
         memset(c->last, -1, sizeof c->last);
