@@ -1,0 +1,310 @@
+#include "life.h"
+
+#include "oracle.h"
+#include "raw.h"
+
+#include <stdlib.h>
+
+#define SECOND GNT_NS_PER_S
+#define MS     GNT_NS_PER_MS
+#define US     GNT_NS_PER_US
+
+enum { DEVICES_MAX = 32, RAW_MAX = 5 };
+
+struct life {
+    struct sim_world world;
+    struct sim_oracle oracle;
+    struct sim_device devices[DEVICES_MAX];
+    struct sim_raw raw[RAW_MAX];
+    uint32_t device_count, raw_count;
+    struct gnt_config config;
+    bool quiet; /* no connection breaks */
+};
+
+/* ---- Choices */
+
+static struct sim_weather some_weather(struct sim_world *w, bool faults)
+{
+    struct sim_weather weather = {
+        .latency_min = sim_between(w, 10 * US, 5 * MS),
+        .turn_min = 5 * US,
+        .turn_max = sim_between(w, 10 * US, 5 * MS),
+        .stall_one_in = sim_one_in(w, 2) ? (unsigned)sim_between(w, 20, 500) : 0,
+        .stall_max = 400 * MS,
+        .wire_bytes = sim_one_in(w, 3) ? sim_between(w, 16, 500) : sim_between(w, 4000, 200000),
+        .split_one_in = sim_one_in(w, 2) ? (unsigned)sim_between(w, 1, 10) : 50,
+        .move_fails_one_in = sim_one_in(w, 4) ? 10 : 0,
+        .fault_one_in = faults ? (unsigned)sim_between(w, 5, 200) : 0,
+    };
+    weather.latency_max = weather.latency_min + sim_below(w, sim_one_in(w, 3) ? 300 * MS : 20 * MS);
+    if (weather.wire_bytes < 1000) /* a long thin wire would make a long life */
+        weather.latency_max = weather.latency_min + 2 * MS;
+    return weather;
+}
+
+static void some_config(struct life *l)
+{
+    struct sim_world *w = &l->world;
+    struct gnt_config_limits *limits = &l->config.limits;
+    SIM_MUST(w, gnt_config_init(&l->config) == GNT_OK);
+    l->config.sys_interval_ms = sim_one_in(w, 4) ? 1000 : 0;
+    limits->queued_per_session = 100000;
+    limits->queued_bytes = 0;
+    if (sim_one_in(w, 3))
+        limits->receive_maximum = (uint16_t)sim_between(w, 1, 20);
+    if (sim_one_in(w, 3))
+        limits->inflight_per_session = (uint16_t)sim_between(w, 1, 10);
+    if (sim_one_in(w, 3))
+        limits->output_bytes = sim_between(w, 1024, 8192);
+    if (sim_one_in(w, 6)) {
+        l->oracle.lossy = true;
+        limits->queued_per_session = (uint32_t)sim_between(w, 1, 20);
+        l->config.queue_full = (enum gnt_config_queue_full)sim_below(w, 3);
+    }
+}
+
+static struct sim_character some_character(struct life *l)
+{
+    struct sim_world *w = &l->world;
+    struct sim_character is = {
+        .version = (uint8_t)(sim_one_in(w, 2) ? GNT_MQTT_5 : sim_between(w, 3, 4)),
+        .durable = sim_below(w, 3) > 0,
+        .expiry_s = (uint32_t)(sim_one_in(w, 2) ? 0 : sim_between(w, 3, 40)),
+        .keep_alive_s = (uint16_t)sim_between(w, 5, 30),
+        .alias_max = (uint16_t)(sim_one_in(w, 2) ? sim_between(w, 1, 5) : 0),
+        .ack_delay_ms = sim_one_in(w, 4) ? (uint32_t)sim_between(w, 1, 2000) : 0,
+        .will = sim_one_in(w, 2),
+        .will_qos = (uint8_t)sim_between(w, 1, 2),
+        .eager = (unsigned)sim_between(w, 50, 95),
+        .pause_ns = sim_between(w, 200 * MS, 4 * SECOND),
+        .break_one_in = l->quiet ? 0 : (unsigned)sim_between(w, 4, 60),
+    };
+    if (is.version == GNT_MQTT_5 && sim_one_in(w, 3))
+        is.receive_max = (uint16_t)sim_between(w, 1, 5);
+    if (is.version == GNT_MQTT_5 && sim_one_in(w, 8))
+        is.packet_max = (uint32_t)sim_between(w, 300, 2000);
+    if (is.version == GNT_MQTT_5 && sim_one_in(w, 3))
+        is.will_delay_s = (uint32_t)sim_between(w, 1, 15);
+    is.shares = (is.durable || l->oracle.groups_lossy) && !is.packet_max;
+    return is;
+}
+
+static void make_clients(struct life *l)
+{
+    struct sim_world *w = &l->world;
+    l->device_count = (uint32_t)sim_between(w, 3, sim_one_in(w, 4) ? DEVICES_MAX : 10);
+    l->raw_count = (uint32_t)(sim_one_in(w, 2) ? sim_below(w, RAW_MAX + 1) : 0);
+    if (l->quiet)
+        l->raw_count = 0;
+    sim_oracle_init(&l->oracle, w, l->device_count + l->raw_count);
+    l->oracle.groups_lossy = sim_one_in(w, 3);
+}
+
+static void start_clients(struct life *l)
+{
+    struct sim_world *w = &l->world;
+    for (uint32_t i = 0; i < l->device_count; i++) {
+        struct sim_character is = some_character(l);
+        if (i == l->oracle.observer) {
+            is.observer = true;
+            is.durable = true;
+            is.packet_max = 0;
+            is.will = false;
+            is.shares = false;
+        }
+        uint64_t start = i ? 5 * SECOND + sim_below(w, 10 * SECOND) : 0;
+        sim_device_init(&l->devices[i], w, &l->oracle, i, &is, w->now + start);
+    }
+    for (uint32_t i = 0; i < l->raw_count; i++)
+        sim_raw_init(&l->raw[i], w, &l->oracle, l->device_count + i, l->devices, l->device_count);
+}
+
+/* ---- Peace */
+
+static bool settled(struct life *l)
+{
+    for (uint32_t i = 0; i < l->device_count; i++)
+        if (!sim_device_settled(&l->devices[i]))
+            return false;
+    for (uint32_t i = 0; i < l->raw_count; i++)
+        if (!sim_raw_left(&l->raw[i]))
+            return false;
+    return sim_world_counted(&l->world, GNT_COUNT_QUEUED) == 0;
+}
+
+static void tell_who_is_not(struct life *l)
+{
+    struct sim_world *w = &l->world;
+    w->trace = true;
+    for (uint32_t i = 0; i < l->device_count; i++)
+        if (!sim_device_settled(&l->devices[i]))
+            sim_trace(w, "client %u is not settled", i);
+    for (uint32_t i = 0; i < l->raw_count; i++)
+        if (!sim_raw_left(&l->raw[i]))
+            sim_trace(w, "raw client %u has not left", i);
+    sim_fail(w, "not all is delivered: %llu are queued",
+             (unsigned long long)sim_world_counted(w, GNT_COUNT_QUEUED));
+}
+
+static void calm_down(struct life *l)
+{
+    struct sim_world *w = &l->world;
+    sim_trace(w, "calm");
+    w->weather.fault_one_in = 0;
+    w->weather.move_fails_one_in = 0;
+    for (uint32_t i = 0; i < l->device_count; i++)
+        sim_device_calm(&l->devices[i]);
+    for (uint32_t i = 0; i < l->raw_count; i++)
+        sim_raw_calm(&l->raw[i]);
+    uint64_t most = w->now + 3600 * SECOND;
+    do {
+        sim_world_run(w, w->now + 50 * SECOND);
+        if (w->now > most)
+            tell_who_is_not(l);
+    } while (!settled(l));
+}
+
+/* ---- Looking */
+
+static void expect(struct life *l, enum gnt_counter which, const char *name, uint64_t expected)
+{
+    uint64_t counted = sim_world_counted(&l->world, which);
+    if (counted != expected)
+        sim_fail(&l->world, "gauge %s is %llu, not %llu", name, (unsigned long long)counted,
+                 (unsigned long long)expected);
+}
+
+static void check_gauges(struct life *l)
+{
+    uint64_t subs, shared;
+    sim_oracle_count(&l->oracle, &subs, &shared);
+    expect(l, GNT_COUNT_CONNECTED, "connected", l->device_count);
+    expect(l, GNT_COUNT_SESSIONS, "sessions", l->device_count);
+    expect(l, GNT_COUNT_SUBSCRIPTIONS, "subscriptions", subs);
+    expect(l, GNT_COUNT_SHARED_SUBSCRIPTIONS, "shared subscriptions", shared);
+    expect(l, GNT_COUNT_QUEUED, "queued", 0);
+    expect(l, GNT_COUNT_QUEUED_BYTES, "queued bytes", 0);
+}
+
+static void check_retained(struct life *l)
+{
+    if (l->config.sys_interval_ms)
+        return;
+    uint64_t least = 0, most = 0;
+    for (uint32_t i = 0; i < l->device_count; i++) {
+        bool sure;
+        bool there = sim_oracle_retained(&l->oracle, i, &sure) != SIM_NO_MESSAGE;
+        least += sure && there;
+        most += !sure || there;
+    }
+    uint64_t counted = sim_world_counted(&l->world, GNT_COUNT_RETAINED);
+    if (counted < least || counted > most)
+        sim_fail(&l->world, "%llu messages are retained, not %llu to %llu",
+                 (unsigned long long)counted, (unsigned long long)least, (unsigned long long)most);
+}
+
+/* What did not come has been counted as dropped. */
+static void check_losses(struct life *l)
+{
+    struct sim_world *w = &l->world;
+    uint64_t full = sim_world_counted(w, GNT_COUNT_DROPPED_QUEUE_FULL);
+    uint64_t memory = sim_world_counted(w, GNT_COUNT_DROPPED_NO_MEMORY);
+    uint64_t ended = sim_world_counted(w, GNT_COUNT_DROPPED_SESSION_END);
+    sim_trace(w, "missing %llu, dropped %llu, %llu, %llu", (unsigned long long)l->oracle.missing,
+              (unsigned long long)full, (unsigned long long)memory, (unsigned long long)ended);
+    if (!l->oracle.lossy)
+        SIM_MUST(w, full == 0 && memory == 0);
+    if (l->oracle.missing > full + ended)
+        sim_fail(w, "%llu deliveries are missing, and %llu are counted as dropped",
+                 (unsigned long long)l->oracle.missing, (unsigned long long)(full + ended));
+}
+
+/* ---- The end */
+
+static bool idle(struct life *l)
+{
+    for (unsigned i = 0; i < l->world.workers->count; i++)
+        if (!gnt_worker_idle(&l->world.workers->worker[i]))
+            return false;
+    return true;
+}
+
+static void all_leave(struct life *l)
+{
+    uint64_t stay = 0; /* MQTT 3 cannot end a session that is to stay */
+    for (uint32_t i = 0; i < l->device_count; i++) {
+        const struct sim_character *is = &l->devices[i].is;
+        stay += is->version < GNT_MQTT_5 && is->durable;
+        sim_device_leave(&l->devices[i]);
+    }
+    sim_world_run(&l->world, l->world.now + 61 * SECOND);
+    for (uint32_t i = 0; i < l->device_count; i++)
+        SIM_MUST(&l->world, sim_device_left(&l->devices[i]));
+    SIM_MUST(&l->world, idle(l));
+    SIM_MUST(&l->world, l->world.wires == 0);
+    expect(l, GNT_COUNT_CONNECTED, "connected", 0);
+    expect(l, GNT_COUNT_SESSIONS, "sessions", stay);
+    if (stay == 0) {
+        expect(l, GNT_COUNT_SUBSCRIPTIONS, "subscriptions", 0);
+        expect(l, GNT_COUNT_SHARED_SUBSCRIPTIONS, "shared subscriptions", 0);
+    }
+}
+
+static void stop_politely(struct life *l)
+{
+    for (unsigned i = 0; i < l->world.workers->count; i++) {
+        gnt_worker_stop(&l->world.workers->worker[i]);
+        sim_world_wake(&l->world, &l->world.workers->worker[i].loop);
+    }
+    for (uint64_t until = l->world.now + 30 * SECOND; l->world.now < until && !idle(l);)
+        sim_world_run(&l->world, l->world.now + 10 * MS);
+    SIM_MUST(&l->world, idle(l));
+}
+
+static void finish(struct life *l)
+{
+    switch (sim_below(&l->world, 3)) {
+    case 0: all_leave(l); break;
+    case 1: stop_politely(l); break;
+    case 2: break; /* with all connections */
+    }
+    for (uint32_t i = 0; i < l->device_count; i++)
+        sim_device_fini(&l->devices[i]);
+    for (uint32_t i = 0; i < l->raw_count; i++)
+        sim_raw_fini(&l->raw[i]);
+    sim_world_run(&l->world, l->world.now + SECOND);
+    sim_world_stop(&l->world);
+    SIM_MUST(&l->world, l->world.wires == 0);
+}
+
+void sim_life(const struct sim_life_options *options, struct sim_life_report *report)
+{
+    struct life *l = calloc(1, sizeof *l);
+    struct sim_world *w = &l->world;
+    sim_world_init(w, options->seed, options->trace);
+    unsigned workers = (unsigned)sim_between(w, 1, 4);
+    l->quiet = sim_one_in(w, 8);
+    make_clients(l);
+    some_config(l);
+    l->oracle.lossy |= options->faults;
+    w->weather = some_weather(w, options->faults);
+    sim_world_start(w, &l->config, options->workers ? options->workers : workers);
+    start_clients(l);
+    sim_world_run(w, w->now + sim_between(w, 20, 90) * SECOND);
+    calm_down(l);
+    if (!options->faults) {
+        check_gauges(l);
+        sim_oracle_audit(&l->oracle);
+        check_retained(l);
+        check_losses(l);
+    }
+    report->messages += l->oracle.message_count;
+    for (size_t i = 0; i < l->oracle.message_count; i++)
+        report->deliveries += l->oracle.messages[i].anywhere;
+    finish(l);
+    report->digest = w->digest;
+    sim_oracle_fini(&l->oracle);
+    gnt_config_fini(&l->config);
+    sim_world_fini(w);
+    free(l);
+}

@@ -1,0 +1,22 @@
+/* One life of a broker, from a seed: made, used and misused, left in peace, looked at, ended. */
+#ifndef SIM_LIFE_H
+#define SIM_LIFE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct sim_life_options {
+    uint64_t seed;
+    unsigned workers; /* 0: as the seed says, 1 to 4 */
+    bool trace;
+    bool faults; /* allocations fail now and then: nothing is demanded but that it goes on */
+};
+
+struct sim_life_report {
+    uint64_t messages, deliveries, digest;
+};
+
+/* Ends the program where a promise is broken. */
+void sim_life(const struct sim_life_options *options, struct sim_life_report *report);
+
+#endif
