@@ -184,6 +184,10 @@ gnt_err gnt_mqtt_server_next(struct gnt_mqtt_server *s, struct gnt_slice *in, ui
     GNT_ASSERT(s->state == GNT_MQTT_AWAITS_CONNECT || s->state == GNT_MQTT_OPEN);
     for (bool acted = false; !acted;) {
         struct gnt_mqtt_frame frame;
+        /* Whoever speaks another protocol need not finish what would be a packet. */
+        bool first = s->state == GNT_MQTT_AWAITS_CONNECT;
+        if (first && in->size && in->data[0] >> 4 != GNT_MQTT_CONNECT)
+            return fail(s, GNT_PROTOCOL, GNT_REASON_PROTOCOL_ERROR);
         gnt_err err = gnt_mqtt_frame(*in, packet_max(s), &frame);
         if (err == GNT_MORE) {
             if (need)
