@@ -19,9 +19,11 @@ struct gnt_receiver_ops {
     /* Whether it can take a delivery now.  If not, gnt_session_ready() follows when it can. */
     bool (*ready)(struct gnt_receiver *r);
     /* Sends it; what DELIVERY holds is lent.  GNT_TOOBIG: the client does not take packets of that
-     * size [MQTT-3.1.2-24]; GNT_NOMEM. */
+     * size [MQTT-3.1.2-24]; GNT_NOMEM: a QoS 0 delivery is dropped, for another one the core closes
+     * the connection soon and sends it again on the next. */
     gnt_err (*deliver)(struct gnt_receiver *r, const struct gnt_delivery *delivery);
-    /* Sends the release of an exactly-once delivery again, after a reconnect. */
+    /* Sends the release of an exactly-once delivery again, after a reconnect; GNT_NOMEM: likewise.
+     */
     gnt_err (*release)(struct gnt_receiver *r, uint16_t id);
     /* The core has let go of it and will not call it again; the front closes the connection. */
     void (*closed)(struct gnt_receiver *r, enum gnt_close_reason why);

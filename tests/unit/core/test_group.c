@@ -478,6 +478,24 @@ static void a_join_is_answered_though_there_was_no_memory_for_mail(void **state)
     close_members(&w, m);
 }
 
+static void an_offer_is_made_though_there_was_no_memory_for_mail(void **state)
+{
+    (void)state;
+    struct world w;
+    struct member m[MEMBERS];
+    open_members(&w, m, 2, NULL);
+    struct world_client *c = start_remote_join(m);
+    world_settle(&w);
+    unsigned at = w.core->homes[0].groups.count ? 0 : 1;
+    w.post_fails = true;
+    assert_int_equal(world_publish(&w, at, "t", "1", 1, false), GNT_DONE);
+    assert_counted(&w, GNT_COUNT_QUEUED, 1);
+    w.post_fails = false;
+    world_settle(&w);
+    assert_string_equal(world_payloads(c, 0), "1 ");
+    close_members(&w, m);
+}
+
 static void unsubscribing_while_a_join_is_under_way(void **state)
 {
     (void)state;
@@ -611,6 +629,8 @@ static void stir(struct world *w, struct world_client *c, struct gnt_seeded *g, 
     case 4:
         if (gnt_random_below(r, 8) == 0) {
             world_cut(c);
+            if (gnt_random_below(r, 2)) /* what it has not answered has not arrived */
+                c->count = c->answered;
             c->busy = false;
             assert_true(world_connect(w, c, false, 1000));
         }
@@ -676,6 +696,7 @@ int main(void)
         cmocka_unit_test(leaving_and_joining_with_offers_under_way),
         cmocka_unit_test(a_join_is_answered_when_the_group_has_heard),
         cmocka_unit_test(a_join_is_answered_though_there_was_no_memory_for_mail),
+        cmocka_unit_test(an_offer_is_made_though_there_was_no_memory_for_mail),
         cmocka_unit_test(unsubscribing_while_a_join_is_under_way),
         cmocka_unit_test(a_break_while_a_join_is_under_way),
         cmocka_unit_test(the_group_queue_is_bounded),
