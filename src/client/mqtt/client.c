@@ -5,6 +5,7 @@
 #include "client/mqtt/convert.h"
 #include "net/epoll.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +83,17 @@ static gnt_err create(const struct gnatter_client_options *o, gnatter_client **o
     return GNT_OK;
 }
 
+/* The program's signals are the program's affair: its own threads get them. */
+static gnt_err start_thread(gnatter_client *c)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&c->thread, NULL, gnt_thread_run, c);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed ? gnt_err_from_errno(failed) : GNT_OK;
+}
+
 int gnatter_client_new(const struct gnatter_client_options *options, gnatter_client **out)
 {
     gnatter_client *c;
@@ -101,11 +113,11 @@ int gnatter_client_new(const struct gnatter_client_options *options, gnatter_cli
         destroy(c);
         return err;
     }
-    int failed = pthread_create(&c->thread, NULL, gnt_client_run, c);
-    if (failed) {
+    err = start_thread(c);
+    if (err) {
         gnt_loop_fini(&c->loop);
         destroy(c);
-        return gnt_err_from_errno(failed);
+        return err;
     }
     *out = c;
     return GNT_OK;
@@ -115,11 +127,11 @@ void gnatter_client_free(gnatter_client *c)
 {
     if (!c)
         return;
-    GNT_ASSERT(!gnt_client_in_callback(c));
+    GNT_ASSERT(!gnt_thread_in_callback(c));
     pthread_mutex_lock(&c->lock);
     c->quit = true;
     c->wanted = false;
-    gnt_client_wake(c);
+    gnt_thread_wake(c);
     pthread_mutex_unlock(&c->lock);
     pthread_join(c->thread, NULL);
     gnt_loop_fini(&c->loop);
@@ -131,17 +143,17 @@ void gnatter_client_free(gnatter_client *c)
 /* Which client's callback this thread is in: its own thread runs nothing else. */
 static _Thread_local const gnatter_client *running;
 
-void gnt_client_enter(const gnatter_client *c)
+void gnt_thread_enter(const gnatter_client *c)
 {
     running = c;
 }
 
-bool gnt_client_in_callback(const gnatter_client *c)
+bool gnt_thread_in_callback(const gnatter_client *c)
 {
     return running == c;
 }
 
-void gnt_client_wake(gnatter_client *c)
+void gnt_thread_wake(gnatter_client *c)
 {
     c->asked = true;
     if (!c->asleep)
@@ -150,18 +162,18 @@ void gnt_client_wake(gnatter_client *c)
     c->loop.poller->wake(c->loop.poller);
 }
 
-void gnt_client_touch(gnatter_client *c)
+void gnt_thread_touch(gnatter_client *c)
 {
     if (!c->touched)
         c->touched = c->wanted = true;
 }
 
-uint64_t gnt_client_wait_deadline(uint32_t timeout_ms)
+uint64_t gnt_thread_wait_deadline(uint32_t timeout_ms)
 {
     return gnt_deadline(gnt_now(&gnt_clock_system), timeout_ms * GNT_NS_PER_MS);
 }
 
-bool gnt_client_wait(gnatter_client *c, uint64_t deadline)
+bool gnt_thread_wait(gnatter_client *c, uint64_t deadline)
 {
     const struct timespec until = {
         .tv_sec = (time_t)(deadline / GNT_NS_PER_S),
@@ -178,7 +190,7 @@ static void want(gnatter_client *c)
     c->touched = c->wanted = true;
     if (c->state == GNT_LINK_WAITING)
         c->deadline = 0;
-    gnt_client_wake(c);
+    gnt_thread_wake(c);
 }
 
 int gnatter_client_start(gnatter_client *c)
@@ -195,7 +207,7 @@ static int connect_locked(gnatter_client *c, uint64_t deadline)
 {
     /* A connection that is just being closed is not the one that is waited for. */
     while (c->state == GNT_LINK_CLOSING)
-        if (!gnt_client_wait(c, deadline))
+        if (!gnt_thread_wait(c, deadline))
             return GNT_TIMEOUT;
     const uint64_t endings = c->endings;
     if (!c->was_connected) {
@@ -205,9 +217,9 @@ static int connect_locked(gnatter_client *c, uint64_t deadline)
     while (!c->was_connected) {
         if (c->endings != endings)
             return c->error ? c->error : GNT_CLOSED;
-        if (!gnt_client_wait(c, deadline)) {
+        if (!gnt_thread_wait(c, deadline)) {
             c->wanted = false;
-            gnt_client_wake(c);
+            gnt_thread_wake(c);
             return GNT_TIMEOUT;
         }
     }
@@ -216,8 +228,8 @@ static int connect_locked(gnatter_client *c, uint64_t deadline)
 
 int gnatter_client_connect(gnatter_client *c, uint32_t timeout_ms)
 {
-    const uint64_t deadline = gnt_client_wait_deadline(timeout_ms);
-    if (gnt_client_in_callback(c))
+    const uint64_t deadline = gnt_thread_wait_deadline(timeout_ms);
+    if (gnt_thread_in_callback(c))
         return GNT_STATE;
     pthread_mutex_lock(&c->lock);
     int err = connect_locked(c, deadline);
@@ -238,7 +250,7 @@ static gnt_err stop(gnatter_client *c, const struct gnatter_disconnect *how)
     if (!err) {
         c->touched = true;
         c->wanted = false;
-        gnt_client_wake(c);
+        gnt_thread_wake(c);
     }
     return err;
 }
@@ -268,7 +280,7 @@ static gnt_err flush(gnatter_client *c, uint64_t deadline)
     while (outstanding(c)) {
         if (at_rest(c))
             return c->error ? (gnt_err)c->error : GNT_CLOSED;
-        if (!gnt_client_wait(c, deadline))
+        if (!gnt_thread_wait(c, deadline))
             return GNT_TIMEOUT;
     }
     return GNT_OK;
@@ -276,8 +288,8 @@ static gnt_err flush(gnatter_client *c, uint64_t deadline)
 
 int gnatter_client_flush(gnatter_client *c, uint32_t timeout_ms)
 {
-    const uint64_t deadline = gnt_client_wait_deadline(timeout_ms);
-    if (gnt_client_in_callback(c))
+    const uint64_t deadline = gnt_thread_wait_deadline(timeout_ms);
+    if (gnt_thread_in_callback(c))
         return GNT_STATE;
     pthread_mutex_lock(&c->lock);
     gnt_err err = flush(c, deadline);
@@ -288,15 +300,15 @@ int gnatter_client_flush(gnatter_client *c, uint32_t timeout_ms)
 int gnatter_client_disconnect(gnatter_client *c, const struct gnatter_disconnect *how,
                               uint32_t timeout_ms)
 {
-    const uint64_t deadline = gnt_client_wait_deadline(timeout_ms);
-    if (gnt_client_in_callback(c))
+    const uint64_t deadline = gnt_thread_wait_deadline(timeout_ms);
+    if (gnt_thread_in_callback(c))
         return GNT_STATE;
     pthread_mutex_lock(&c->lock);
     gnt_err drained = flush(c, deadline);
     gnt_err err = stop(c, how);
-    uint64_t closed = gnt_client_wait_deadline(CLOSE_MS);
+    uint64_t closed = gnt_thread_wait_deadline(CLOSE_MS);
     while (!err && !at_rest(c))
-        if (!gnt_client_wait(c, closed))
+        if (!gnt_thread_wait(c, closed))
             break;
     pthread_mutex_unlock(&c->lock);
     return err ? err : drained;
@@ -334,7 +346,7 @@ int gnatter_client_ack(gnatter_client *c, uint64_t ack, uint8_t reason)
 {
     pthread_mutex_lock(&c->lock);
     gnt_err err = gnt_client_ack(c->engine, ack, reason);
-    gnt_client_wake(c);
+    gnt_thread_wake(c);
     pthread_mutex_unlock(&c->lock);
     return err;
 }
@@ -344,7 +356,7 @@ int gnatter_client_auth(gnatter_client *c, uint8_t reason,
 {
     pthread_mutex_lock(&c->lock);
     gnt_err err = gnt_convert_auth(c->engine, reason, properties);
-    gnt_client_wake(c);
+    gnt_thread_wake(c);
     pthread_mutex_unlock(&c->lock);
     return err;
 }

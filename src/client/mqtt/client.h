@@ -86,22 +86,22 @@ struct gnt_completion {
 };
 
 /* client.c.  _enter: this is the client's own thread; _in_callback: whether it is. */
-void gnt_client_enter(const gnatter_client *c);
-bool gnt_client_in_callback(const gnatter_client *c);
-void *gnt_client_run(void *client); /* thread.c: the thread */
+void gnt_thread_enter(const gnatter_client *c);
+bool gnt_thread_in_callback(const gnatter_client *c);
+void *gnt_thread_run(void *client); /* thread.c: the thread */
 
 /* With the lock: wakes the thread, something was asked. */
-void gnt_client_wake(gnatter_client *c);
+void gnt_thread_wake(gnatter_client *c);
 
 /* Wants a connection if nobody has said anything about that yet. */
-void gnt_client_touch(gnatter_client *c);
+void gnt_thread_touch(gnatter_client *c);
 
 /* Waits for `changed` until DEADLINE; false when that has passed. */
-bool gnt_client_wait(gnatter_client *c, uint64_t deadline);
-uint64_t gnt_client_wait_deadline(uint32_t timeout_ms);
+bool gnt_thread_wait(gnatter_client *c, uint64_t deadline);
+uint64_t gnt_thread_wait_deadline(uint32_t timeout_ms);
 
 /* request.c: hands a DONE back; the lock is not held while a callback runs. */
-void gnt_client_complete(gnatter_client *c, const struct gnatter_engine_event *event);
+void gnt_request_complete(gnatter_client *c, const struct gnatter_engine_event *event);
 
 /* link.c, by the thread, with the lock: begins an attempt, or goes on with the next address.  The
  * state is RESOLVING or OPENING afterwards; on failure unchanged. */

@@ -16,7 +16,7 @@ static void tell_waiter(struct gnt_waiter *w, const struct gnatter_result *r)
         memcpy(w->codes, r->codes, n);
 }
 
-void gnt_client_complete(gnatter_client *c, const struct gnatter_engine_event *event)
+void gnt_request_complete(gnatter_client *c, const struct gnatter_engine_event *event)
 {
     struct gnt_completion *completion = event->user;
     gnatter_on_done *done = completion ? completion->done : c->options.on_done;
@@ -61,10 +61,10 @@ static gnt_err ask_locked(gnatter_client *c, const struct asked *a,
     gnt_err err = hand_over(c, a, *completion, token);
     if (err == GNT_OK) {
         *completion = NULL;
-        gnt_client_touch(c);
+        gnt_thread_touch(c);
     }
     /* Even if it was refused an older one may have been dropped, which has to be told. */
-    gnt_client_wake(c);
+    gnt_thread_wake(c);
     return err;
 }
 
@@ -91,7 +91,7 @@ static int wait_for(gnatter_client *c, struct gnt_completion *completion, struct
 {
     bool late = false;
     while (!w->done && !late && (c->wanted || c->state != GNT_LINK_DOWN))
-        late = !gnt_client_wait(c, deadline);
+        late = !gnt_thread_wait(c, deadline);
     if (w->done)
         return w->error;
     completion->waiter = NULL; /* the request goes on without us */
@@ -103,8 +103,8 @@ static int wait_for(gnatter_client *c, struct gnt_completion *completion, struct
 static int ask_and_wait(gnatter_client *c, const struct asked *a, uint32_t timeout_ms,
                         struct gnt_waiter *w)
 {
-    const uint64_t deadline = gnt_client_wait_deadline(timeout_ms);
-    if (gnt_client_in_callback(c))
+    const uint64_t deadline = gnt_thread_wait_deadline(timeout_ms);
+    if (gnt_thread_in_callback(c))
         return GNT_STATE;
     struct gnt_completion *completion = malloc(sizeof *completion);
     if (!completion)

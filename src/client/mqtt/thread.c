@@ -176,7 +176,7 @@ static void dispatch(gnatter_client *c, const struct gnt_client_event *inner, ui
     case GNT_CLIENT_CONNECTED: on_connected(c, &event, now); break;
     case GNT_CLIENT_CLOSED: on_closed(c, &event, now); break;
     case GNT_CLIENT_MESSAGE: on_message(c, &event); break;
-    case GNT_CLIENT_DONE: gnt_client_complete(c, &event); break;
+    case GNT_CLIENT_DONE: gnt_request_complete(c, &event); break;
     case GNT_CLIENT_AUTH: on_auth(c, &event); break;
     }
 }
@@ -378,10 +378,10 @@ static uint64_t wait_ns(const gnatter_client *c)
     return next > now ? next - now : 0;
 }
 
-void *gnt_client_run(void *client)
+void *gnt_thread_run(void *client)
 {
     gnatter_client *c = client;
-    gnt_client_enter(c);
+    gnt_thread_enter(c);
     pthread_mutex_lock(&c->lock);
     for (;;) {
         c->asked =

@@ -19,7 +19,8 @@ gnt_err gnt_client_write_ack(struct gnt_client *c, enum gnt_mqtt_type type, uint
         return err;
     gnt_mqtt_ack_write(gnt_buf_tail(&c->out), type, &p, c->version, NULL);
     gnt_buf_wrote(&c->out, size);
-    bool settled = type == GNT_MQTT_PUBACK || type == GNT_MQTT_PUBCOMP || code >= 0x80;
+    bool settled = type == GNT_MQTT_PUBACK || type == GNT_MQTT_PUBCOMP ||
+                   (type == GNT_MQTT_PUBREC && code >= 0x80);
     if (settled && c->inbound > 0)
         c->inbound--;
     return GNT_OK;

@@ -5,7 +5,10 @@
 
 #include <stdlib.h>
 
-enum { SUBSCRIPTIONS_A_PACKET = 8 }; /* when subscribing again */
+enum {
+    SUBSCRIPTIONS_A_PACKET = 8, /* when subscribing again */
+    REQUESTS_MAX = 65535,       /* SUBSCRIBEs and UNSUBSCRIBEs that are outstanding */
+};
 
 void gnt_client_request_free(struct gnt_client_request *r)
 {
@@ -67,7 +70,6 @@ static gnt_err request_new(uint8_t type, struct gnt_client_request **out)
     return GNT_OK;
 }
 
-/* R is the owner's from now on. */
 static void accept(struct gnt_client *c, struct gnt_client_request *r, void *user, uint64_t *token)
 {
     r->user = user;
@@ -274,6 +276,17 @@ static gnt_err packet_new(uint8_t type, size_t size, struct gnt_client_request *
     return GNT_OK;
 }
 
+static bool may_ask(const struct gnt_client *c)
+{
+    return c->outstanding - c->queued_messages < REQUESTS_MAX;
+}
+
+static void ask(struct gnt_client *c, struct gnt_client_request *r)
+{
+    c->outstanding++;
+    gnt_list_push_back(&c->pending, &r->link);
+}
+
 enum { SOME_ID = 1 }; /* until the request is sent */
 
 static gnt_err subscribe_new(struct gnt_client *c, const struct gnt_mqtt_subscription *list,
@@ -299,12 +312,13 @@ gnt_err gnt_client_subscribe(struct gnt_client *c, const struct gnt_mqtt_subscri
     for (size_t i = 0; i < count; i++)
         if (!gnt_client_filter_valid(list[i].filter, list[i].no_local))
             return GNT_INVALID;
-    gnt_err err = count ? subscribe_new(c, list, count, props, &r) : GNT_INVALID;
+    if (count == 0)
+        return GNT_INVALID;
+    gnt_err err = may_ask(c) ? subscribe_new(c, list, count, props, &r) : GNT_FULL;
     if (err)
         return err;
     accept(c, r, user, token);
-    c->outstanding++;
-    gnt_list_push_back(&c->pending, &r->link);
+    ask(c, r);
     return GNT_OK;
 }
 
@@ -317,6 +331,8 @@ gnt_err gnt_client_unsubscribe(struct gnt_client *c, const struct gnt_slice *fil
             return GNT_INVALID;
     if (count == 0)
         return GNT_INVALID;
+    if (!may_ask(c))
+        return GNT_FULL;
     size_t size = gnt_mqtt_unsubscribe_size(SOME_ID, filters, count, c->version, props);
     gnt_err err = packet_new(GNT_MQTT_UNSUBSCRIBE, size, &r);
     if (err)
@@ -328,8 +344,7 @@ gnt_err gnt_client_unsubscribe(struct gnt_client *c, const struct gnt_slice *fil
         return err;
     }
     accept(c, r, user, token);
-    c->outstanding++;
-    gnt_list_push_back(&c->pending, &r->link);
+    ask(c, r);
     return GNT_OK;
 }
 
