@@ -398,6 +398,28 @@ static void subscribes(void **state)
     script_free(&s);
 }
 
+/* A subscription that is refused at another time is not asked for again. */
+static void refused_later_is_forgotten(void **state)
+{
+    (void)state;
+    struct script s;
+    struct gnt_client_options o = script_options(GNT_MQTT_3_1_1);
+    script_new(&s, &o);
+    subscribe(&s, "a", 1);
+    script_up(&s);
+    serve_codes(&s, GNT_MQTT_SUBACK, 1, "\x01", 1);
+    events_text(&s);
+    script_lost(&s);
+    back(&s, false);
+    expect_output(&s, "SUBSCRIBE #2 a:1");
+    serve_codes(&s, GNT_MQTT_SUBACK, 2, "\x80", 1);
+    expect_events(&s, "done subscribe #0 REFUSED 80 !80");
+    script_lost(&s);
+    back(&s, false);
+    expect_output(&s, "");
+    script_free(&s);
+}
+
 static void subscribes_again_in_packets(void **state)
 {
     (void)state;
@@ -864,6 +886,7 @@ int main(void)
         cmocka_unit_test(aliases_come_in),
         cmocka_unit_test(aliases_go_out),
         cmocka_unit_test(subscribes),
+        cmocka_unit_test(refused_later_is_forgotten),
         cmocka_unit_test(subscribes_again_in_packets),
         cmocka_unit_test(refuses_what_cannot_be),
         cmocka_unit_test(honours_what_the_server_does_not_do),
