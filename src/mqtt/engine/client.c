@@ -424,6 +424,21 @@ static uint64_t connect_deadline(const struct gnt_client *c)
     return timeout_ms ? gnt_deadline(c->started, ms(timeout_ms)) : GNT_NEVER;
 }
 
+/* A PINGREQ that waits for its answer does not stand for the next: the answer may be behind a
+ * message that takes longer than the keep alive to come.  But one is enough where nothing can be
+ * written. */
+static bool may_ping(const struct gnt_client *c)
+{
+    return !c->ping_waits || gnt_buf_size(&c->out) == 0;
+}
+
+static uint64_t alive_deadline(const struct gnt_client *c)
+{
+    uint64_t next = c->ping_waits ? ping_deadline(c) : GNT_NEVER;
+    uint64_t idle = may_ping(c) ? gnt_deadline(c->last_sent, keep_alive_ns(c)) : GNT_NEVER;
+    return idle < next ? idle : next;
+}
+
 static uint64_t time_deadline(const struct gnt_client *c)
 {
     if (c->state == GNT_CLIENT_CONNECTING)
@@ -432,8 +447,7 @@ static uint64_t time_deadline(const struct gnt_client *c)
         return GNT_NEVER;
     uint64_t next = gnt_client_retry_deadline(c);
     if (c->limits.keep_alive_s) {
-        uint64_t alive =
-            c->ping_waits ? ping_deadline(c) : gnt_deadline(c->last_sent, keep_alive_ns(c));
+        uint64_t alive = alive_deadline(c);
         next = alive < next ? alive : next;
     }
     return next;
@@ -457,7 +471,7 @@ static void keep_time(struct gnt_client *c, uint64_t now)
         return;
     }
     gnt_client_retry(c, now);
-    bool idle = c->limits.keep_alive_s && !c->ping_waits &&
+    bool idle = c->limits.keep_alive_s && may_ping(c) &&
                 gnt_deadline(c->last_sent, keep_alive_ns(c)) <= now;
     if (c->state != GNT_CLIENT_UP || !idle)
         return;
@@ -468,8 +482,9 @@ static void keep_time(struct gnt_client *c, uint64_t now)
     }
     gnt_mqtt_ping_write(gnt_buf_tail(&c->out), GNT_MQTT_PINGREQ);
     gnt_buf_wrote(&c->out, GNT_MQTT_PING_SIZE);
+    if (!c->ping_waits)
+        c->ping_sent = now;
     c->ping_waits = true;
-    c->ping_sent = now;
 }
 
 static bool done_event(struct gnt_client *c, struct gnt_client_event *out)
