@@ -326,6 +326,7 @@ static gnt_err read_more(struct gnt_mqtt_connection *c)
     err = gnt_stream_read(c->stream, gnt_buf_tail(&c->in), c->in.cap - c->in.end, &n);
     if (err)
         return err;
+    gnt_mqtt_server_lives(&c->engine, c->front->loop->now); /* it may be a long packet */
     gnt_count(gnt_connection_counters(c), GNT_COUNT_BYTES_RECEIVED, (int64_t)n);
     gnt_buf_wrote(&c->in, n);
     return act_on_kept(c, &need);

@@ -77,8 +77,8 @@ void gnt_mqtt_server_rewind(struct gnt_mqtt_server *s, struct gnt_counters *coun
 GNT_MUST gnt_err gnt_mqtt_server_next(struct gnt_mqtt_server *s, struct gnt_slice *in, uint64_t now,
                                       struct gnt_mqtt_packet *out, size_t *need);
 
-/* The client lives although nothing can be heard from it: it takes what it is sent, and its owner
- * does not read before it has taken more of it. */
+/* The client lives although no packet of it has come: a part of a long one has, or it takes what it
+ * is sent, and its owner does not read before it has taken more of it. */
 void gnt_mqtt_server_lives(struct gnt_mqtt_server *s, uint64_t now);
 
 /* When the connection is to be ended for silence: GNT_REASON_KEEP_ALIVE_TIMEOUT, or no CONNECT in
