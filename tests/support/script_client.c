@@ -266,6 +266,12 @@ static struct gnt_test_notation parse(const char *notation)
     return all;
 }
 
+struct gnt_slice script_bytes(const char *notation)
+{
+    const struct gnt_test_notation n = parse(notation);
+    return gnt_test_copy(gnt_slice(n.bytes, n.size), n.size);
+}
+
 void script_send(struct script_client *c, const char *notation)
 {
     const struct gnt_test_notation n = parse(notation);

@@ -75,6 +75,9 @@ struct script_client *script_open(struct script *s, unsigned worker);
 void script_send(struct script_client *c, const char *notation);
 void script_send_bytes(struct script_client *c, struct gnt_slice bytes);
 
+/* The bytes of NOTATION in a block to be freed. */
+struct gnt_slice script_bytes(const char *notation);
+
 /* As printf, the notation in FORMAT; at most 8 KiB. */
 __attribute__((format(printf, 2, 3))) void script_sendf(struct script_client *c, const char *format,
                                                         ...);
