@@ -17,6 +17,30 @@ static const char name[] = "broker";
 
 enum { PROBLEM_MAX = 1024 };
 
+static const char footer[] =
+    "Examples:\n"
+    "  gnatter broker\n"
+    "  gnatter broker --config gnatter.yaml --log-level debug\n"
+    "  gnatter broker --listen mqtt://127.0.0.1:0  any free port; the log says which\n"
+    "  gnatter broker --listen mqtt://:1883 --allow-anonymous   for the whole network\n"
+    "\n"
+    "The configuration file is YAML with the same options, and more, as\n"
+    "docs/configuration.md describes them.\n"
+    "\n"
+    "Signals: SIGINT and SIGTERM stop it, a second one at once; SIGHUP reads the\n"
+    "configuration again, and a mistake in it leaves everything as it was.\n"
+    "\n"
+    "Exit codes: 0 it was stopped; else those of sysexits.h: 64 wrong usage, 69 an\n"
+    "address that cannot be listened on, 71 the system refused something, 77 not\n"
+    "permitted, 78 a mistake in the configuration.";
+
+static int show_help(void)
+{
+    struct gnt_args args = gnt_config_arguments;
+    args.footer = footer;
+    return gnt_say_help(&args);
+}
+
 /* What an error of starting the broker comes to. */
 static const struct {
     gnt_err err;
@@ -68,7 +92,7 @@ static bool read_config(int argc, char **argv, struct gnt_config *config, int *c
     else if (err)
         *code = EX_OSERR;
     else if (result.help || result.version)
-        *code = result.help ? gnt_say_help(&gnt_config_arguments) : gnt_say_version();
+        *code = result.help ? show_help() : gnt_say_version();
     gnt_diag_fini(&diag);
     return !err && !result.help && !result.version;
 }

@@ -1,6 +1,7 @@
 #include "cli/input.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <unistd.h>
 
 enum { STEP = 64 * 1024 };
@@ -13,8 +14,14 @@ gnt_err gnt_input_read(struct gnt_input *in)
     if (err)
         return err;
     ssize_t size = read(in->fd, gnt_buf_tail(&in->held), STEP);
+    if (size < 0 &&
+        errno == EAGAIN) { /* somebody else has made it so: it may be a shared terminal */
+        struct pollfd polled = {in->fd, POLLIN, 0};
+        (void)poll(&polled, 1, -1);
+        return GNT_MORE;
+    }
     if (size < 0)
-        return errno == EINTR ? GNT_MORE : gnt_err_from_errno(errno);
+        return gnt_err_from_errno(errno);
     gnt_buf_wrote(&in->held, (size_t)size);
     in->ended = size == 0;
     return in->ended ? GNT_OK : GNT_MORE;

@@ -33,12 +33,6 @@ const struct gnt_option_word gnt_peer_expiries[] = {
     {NULL, 0},
 };
 
-const char gnt_peer_exits[] =
-    "Exit codes: 0 all went well; the code of the broker's CONNACK if it refuses the\n"
-    "connection (1 to 5, in MQTT 5 128 and more), or of its answer to a request; 27\n"
-    "time is up (-W); else those of sysexits.h: 64 wrong usage, 66 an input that\n"
-    "cannot be read, 68 host not found, 69 no connection, 74 an output that failed.";
-
 /* ---- talking */
 
 static void say(const struct gnt_peer *peer, const char *format, va_list arguments)
@@ -188,10 +182,10 @@ static void on_disconnected(gnatter_client *c, const struct gnatter_disconnected
     struct gnt_peer *peer = context;
     char text[TEXT_MAX];
     (void)c;
-    if (d->error == 0) {
+    if (d->error == 0)
         gnt_peer_debug(peer, "disconnected");
+    if (d->error == 0 || atomic_load(&peer->code) != GOES_ON)
         return;
-    }
     int code = describe(peer, d, text, sizeof text);
     bool goes_on = d->will_reconnect && (peer->patient || peer->connected_once);
     if (!peer->told || !goes_on)
@@ -320,6 +314,7 @@ static void build(struct gnt_peer *peer, struct built *b)
         mqtt->password = (struct gnatter_bytes){o->password, strlen(o->password)};
     mqtt->keep_alive_s = o->keep_alive_s;
     mqtt->packet_max = PACKET_MAX;
+    mqtt->inbound_aliases = 0; /* so that %A shows none that the user has not asked for */
     set_session(o, mqtt);
     build_will(peer, b);
     if (!peer->properties)

@@ -28,7 +28,6 @@ struct gnt_peer_options {
 };
 
 extern const struct gnt_option_word gnt_peer_versions[], gnt_peer_expiries[];
-extern const char gnt_peer_exits[]; /* for help texts: what the exit codes mean */
 
 /* The rows of an option table whose struct TYPE has a struct gnt_peer_options named `peer`. */
 /* clang-format off */

@@ -242,14 +242,14 @@ static bool publish_lines(struct pub *pub, struct gnt_input *in)
 static void read_lines(struct pub *pub)
 {
     struct gnt_input in = {.fd = STDIN_FILENO, .max = PAYLOAD_MAX};
-    gnt_err err = GNT_OK;
-    bool ready;
-    while (gnt_peer_wait(&pub->peer, GNT_NEVER, in.fd, POLLIN, &ready)) {
-        if (!ready)
+    gnt_err err = GNT_MORE;
+    bool ready, going = true;
+    while (going && err == GNT_MORE) {
+        going = gnt_peer_wait(&pub->peer, GNT_NEVER, in.fd, POLLIN, &ready);
+        if (!going || !ready)
             continue;
         err = gnt_input_read(&in);
-        if (!publish_lines(pub, &in) || err)
-            break;
+        going = publish_lines(pub, &in);
     }
     if (err < 0) {
         gnt_peer_say(&pub->peer, "cannot read the standard input: %s", gnt_err_text(err));

@@ -148,7 +148,9 @@ static const struct gnt_option rows[] = {
              "payload that is JSON itself, %I time, %U time in seconds since 1970; of MQTT 5 %A "
              "topic alias, %C content type, %D correlation data, %E expiry, %F payload format, %P "
              "user properties, %R response topic, %S subscription identifier; @X is strftime's "
-             "%X, @N nanoseconds; \\n \\t \\0 \\e and so on."},
+             "%X, @N nanoseconds; \\n \\t \\0 \\e and so on. %10t and %-10t are at least 10 wide, "
+             "%.10t "
+             "at most."},
     {.flag = "no-newline",
      .letter = 'N',
      .kind = GNT_OPTION_BOOL,
@@ -225,6 +227,7 @@ static gnt_err format_message(struct sub *sub, const struct gnatter_received *m)
         .payload = gnt_slice(m->payload, m->payload_size),
         .qos = m->qos,
         .retain = m->retain,
+        .id = m->id,
         .props = props,
         .prop_count = shown_properties(m->properties, props),
     };
