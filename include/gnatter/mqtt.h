@@ -76,7 +76,7 @@ typedef void gnatter_on_auth(gnatter_client *c, uint8_t reason,
                              struct gnatter_properties properties, void *context);
 
 /* ---- A transport of your own, instead of TCP.  All functions are called on the client's thread,
- * and none of them waits.
+ * and none of them waits or calls a function of the client.
  *   open   begins; READY(READY_CONTEXT) may be called from any thread from now on until close has
  *          returned, and must be called when reading or writing may succeed after GNATTER_MORE.
  *          If it is still connecting, let read and write say GNATTER_MORE.

@@ -20,7 +20,7 @@
  *
  * Ownership  gnatter_engine_new() to gnatter_engine_free().  What goes in is copied; what an event
  *            shows is lent until the next gnatter_engine_next_event or gnatter_engine_connect.
- * Threads    one at a time.  Between two calls of gnatter_engine_next_event other calls may be made.
+ * Threads    one at a time; other calls may be made between two of gnatter_engine_next_event.
  * Units      now and deadlines: nanoseconds of any clock that does not jump back, not 0; bytes.
  * Memory     malloc, and only for what it keeps; bounded by the options.
  * Errors     0 or a negative GNATTER_E*; a call that fails has changed nothing. */

@@ -167,12 +167,13 @@ struct gnatter_mqtt_options {
     uint32_t session_expiry_s; /* after the connection's end; 0xffffffff: for ever [0] */
 
     const struct gnatter_message *will; /* [NULL]; GNATTER_WILL_DELAY is one of its properties */
-    struct gnatter_property_list
-        properties; /* further ones of CONNECT, not those named here [none] */
+    /* Further ones of CONNECT, not those that have a field here [none]. */
+    struct gnatter_property_list properties;
 
-    size_t packet_max;        /* bytes: a larger packet ends the connection [16 MiB] */
-    uint16_t receive_maximum; /* QoS 1 and 2 publishes that the server may have in flight [65535] */
-    uint16_t inbound_aliases; /* topic aliases that the server may use [16] */
+    size_t packet_max;           /* bytes: a larger packet ends the connection [16 MiB] */
+    uint16_t receive_maximum;    /* QoS 1 and 2 publishes that the server may have in flight, if it
+                                    speaks MQTT 5 [65535] */
+    uint16_t inbound_aliases;    /* topic aliases that the server may use [16] */
     uint16_t outbound_aliases;   /* that are made by themselves, as the server allows [0: none] */
     uint16_t in_flight_max;      /* our QoS 1 and 2 publishes in flight [0: what the server allows;
                                     in 3.x, where it cannot say, 20] */
@@ -191,7 +192,7 @@ struct gnatter_mqtt_options {
     uint32_t retry_ms;
     uint16_t retry_attempts;
 
-    bool manual_ack; /* messages are acknowledged by an own call [false: when they were shown] */
+    bool manual_ack;     /* messages are acknowledged by a call [false: when they were shown] */
     bool drop_in_flight; /* the server has lost the session: what was in flight fails with
                             GNATTER_ECLOSED [false: it is sent again as new] */
     bool no_resubscribe; /* the same: its subscriptions are not made again [false: they are] */
@@ -207,7 +208,7 @@ enum gnatter_request { GNATTER_PUBLISH = 3, GNATTER_SUBSCRIBE = 8, GNATTER_UNSUB
  *   GNATTER_EREFUSED      the server's answer has a code of 0x80 or more: reason, codes
  *   GNATTER_ETOOBIG       over the server's maximum packet size
  *   GNATTER_EUNSUPPORTED  the server has said that it does not do this (this QoS, retain, ...)
- *   GNATTER_ETIMEOUT     the message expired before it could be sent, or the retries are used up
+ *   GNATTER_ETIMEOUT      the message expired before it could be sent, or the retries are used up
  *   GNATTER_EFULL         it was the oldest when the queue was full
  *   GNATTER_ECLOSED       the client went before the answer came */
 struct gnatter_result {
