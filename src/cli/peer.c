@@ -35,7 +35,8 @@ const struct gnt_option_word gnt_peer_expiries[] = {
 
 /* ---- talking */
 
-static void say(const struct gnt_peer *peer, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void say(const struct gnt_peer *peer,
+                                                      const char *format, va_list arguments)
 {
     char text[TEXT_MAX];
     (void)vsnprintf(text, sizeof text, format, arguments);
@@ -173,7 +174,8 @@ static void on_connected(gnatter_client *c, const struct gnatter_connected *conn
     if (peer->told)
         gnt_peer_say(peer, "connected to %s port %u", peer->options->host, peer->options->port);
     peer->told = false;
-    peer->connected_once = true;
+    atomic_store(&peer->connected_once, true);
+    gnt_wait_wake(&peer->wait);
 }
 
 /* An absence is told once: when it begins, and, by on_connected, when it is over. */
@@ -187,7 +189,7 @@ static void on_disconnected(gnatter_client *c, const struct gnatter_disconnected
     if (d->error == 0 || atomic_load(&peer->code) != GOES_ON)
         return;
     int code = describe(peer, d, text, sizeof text);
-    bool goes_on = d->will_reconnect && (peer->patient || peer->connected_once);
+    bool goes_on = d->will_reconnect && (peer->patient || atomic_load(&peer->connected_once));
     if (!peer->told || !goes_on)
         gnt_peer_say(peer, "%s%s", text, goes_on ? " Trying again." : "");
     else

@@ -98,8 +98,9 @@ struct gnt_peer {
     /* Its own: */
     struct gnt_wait wait;
     gnatter_client *client;
-    atomic_int code;           /* what to exit with; -1 until gnt_peer_end was called */
-    bool connected_once, told; /* the client's thread: an absence has been told */
+    atomic_int code;            /* what to exit with; -1 until gnt_peer_end was called */
+    atomic_bool connected_once; /* set, with a wake-up, by the client's thread */
+    bool told;                  /* the client's thread: an absence has been told */
 };
 
 /* Says what in the options does not go together.  False: there is something. */

@@ -173,11 +173,13 @@ static void on_done(gnatter_client *c, const struct gnatter_result *result, void
     gnt_wait_wake(&pub->peer.wait);
 }
 
-/* Waits until no more than LEFT messages are outstanding.  False: the command is to end. */
+/* Waits until no more than LEFT messages are outstanding, and there is a broker at all.  False: the
+ * command is to end. */
 static bool settle(struct pub *pub, uint64_t left)
 {
     bool ready;
-    while (pub->asked - atomic_load(&pub->settled) > left) {
+    while (pub->asked - atomic_load(&pub->settled) > left ||
+           !atomic_load(&pub->peer.connected_once)) {
         if (!gnt_peer_wait(&pub->peer, GNT_NEVER, -1, 0, &ready))
             return false;
     }
