@@ -1,6 +1,7 @@
 #include "broker/inbox.h"
 
 #include "broker/workers.h"
+#include "core/publish.h"
 
 #include <stdlib.h>
 

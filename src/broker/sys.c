@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "broker/workers.h"
+#include "core/publish.h"
 
 #include <inttypes.h>
 #include <math.h>

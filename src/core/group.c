@@ -169,7 +169,7 @@ static uint64_t name_hash(struct gnt_slice name, struct gnt_slice filter)
 
 static void group_free(struct group *g)
 {
-    gnt_tree_unsubscribe(g->home->core->tree, g->place, g->sink.id);
+    gnt_tree_unsubscribe(g->home->tree, g->place, g->sink.id);
     backlog_drop(g, &g->returned);
     backlog_drop(g, &g->waiting);
     gnt_work_cancel(&g->again);
@@ -201,11 +201,11 @@ static gnt_err group_place(struct group *g, uint64_t hash)
     /* What each member asked for is applied when it gets an offer. */
     const struct gnt_sub_options all = {.qos = 2, .retain_as_published = true};
     bool existed;
-    err = gnt_tree_subscribe(home->core->tree, g->filter, g->sink.id, &all, &existed, &g->place);
+    err = gnt_tree_subscribe(home->tree, g->filter, g->sink.id, &all, &existed, &g->place);
     if (!err) {
         err = gnt_map_insert(&home->groups, &g->by_name, hash);
         if (err)
-            gnt_tree_unsubscribe(home->core->tree, g->place, g->sink.id);
+            gnt_tree_unsubscribe(home->tree, g->place, g->sink.id);
     }
     if (err)
         gnt_slots_remove(&home->slots, &g->sink);
@@ -458,7 +458,7 @@ static void on_join(const struct gnt_mail *mail)
 
 bool gnt_group_join(struct gnt_home *home, struct gnt_joining *joining, enum gnt_outcome *outcome)
 {
-    unsigned at = (unsigned)(name_hash(joining->name, joining->filter) % home->core->config.homes);
+    unsigned at = (unsigned)(name_hash(joining->name, joining->filter) % home->config.homes);
     if (at == home->index) {
         *outcome = join_here(home, joining);
         struct group *g = *outcome == GNT_DONE ? find_group(home, joining->group) : NULL;

@@ -12,7 +12,7 @@
 #ifndef GNT_CORE_GROUP_H
 #define GNT_CORE_GROUP_H
 
-#include "core/core.h"
+#include "core/home.h"
 #include "model/outcome.h"
 #include "model/topic.h"
 

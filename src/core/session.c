@@ -1,6 +1,7 @@
 #include "core/session.h"
 
 #include "base/assert.h"
+#include "core/publish.h"
 #include "core/session_private.h"
 
 #include <stdlib.h>

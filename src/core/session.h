@@ -8,7 +8,7 @@
 #ifndef GNT_CORE_SESSION_H
 #define GNT_CORE_SESSION_H
 
-#include "core/core.h"
+#include "core/home.h"
 #include "model/delivery.h"
 #include "model/outcome.h"
 

@@ -42,7 +42,7 @@ static void walk_end(struct gnt_session *s, struct subscription *sub)
     struct walk *w = sub->walk;
     if (!w)
         return;
-    gnt_tree_cursor_fini(s->home->core->tree, &w->cursor);
+    gnt_tree_cursor_fini(s->home->tree, &w->cursor);
     gnt_list_remove(&w->link);
     free(w);
     sub->walk = NULL;
@@ -84,8 +84,7 @@ bool gnt_session_walk(struct gnt_session *s)
         struct walk *w = GNT_CONTAINER(s->walks.next, struct walk, link);
         struct gnt_message *found;
         size_t count = 0;
-        gnt_err err =
-            gnt_tree_retained(s->home->core->tree, w->filter, &w->cursor, 1, &found, &count);
+        gnt_err err = gnt_tree_retained(s->home->tree, w->filter, &w->cursor, 1, &found, &count);
         if (count) {
             send_retained(s, found, &w->options);
             gnt_message_unref(&found);
@@ -105,7 +104,7 @@ static uint64_t place_hash(const struct gnt_tree_node *place)
 
 static struct subscription *find_plain(const struct gnt_session *s, struct gnt_slice filter)
 {
-    const struct gnt_tree_node *place = gnt_tree_find(s->home->core->tree, filter);
+    const struct gnt_tree_node *place = gnt_tree_find(s->home->tree, filter);
     struct gnt_map_node *node = place ? gnt_map_first(&s->subscriptions, place_hash(place)) : NULL;
     for (; node; node = gnt_map_next(node)) {
         struct subscription *sub = GNT_CONTAINER(node, struct subscription, node);
@@ -127,7 +126,7 @@ static void count_subscriptions(struct gnt_session *s, int n, bool shared)
 static void plain_free(struct gnt_session *s, struct subscription *sub)
 {
     walk_end(s, sub);
-    gnt_tree_unsubscribe(s->home->core->tree, sub->place, s->sink.id);
+    gnt_tree_unsubscribe(s->home->tree, sub->place, s->sink.id);
     gnt_map_remove(&s->subscriptions, &sub->node);
     free(sub);
     count_subscriptions(s, -1, false);
@@ -136,7 +135,7 @@ static void plain_free(struct gnt_session *s, struct subscription *sub)
 static gnt_err plain_new(struct gnt_session *s, struct gnt_slice filter,
                          const struct gnt_sub_options *options, struct subscription **out)
 {
-    struct gnt_tree *tree = s->home->core->tree;
+    struct gnt_tree *tree = s->home->tree;
     struct subscription *sub = calloc(1, sizeof *sub);
     if (!sub)
         return GNT_NOMEM;
@@ -175,9 +174,9 @@ static enum gnt_outcome subscribe_plain(struct gnt_session *s, struct gnt_slice 
         if (!walk)
             return GNT_FAILED;
     }
-    gnt_err err = existed ? gnt_tree_subscribe(s->home->core->tree, filter, s->sink.id, options,
-                                               &existed, NULL)
-                          : plain_new(s, filter, options, &sub);
+    gnt_err err =
+        existed ? gnt_tree_subscribe(s->home->tree, filter, s->sink.id, options, &existed, NULL)
+                : plain_new(s, filter, options, &sub);
     if (err)
         free(walk);
     else if (walk)

@@ -214,7 +214,7 @@ bool world_connect_held(struct world *w, struct world_client *c, bool clean, uin
     struct gnt_session *session;
     c->world = w;
     c->receiver.ops = &receiver_ops;
-    struct gnt_home *home = &w->core->homes[gnt_core_home_of(w->core, id)];
+    struct gnt_home *home = &w->core->homes[gnt_home_of(w->core->homes, id)];
     gnt_err err = gnt_session_open(home, &open, &c->receiver, &session, &c->present);
     c->will = open.will;
     assert_true(!c->will || err);
@@ -240,7 +240,7 @@ void world_id_at(const struct world *w, unsigned home, unsigned number, char id[
 {
     for (unsigned salt = 0;; salt++) {
         snprintf(id, 16, "c%u-%u", number, salt);
-        if (gnt_core_home_of(w->core, slice_of(id)) == home)
+        if (gnt_home_of(w->core->homes, slice_of(id)) == home)
             return;
     }
 }
@@ -272,7 +272,7 @@ void world_client_fini(struct world_client *c)
 struct gnt_home *world_home(const struct world_client *c)
 {
     struct gnt_core *core = c->world->core;
-    return &core->homes[gnt_core_home_of(core, slice_of(c->id))];
+    return &core->homes[gnt_home_of(core->homes, slice_of(c->id))];
 }
 
 /* ---- What clients do */

@@ -13,6 +13,7 @@
 #define GNT_TESTS_CORE_WORLD_H
 
 #include "core/core.h"
+#include "core/publish.h"
 #include "core/session.h"
 
 enum { WORLD_HOMES_MAX = 4, WORLD_TEXT = 24, WORLD_IDS = 8 };

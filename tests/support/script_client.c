@@ -164,7 +164,7 @@ const char *script_id_at(const struct script *s, unsigned home, unsigned number,
 {
     for (unsigned i = 0;; i++) {
         snprintf(id, 16, "h%u-%u-%u", home % 100, number % 1000, i % 100000);
-        if (gnt_core_home_of(s->workers->core, gnt_slice_str(id)) == home)
+        if (gnt_home_of(s->workers->core->homes, gnt_slice_str(id)) == home)
             return id;
     }
 }

@@ -116,7 +116,7 @@ bool gnt_connection_on_connect(struct gnt_mqtt_connection *c, const struct gnt_m
     }
     struct gnt_home *home = gnt_connection_home(c);
     struct gnt_slice id = client_id(c, p);
-    unsigned at = gnt_core_home_of(home->core, id);
+    unsigned at = gnt_home_of(home, id);
     if (at != home->index)
         return !gnt_connection_move(c, at, whole);
     struct gnt_session_open open = {

@@ -3,6 +3,7 @@
 #include "front/mqtt/connection.h"
 
 #include "base/assert.h"
+#include "core/publish.h"
 #include "base/log.h"
 
 #include <stdlib.h>

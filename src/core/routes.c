@@ -1,27 +1,11 @@
-#include "core/route.h"
+#include "core/routes.h"
 
-#include "core/core.h"
+#include "base/list.h"
 
 #include <stdlib.h>
 
 /* Bounds of what a home remembers; past them it forgets all and starts again. */
 enum { ROUTES_MAX = 8192, COST_MAX = 1 << 24 };
-
-/* One sink of this home. */
-struct target {
-    uint64_t sink;
-    struct gnt_match match;  /* of all its subscriptions; its ids are the target's own */
-    struct gnt_match others; /* of those without "no local": for a message of the sink's own */
-    bool echoes;             /* whether there is any without "no local" */
-};
-
-struct route {
-    struct gnt_map_node node;
-    uint64_t elsewhere; /* a bit for each other home with a sink */
-    size_t count;
-    struct target *targets;
-    struct gnt_slice topic; /* behind the struct */
-};
 
 /* ---- Looking a topic up */
 
@@ -95,15 +79,15 @@ static gnt_err merge(const struct found *found, size_t count, bool with_no_local
     return GNT_OK;
 }
 
-static void target_fini(struct target *t)
+static void target_fini(struct gnt_target *t)
 {
     gnt_sub_ids_fini(&t->match.ids);
     gnt_sub_ids_fini(&t->others.ids);
 }
 
-static gnt_err target_init(struct target *t, const struct found *found, size_t count)
+static gnt_err target_init(struct gnt_target *t, const struct found *found, size_t count)
 {
-    *t = (struct target){.sink = found->sink};
+    *t = (struct gnt_target){.sink = found->sink};
     for (size_t i = 0; i < count; i++)
         t->echoes |= !found[i].options.no_local;
     gnt_err err = merge(found, count, true, &t->match);
@@ -114,7 +98,7 @@ static gnt_err target_init(struct target *t, const struct found *found, size_t c
     return err;
 }
 
-static void route_free(struct route *r)
+void gnt_route_free(struct gnt_route *r)
 {
     for (size_t i = 0; i < r->count; i++)
         target_fini(&r->targets[i]);
@@ -122,7 +106,7 @@ static void route_free(struct route *r)
     free(r);
 }
 
-static gnt_err route_fill(struct route *r, struct found *found, size_t count)
+static gnt_err route_fill(struct gnt_route *r, struct found *found, size_t count)
 {
     if (count == 0)
         return GNT_OK;
@@ -141,20 +125,21 @@ static gnt_err route_fill(struct route *r, struct found *found, size_t count)
     return GNT_OK;
 }
 
-static gnt_err route_new(struct gnt_home *home, struct gnt_slice topic, struct route **out)
+static gnt_err route_new(const struct gnt_tree *tree, unsigned home, struct gnt_slice topic,
+                         struct gnt_route **out)
 {
-    struct finding f = {.home = home->index};
-    struct route *r = malloc(sizeof *r + topic.size);
+    struct finding f = {.home = home};
+    struct gnt_route *r = malloc(sizeof *r + topic.size);
     if (!r)
         return GNT_NOMEM;
     memcpy(r + 1, topic.data, topic.size);
-    *r = (struct route){.topic = gnt_slice(r + 1, topic.size)};
-    gnt_tree_match(home->core->tree, topic, on_found, &f);
+    *r = (struct gnt_route){.topic = gnt_slice(r + 1, topic.size)};
+    gnt_tree_match(tree, topic, on_found, &f);
     r->elsewhere = f.elsewhere;
     gnt_err err = f.failed ? GNT_NOMEM : route_fill(r, f.found, f.count);
     free(f.found);
     if (err)
-        route_free(r);
+        gnt_route_free(r);
     else
         *out = r;
     return err;
@@ -167,7 +152,7 @@ static void forget(struct gnt_routes *routes)
     struct gnt_map_cursor cursor = {0};
     for (struct gnt_map_node *node; (node = gnt_map_walk(&routes->by_topic, &cursor));) {
         gnt_map_remove(&routes->by_topic, node);
-        route_free(GNT_CONTAINER(node, struct route, node));
+        gnt_route_free(GNT_CONTAINER(node, struct gnt_route, node));
     }
     routes->cost = 0;
 }
@@ -178,12 +163,10 @@ void gnt_routes_fini(struct gnt_routes *r)
     gnt_map_fini(&r->by_topic);
 }
 
-/* *owned: whether the caller has to free the route, because it could not be remembered. */
-static gnt_err lookup(struct gnt_home *home, struct gnt_slice topic, struct route **out,
-                      bool *owned)
+gnt_err gnt_routes_find(struct gnt_routes *routes, const struct gnt_tree *tree, unsigned home,
+                        struct gnt_slice topic, struct gnt_route **out, bool *owned)
 {
-    struct gnt_routes *routes = &home->routes;
-    uint64_t generation = gnt_tree_generation(home->core->tree);
+    uint64_t generation = gnt_tree_generation(tree);
     if (generation != routes->generation) {
         forget(routes);
         routes->generation = generation;
@@ -192,88 +175,18 @@ static gnt_err lookup(struct gnt_home *home, struct gnt_slice topic, struct rout
     uint64_t hash = gnt_hash(topic);
     struct gnt_map_node *node = gnt_map_first(&routes->by_topic, hash);
     for (; node; node = gnt_map_next(node)) {
-        *out = GNT_CONTAINER(node, struct route, node);
+        *out = GNT_CONTAINER(node, struct gnt_route, node);
         if (gnt_slice_eq((*out)->topic, topic))
             return GNT_OK;
     }
-    gnt_err err = route_new(home, topic, out);
+    gnt_err err = route_new(tree, home, topic, out);
     if (err)
         return err;
-    size_t cost = topic.size + (*out)->count * sizeof(struct target);
+    size_t cost = topic.size + (*out)->count * sizeof(struct gnt_target);
     if (routes->by_topic.count == ROUTES_MAX || routes->cost + cost > COST_MAX)
         forget(routes);
     *owned = cost > COST_MAX || gnt_map_insert(&routes->by_topic, &(*out)->node, hash);
     if (!*owned)
         routes->cost += cost;
     return GNT_OK;
-}
-
-/* ---- Delivering */
-
-/* Sinks do not publish from `take` and do not change the tree, so the route stands meanwhile. */
-static void deliver_here(struct gnt_home *home, const struct route *route,
-                         struct gnt_message *message)
-{
-    for (size_t i = 0; i < route->count; i++) {
-        const struct target *t = &route->targets[i];
-        bool own = t->sink == message->publisher;
-        if (own && !t->echoes)
-            continue;
-        struct gnt_sink *sink = gnt_slots_find(&home->slots, t->sink);
-        if (sink)
-            sink->ops->take(sink, message, own ? &t->others : &t->match);
-    }
-}
-
-static void on_mailed(const struct gnt_mail *mail)
-{
-    struct gnt_home *home = mail->to;
-    struct gnt_message *message = mail->object;
-    struct route *route;
-    bool owned;
-    if (lookup(home, message->topic, &route, &owned)) {
-        gnt_count(&home->counters, GNT_COUNT_DROPPED_NO_MEMORY, 1);
-    } else {
-        deliver_here(home, route, message);
-        if (owned)
-            route_free(route);
-    }
-    gnt_message_unref(&message);
-}
-
-static gnt_err deliver_elsewhere(struct gnt_home *home, uint64_t homes, struct gnt_message *message)
-{
-    gnt_err result = GNT_OK;
-    for (; homes; homes &= homes - 1) {
-        unsigned to = (unsigned)__builtin_ctzll(homes);
-        struct gnt_message *ref = gnt_message_ref(message);
-        gnt_err err = gnt_home_mail(home, to, on_mailed, ref, 0, 0);
-        if (err) {
-            gnt_message_unref(&ref);
-            gnt_count(&home->counters, GNT_COUNT_DROPPED_NO_MEMORY, 1);
-            result = err;
-        }
-    }
-    return result;
-}
-
-enum gnt_outcome gnt_publish(struct gnt_home *home, struct gnt_message *message)
-{
-    if (message->retain) {
-        int change;
-        if (gnt_tree_retain(home->core->tree, message, &change))
-            return GNT_FAILED;
-        gnt_count(&home->counters, GNT_COUNT_RETAINED, change);
-    }
-    struct route *route;
-    bool owned;
-    if (lookup(home, message->topic, &route, &owned))
-        return GNT_FAILED;
-    enum gnt_outcome outcome = route->count || route->elsewhere ? GNT_DONE : GNT_DONE_NO_MATCH;
-    deliver_here(home, route, message);
-    if (deliver_elsewhere(home, route->elsewhere, message))
-        outcome = GNT_FAILED;
-    if (owned)
-        route_free(route);
-    return outcome;
 }

@@ -1,6 +1,6 @@
 #include "support/unit.h"
 
-#include "core/route.h"
+#include "core/publish.h"
 
 #include "support/alloc_fault.h"
 #include "support/core_world.h"

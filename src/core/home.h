@@ -1,0 +1,111 @@
+/* A home: one worker's part of the core.  What lives here is touched only by that worker's thread;
+ * another home is sent mail, never a pointer to something of one's own, and its sinks are named by
+ * id. */
+#ifndef GNT_CORE_HOME_H
+#define GNT_CORE_HOME_H
+
+#include "base/counters.h"
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/mail.h"
+#include "base/timers.h"
+#include "core/routes.h"
+#include "core/slots.h"
+#include "core/tree.h"
+
+enum { GNT_HOMES_MAX = 64 };
+
+/* What happens to a delivery that finds its queue full. */
+enum gnt_overflow {
+    GNT_OVERFLOW_DROP_NEWEST,
+    GNT_OVERFLOW_DROP_OLDEST,
+    GNT_OVERFLOW_DISCONNECT, /* the newest is dropped and the receiver's connection closed */
+};
+
+struct gnt_core_config {
+    unsigned homes; /* 1 to GNT_HOMES_MAX */
+    size_t topic_levels;
+    size_t subscriptions_per_session;
+    size_t queued_per_session; /* deliveries, for a session and for a shared group; 0: no limit */
+    size_t queued_bytes_per_session; /* payload bytes; 0: no limit */
+    uint32_t inflight_per_session;   /* unsettled deliveries at most, 1 to 65535 */
+    uint32_t session_expiry_max_s;   /* UINT32_MAX: no limit */
+    enum gnt_overflow overflow;
+    /* Carries mail from the thread of one home to that of another, in order for each pair. */
+    gnt_err (*post)(void *context, unsigned from, unsigned to, const struct gnt_mail *mail);
+    void *post_context;
+};
+
+struct gnt_home;
+
+/* Something that must wait until what is going on is over; it lives inside what it concerns. */
+struct gnt_work {
+    struct gnt_list link; /* in home->work */
+    void (*run)(struct gnt_home *home, struct gnt_work *work);
+};
+
+/* Mail that must arrive, even if there is no memory for it now; it lives inside its object. */
+struct gnt_owed {
+    struct gnt_list link; /* in home->owed */
+    unsigned to;
+    struct gnt_mail mail;
+};
+
+/* One worker's part of the core. */
+struct gnt_home {
+    struct gnt_tree *tree;         /* the one of all homes */
+    struct gnt_home *homes;        /* all of them: to post to, not to look into */
+    struct gnt_core_config config; /* its own copy, so that limits can be changed while it runs */
+    unsigned index;
+    const uint64_t *now;       /* the turn's time, of the worker's loop */
+    struct gnt_timers *timers; /* the worker's loop's */
+    struct gnt_counters counters;
+    struct gnt_slots slots;
+    struct gnt_map sessions; /* by client id */
+    struct gnt_map groups;   /* by share name and filter */
+    struct gnt_routes routes;
+    struct gnt_list work; /* struct gnt_work */
+    struct gnt_list owed; /* struct gnt_owed: nothing else is mailed before it */
+    struct gnt_timer work_due;
+    struct gnt_timer sweep_due; /* home 0: expired retained messages */
+};
+
+/* Home INDEX of HOMES, as calloc made it; _attach must follow before anything is done with it. */
+void gnt_home_init(struct gnt_home *home, struct gnt_home *homes, unsigned index,
+                   struct gnt_tree *tree, const struct gnt_core_config *config);
+
+/* Its sessions and groups are gone.  The timers are still there. */
+void gnt_home_fini(struct gnt_home *home);
+
+/* Ties a home to its worker: NOW is the time of the worker's turn (monotonic ns, not 0), TIMERS are
+ * run by the worker.  Before anything else is done with the home. */
+GNT_MUST gnt_err gnt_home_attach(struct gnt_home *home, const uint64_t *now,
+                                 struct gnt_timers *timers);
+
+/* Changes the limits and the overflow policy of HOME to those of CONFIG, by its thread.  What is
+ * over a new limit stays; receive windows change with the client's next connection. */
+void gnt_home_configure(struct gnt_home *home, const struct gnt_core_config *config);
+
+/* The home of the session with this client id. */
+unsigned gnt_home_of(const struct gnt_home *home, struct gnt_slice client_id);
+
+/* Mail from HOME to the home TO; `run` gets the receiving gnt_home in mail->to.  A failure is lack
+ * of memory; nothing has been sent then. */
+GNT_MUST gnt_err gnt_home_mail(struct gnt_home *home, unsigned to,
+                               void (*run)(const struct gnt_mail *mail), void *object,
+                               uint64_t value, uint64_t other);
+
+/* The same for an object that has room for mail inside it, OWED: it is sent now, or as soon as
+ * there is memory, and before any later mail. */
+void gnt_home_mail_surely(struct gnt_home *home, unsigned to,
+                          void (*run)(const struct gnt_mail *mail), void *object,
+                          struct gnt_owed *owed);
+
+void gnt_work_init(struct gnt_work *work,
+                   void (*run)(struct gnt_home *home, struct gnt_work *work));
+
+/* Has WORK done soon, once however often it is asked for.  _cancel: not any more. */
+void gnt_home_later(struct gnt_home *home, struct gnt_work *work);
+void gnt_work_cancel(struct gnt_work *work);
+
+#endif

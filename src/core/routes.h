@@ -1,0 +1,51 @@
+/* From a topic name to the sinks of one home, and to the other homes that have some.
+ *
+ * A home remembers what it found for a topic as long as the topic tree's generation stands, within
+ * bounds.  One thread. */
+#ifndef GNT_CORE_ROUTES_H
+#define GNT_CORE_ROUTES_H
+
+#include "base/hash.h"
+#include "core/tree.h"
+#include "model/sub_ids.h"
+
+/* What one sink's matching subscriptions come to: several that overlap are one delivery with the
+ * highest QoS and all identifiers [MQTT5 3.3.4]. */
+struct gnt_match {
+    uint8_t qos;
+    bool retain_as_published;
+    struct gnt_sub_ids ids; /* the route's */
+};
+
+/* One sink of the home. */
+struct gnt_target {
+    uint64_t sink;
+    struct gnt_match match;  /* of all its subscriptions */
+    struct gnt_match others; /* of those without "no local": for a message of the sink's own */
+    bool echoes;             /* whether there is any without "no local" */
+};
+
+struct gnt_route {
+    struct gnt_map_node node;
+    uint64_t elsewhere; /* a bit for each other home with a sink */
+    size_t count;
+    struct gnt_target *targets;
+    struct gnt_slice topic; /* behind the struct */
+};
+
+struct gnt_routes {
+    struct gnt_map by_topic;
+    uint64_t generation; /* of the tree, when these were found */
+    size_t cost;         /* about how many bytes they take */
+};
+
+void gnt_routes_fini(struct gnt_routes *r);
+
+/* The route of TOPIC for HOME, valid until the next call.  *owned: it could not be remembered, and
+ * the caller frees it.  GNT_NOMEM. */
+GNT_MUST gnt_err gnt_routes_find(struct gnt_routes *routes, const struct gnt_tree *tree,
+                                 unsigned home, struct gnt_slice topic, struct gnt_route **out,
+                                 bool *owned);
+void gnt_route_free(struct gnt_route *r);
+
+#endif
