@@ -174,7 +174,8 @@ struct gnatter_mqtt_options {
     uint16_t receive_maximum;    /* QoS 1 and 2 publishes that the server may have in flight, if it
                                     speaks MQTT 5 [65535] */
     uint16_t inbound_aliases;    /* topic aliases that the server may use [16] */
-    uint16_t outbound_aliases;   /* that are made by themselves, as the server allows [0: none] */
+    uint16_t outbound_aliases;   /* that are made by themselves, as the server allows; each publish
+                                    looks through them, so a few dozen at most [0: none] */
     uint16_t in_flight_max;      /* our QoS 1 and 2 publishes in flight [0: what the server allows;
                                     in 3.x, where it cannot say, 20] */
     uint32_t connect_timeout_ms; /* until CONNACK [30,000] */
