@@ -72,11 +72,10 @@ static void shows(const struct gnt_format_message *m, const char *format, struct
             assert_int_equal(text.size, 0);
         } else if (!failed) {
             assert_int_equal(err, GNT_OK);
-            if (text.size != expected.size || memcmp(text.data, expected.data, text.size) != 0)
+            if (!gnt_slice_eq(text, expected))
                 print_error("%s: '%.*s', expected '%s'\n", format, (int)text.size, text.data,
                             expected.data);
-            assert_int_equal(text.size, expected.size);
-            assert_memory_equal(text.data, expected.data, text.size);
+            assert_true(gnt_slice_eq(text, expected));
         }
         gnt_buf_fini(&out);
         if (!failed)
