@@ -156,8 +156,8 @@ static void do_publish(struct sim_device *d)
                             .publisher_connection =
                                 d->up ? d->oracle->session[d->index].connection : 0};
     bool retained = d->oracle->topics[m.topic].kind == SIM_RETAINED;
-    if (retained) {
-        m.qos = (uint8_t)sim_between(w, 1, 2);
+    if (retained) { /* mixed, a repeated message of QoS 1 could come after a newer one of QoS 2 */
+        m.qos = (uint8_t)(1 + d->index % 2);
         m.size = sim_one_in(w, 5) ? 0 : m.size;
     }
     if (d->is.version == GNT_MQTT_5 && m.size && sim_one_in(w, 15))
@@ -173,8 +173,7 @@ static void do_publish(struct sim_device *d)
                                          .retain = retained,
                                          .props = &expiry,
                                          .prop_count = m.expiry_s != 0};
-    gnt_err err =
-        gnt_client_publish(d->engine, &p, (void *)(uintptr_t)(message + 1), w->now, NULL);
+    gnt_err err = gnt_client_publish(d->engine, &p, (void *)(uintptr_t)(message + 1), w->now, NULL);
     free(payload);
     SIM_MUST(w, err == GNT_OK);
 }
@@ -198,8 +197,8 @@ static void subscribe(struct sim_device *d, uint32_t filter, uint8_t qos)
     const struct gnt_mqtt_prop id = number(GNT_PROP_SUBSCRIPTION_ID, sub + 1);
     const struct gnt_mqtt_proplist props = {.list = &id, .count = five};
     d->outstanding_subs++;
-    gnt_err err = gnt_client_subscribe(d->engine, &wanted, 1, &props,
-                                       (void *)(uintptr_t)(sub + 1), NULL);
+    gnt_err err =
+        gnt_client_subscribe(d->engine, &wanted, 1, &props, (void *)(uintptr_t)(sub + 1), NULL);
     SIM_MUST(w, err == GNT_OK);
 }
 
@@ -210,8 +209,7 @@ static void do_subscribe(struct sim_device *d)
     const struct sim_filter *f = &o->filters[filter];
     if (f->kind == SIM_WILL || (f->kind == SIM_SHARED && !d->is.shares))
         return;
-    subscribe(d, filter,
-              f->kind == SIM_SHARED ? f->shared_qos : (uint8_t)sim_below(d->world, 3));
+    subscribe(d, filter, f->kind == SIM_SHARED ? f->shared_qos : (uint8_t)sim_below(d->world, 3));
 }
 
 static void do_unsubscribe(struct sim_device *d)
@@ -223,8 +221,8 @@ static void do_unsubscribe(struct sim_device *d)
     const struct gnt_slice text = gnt_slice_str(o->filters[filter].text);
     sim_oracle_unsubscribe(o, d->index, filter);
     d->outstanding_subs++;
-    gnt_err err = gnt_client_unsubscribe(d->engine, &text, 1, NULL,
-                                         (void *)(uintptr_t)(filter + 1), NULL);
+    gnt_err err =
+        gnt_client_unsubscribe(d->engine, &text, 1, NULL, (void *)(uintptr_t)(filter + 1), NULL);
     SIM_MUST(d->world, err == GNT_OK);
 }
 
@@ -338,7 +336,7 @@ static bool session_due(const struct sim_device *d)
     if (d->is.durable)
         return true;
     return d->is.version == GNT_MQTT_5 &&
-           d->world->now + 5 * SECOND < d->last_heard + d->is.expiry_s * SECOND;
+           d->world->now + 5 * SECOND < d->heard_before + d->is.expiry_s * SECOND;
 }
 
 static void on_connected(struct sim_device *d, const struct gnt_client_event *e)
@@ -401,8 +399,7 @@ static void on_done(struct sim_device *d, const struct gnt_client_event *e)
     if (e->err)
         return;
     if (e->request == GNT_MQTT_SUBSCRIBE) {
-        SIM_MUST(d->world, e->codes.size == 1 &&
-                               e->codes.data[0] == d->oracle->subs[what].qos);
+        SIM_MUST(d->world, e->codes.size == 1 && e->codes.data[0] == d->oracle->subs[what].qos);
         sim_oracle_subscribed(d->oracle, what);
     } else {
         sim_oracle_unsubscribed(d->oracle, d->index, what);
@@ -417,9 +414,12 @@ static void on_closed(struct sim_device *d, const struct gnt_client_event *e)
     if (fault)
         sim_fail(d->world, "client %u finds fault with the broker: %s, 0x%02x", d->index,
                  gnt_err_text(e->err), e->code);
-    static const uint8_t expected[] = {0, GNT_REASON_SESSION_TAKEN_OVER,
-                                       GNT_REASON_KEEP_ALIVE_TIMEOUT, GNT_REASON_SERVER_BUSY,
-                                       GNT_REASON_QUOTA_EXCEEDED, GNT_REASON_SERVER_SHUTTING_DOWN};
+    static const uint8_t expected[] = {0,
+                                       GNT_REASON_SESSION_TAKEN_OVER,
+                                       GNT_REASON_KEEP_ALIVE_TIMEOUT,
+                                       GNT_REASON_SERVER_BUSY,
+                                       GNT_REASON_QUOTA_EXCEEDED,
+                                       GNT_REASON_SERVER_SHUTTING_DOWN};
     if (e->err == GNT_CLOSED && !memchr(expected, e->code, sizeof expected))
         sim_fail(d->world, "client %u is thrown out: 0x%02x", d->index, e->code);
     push(d); /* a DISCONNECT, if that is what ends it */
@@ -469,8 +469,8 @@ static void pull(struct sim_device *d)
             gnt_client_lost(d->engine, err);
         } else {
             d->last_heard = d->world->now;
-            SIM_MUST(d->world, gnt_client_receive(d->engine, gnt_slice(bytes, n),
-                                                  d->world->now) == GNT_OK);
+            SIM_MUST(d->world,
+                     gnt_client_receive(d->engine, gnt_slice(bytes, n), d->world->now) == GNT_OK);
         }
         events(d);
     }
@@ -494,6 +494,7 @@ static void begin(struct sim_device *d)
 {
     if (!d->calm && sim_one_in(d->world, 5))
         rebirth(d);
+    d->heard_before = d->last_heard;
     sim_trace(d->world, "client %u connects", d->index);
     SIM_MUST(d->world, gnt_client_connect(d->engine, d->world->now) == GNT_OK);
     d->wire = sim_wire_open(d->world, on_wire, d);
@@ -543,6 +544,9 @@ void sim_device_init(struct sim_device *d, struct sim_world *w, struct sim_oracl
     d->turn.fire = on_turn;
     o->session[index].packet_max = is->packet_max;
     make_engine(d);
+    sim_trace(w, "client %u: version %u, session %u s, keep alive %u s, receive maximum %u", index,
+              is->version, is->durable ? UINT32_MAX : is->expiry_s, is->keep_alive_s,
+              is->receive_max);
     turn_by(d, start);
 }
 

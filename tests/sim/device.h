@@ -10,21 +10,21 @@
 /* What kind of client it is, for all its life. */
 struct sim_character {
     uint8_t version;
-    bool durable;            /* its session lasts for ever */
-    uint32_t expiry_s;       /* else, in MQTT 5: how long */
+    bool durable;      /* its session lasts for ever */
+    uint32_t expiry_s; /* else, in MQTT 5: how long */
     uint16_t keep_alive_s;
-    uint16_t receive_max;    /* 0: does not say */
-    uint32_t packet_max;     /* 0: any */
+    uint16_t receive_max; /* 0: does not say */
+    uint32_t packet_max;  /* 0: any */
     uint16_t alias_max;
-    uint32_t ack_delay_ms;   /* 0: acknowledges at once */
+    uint32_t ack_delay_ms; /* 0: acknowledges at once */
     bool will;
     uint8_t will_qos;
     uint32_t will_delay_s;
-    bool observer;           /* subscribes to all and never ends a session or a subscription */
-    bool shares;             /* may join groups */
-    unsigned eager;          /* publishes in a hundred actions */
-    uint64_t pause_ns;       /* between two actions, on the average */
-    unsigned break_one_in;   /* actions that end the connection */
+    bool observer;         /* subscribes to all and never ends a session or a subscription */
+    bool shares;           /* may join groups */
+    unsigned eager;        /* publishes in a hundred actions */
+    uint64_t pause_ns;     /* between two actions, on the average */
+    unsigned break_one_in; /* actions that end the connection */
 };
 
 struct sim_unacked {
@@ -42,13 +42,14 @@ struct sim_device {
     struct gnt_client *engine;
     struct sim_wire *wire;
     struct gnt_timer turn;
-    bool up;        /* CONNACK has come */
+    bool up; /* CONNACK has come */
     bool had_session;
     bool saying_bye; /* DISCONNECT is being written; the wire stays until the broker has ended it */
     bool calm, gone;
-    uint32_t will;  /* the message, if it has one */
-    uint64_t connect_at, act_at, stalled_until, bye_until, last_heard;
-    uint32_t outstanding_subs; /* SUBSCRIBEs and UNSUBSCRIBEs */
+    uint32_t will; /* the message, if it has one */
+    uint64_t connect_at, act_at, stalled_until, bye_until;
+    uint64_t last_heard, heard_before; /* bytes, on this connection and before it */
+    uint32_t outstanding_subs;         /* SUBSCRIBEs and UNSUBSCRIBEs */
     struct sim_unacked *unacked;
     size_t unacked_count, unacked_cap;
 };

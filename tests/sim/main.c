@@ -20,8 +20,8 @@ static uint64_t seed_now;
 static void on_crash(int number)
 {
     char text[64];
-    int n = snprintf(text, sizeof text, "seed %llu: signal %d\n", (unsigned long long)seed_now,
-                     number);
+    int n =
+        snprintf(text, sizeof text, "seed %llu: signal %d\n", (unsigned long long)seed_now, number);
     if (write(STDERR_FILENO, text, (size_t)n) != n)
         _exit(2);
     signal(number, SIG_DFL);
@@ -47,10 +47,10 @@ static uint64_t number(const char *text)
 int main(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"seed", required_argument, NULL, 's'},    {"seeds", required_argument, NULL, 'n'},
-        {"from", required_argument, NULL, 'f'},    {"workers", required_argument, NULL, 'w'},
-        {"trace", no_argument, NULL, 't'},         {"faults", no_argument, NULL, 'a'},
-        {"digests", no_argument, NULL, 'd'},       {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'}, {"seeds", required_argument, NULL, 'n'},
+        {"from", required_argument, NULL, 'f'}, {"workers", required_argument, NULL, 'w'},
+        {"trace", no_argument, NULL, 't'},      {"faults", no_argument, NULL, 'a'},
+        {"digests", no_argument, NULL, 'd'},    {NULL, 0, NULL, 0},
     };
     struct sim_life_options life = {0};
     uint64_t from = 1, seeds = 1;

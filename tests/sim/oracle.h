@@ -40,16 +40,16 @@ enum { SIM_FILTERS_MAX = 24 };
 
 struct sim_message {
     uint32_t publisher, topic;
-    uint32_t size;      /* of the payload */
-    uint32_t expiry_s;  /* 0: none */
+    uint32_t size;     /* of the payload */
+    uint32_t expiry_s; /* 0: none */
     uint32_t publisher_connection;
     uint64_t handed, done; /* GNT_NEVER: not yet */
     uint8_t qos;
-    bool repeats;        /* its publisher may have sent it as two messages */
-    bool failed;         /* never to be expected */
-    uint32_t must, may;  /* wills: how often it was surely, possibly published */
-    uint32_t copies;     /* that arrived anywhere; at QoS 2 only */
-    uint32_t anywhere;   /* at any QoS */
+    bool repeats;       /* its publisher may have sent it as two messages */
+    bool failed;        /* never to be expected */
+    uint32_t must, may; /* wills: how often it was surely, possibly published */
+    uint32_t copies;    /* that arrived anywhere; at QoS 2 only */
+    uint32_t anywhere;  /* at any QoS */
 };
 
 struct sim_sub {
@@ -62,15 +62,16 @@ struct sim_sub {
 
 struct sim_arrived {
     uint8_t copies[3]; /* by the QoS of the delivery */
+    bool missed;       /* is counted in `missing` */
 };
 
 /* The order is looked at for each publisher, topic, QoS of the message and of the delivery. */
 enum { SIM_ORDERS = 3 * 3 };
 
 struct sim_session {
-    uint32_t epoch;      /* counts the sessions that this client has had */
-    uint32_t connection; /* and its connections */
-    uint32_t packet_max; /* 0: any */
+    uint32_t epoch;              /* counts the sessions that this client has had */
+    uint32_t connection;         /* and its connections */
+    uint32_t packet_max;         /* 0: any */
     struct sim_arrived *arrived; /* by message */
     size_t arrived_count;
     uint32_t (*last)[SIM_ORDERS]; /* by publisher and topic: 1 + the last first arrival */
@@ -90,10 +91,10 @@ struct sim_oracle {
     size_t message_count, message_cap;
     struct sim_sub *subs;
     size_t sub_count, sub_cap;
-    uint32_t observer;      /* the session that sees all wills */
-    uint64_t missing;       /* deliveries that were due and did not come */
-    bool lossy;             /* small limits or faults: missing ones are counted by the broker */
-    bool groups_lossy;      /* members come and go: a group's messages may go with them */
+    uint32_t observer; /* the session that sees all wills */
+    uint64_t missing;  /* deliveries that were due and did not come */
+    bool lossy;        /* small limits or faults: missing ones are counted by the broker */
+    bool groups_lossy; /* members come and go: a group's messages may go with them */
 };
 
 void sim_oracle_init(struct sim_oracle *o, struct sim_world *w, uint32_t sessions);
@@ -108,6 +109,9 @@ struct gnt_slice sim_oracle_topic(const struct sim_oracle *o, uint32_t topic);
 enum { SIM_PAYLOAD_MIN = 8 };
 uint32_t sim_oracle_publish(struct sim_oracle *o, const struct sim_message *m);
 void sim_oracle_payload(const struct sim_oracle *o, uint32_t message, uint8_t *to);
+/* Which message has this payload; it is whole. */
+uint32_t sim_oracle_payload_message(struct sim_oracle *o, struct gnt_slice payload);
+
 void sim_oracle_published(struct sim_oracle *o, uint32_t message, bool ok);
 
 /* What this publisher has in flight may be sent again as a new message. */

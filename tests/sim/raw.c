@@ -77,8 +77,7 @@ static void say_bye(struct sim_raw *r)
 static uint32_t new_message(struct sim_raw *r, uint8_t qos, bool repeats)
 {
     const struct sim_message m = {.publisher = r->index,
-                                  .topic =
-                                      (uint32_t)sim_below(r->world, r->oracle->normal_topics),
+                                  .topic = (uint32_t)sim_below(r->world, r->oracle->normal_topics),
                                   .size = (uint32_t)sim_between(r->world, SIM_PAYLOAD_MIN, 100),
                                   .qos = qos,
                                   .repeats = repeats};

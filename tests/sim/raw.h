@@ -28,8 +28,8 @@ struct sim_raw {
     enum sim_script script;
     uint8_t version;
     bool connected, calm, reads;
-    unsigned asked;           /* PUBLISHes */
-    uint32_t flight[256];     /* what it has in flight, by packet id */
+    unsigned asked;       /* PUBLISHes */
+    uint32_t flight[256]; /* what it has in flight, by packet id */
     uint64_t begin_at, end_at, act_at;
 };
 

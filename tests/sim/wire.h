@@ -1,8 +1,9 @@
-/* A connection of the simulation: to the broker's end a gnt_stream, to the client's a few functions.
+/* A connection of the simulation: to the broker's end a gnt_stream, to the client's a few
+ * functions.
  *
- * Each direction holds a bounded number of bytes, which arrive after some time and in pieces, always
- * in order.  A wire ends as a TCP connection does: in order, by a reset, or cut, which neither end
- * need notice. */
+ * Each direction holds a bounded number of bytes, which arrive after some time and in pieces,
+ * always in order.  A wire ends as a TCP connection does: in order, by a reset, or cut, which
+ * neither end need notice. */
 #ifndef SIM_WIRE_H
 #define SIM_WIRE_H
 

@@ -79,7 +79,7 @@ __attribute__((format(printf, 2, 3))) void sim_trace(struct sim_world *w, const 
 
 /* Prints the seed and the promise that was broken, and ends the program. */
 __attribute__((noreturn, format(printf, 2, 3))) void sim_fail(struct sim_world *w,
-                                                             const char *format, ...);
+                                                              const char *format, ...);
 
 #define SIM_MUST(world, condition) \
     ((condition) ? (void)0 : sim_fail((world), "%s:%d: %s", __FILE__, __LINE__, #condition))
