@@ -27,13 +27,14 @@ void gnatter_client_options_init_size(struct gnatter_client_options *options, si
     gnatter_mqtt_options_init(&options->mqtt);
 }
 
-/* "gnatter-0123456789abcdef" for the versions whose servers need not give an id. */
+/* "gnatter0123456789abcdef" for the versions whose servers need not give an id: 23 letters and
+ * digits are what every server takes [MQTT-3.1.3-5]. */
 static const char *client_id(const struct gnatter_mqtt_options *o, char *made, size_t cap)
 {
     bool has = o->client_id && *o->client_id;
     if (has || o->version == GNATTER_MQTT_5)
         return NULL;
-    snprintf(made, cap, "gnatter-%016llx", (unsigned long long)gnt_random_u64(&gnt_random_system));
+    snprintf(made, cap, "gnatter%016llx", (unsigned long long)gnt_random_u64(&gnt_random_system));
     return made;
 }
 
