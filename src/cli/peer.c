@@ -11,7 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { TEXT_MAX = 1024, GOES_ON = -1, CLOSE_MS = 5000 };
+enum { TEXT_MAX = 1024, GOES_ON = -1, CLOSE_MS = 5000, END_S = 8 };
 
 /* As large as a packet can be [MQTT5 2.1.4]: it is the user who asks for the messages. */
 enum { PACKET_MAX = 5 + 268435455 };
@@ -393,12 +393,15 @@ int gnt_peer_close(struct gnt_peer *peer)
         how.properties = (struct gnatter_property_list){
             list, gnt_properties_of(peer->properties, GNT_IN_DISCONNECT, list)};
     gnt_wait_impatient();
+    /* Its thread may hang in an output that nobody reads; then SIGALRM is the end. */
+    (void)alarm(END_S);
     gnatter_client_get_info(peer->client, &info);
     int err = info.connected ? gnatter_client_disconnect(peer->client, &how, CLOSE_MS)
                              : gnatter_client_stop(peer->client, &how);
     if (err)
         gnt_peer_debug(peer, "disconnecting: %s", gnatter_error_text(err));
     gnatter_client_free(peer->client);
+    (void)alarm(0);
     gnt_wait_fini(&peer->wait);
     int code = atomic_load(&peer->code);
     return code == GOES_ON ? EX_OK : code;

@@ -295,17 +295,25 @@ static struct gnt_alert alert_of(const struct options *o)
                               .low_milli = low};
 }
 
+/* What a TMP102 is told: to measure as often as it is asked, and when its ALERT pin is to say so.
+ * Neither rate is the power-up one, so that a chip that was reset shows itself. */
+static struct gnt_tmp102_config tmp102_of(const struct options *o, const struct gnt_alert *alert)
+{
+    struct gnt_tmp102_config config = gnt_tmp102_power_up;
+    config.rate = o->interval_ms < 1000 ? GNT_TMP102_8_HZ : GNT_TMP102_1_HZ;
+    if (alert->limited) {
+        config.high_milli = alert->high_milli;
+        config.low_milli = alert->low_milli;
+        config.extended = alert->high_milli > EXTENDED_MILLI;
+    }
+    return config;
+}
+
 static int open_sensor(struct thermometer *t)
 {
-    struct gnt_tmp102_config tmp102 = gnt_tmp102_power_up;
-    struct gnt_sensor_options options = {.absent_ok = true};
+    const struct gnt_tmp102_config tmp102 = tmp102_of(t->options, &t->alert);
+    const struct gnt_sensor_options options = {.tmp102 = &tmp102, .absent_ok = true};
     char text[GNT_SENSOR_PROBLEM_MAX];
-    if (t->alert.limited) {
-        tmp102.high_milli = t->alert.high_milli;
-        tmp102.low_milli = t->alert.low_milli;
-        tmp102.extended = t->alert.high_milli > EXTENDED_MILLI;
-        options.tmp102 = &tmp102;
-    }
     gnt_err err = gnt_sensor_open(t->options->sensor, &options, gnt_now(&gnt_clock_system),
                                   &t->sensor, text, sizeof text);
     if (err)

@@ -163,6 +163,21 @@ class Ends(harness.Case):
                 errors.seek(0)
                 self.assertEqual(errors.read(), b"")
 
+    def test_a_reader_that_does_not_read_keeps_nobody(self):
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        subscriber = subprocess.Popen([harness.GNATTER, "sub", "-p", str(self.broker.port), "-t",
+                                       self.topic, "-d"], stdout=writer, stderr=subprocess.PIPE)
+        self.addCleanup(subscriber.stderr.close)
+        self.addCleanup(subscriber.kill)
+        os.close(writer)
+        while b"subscribed to" not in subscriber.stderr.readline():
+            pass
+        self.ok("pub", "-t", self.topic, "-q", "1", "-s", data=b"x" * (1 << 20))
+        self.assertEqual(os.read(reader, 1), b"x")
+        subscriber.terminate()
+        self.assertIn(subscriber.wait(harness.PATIENCE), (0, -signal.SIGALRM))
+
     def test_signals(self):
         for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
             subscriber = self.subscriber("-t", self.topic)
