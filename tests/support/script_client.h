@@ -19,7 +19,7 @@
 #include "broker/workers.h"
 #include "net/pair.h"
 
-enum { SCRIPT_CLIENTS_MAX = 64 };
+enum { SCRIPT_CLIENTS_MAX = 256 };
 
 struct script_client {
     struct script *script;
