@@ -21,7 +21,7 @@ import time
 import unittest
 
 # A wait ends as soon as what it waits for is there; this is for when it never comes.
-PATIENCE = 30
+PATIENCE = float(os.environ.get("GNATTER_PATIENCE", "30"))
 
 GNATTER = os.environ.get("GNATTER", "")
 WORKERS = int(os.environ.get("GNATTER_WORKERS", "1"))
@@ -47,6 +47,11 @@ def accepts(port):
         return False
 
 
+def tied(words):
+    """The same command, which ends when this program does, however that comes about."""
+    return ["setpriv", "--pdeathsig", "KILL", "--", *words]
+
+
 class Broker:
     """A broker's process; `port` is where it listens once start() has returned."""
 
@@ -60,8 +65,8 @@ class Broker:
 
     def spawn(self, words):
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            cwd=self.folder)
+            self.process = subprocess.Popen(tied(words), stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, cwd=self.folder)
 
     def log(self):
         if not os.path.exists(self.log_path):
@@ -133,49 +138,57 @@ def free_port():
 
 
 class Process:
-    """A client's process whose output is read as it comes."""
+    """A client's process: `lines` is what it has written to its output, `said` to its errors."""
 
     def __init__(self, words, stdin=None):
         self.words = words
-        self.lines = []
+        self.lines, self.said = [], []
         self.changed = threading.Condition()
-        self.ended = False
-        self.process = subprocess.Popen(words, stdin=stdin or subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self.reader = threading.Thread(target=self.read, daemon=True)
-        self.reader.start()
+        self.reading = 2
+        self.process = subprocess.Popen(tied(words), stdin=stdin or subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.readers = [threading.Thread(target=self.read, args=pair, daemon=True) for pair in
+                        ((self.process.stdout, self.lines), (self.process.stderr, self.said))]
+        for reader in self.readers:
+            reader.start()
 
-    def read(self):
-        for line in self.process.stdout:
+    def read(self, stream, lines):
+        for line in stream:
             with self.changed:
-                self.lines.append(line.rstrip(b"\n").decode(errors="replace"))
+                lines.append(line.rstrip(b"\n").decode(errors="replace"))
                 self.changed.notify_all()
         with self.changed:
-            self.ended = True
+            self.reading -= 1
             self.changed.notify_all()
+
+    def story(self):
+        return "\n".join([" ".join(self.words)] +
+                         [line[:300] for line in (self.lines + self.said)[-40:]])
 
     def wait_for(self, text):
         """Until a line contains TEXT."""
         def there():
-            return any(text in line for line in self.lines)
+            return any(text in line for line in self.lines + self.said)
         with self.changed:
-            self.changed.wait_for(lambda: there() or self.ended, PATIENCE)
+            self.changed.wait_for(lambda: there() or not self.reading, PATIENCE)
             if not there():
-                raise AssertionError(f"{self.words[0]} never said {text!r} but: "
-                                     + "\n".join(line[:300] for line in self.lines[-40:]))
+                raise AssertionError(f"{text!r} was never said: {self.story()}")
         return self
 
     def wait(self):
-        """Until it ends by itself; returns its lines, having checked that it is content."""
+        """Until it has ended by itself, content; returns its lines."""
         try:
             code = self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
-            code = f"nothing within {PATIENCE} s"
-        self.reader.join(PATIENCE)
-        if code != 0:
-            raise AssertionError(f"{' '.join(self.words)}: exit code {code}\n"
-                                 + "\n".join(line[:300] for line in self.lines[-40:]))
-        return self.lines
+            code = f"none within {PATIENCE} s"
+        if code == 0:
+            self.join()
+            return self.lines
+        raise AssertionError(f"exit code {code}: {self.story()}")
+
+    def join(self):
+        for reader in self.readers:
+            reader.join(PATIENCE)
 
     def end(self, signum=signal.SIGTERM):
         if self.process.poll() is None:
@@ -185,8 +198,9 @@ class Process:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self.reader.join(PATIENCE)
+        self.join()
         self.process.stdout.close()
+        self.process.stderr.close()
 
 
 def run(words, stdin=None):
@@ -249,11 +263,6 @@ class Result(unittest.TextTestResult):
     def addFailure(self, test, err):
         super().addFailure(test, err)
         self.tell(test)
-
-    def addSubTest(self, test, subtest, err):
-        super().addSubTest(test, subtest, err)
-        if err is not None:
-            self.tell(test)
 
 
 def main():
