@@ -257,8 +257,8 @@ static const struct gnt_option rows[] = {
      .fallback = "1MiB",
      .min = 4096,
      .max = UINT64_C(1) << 30,
-     .help = "How many bytes may wait to be sent on one connection before QoS 0 messages for it "
-             "are dropped."},
+     .help = "How many bytes may wait to be sent on one connection before further messages for it "
+             "wait in the queue of its session."},
     {.path = "limits.session_expiry",
      .kind = GNT_OPTION_SECONDS,
      FIELD(limits.session_expiry_s),

@@ -101,6 +101,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 "limits.queued_per_session=8", "limits.subscriptions_per_session=8",
                 "limits.output_per_connection=4KiB", NULL);
     f.script.capacity = CAPACITY;
+    f.script.input_max = 64 * CAPACITY;
+    f.script.hasty = true;
     f.bystander =
         script_connect(&f.script, 0, "10 | ['MQTT'] 04 02 0000 ['bystander']", "20 02 00 00");
     script_send(f.bystander, "82 | 0001 ['bystander'] 00");

@@ -104,7 +104,8 @@ void script_fini(struct script *s)
     gnt_workers_free(&s->workers);
     gnt_config_fini(&s->config);
     gnt_rcu_unregister();
-    gnt_rcu_barrier();
+    if (!s->hasty)
+        gnt_rcu_barrier();
 }
 
 /* ---- Time */

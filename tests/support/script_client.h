@@ -39,6 +39,7 @@ struct script {
     uint64_t now;
     size_t capacity;  /* of new connections, each way */
     size_t input_max; /* what a new client can have been sent without looking at it */
+    bool hasty;       /* _fini does not wait until all memory has been given back */
     struct script_client client[SCRIPT_CLIENTS_MAX];
     size_t count;
 };
