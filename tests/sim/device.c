@@ -219,10 +219,10 @@ static void do_unsubscribe(struct sim_device *d)
     if (o->filters[filter].kind == SIM_SHARED && (!d->is.shares || !o->groups_lossy))
         return;
     const struct gnt_slice text = gnt_slice_str(o->filters[filter].text);
-    sim_oracle_unsubscribe(o, d->index, filter);
+    uint32_t unsub = sim_oracle_unsubscribe(o, d->index, filter);
     d->outstanding_subs++;
     gnt_err err =
-        gnt_client_unsubscribe(d->engine, &text, 1, NULL, (void *)(uintptr_t)(filter + 1), NULL);
+        gnt_client_unsubscribe(d->engine, &text, 1, NULL, (void *)(uintptr_t)(unsub + 1), NULL);
     SIM_MUST(d->world, err == GNT_OK);
 }
 
@@ -347,7 +347,7 @@ static void on_connected(struct sim_device *d, const struct gnt_client_event *e)
     sim_trace(d->world, "client %u is connected, session %d", d->index, present);
     if (can_tell && !present && session_due(d))
         sim_fail(d->world, "client %u has lost its session", d->index);
-    SIM_MUST(d->world, !present || d->had_session);
+    SIM_MUST(d->world, !present || d->attempts > 1);
     d->up = true;
     d->had_session = true;
     session->connection++;
@@ -402,7 +402,7 @@ static void on_done(struct sim_device *d, const struct gnt_client_event *e)
         SIM_MUST(d->world, e->codes.size == 1 && e->codes.data[0] == d->oracle->subs[what].qos);
         sim_oracle_subscribed(d->oracle, what);
     } else {
-        sim_oracle_unsubscribed(d->oracle, d->index, what);
+        sim_oracle_unsubscribed(d->oracle, what);
     }
 }
 
@@ -495,6 +495,7 @@ static void begin(struct sim_device *d)
     if (!d->calm && sim_one_in(d->world, 5))
         rebirth(d);
     d->heard_before = d->last_heard;
+    d->attempts++;
     sim_trace(d->world, "client %u connects", d->index);
     SIM_MUST(d->world, gnt_client_connect(d->engine, d->world->now) == GNT_OK);
     d->wire = sim_wire_open(d->world, on_wire, d);

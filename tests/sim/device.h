@@ -44,6 +44,7 @@ struct sim_device {
     struct gnt_timer turn;
     bool up; /* CONNACK has come */
     bool had_session;
+    unsigned attempts; /* to connect */
     bool saying_bye; /* DISCONNECT is being written; the wire stays until the broker has ended it */
     bool calm, gone;
     uint32_t will; /* the message, if it has one */

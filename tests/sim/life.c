@@ -146,7 +146,9 @@ static void tell_who_is_not(struct life *l)
              (unsigned long long)sim_world_counted(w, GNT_COUNT_QUEUED));
 }
 
-static void calm_down(struct life *l)
+/* Whether it came to that.  Where a full queue ends connections, a client whose own messages fill
+ * its queue can go round for ever: it comes, sends them again, and is ended. */
+static bool calm_down(struct life *l)
 {
     struct sim_world *w = &l->world;
     sim_trace(w, "calm");
@@ -159,9 +161,12 @@ static void calm_down(struct life *l)
     uint64_t most = w->now + 3600 * SECOND;
     do {
         sim_world_run(w, w->now + 50 * SECOND);
+        if (w->now > most && l->oracle.lossy && l->config.queue_full == GNT_QUEUE_FULL_DISCONNECT)
+            return false;
         if (w->now > most)
             tell_who_is_not(l);
     } while (!settled(l));
+    return true;
 }
 
 /* ---- Looking */
@@ -241,6 +246,14 @@ static void check_losses(struct life *l)
                  (unsigned long long)l->oracle.missing, (unsigned long long)(full + ended));
 }
 
+static void look(struct life *l)
+{
+    check_gauges(l);
+    sim_oracle_audit(&l->oracle);
+    check_retained(l);
+    check_losses(l);
+}
+
 /* ---- The end */
 
 static bool idle(struct life *l)
@@ -283,10 +296,13 @@ static void stop_politely(struct life *l)
     SIM_MUST(&l->world, idle(l));
 }
 
-static void finish(struct life *l)
+static void finish(struct life *l, bool calm)
 {
     switch (sim_below(&l->world, 3)) {
-    case 0: all_leave(l); break;
+    case 0:
+        if (calm)
+            all_leave(l);
+        break;
     case 1: stop_politely(l); break;
     case 2: break; /* with all connections */
     }
@@ -313,17 +329,13 @@ void sim_life(const struct sim_life_options *options, struct sim_life_report *re
     sim_world_start(w, &l->config, options->workers ? options->workers : workers);
     start_clients(l);
     sim_world_run(w, w->now + sim_between(w, 20, 90) * SECOND);
-    calm_down(l);
-    if (!options->faults) {
-        check_gauges(l);
-        sim_oracle_audit(&l->oracle);
-        check_retained(l);
-        check_losses(l);
-    }
+    bool calm = calm_down(l);
+    if (calm && !options->faults)
+        look(l);
     report->messages += l->oracle.message_count;
     for (size_t i = 0; i < l->oracle.message_count; i++)
         report->deliveries += l->oracle.messages[i].anywhere;
-    finish(l);
+    finish(l, calm);
     report->digest = w->digest;
     sim_oracle_fini(&l->oracle);
     gnt_config_fini(&l->config);

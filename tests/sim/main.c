@@ -28,9 +28,12 @@ static void on_crash(int number)
     raise(number);
 }
 
-static void discard_line(void *context, enum gnt_log_level level, const char *line, size_t size)
+/* The broker's log: a part of the trace. */
+static void on_log(void *context, enum gnt_log_level level, const char *line, size_t size)
 {
-    (void)context, (void)level, (void)line, (void)size;
+    (void)level;
+    if (*(bool *)context)
+        printf("             broker: %.*s\n", (int)size, line);
 }
 
 static uint64_t number(const char *text)
@@ -68,8 +71,8 @@ int main(int argc, char **argv)
         }
     }
     signal(SIGABRT, on_crash);
-    gnt_log_divert(discard_line, NULL);
-    gnt_log_configure(GNT_LOG_ERROR, GNT_LOG_TEXT);
+    gnt_log_divert(on_log, &life.trace);
+    gnt_log_configure(life.trace ? GNT_LOG_DEBUG : GNT_LOG_ERROR, GNT_LOG_TEXT);
     gnt_rcu_register();
     struct sim_life_report report = {0};
     for (life.seed = from; life.seed < from + seeds; life.seed++) {

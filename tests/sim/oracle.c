@@ -102,6 +102,7 @@ void sim_oracle_fini(struct sim_oracle *o)
     free(o->matches);
     free(o->messages);
     free(o->subs);
+    free(o->unsubs);
 }
 
 uint32_t sim_oracle_retained_topic(const struct sim_oracle *o, uint32_t session)
@@ -222,23 +223,26 @@ void sim_oracle_subscribed(struct sim_oracle *o, uint32_t sub)
     sim_trace(o->world, "client %u has subscribed (%u)", mine->session, sub);
 }
 
-void sim_oracle_unsubscribe(struct sim_oracle *o, uint32_t session, uint32_t filter)
+uint32_t sim_oracle_unsubscribe(struct sim_oracle *o, uint32_t session, uint32_t filter)
 {
     doubt(o, session, filter);
     if (o->filters[filter].kind == SIM_SHARED)
         o->session[session].leaves_groups = true;
     sim_trace(o->world, "client %u unsubscribes from %s", session, o->filters[filter].text);
+    o->unsubs = grow(o, o->unsubs, o->unsub_count, &o->unsub_cap, sizeof *o->unsubs);
+    o->unsubs[o->unsub_count] = (struct sim_unsub){session, filter, (uint32_t)o->sub_count};
+    return (uint32_t)o->unsub_count++;
 }
 
 /* Deliveries that were queued before still come. */
-void sim_oracle_unsubscribed(struct sim_oracle *o, uint32_t session, uint32_t filter)
+void sim_oracle_unsubscribed(struct sim_oracle *o, uint32_t unsub)
 {
-    for (size_t i = 0; i < o->sub_count; i++) {
-        struct sim_sub *s = &o->subs[i];
-        if (is_live(s, session, filter) && s->sure_until != GNT_NEVER)
-            s->maybe_until = o->world->now + GRACE;
-    }
-    sim_trace(o->world, "client %u has unsubscribed from %s", session, o->filters[filter].text);
+    const struct sim_unsub *u = &o->unsubs[unsub];
+    for (size_t i = 0; i < u->subs; i++)
+        if (is_live(&o->subs[i], u->session, u->filter))
+            o->subs[i].maybe_until = o->world->now + GRACE;
+    sim_trace(o->world, "client %u has unsubscribed from %s", u->session,
+              o->filters[u->filter].text);
 }
 
 void sim_oracle_session_lost(struct sim_oracle *o, uint32_t session)
@@ -361,14 +365,15 @@ static void check_copies(struct sim_oracle *o, uint32_t session, uint32_t messag
         sim_fail(o->world, "client %u got message %u twice at QoS %u", session, message, qos);
 }
 
-/* Whether SESSION surely was subscribed to M's topic when M was handed in, and is since. */
+/* Whether SESSION surely was subscribed to M's topic, at QOS, when M was handed in, and is since.
+ */
 static bool surely_subscribed(const struct sim_oracle *o, uint32_t session,
-                              const struct sim_message *m)
+                              const struct sim_message *m, uint8_t qos)
 {
     for (size_t i = 0; i < o->sub_count; i++) {
         const struct sim_sub *s = &o->subs[i];
         if (s->session == session && s->sure_from <= m->handed && s->sure_until == GNT_NEVER &&
-            sub_matches(o, s, m->topic))
+            lower(m->qos, s->qos) >= qos && sub_matches(o, s, m->topic))
             return true;
     }
     return false;
@@ -386,7 +391,7 @@ static void check_order(struct sim_oracle *o, uint32_t session, uint32_t message
     uint32_t *last = &(*of)[m->qos * 3 + qos];
     /* dropped or lost the first time, a repeated one may come at the second time */
     bool may_be_lost = m->qos == 1 && (qos == 0 || m->expiry_s || o->lossy);
-    if (message + 1 < *last && !m->repeats && !may_be_lost && surely_subscribed(o, session, m))
+    if (message + 1 < *last && !m->repeats && !may_be_lost && surely_subscribed(o, session, m, qos))
         sim_fail(o->world, "client %u got message %u after %u", session, message, *last - 1);
     if (message + 1 > *last)
         *last = message + 1;
@@ -437,7 +442,8 @@ static bool due(const struct sim_oracle *o, const struct sim_sub *s, const struc
         return false;
     if (m->qos && s->qos)
         return true;
-    return s->connection == o->session[s->session].connection && m->publisher_connection &&
+    return s->sure_until == GNT_NEVER && /* nobody says when it has come to the broker */
+           s->connection == o->session[s->session].connection && m->publisher_connection &&
            m->publisher_connection == o->session[m->publisher].connection;
 }
 

@@ -60,6 +60,11 @@ struct sim_sub {
     uint64_t asked, sure_from, sure_until, maybe_until;
 };
 
+/* It ends the subs to its filter that were asked for before. */
+struct sim_unsub {
+    uint32_t session, filter, subs;
+};
+
 struct sim_arrived {
     uint8_t copies[3]; /* by the QoS of the delivery */
     bool missed;       /* is counted in `missing` */
@@ -91,6 +96,8 @@ struct sim_oracle {
     size_t message_count, message_cap;
     struct sim_sub *subs;
     size_t sub_count, sub_cap;
+    struct sim_unsub *unsubs;
+    size_t unsub_count, unsub_cap;
     uint32_t observer; /* the session that sees all wills */
     uint64_t missing;  /* deliveries that were due and did not come */
     bool lossy;        /* small limits or faults: missing ones are counted by the broker */
@@ -120,8 +127,8 @@ void sim_oracle_repeats(struct sim_oracle *o, uint32_t publisher);
 /* SUBSCRIBE is asked for, has been answered; UNSUBSCRIBE likewise. */
 uint32_t sim_oracle_subscribe(struct sim_oracle *o, const struct sim_sub *s);
 void sim_oracle_subscribed(struct sim_oracle *o, uint32_t sub);
-void sim_oracle_unsubscribe(struct sim_oracle *o, uint32_t session, uint32_t filter);
-void sim_oracle_unsubscribed(struct sim_oracle *o, uint32_t session, uint32_t filter);
+uint32_t sim_oracle_unsubscribe(struct sim_oracle *o, uint32_t session, uint32_t filter);
+void sim_oracle_unsubscribed(struct sim_oracle *o, uint32_t unsub);
 
 /* The session is a new one. */
 void sim_oracle_session_lost(struct sim_oracle *o, uint32_t session);

@@ -123,6 +123,11 @@ static void pipe_init(struct sim_pipe *p, struct sim_wire *wire)
 {
     p->wire = wire;
     p->arrival.fire = on_arrival;
+    if (wire->world->weather.fault_one_in) {
+        size_t most = 2 * wire->world->weather.wire_bytes;
+        SIM_MUST(wire->world, gnt_buf_reserve(&p->flying, most) == GNT_OK);
+        SIM_MUST(wire->world, gnt_buf_reserve(&p->arrived, most) == GNT_OK);
+    }
 }
 
 static void pipe_fini(struct sim_pipe *p)

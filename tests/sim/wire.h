@@ -16,7 +16,7 @@ struct sim_wire;
 /* One direction. */
 struct sim_pipe {
     struct sim_wire *wire;
-    struct gnt_buf flying, arrived;
+    struct gnt_buf flying, arrived; /* with room for all that fits: a fault is the broker's only */
     struct gnt_timer arrival;
     bool finished; /* no more is written */
     bool ended;    /* no more arrives */
