@@ -6,7 +6,6 @@
 #include "broker/listener.h"
 #include "broker/sys.h"
 #include "broker/workers.h"
-#include "front/mqtt/connection.h"
 #include "model/topic.h"
 
 #include <pthread.h>
@@ -233,7 +232,7 @@ static gnt_err check_message(const struct gnt_mqtt_server_options *limits,
 {
     if (!gnt_topic_name_valid(init->topic, limits->topic_levels) || init->qos > 2)
         return GNT_INVALID;
-    if (gnt_connection_topic_reserved(init->topic))
+    if (gnt_mqtt_topic_reserved(init->topic))
         return GNT_DENIED;
     size_t head = PUBLISH_HEAD + init->topic.size;
     if (head > limits->packet_max || init->payload.size > limits->packet_max - head)

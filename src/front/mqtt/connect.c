@@ -19,7 +19,7 @@ static uint8_t objection(const struct gnt_mqtt_connection *c, const struct gnt_m
                             (p->version == GNT_MQTT_3_1_1 && !p->clean_start); /* [MQTT-3.1.3-8] */
     if (p->client_id.size == 0 && must_name_itself)
         return GNT_REASON_CLIENT_ID_NOT_VALID;
-    if (p->has_will && gnt_connection_topic_reserved(p->will.topic))
+    if (p->has_will && gnt_mqtt_topic_reserved(p->will.topic))
         return GNT_REASON_NOT_AUTHORIZED;
     return GNT_REASON_SUCCESS;
 }

@@ -75,12 +75,9 @@ static void log_end(const struct gnt_mqtt_connection *c, const char *reason)
     if (!gnt_log_enabled(GNT_LOG_INFO))
         return;
     gnt_stream_peer(c->stream, peer, sizeof peer);
-    if (c->engine.state == GNT_MQTT_OPEN)
-        gnt_log_limited(GNT_LOG_INFO, c->name, "disconnect", GNT_F_STR("reason", reason),
-                        GNT_F_STR("from", peer));
-    else
-        gnt_log_limited(GNT_LOG_INFO, c->name, "refuse", GNT_F_STR("reason", reason),
-                        GNT_F_STR("from", peer));
+    gnt_log_limited(GNT_LOG_INFO, c->name,
+                    c->engine.state == GNT_MQTT_OPEN ? "disconnect" : "refuse",
+                    GNT_F_STR("reason", reason), GNT_F_STR("from", peer));
 }
 
 static void connection_free(struct gnt_mqtt_connection *c)

@@ -89,9 +89,6 @@ void gnt_connection_on_packet(struct gnt_mqtt_connection *c, const struct gnt_mq
 /* SUBSCRIBEs that are not answered yet need not be. */
 void gnt_connection_drop_subscribing(struct gnt_mqtt_connection *c);
 
-/* Topics of the broker's own, where no client publishes. */
-bool gnt_connection_topic_reserved(struct gnt_slice topic);
-
 /* A message of a PUBLISH or a will.  EXPIRY_S is the property's, or GNT_EXPIRY_NEVER. */
 struct gnt_publication {
     struct gnt_slice topic, payload;

@@ -55,6 +55,9 @@ void gnt_mqtt_front_accept(struct gnt_mqtt_front *front, struct gnt_stream *stre
 /* Once a turn. */
 void gnt_mqtt_front_turn(struct gnt_mqtt_front *front);
 
+/* Topics of the broker's own, where nobody else publishes. */
+bool gnt_mqtt_topic_reserved(struct gnt_slice topic);
+
 /* Says good-bye to every client; connections that are accepted later are closed at once.  Done when
  * gnt_mqtt_front_idle is true, some turns later. */
 void gnt_mqtt_front_stop(struct gnt_mqtt_front *front);

@@ -35,7 +35,7 @@ static void answer(struct gnt_mqtt_connection *c, enum gnt_mqtt_type type, uint1
 
 /* ---- Messages */
 
-bool gnt_connection_topic_reserved(struct gnt_slice topic)
+bool gnt_mqtt_topic_reserved(struct gnt_slice topic)
 {
     return gnt_slice_starts(topic, gnt_slice_str("$SYS/")) || gnt_slice_eq_str(topic, "$SYS");
 }
@@ -157,7 +157,7 @@ static void on_publish(struct gnt_mqtt_connection *c, const struct gnt_mqtt_pack
     const struct gnt_mqtt_publish *p = &packet->publish;
     if (p->qos == 2 && !received_once(c, p))
         return;
-    if (gnt_connection_topic_reserved(p->topic)) {
+    if (gnt_mqtt_topic_reserved(p->topic)) {
         answer_publish(c, p, GNT_NOT_ALLOWED);
         return;
     }
