@@ -436,6 +436,7 @@ static void flush(struct gnt_mqtt_connection *c)
     if (c->blocked && c->session && c->out.size <= c->front->limits.output_max / 2) {
         c->blocked = false;
         gnt_session_ready(c->session);
+        gnt_task_cancel(&c->flush); /* the next turn writes it, after others had theirs */
     }
     if (c->state == GNT_CONNECTION_ENDING && c->out.size == 0)
         finish(c);
