@@ -185,7 +185,10 @@ void gnt_broker_stop(struct gnt_broker *b)
     }
     for (unsigned i = 0; i < b->running; i++)
         pthread_join(b->seats[i].thread, NULL);
-    b->stopped |= b->running > 0;
+    if (b->running) {
+        b->stopped = true;
+        gnt_listeners_shut(&b->listeners);
+    }
     b->running = 0;
 }
 

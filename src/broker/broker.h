@@ -25,7 +25,7 @@ GNT_MUST gnt_err gnt_broker_new(const struct gnt_config *config, struct gnt_brok
 GNT_MUST gnt_err gnt_broker_start(struct gnt_broker *b);
 
 /* Tells the clients (MQTT 5: DISCONNECT 0x8b), writes what is still to be written for at most a few
- * seconds, and ends the workers.  Nothing happens if they do not run. */
+ * seconds, ends the workers and closes the listeners.  Nothing happens if they do not run. */
 void gnt_broker_stop(struct gnt_broker *b);
 
 /* Stops and frees; NULL is fine. */

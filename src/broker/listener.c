@@ -95,10 +95,18 @@ gnt_err gnt_listeners_open(struct gnt_listeners *l, const struct gnt_config *con
     return err;
 }
 
+void gnt_listeners_shut(struct gnt_listeners *l)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        if (l->item[i].fd >= 0)
+            close(l->item[i].fd);
+        l->item[i].fd = -1;
+    }
+}
+
 void gnt_listeners_close(struct gnt_listeners *l)
 {
-    for (size_t i = 0; i < l->count; i++)
-        close(l->item[i].fd);
+    gnt_listeners_shut(l);
     free(l->item);
     *l = (struct gnt_listeners){0};
 }

@@ -6,7 +6,7 @@
 #include "net/tcp.h"
 
 struct gnt_listener {
-    int fd;
+    int fd;       /* -1 once it is shut */
     char url[96]; /* "mqtt://127.0.0.1:1883", the port as it was bound */
 };
 
@@ -20,5 +20,8 @@ struct gnt_listeners {
 GNT_MUST gnt_err gnt_listeners_open(struct gnt_listeners *l, const struct gnt_config *config,
                                     char *problem, size_t cap);
 void gnt_listeners_close(struct gnt_listeners *l);
+
+/* Nobody can connect any more; what they were stays to be told. */
+void gnt_listeners_shut(struct gnt_listeners *l);
 
 #endif

@@ -420,6 +420,7 @@ static gnt_err write_out(struct gnt_mqtt_connection *c)
 static void finish(struct gnt_mqtt_connection *c)
 {
     gnt_stream_finish(c->stream);
+    gnt_buf_fini(&c->in);
     move_state(c, GNT_CONNECTION_LINGERS);
     set_timer(c, gnt_deadline(c->front->loop->now, LINGER_S * GNT_NS_PER_S));
 }

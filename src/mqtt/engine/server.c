@@ -175,7 +175,10 @@ static gnt_err on_frame(struct gnt_mqtt_server *s, const struct gnt_mqtt_frame *
  * top. */
 static size_t packet_max(const struct gnt_mqtt_server *s)
 {
-    return s->options.packet_max < GNT_MQTT_REMAINING_MAX ? s->options.packet_max : SIZE_MAX;
+    /* Twice what all fields of a CONNECT come to: nobody knows its sender yet. */
+    enum { CONNECT_MAX = 1 << 20 };
+    size_t max = s->options.packet_max < GNT_MQTT_REMAINING_MAX ? s->options.packet_max : SIZE_MAX;
+    return s->state == GNT_MQTT_AWAITS_CONNECT && max > CONNECT_MAX ? CONNECT_MAX : max;
 }
 
 gnt_err gnt_mqtt_server_next(struct gnt_mqtt_server *s, struct gnt_slice *in, uint64_t now,

@@ -20,7 +20,7 @@
 
 /* What the server allows.  A connection keeps to what it began with: its client has been told. */
 struct gnt_mqtt_server_options {
-    size_t packet_max;    /* larger packets of the client's end the connection */
+    size_t packet_max;    /* larger packets of the client's end the connection; CONNECT: 1 MiB */
     uint16_t receive_max; /* told to an MQTT 5 client; its owner counts */
     uint16_t aliases_in;  /* topic aliases that a client may set, 0: none */
     uint16_t aliases_out; /* topic aliases that are used towards a client, as far as it allows */

@@ -234,6 +234,8 @@ static void clients_hear_of_the_end(void **state)
     assert_true(expect(five, good_bye, sizeof good_bye - 1));
     assert_int_equal(recv(four, rest, sizeof rest, 0), 0);
     assert_int_equal(recv(nobody, rest, sizeof rest, 0), 0);
+    assert_int_equal(dial(&r), -1);
+    assert_non_null(gnt_broker_listener(r.broker, 0));
     close(five);
     close(four);
     close(nobody);

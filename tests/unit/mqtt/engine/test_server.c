@@ -441,6 +441,13 @@ static void packets_over_the_limit(void **state)
     assert_int_equal(gnt_mqtt_server_next(&e.s, &in, e.now, &e.packet, &need), GNT_MORE);
     assert_int_equal(need, GNT_MQTT_REMAINING_MAX + 5);
     engine_fini(&e);
+
+    engine_init(&e, &options); /* but not before anything is known of the client */
+    in = LITERAL("\x10\xfc\xff\x3f");
+    assert_int_equal(gnt_mqtt_server_next(&e.s, &in, e.now, &e.packet, &need), GNT_MORE);
+    in = LITERAL("\x10\xfd\xff\x3f");
+    assert_int_equal(gnt_mqtt_server_next(&e.s, &in, e.now, &e.packet, &need), GNT_TOOBIG);
+    engine_fini(&e);
 }
 
 static void answers_the_client_does_not_take(void **state)
