@@ -240,6 +240,7 @@ static void count_will(struct sim_device *d, bool surely_broken, bool surely_cle
 
 static void wire_over(struct sim_device *d, bool surely_clean)
 {
+    d->oracle->unsure |= !d->up && d->had_session && !d->is.durable;
     count_will(d, d->up && !d->saying_bye, surely_clean);
     sim_trace(d->world, "client %u is away%s", d->index, surely_clean ? ", as is clear" : "");
     if (d->up)
@@ -261,9 +262,13 @@ static uint64_t some_time(struct sim_device *d)
                                    : sim_below(d->world, 20 * SECOND);
 }
 
+/* A client that has not heard CONNACK does not know whether its session was found or made anew, and
+ * the next CONNACK will not say: where a session can have expired that is not played with. */
 static void do_break(struct sim_device *d)
 {
     struct sim_world *w = d->world;
+    if (!d->up && !d->is.durable)
+        return;
     uint64_t kind = sim_below(w, 4);
     sim_trace(w, "client %u breaks its connection, %u", d->index, (unsigned)kind);
     if (kind == 0 && d->up) { /* in order */

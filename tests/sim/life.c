@@ -330,8 +330,9 @@ void sim_life(const struct sim_life_options *options, struct sim_life_report *re
     start_clients(l);
     sim_world_run(w, w->now + sim_between(w, 20, 90) * SECOND);
     bool calm = calm_down(l);
-    if (calm && !options->faults)
+    if (calm && !options->faults && !l->oracle.unsure)
         look(l);
+    report->unsure += l->oracle.unsure;
     report->messages += l->oracle.message_count;
     for (size_t i = 0; i < l->oracle.message_count; i++)
         report->deliveries += l->oracle.messages[i].anywhere;

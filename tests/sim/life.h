@@ -14,6 +14,7 @@ struct sim_life_options {
 
 struct sim_life_report {
     uint64_t messages, deliveries, digest;
+    uint64_t unsure; /* lives of which not all could be said */
 };
 
 /* Ends the program where a promise is broken. */

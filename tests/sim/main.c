@@ -83,8 +83,9 @@ int main(int argc, char **argv)
                    (unsigned long long)report.digest);
     }
     gnt_rcu_unregister();
-    printf("seeds %llu to %llu: %llu messages, %llu deliveries\n", (unsigned long long)from,
-           (unsigned long long)(from + seeds - 1), (unsigned long long)report.messages,
-           (unsigned long long)report.deliveries);
+    printf("seeds %llu to %llu:  %llu messages, %llu deliveries, %llu lives unsure\n",
+           (unsigned long long)from, (unsigned long long)(from + seeds - 1),
+           (unsigned long long)report.messages, (unsigned long long)report.deliveries,
+           (unsigned long long)report.unsure);
     return 0;
 }

@@ -100,6 +100,7 @@ struct sim_oracle {
     size_t unsub_count, unsub_cap;
     uint32_t observer; /* the session that sees all wills */
     uint64_t missing;  /* deliveries that were due and did not come */
+    bool unsure;       /* a client does not know whether its session is a new one */
     bool lossy;        /* small limits or faults: missing ones are counted by the broker */
     bool groups_lossy; /* members come and go: a group's messages may go with them */
 };
