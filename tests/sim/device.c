@@ -235,7 +235,7 @@ static void count_will(struct sim_device *d, bool surely_broken, bool surely_cle
         return;
     struct sim_message *will = &d->oracle->messages[d->will];
     will->may++;
-    will->must += surely_broken && d->is.will_delay_s == 0;
+    will->must += surely_broken && d->is.will_delay_s == 0 && sim_oracle_observes(d->oracle);
 }
 
 static void wire_over(struct sim_device *d, bool surely_clean)

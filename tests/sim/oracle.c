@@ -234,6 +234,14 @@ uint32_t sim_oracle_unsubscribe(struct sim_oracle *o, uint32_t session, uint32_t
     return (uint32_t)o->unsub_count++;
 }
 
+bool sim_oracle_observes(const struct sim_oracle *o)
+{
+    for (size_t i = 0; i < o->sub_count; i++)
+        if (o->subs[i].session == o->observer && o->filters[o->subs[i].filter].kind == SIM_WILL)
+            return o->subs[i].confirmed;
+    return false;
+}
+
 /* Deliveries that were queued before still come. */
 void sim_oracle_unsubscribed(struct sim_oracle *o, uint32_t unsub)
 {

@@ -150,6 +150,9 @@ void sim_oracle_delivered(struct sim_oracle *o, uint32_t session, uint32_t messa
 /* All is quiet: what was due has come. */
 void sim_oracle_audit(struct sim_oracle *o);
 
+/* Whether the observer is subscribed, and sees from now on all wills. */
+bool sim_oracle_observes(const struct sim_oracle *o);
+
 /* Subscriptions that there are, by the model. */
 void sim_oracle_count(const struct sim_oracle *o, uint64_t *all, uint64_t *shared);
 
