@@ -49,7 +49,7 @@ for source in "$here"/consumer/*.c; do
     echo "install: $(basename "$source") builds and runs by pkg-config, shared and static"
 done
 
-if ! { cmake -S "$here/consumer" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$work/usr" \
+if ! { cmake -G Ninja -S "$here/consumer" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$work/usr" \
     -DCMAKE_C_COMPILER="$cc" && cmake --build "$work/cmake"; } >"$work/log" 2>&1; then
     cat "$work/log"
     fail "the CMake package does not do"
