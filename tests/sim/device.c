@@ -1,7 +1,5 @@
 #include "device.h"
 
-#include "base/assert.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -385,7 +383,7 @@ static void on_message(struct sim_device *d, const struct gnt_client_event *e)
         const struct sim_unacked u = {d->world->now + delay, e->ack, message, e->publish->qos};
         keep_unacked(d, &u);
     } else {
-        sim_oracle_delivered(d->oracle, d->index, message, e->publish->qos, e->publish->retain);
+        sim_oracle_delivered(d->oracle, d->index, message, e->publish->qos);
     }
 }
 
@@ -455,7 +453,7 @@ static void acknowledge(struct sim_device *d)
     for (; n < d->unacked_count && d->unacked[n].due <= d->world->now; n++) {
         const struct sim_unacked *u = &d->unacked[n];
         if (gnt_client_ack(d->engine, u->ack, 0) == GNT_OK)
-            sim_oracle_delivered(d->oracle, d->index, u->message, u->qos, false);
+            sim_oracle_delivered(d->oracle, d->index, u->message, u->qos);
     }
     d->unacked_count -= n;
     if (n && d->unacked_count)

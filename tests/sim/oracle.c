@@ -1,7 +1,5 @@
 #include "oracle.h"
 
-#include "base/assert.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -52,49 +50,60 @@ static bool matches(const char *filter, const char *name)
     return filter[f] && matches(filter + f + 1, name + n + 1);
 }
 
-static void add_topic(struct sim_oracle *o, enum sim_kind kind, const char *format,
-                      const char *text, uint32_t number)
+static struct sim_topic *add_topic(struct sim_oracle *o, enum sim_kind kind)
 {
     struct sim_topic *t = &o->topics[o->topic_count++];
     t->kind = kind;
-    if (text)
-        snprintf(t->name, sizeof t->name, "%s", text);
-    else
-        snprintf(t->name, sizeof t->name, format[0] == 'r' ? "r/%u" : "w/%u", number);
+    return t;
+}
+
+/* Two lists of topics, then a retained one and a will's for each session. */
+static void make_topics(struct sim_oracle *o)
+{
+    o->normal_topics = sizeof normal_topics / sizeof normal_topics[0];
+    o->shared_topics = sizeof shared_topics / sizeof shared_topics[0];
+    o->topics =
+        calloc(o->normal_topics + o->shared_topics + 2 * o->session_count, sizeof *o->topics);
+    SIM_MUST(o->world, o->topics != NULL);
+    for (uint32_t i = 0; i < o->normal_topics; i++)
+        snprintf(add_topic(o, SIM_NORMAL)->name, SIM_TOPIC_SIZE, "%s", normal_topics[i]);
+    for (uint32_t i = 0; i < o->shared_topics; i++)
+        snprintf(add_topic(o, SIM_SHARED)->name, SIM_TOPIC_SIZE, "%s", shared_topics[i]);
+    for (uint32_t i = 0; i < o->session_count; i++)
+        snprintf(add_topic(o, SIM_RETAINED)->name, SIM_TOPIC_SIZE, "r/%u", i);
+    for (uint32_t i = 0; i < o->session_count; i++)
+        snprintf(add_topic(o, SIM_WILL)->name, SIM_TOPIC_SIZE, "w/%u", i);
+}
+
+static void make_filters(struct sim_oracle *o)
+{
+    o->filter_count = sizeof all_filters / sizeof all_filters[0];
+    memcpy(o->filters, all_filters, sizeof all_filters);
+    o->matches = calloc(o->filter_count, o->topic_count);
+    SIM_MUST(o->world, o->matches != NULL);
+    for (uint32_t f = 0; f < o->filter_count; f++) {
+        o->filters[f].shared_qos = (uint8_t)sim_between(o->world, 0, 2);
+        for (uint32_t t = 0; t < o->topic_count; t++)
+            o->matches[f * o->topic_count + t] = matches(o->filters[f].inner, o->topics[t].name);
+    }
 }
 
 void sim_oracle_init(struct sim_oracle *o, struct sim_world *w, uint32_t sessions)
 {
-    *o = (struct sim_oracle){.world = w};
-    o->normal_topics = sizeof normal_topics / sizeof normal_topics[0];
-    o->shared_topics = sizeof shared_topics / sizeof shared_topics[0];
-    o->topics = calloc(o->normal_topics + o->shared_topics + 2 * sessions, sizeof *o->topics);
-    SIM_MUST(w, o->topics != NULL);
-    for (uint32_t i = 0; i < o->normal_topics; i++)
-        add_topic(o, SIM_NORMAL, "", normal_topics[i], 0);
-    for (uint32_t i = 0; i < o->shared_topics; i++)
-        add_topic(o, SIM_SHARED, "", shared_topics[i], 0);
-    for (uint32_t i = 0; i < sessions; i++)
-        add_topic(o, SIM_RETAINED, "r", NULL, i);
-    for (uint32_t i = 0; i < sessions; i++)
-        add_topic(o, SIM_WILL, "w", NULL, i);
-    o->filter_count = sizeof all_filters / sizeof all_filters[0];
-    memcpy(o->filters, all_filters, sizeof all_filters);
-    o->matches = calloc(o->filter_count, o->topic_count);
-    SIM_MUST(w, o->matches != NULL);
-    for (uint32_t f = 0; f < o->filter_count; f++) {
-        o->filters[f].shared_qos = (uint8_t)sim_between(w, 0, 2);
-        for (uint32_t t = 0; t < o->topic_count; t++)
-            o->matches[f * o->topic_count + t] = matches(o->filters[f].inner, o->topics[t].name);
+    *o = (struct sim_oracle){.world = w, .session_count = sessions};
+    SIM_MUST(w, sessions <= SIM_SESSIONS_MAX);
+    make_topics(o);
+    make_filters(o);
+    for (uint32_t i = 0; i < sessions; i++) {
+        struct sim_session *s = &o->session[i];
+        s->last = calloc((size_t)sessions * o->topic_count, sizeof *s->last);
+        SIM_MUST(w, s->last != NULL);
     }
-    for (uint32_t i = 0; i < SIM_SESSIONS_MAX; i++)
-        o->session[i].last =
-            calloc((size_t)SIM_SESSIONS_MAX * o->topic_count, sizeof *o->session[i].last);
 }
 
 void sim_oracle_fini(struct sim_oracle *o)
 {
-    for (uint32_t i = 0; i < SIM_SESSIONS_MAX; i++) {
+    for (uint32_t i = 0; i < o->session_count; i++) {
         free(o->session[i].arrived);
         free(o->session[i].last);
     }
@@ -112,8 +121,7 @@ uint32_t sim_oracle_retained_topic(const struct sim_oracle *o, uint32_t session)
 
 uint32_t sim_oracle_will_topic(const struct sim_oracle *o, uint32_t session)
 {
-    uint32_t first = o->normal_topics + o->shared_topics;
-    return first + (o->topic_count - first) / 2 + session;
+    return sim_oracle_retained_topic(o, o->session_count) + session;
 }
 
 struct gnt_slice sim_oracle_topic(const struct sim_oracle *o, uint32_t topic)
@@ -218,7 +226,6 @@ void sim_oracle_subscribed(struct sim_oracle *o, uint32_t sub)
         if (!is_live(&o->subs[i], mine->session, mine->filter))
             continue;
         o->subs[i].maybe_until = o->world->now + GRACE;
-        o->subs[i].replaced = true;
     }
     sim_trace(o->world, "client %u has subscribed (%u)", mine->session, sub);
 }
@@ -405,8 +412,7 @@ static void check_order(struct sim_oracle *o, uint32_t session, uint32_t message
         *last = message + 1;
 }
 
-void sim_oracle_delivered(struct sim_oracle *o, uint32_t session, uint32_t message, uint8_t qos,
-                          bool retain)
+void sim_oracle_delivered(struct sim_oracle *o, uint32_t session, uint32_t message, uint8_t qos)
 {
     if (message == SIM_NO_MESSAGE)
         return;
@@ -417,7 +423,6 @@ void sim_oracle_delivered(struct sim_oracle *o, uint32_t session, uint32_t messa
         a->copies[qos]++;
     m->copies += qos == 2;
     m->anywhere++;
-    (void)retain;
     if (o->topics[m->topic].kind == SIM_RETAINED)
         o->session[session].retained_value[m->publisher] = message + 1;
     check_copies(o, session, message, qos);
@@ -465,7 +470,7 @@ static void audit_sub(struct sim_oracle *o, const struct sim_sub *s)
         bool there = a->copies[2] || (a->copies[1] && lower(m->qos, s->qos) <= 1) ||
                      (a->copies[0] && lower(m->qos, s->qos) == 0);
         o->missing += !there && !a->missed;
-        a->missed |= !there; /* several subscriptions are one delivery */
+        a->missed |= !there;
         if (!there && !o->lossy)
             sim_fail(o->world, "client %u has not got message %u (%s, QoS %u) for its %s",
                      s->session, i, o->topics[m->topic].name, m->qos, o->filters[s->filter].text);
@@ -493,9 +498,9 @@ static void audit_retained(struct sim_oracle *o, const struct sim_sub *s)
 {
     if (s->retain_handling != 0 || s->qos == 0 || s->sure_until != GNT_NEVER)
         return;
-    for (uint32_t p = 0; p < SIM_SESSIONS_MAX; p++) {
+    for (uint32_t p = 0; p < o->session_count; p++) {
         uint32_t topic = sim_oracle_retained_topic(o, p);
-        if (topic >= sim_oracle_will_topic(o, 0) || !sub_matches(o, s, topic))
+        if (!sub_matches(o, s, topic))
             continue;
         bool sure;
         uint32_t value = sim_oracle_retained(o, p, &sure);
@@ -503,7 +508,9 @@ static void audit_retained(struct sim_oracle *o, const struct sim_sub *s)
             too_large(o, s->session, &o->messages[value]))
             continue;
         uint32_t got = o->session[s->session].retained_value[p];
-        o->missing += got != value + 1;
+        struct sim_arrived *a = arrived(o, s->session, value);
+        o->missing += got != value + 1 && !a->missed;
+        a->missed |= got != value + 1;
         if (got != value + 1 && !o->lossy)
             sim_fail(o->world, "client %u has %d of retained %s, whose last value is %u",
                      s->session, (int)got - 1, o->topics[topic].name, value);
@@ -512,7 +519,7 @@ static void audit_retained(struct sim_oracle *o, const struct sim_sub *s)
 
 static bool groups_stand(const struct sim_oracle *o)
 {
-    for (uint32_t i = 0; i < SIM_SESSIONS_MAX; i++)
+    for (uint32_t i = 0; i < o->session_count; i++)
         if (o->session[i].leaves_groups)
             return false;
     return true;

@@ -18,14 +18,14 @@
 #include "mqtt/codec/packet.h"
 #include "world.h"
 
-enum { SIM_SESSIONS_MAX = 48 };
+enum { SIM_SESSIONS_MAX = 48, SIM_TOPIC_SIZE = 16 };
 
 #define SIM_NO_MESSAGE UINT32_MAX
 
 enum sim_kind { SIM_NORMAL, SIM_SHARED, SIM_RETAINED, SIM_WILL };
 
 struct sim_topic {
-    char name[16];
+    char name[SIM_TOPIC_SIZE];
     enum sim_kind kind;
 };
 
@@ -55,7 +55,7 @@ struct sim_message {
 struct sim_sub {
     uint32_t session, filter;
     uint8_t qos, retain_handling;
-    bool no_local, confirmed, replaced;
+    bool no_local, confirmed;
     uint32_t epoch, connection; /* of the session, when confirmed */
     uint64_t asked, sure_from, sure_until, maybe_until;
 };
@@ -67,7 +67,7 @@ struct sim_unsub {
 
 struct sim_arrived {
     uint8_t copies[3]; /* by the QoS of the delivery */
-    bool missed;       /* is counted in `missing` */
+    bool missed;       /* is counted in `missing`: once, however many subscriptions match */
 };
 
 /* The order is looked at for each publisher, topic, QoS of the message and of the delivery. */
@@ -92,6 +92,7 @@ struct sim_oracle {
     uint32_t filter_count;
     bool *matches; /* filter x topic */
     struct sim_session session[SIM_SESSIONS_MAX];
+    uint32_t session_count;
     struct sim_message *messages;
     size_t message_count, message_cap;
     struct sim_sub *subs;
@@ -144,8 +145,7 @@ struct sim_delivery {
 uint32_t sim_oracle_seen(struct sim_oracle *o, uint32_t session, const struct sim_delivery *d);
 
 /* It has accepted it: once for each time that it saw it, unless it did not acknowledge. */
-void sim_oracle_delivered(struct sim_oracle *o, uint32_t session, uint32_t message, uint8_t qos,
-                          bool retain);
+void sim_oracle_delivered(struct sim_oracle *o, uint32_t session, uint32_t message, uint8_t qos);
 
 /* All is quiet: what was due has come. */
 void sim_oracle_audit(struct sim_oracle *o);
