@@ -111,9 +111,17 @@ gnt_err gnt_mqtt_server_accept(struct gnt_mqtt_server *s, const struct gnt_mqtt_
     return err;
 }
 
+/* The return codes of 3.x have none for a client's mistake [MQTT-3.2.2-6 of 3.1.1]; "unavailable"
+ * would ask it to come again with the same. */
+static bool has_words_for(const struct gnt_mqtt_server *s, uint8_t reason)
+{
+    return s->version == GNT_MQTT_5 ||
+           (reason != GNT_REASON_TOPIC_NAME_INVALID && reason != GNT_REASON_PROTOCOL_ERROR);
+}
+
 void gnt_mqtt_server_refuse(struct gnt_mqtt_server *s, uint8_t reason, const char *text)
 {
-    if (s->state == GNT_MQTT_DECIDES) {
+    if (s->state == GNT_MQTT_DECIDES && has_words_for(s, reason)) {
         struct gnt_mqtt_connack p = {
             .code = s->version == GNT_MQTT_5 ? reason : gnt_mqtt_reason_to_v3_connack(reason)};
         struct props props;

@@ -68,7 +68,6 @@ static void refusals_have_their_reason(void **state)
         {"10 | ['MQTT'] 06 02 003c ['a']", "20 02 00 01"},
         {"10 | ['MQTT'] 03 02 003c ['a']", "20 02 00 01"},
         {"10 | ['MQIsdp'] 04 02 003c ['a']", "20 02 00 01"},
-        {"10 | ['MQTT'] 04 06 003c ['a'] ['w/+'] ['x']", "20 02 00 03"},
         {"10 | ['MQTT'] 04 06 003c ['a'] ['$SYS/x'] ['x']", "20 02 00 05"},
         {"10 | ['MQTT'] 05 06 003c () ['a'] () ['$SYS/x'] ['x']",
          "20 | 00 87 (1f ['not authorized'])"},
@@ -84,6 +83,7 @@ static void refusals_have_their_reason(void **state)
         {"10 | ['MQTT'] 05 02 003c (27 0000000a 15 ['x']) ['a']", "20 | 00 8c ()"},
         /* nothing can be said to these */
         {"10 | ['MQTT'] 05 02 003c (27 00000004 15 ['x']) ['a']", ""},
+        {"10 | ['MQTT'] 04 06 003c ['a'] ['w/+'] ['x']", ""}, /* [MQTT-3.2.2-6] of 3.1.1 */
         {"10 | ['HTTP'] 04 02 003c ['a']", ""},
         {"10 | ['MQTT'] 04 03 003c ['a']", ""}, /* the reserved flag [MQTT-3.1.2-3] */
         {"10 | ['MQTT'] 04 02 003c ['a'] 00", ""},

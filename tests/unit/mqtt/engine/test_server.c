@@ -322,7 +322,7 @@ static void connects_that_fail(void **state)
     } rows[] = {
         {"10 | ['MQTT'] 06 02 003c ['a']", "20 | 00 01", GNT_UNSUPPORTED, 0x84},
         {"10 | ['XYZ'] 04 02 003c ['a']", "", GNT_PROTOCOL, 0x82},
-        {"10 | ['MQTT'] 04 06 003c ['a'] ['+'] ['x']", "20 | 00 03", GNT_PROTOCOL, 0x90},
+        {"10 | ['MQTT'] 04 06 003c ['a'] ['+'] ['x']", "", GNT_PROTOCOL, 0x90},
         {"10 | ['MQTT'] 05 06 003c () ['a'] () ['1/2/3/4/5'] ['x']", "20 | 00 90 ()", GNT_PROTOCOL,
          0x90},
         {"10 | ['MQTT'] 05 06 003c () ['a'] (08 []) ['w'] ['x']", "20 | 00 82 ()", GNT_PROTOCOL,
