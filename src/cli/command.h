@@ -6,6 +6,7 @@
 #ifndef GNT_CLI_COMMAND_H
 #define GNT_CLI_COMMAND_H
 
+int gnt_command_bench(int argc, char **argv);
 int gnt_command_broker(int argc, char **argv);
 int gnt_command_pub(int argc, char **argv);
 int gnt_command_sub(int argc, char **argv);

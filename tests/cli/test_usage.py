@@ -6,7 +6,7 @@ import unittest
 
 import harness
 
-COMMANDS = ["broker", "pub", "sub", "thermometer"]
+COMMANDS = ["bench", "broker", "pub", "sub", "thermometer"]
 
 
 def run(*argv, **options):
