@@ -74,10 +74,9 @@ class Broker:
         with open(self.log_path, errors="replace") as log:
             return log.read()
 
-    def alive(self):
+    def check_alive(self):
         if self.process.poll() is not None:
             raise AssertionError(f"{self.name} ended with {self.process.returncode}")
-        return True
 
     def stop(self, signum=signal.SIGTERM):
         """Ends it and returns its exit code; nothing to do the second time."""
@@ -103,8 +102,11 @@ class Gnatter(Broker):
             words += ["--set", setting]
         self.spawn(words)
         listens = re.compile(r"mqtt://127\.0\.0\.1:([1-9]\d*)")
-        found = wait_until(lambda: listens.search(self.log()) or not self.alive(), "gnatter's start")
-        self.port = int(found[1])
+
+        def listening():
+            self.check_alive()
+            return listens.search(self.log())
+        self.port = int(wait_until(listening, "gnatter's start")[1])
         return self
 
 

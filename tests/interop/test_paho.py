@@ -76,7 +76,7 @@ class Common:
         publisher.publish("kept/it", b"", retain=True)
         self.assertEqual((late.receive().payload, live.receive().payload), (b"", b""))
         publisher.publish("kept/never", b"", retain=True)
-        self.assertEqual(live.receive().payload, b"")
+        self.assertEqual((late.receive().payload, live.receive().payload), (b"", b""))
         later = self.client("later")
         later.subscribe("kept/#", 1)
         publisher.publish("kept/end", "live")
@@ -162,9 +162,9 @@ class Common:
     def test_filters(self):
         """What GnatMQ's regular expressions got wrong: [MQTT5 4.7], and characters of theirs."""
         table = {
-            "a/+/c": ("a/b/c", "a//c"), "x/#": ("x", "x/", "x/y/z"), "exact": ("exact",), "/+": ("/q",),
-            "a(b": ("a(b",), "a[b": ("a[b",), "a.b": ("a.b",), "a$b/#": ("a$b",), "a*": ("a*",),
-            "a\\": ("a\\",), "sp ace/+": ("sp ace/ ",), "$own/#": ("$own/x",),
+            "a/+/c": ("a/b/c", "a//c"), "x/#": ("x", "x/", "x/y/z"), "exact": ("exact",),
+            "/+": ("/q",), "a(b": ("a(b",), "a[b": ("a[b",), "a.b": ("a.b",), "a$b/#": ("a$b",),
+            "a*": ("a*",), "a\\": ("a\\",), "sp ace/+": ("sp ace/ ",), "$own/#": ("$own/x",),
             "gr\u00fc\u00dfe/\U0001f98a/#": ("gr\u00fc\u00dfe/\U0001f98a/1",),
         }
         extra = ("axb", "a/x/y/c", "exact/no", "X", "ab", "a", "other/x/y")
@@ -184,6 +184,14 @@ class Common:
             self.assertEqual(sorted(got[:-1]), sorted(expected), pattern)
             subscriber.unsubscribe(pattern)
 
+
+class Version31(Common, harness.Test):
+    version = V31
+
+
+class Version311(Common, harness.Test):
+    version = V311
+
     def test_keep_alive(self):
         watcher = self.client("watcher")
         watcher.subscribe("silent", 1)
@@ -195,29 +203,24 @@ class Common:
         self.assertEqual(watcher.payloads(1), ["fell silent"])
         self.assertGreaterEqual(time.monotonic() - started, 1.5)
 
+
+class Version5(Common, harness.Test):
+    version = V5
+
     def test_many(self):
         """A hundred subscribers that come while messages flow: GnatMQ's process died of it."""
         publisher = self.client("publisher")
         subscribers = []
         for i in range(100):
             subscribers.append(self.client(f"many{i}"))
-            subscribers[-1].subscribe("many", 2)
-            publisher.publish("many", f"{i} at {1 + i % 2}", 1 + i % 2)
-        sent = [f"{i} at {1 + i % 2}" for i in range(100)]
+            subscribers[-1].subscribe("many", i % 3)
+            publisher.publish("many", f"{i}", 2)
+        sent = [f"{i}" for i in range(100)]
         for i, subscriber in enumerate(subscribers):
-            self.assert_order(subscriber.payloads(100 - i), sent[i:])
-
-
-class Version31(Common, harness.Test):
-    version = V31
-
-
-class Version311(Common, harness.Test):
-    version = V311
-
-
-class Version5(Common, harness.Test):
-    version = V5
+            got = []  # what was still under way when it subscribed may have come, too
+            while got[-1:] != sent[-1:]:
+                got += subscriber.payloads(1)
+            self.assertEqual(got[i - 100:], sent[i:])
 
 
 if __name__ == "__main__":

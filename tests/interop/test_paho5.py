@@ -57,8 +57,8 @@ class Publications(Version5Test):
         publisher, subscriber = self.publisher_and_subscriber()
         self.assertGreaterEqual(publisher.connack.TopicAliasMaximum, 2)
         subscriber.subscribe("alias/#", 1)
-        for topic, alias in (("alias/one", 1), ("alias/two", 2), ("", 1), ("", 2), ("alias/three", 1),
-                             ("", 1)):
+        for topic, alias in (("alias/one", 1), ("alias/two", 2), ("", 1), ("", 2),
+                             ("alias/three", 1), ("", 1)):
             publisher.publish(topic, "x", TopicAlias=alias)
         self.assertEqual([m.topic for m in subscriber.receive_all(6)],
                          [f"alias/{w}" for w in "one two one two three three".split()])
@@ -162,7 +162,8 @@ class Subscriptions(Version5Test):
         leaves.vanish()
         for i in range(20):
             publisher.publish("work", f"{i}", 2)
-        self.assertEqual(stays.payloads(20), [f"{i}" for i in range(20)], "nothing retained is sent")
+        got = stays.payloads(20)
+        self.assertEqual(got, [f"{i}" for i in range(20)], "all in order, and nothing retained")
 
     def test_refusals(self):
         client = self.client("client")

@@ -62,11 +62,13 @@ class OldClients(RawTest):
         """Clients that repeat a PUBLISH on a live connection, as M2Mqtt does."""
         watcher = self.paho("watcher", "again")
         client = self.raw("impatient")
-        client.send(raw.publish("again", b"two", 2, 7), raw.publish("again", b"two", 2, 7, dup=True))
+        client.send(raw.publish("again", b"two", 2, 7),
+                    raw.publish("again", b"two", 2, 7, dup=True))
         self.assertEqual([(k, id_of(b)) for k, _, b in client.read_all(2)], [(PUBREC, 7)] * 2)
         client.send(ack(PUBREL, 7), ack(PUBREL, 7))
         self.assertEqual([(k, id_of(b)) for k, _, b in client.read_all(2)], [(PUBCOMP, 7)] * 2)
-        client.send(raw.publish("again", b"one", 1, 8), raw.publish("again", b"one", 1, 8, dup=True))
+        client.send(raw.publish("again", b"one", 1, 8),
+                    raw.publish("again", b"one", 1, 8, dup=True))
         self.assertEqual([(k, id_of(b)) for k, _, b in client.read_all(2)], [(PUBACK, 8)] * 2)
         watcher.publish("again", "end", 2)
         # Paho shows a QoS 2 message once it is released, so one of QoS 1 may overtake it there.
@@ -225,7 +227,7 @@ class Flow(RawTest):
                     while kinds != {SUBACK, PUBACK, PUBLISH}:
                         kinds.add(client.read()[0])
                     client.close()
-            except Exception as error:  # pylint: disable=W0718
+            except Exception as error:
                 failures.append(error)
 
         threads = [threading.Thread(target=come_and_go, args=(n,)) for n in range(20)]
