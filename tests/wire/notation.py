@@ -2,7 +2,7 @@
 
     'text' [..] (..) |      as there: characters, two-byte length, variable length, remaining length
     CONNECT .. AUTH         the first byte and "|"; PUBLISH.dup.qos1.retain has flags
-    'x'*300  00*7           the same several times
+    'x'*300  00*7 {..}*2    the same several times
     V                       the version's byte
     5(..) 5[..] 5{..}       in MQTT 5 only; the braces themselves add nothing
     {} {me}                 within text: letters of this script, this client's id
@@ -163,7 +163,10 @@ class Notation:
         self.at += 1
         if len(token) == 2 and self.version != 5:
             return []
-        return inner if kind == "{" else [Group(kind, inner)]
+        if kind != "{":
+            return [Group(kind, inner)]
+        plain = all(isinstance(item, (Byte, Group)) for item in inner)
+        return [Byte(data_of(inner))] if plain else inner
 
     def simple(self, token):
         if token[0] == "'":
