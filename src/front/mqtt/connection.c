@@ -8,9 +8,11 @@
 #include <stdlib.h>
 
 enum {
-    READS_A_TURN = 4,             /* so that one busy client does not keep the others waiting */
-    FIRST_RESERVE = 4096,         /* for a packet that has come in part */
-    GROW_MAX = 64 * 1024,         /* what a client announces is believed as it comes */
+    READS_A_TURN = 4,     /* so that one busy client does not keep the others waiting */
+    JOIN_MAX = 16 * 1024, /* a packet up to this is put together in the worker's buffer: one read
+                             then takes its rest and what follows it */
+    FIRST_RESERVE = 4096, /* for a packet that has come in part */
+    GROW_MAX = 64 * 1024, /* what a client announces is believed as it comes */
     UNREAD_ANSWERS_MAX = 1 << 20, /* a client that does not read its answers is not read either */
     LINGER_S = 5,
 };
@@ -275,21 +277,28 @@ static gnt_err make_room(struct gnt_mqtt_connection *c, size_t need)
     return gnt_buf_reserve(&c->in, need - have < grow ? need - have : grow);
 }
 
-/* One read, into the worker's buffer if nothing is kept, and what comes of it.  GNT_MORE: nothing
+/* One read into the worker's buffer, behind what is kept, and what comes of it.  GNT_MORE: nothing
  * was there.  GNT_STATE: the connection has moved, and must not be touched.  Else it is lost. */
 static gnt_err read_fresh(struct gnt_mqtt_connection *c)
 {
-    size_t n, need = 0;
+    size_t n, need = 0, have = gnt_buf_size(&c->in);
     uint8_t *buffer = c->front->read_buffer;
-    gnt_err err = gnt_stream_read(c->stream, buffer, GNT_MQTT_READ_SIZE, &n);
+    gnt_err err = gnt_stream_read(c->stream, buffer + have, GNT_MQTT_READ_SIZE - have, &n);
     if (err)
         return err;
+    if (have) {
+        memcpy(buffer, gnt_buf_slice(&c->in).data, have);
+        gnt_buf_clear(&c->in);
+        gnt_mqtt_server_lives(&c->engine, c->front->loop->now); /* it may be a part again */
+    }
     gnt_count(gnt_connection_counters(c), GNT_COUNT_BYTES_RECEIVED, (int64_t)n);
-    struct gnt_slice in = gnt_slice(buffer, n);
+    struct gnt_slice in = gnt_slice(buffer, have + n);
     if (!act(c, &in, &need))
         return GNT_STATE;
     if (c->state == GNT_CONNECTION_OPEN)
         keep(c, in);
+    if (gnt_buf_size(&c->in) == 0)
+        gnt_buf_fini(&c->in);
     return GNT_OK;
 }
 
@@ -315,6 +324,8 @@ static gnt_err read_more(struct gnt_mqtt_connection *c)
         return err;
     if (!c->in.data)
         return GNT_OK;
+    if (need <= JOIN_MAX && gnt_buf_size(&c->in) <= JOIN_MAX)
+        return read_fresh(c);
     err = make_room(c, need);
     if (err) {
         gnt_connection_unanswered(c, err);
