@@ -126,7 +126,8 @@ static gnt_err session_new(struct gnt_home *home, struct gnt_slice client_id, ui
     return GNT_OK;
 }
 
-static struct gnt_session *session_find(struct gnt_home *home, struct gnt_slice id, uint64_t hash)
+static struct gnt_session *session_find(const struct gnt_home *home, struct gnt_slice id,
+                                        uint64_t hash)
 {
     struct gnt_map_node *node = gnt_map_first(&home->sessions, hash);
     for (; node; node = gnt_map_next(node)) {
@@ -210,6 +211,12 @@ gnt_err gnt_session_open(struct gnt_home *home, struct gnt_session_open *request
     gnt_count(&home->counters, GNT_COUNT_CONNECTED, 1);
     *out = s;
     return GNT_OK;
+}
+
+bool gnt_session_connected(const struct gnt_home *home, struct gnt_slice client_id)
+{
+    const struct gnt_session *s = session_find(home, client_id, gnt_hash(client_id));
+    return s && s->receiver;
 }
 
 void gnt_session_resume(struct gnt_session *s)

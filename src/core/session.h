@@ -56,6 +56,9 @@ GNT_MUST gnt_err gnt_session_open(struct gnt_home *home, struct gnt_session_open
                                   struct gnt_receiver *receiver, struct gnt_session **out,
                                   bool *present);
 
+/* Whether the session of this client has a receiver, which _open would close. */
+bool gnt_session_connected(const struct gnt_home *home, struct gnt_slice client_id);
+
 /* Sends again what was in flight, then what is queued. */
 void gnt_session_resume(struct gnt_session *s);
 

@@ -87,6 +87,9 @@ void gnt_loop_turn(struct gnt_loop *loop, uint64_t max_wait_ns)
         gnt_post_receive(loop->post, loop->address);
     call_ready(loop);
     gnt_timers_run(&loop->timers, loop->now);
+    /* Mail first: what a peer is told in this turn must not outrun what it was told about. */
+    if (loop->post)
+        gnt_post_flush(loop->post, loop->address);
     run_tasks(loop);
     if (loop->post)
         gnt_post_flush(loop->post, loop->address);

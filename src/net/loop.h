@@ -3,7 +3,8 @@
  * can step the same loop without either.
  *
  * A turn: wait (not at all if something is ready); take the mail; call each ready stream once; fire
- * timers; run the tasks that this turn has put off to its end (flushing output); send the mail. */
+ * timers; send the mail; run the tasks that this turn has put off to its end (flushing output), and
+ * send what they have mailed. */
 #ifndef GNT_NET_LOOP_H
 #define GNT_NET_LOOP_H
 

@@ -105,6 +105,18 @@ static void welcome(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet 
     gnt_session_resume(c->session);
 }
 
+/* A client that comes again may have said DISCONNECT on its earlier connection just before, perhaps
+ * to another worker than the one that accepted this connection.  Everything that it said there is
+ * heard before it is taken over: this turn reads what has come, so the CONNECT waits for the next
+ * one. */
+static bool must_wait(struct gnt_mqtt_connection *c, const struct gnt_home *home,
+                      struct gnt_slice id)
+{
+    bool wait = !c->waited && gnt_session_connected(home, id);
+    c->waited = wait;
+    return wait;
+}
+
 bool gnt_connection_on_connect(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet,
                                struct gnt_slice whole)
 {
@@ -117,7 +129,7 @@ bool gnt_connection_on_connect(struct gnt_mqtt_connection *c, const struct gnt_m
     struct gnt_home *home = gnt_connection_home(c);
     struct gnt_slice id = client_id(c, p);
     unsigned at = gnt_home_of(home, id);
-    if (at != home->index)
+    if (at != home->index || must_wait(c, home, id))
         return !gnt_connection_move(c, at, whole);
     struct gnt_session_open open = {
         .client_id = id,

@@ -35,6 +35,7 @@ struct gnt_mqtt_connection {
     struct gnt_list subscribing; /* struct subscribing: SUBSCRIBEs not answered yet */
     uint32_t unreleased;         /* exactly-once messages of this connection before their PUBREL */
     uint8_t state;               /* enum gnt_connection_state */
+    bool waited;                 /* for what its client's earlier connection still had to say */
     bool blocked;             /* turned a delivery down: the session is told when there is room */
     char name[GNT_NAME_SIZE]; /* "c17", in the log */
     char assigned[GNT_ASSIGNED_SIZE]; /* the client id that it was given, or "" */

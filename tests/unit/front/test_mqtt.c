@@ -3,6 +3,8 @@
 #include "support/script_client.h"
 #include "support/unit.h"
 
+#include <stdio.h>
+
 #define CONNECT4(id) "10 | ['MQTT'] 04 02 003c ['" id "']"
 #define KEEP4(id)    "10 | ['MQTT'] 04 00 003c ['" id "']"
 #define KEEP5(id)    "10 | ['MQTT'] 05 00 003c (11 ffffffff) ['" id "']"
@@ -409,6 +411,32 @@ static void session_expiry(void **state)
     script_fini(&s);
 }
 
+/* A client says DISCONNECT and connects again at once; whichever worker hears what first, it has
+ * left in good order, and its will is not published. */
+static void what_was_said_before_is_heard_before(void **state)
+{
+    (void)state;
+    for (unsigned home = 0; home < 3; home++) {
+        struct script s;
+        char id[16], connect[128];
+        script_init(&s, 3, NULL);
+        struct script_client *watcher = connect4(&s, 0, "watcher");
+        subscribe4(watcher, "will/#", 0);
+        script_id_at(&s, home, 0, id);
+        snprintf(connect, sizeof connect, WILL5("%s", "04", ""), id, id);
+        struct script_client *old = script_connect(&s, 0, connect, CONNACK5);
+        struct script_client *new = script_open(&s, 1);
+        script_send(old, "e0 |");
+        script_close(old);
+        script_send(new, connect);
+        script_turn(&s, 1); /* accepts, and mails it home */
+        script_expect(new, "20 | 01 00 (22 000a)");
+        script_expect_silence(watcher);
+        assert_int_equal(script_counted(&s, GNT_COUNT_TAKE_OVERS), 0);
+        script_fini(&s);
+    }
+}
+
 static void take_over(void **state)
 {
     (void)state;
@@ -605,6 +633,7 @@ int main(void)
         cmocka_unit_test(a_session_waits_for_its_client),
         cmocka_unit_test(exactly_once_across_a_break),
         cmocka_unit_test(session_expiry),
+        cmocka_unit_test(what_was_said_before_is_heard_before),
         cmocka_unit_test(take_over),
         cmocka_unit_test(receive_maximum_both_ways),
         cmocka_unit_test(receive_maximum_begins_anew),
