@@ -1,7 +1,8 @@
 /* From a topic name to the sinks of one home, and to the other homes that have some.
  *
  * A home remembers what it found for a topic as long as the topic tree's generation stands, within
- * bounds.  One thread. */
+ * bounds.  A topic that comes for the first time in a while is not remembered yet: where every
+ * message has a topic of its own, remembering costs more than looking up.  One thread. */
 #ifndef GNT_CORE_ROUTES_H
 #define GNT_CORE_ROUTES_H
 
@@ -33,10 +34,20 @@ struct gnt_route {
     struct gnt_slice topic; /* behind the struct */
 };
 
+enum { GNT_ROUTES_SEEN = 4096 };
+
+struct gnt_found;
+
 struct gnt_routes {
     struct gnt_map by_topic;
     uint64_t generation; /* of the tree, when these were found */
     size_t cost;         /* about how many bytes they take */
+
+    uint32_t seen[GNT_ROUTES_SEEN]; /* of topics that came lately: a part of the hash, by another */
+    struct gnt_route once;          /* of a topic that is not remembered */
+    size_t once_cap;                /* targets that it has room for */
+    struct gnt_found *found;        /* scratch memory of a look-up */
+    size_t found_cap;
 };
 
 void gnt_routes_fini(struct gnt_routes *r);
