@@ -4,6 +4,9 @@
 #include "base/utf8.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -148,34 +151,73 @@ static void format_json(struct line *l, enum gnt_log_level level, const char *on
     add(l, "}");
 }
 
-static void write_stderr(const char *text, size_t size)
+static void format_line(struct line *l, enum gnt_log_level level, const char *on, const char *event,
+                        const struct gnt_log_field *fields, size_t count)
 {
-    while (size) {
-        ssize_t n = write(STDERR_FILENO, text, size);
+    if (atomic_load_explicit(&log_state.format, memory_order_relaxed) == GNT_LOG_JSON)
+        format_json(l, level, on, event, fields, count);
+    else
+        format_text(l, level, on, event, fields, count);
+}
+
+static void write_stderr(struct line *l)
+{
+    l->text[l->size++] = '\n';
+    const char *text = l->text;
+    for (size_t left = l->size; left;) {
+        ssize_t n = write(STDERR_FILENO, text, left);
         if (n < 0 && errno != EINTR)
             return; /* nowhere left to tell it */
         if (n > 0) {
             text += n;
-            size -= (size_t)n;
+            left -= (size_t)n;
         }
     }
+}
+
+/* Whether a line, and one more, can be written without waiting: a pipe that can be written to has
+ * room for PIPE_BUF bytes, and two lines are no more. */
+static bool can_write(void)
+{
+    _Static_assert(2 * sizeof((struct line *)0)->text <= PIPE_BUF, "two lines fit into a pipe");
+    struct pollfd stderr_now = {.fd = STDERR_FILENO, .events = POLLOUT};
+    return poll(&stderr_now, 1, 0) != 0;
+}
+
+/* A reader of stderr that does not read must not hold up a worker: lines are left out then, and
+ * counted.  The lock keeps lines whole and in order; it is held for a poll and writes that do not
+ * wait. */
+static void emit(struct line *l)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static uint64_t lost;
+    pthread_mutex_lock(&lock);
+    if (!can_write()) {
+        lost++;
+    } else {
+        if (lost) {
+            const struct gnt_log_field field = GNT_F_NUM("lines", lost);
+            struct line note = {.size = 0};
+            format_line(&note, GNT_LOG_WARNING, NULL, "log not read", &field, 1);
+            write_stderr(&note);
+            lost = 0;
+        }
+        write_stderr(l);
+    }
+    pthread_mutex_unlock(&lock);
 }
 
 void gnt_log_event(enum gnt_log_level level, const char *on, const char *event,
                    const struct gnt_log_field *fields, size_t count)
 {
     struct line l = {.size = 0};
-    if (atomic_load_explicit(&log_state.format, memory_order_relaxed) == GNT_LOG_JSON)
-        format_json(&l, level, on, event, fields, count);
-    else
-        format_text(&l, level, on, event, fields, count);
+    format_line(&l, level, on, event, fields, count);
     if (log_state.write) {
         l.text[l.size] = '\0';
         log_state.write(log_state.context, level, l.text, l.size);
         return;
     }
-    l.text[l.size++] = '\n';
-    write_stderr(l.text, l.size);
+    emit(&l);
 }
 
 bool gnt_log_pass(struct gnt_log_limit *limit, uint32_t *left_out)

@@ -3,9 +3,10 @@
  *     2026-11-22T10:00:00.123Z info  c17 connect client=sensor-1 version=5 clean=1
  *     {"time":"2026-11-22T10:00:00.123Z","level":"info","on":"c17","event":"connect","client":...}
  *
- * Any thread; a line is written with one write(2).  What comes from a peer goes in as a field and
- * is made printable here.  What a peer can trigger at will goes through gnt_log_limited, or is a
- * counter. */
+ * Any thread; a line is written with one write(2), which never waits: while nobody reads stderr
+ * lines are left out, and the next one is preceded by "log not read lines=N".  What comes from a
+ * peer goes in as a field and is made printable here.  What a peer can trigger at will goes through
+ * gnt_log_limited, or is a counter. */
 #ifndef GNT_BASE_LOG_H
 #define GNT_BASE_LOG_H
 

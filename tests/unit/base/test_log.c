@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -192,33 +193,77 @@ static void test_limited_lines(void **state)
     assert_int_equal(got.lines, 1);
 }
 
+/* Stderr as a pipe, in the test's hands between _begin and _end. */
+struct stderr_pipe {
+    int saved, reader;
+};
+
+static struct stderr_pipe pipe_begin(void)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    struct stderr_pipe p = {dup(STDERR_FILENO), ends[0]};
+    assert_true(p.saved >= 0);
+    gnt_log_divert(NULL, NULL);
+    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    close(ends[1]);
+    return p;
+}
+
+static void pipe_end(const struct stderr_pipe *p)
+{
+    assert_true(dup2(p->saved, STDERR_FILENO) >= 0);
+    close(p->saved);
+    close(p->reader);
+}
+
 static void test_stderr(void **state)
 {
     (void)state;
-    int ends[2], saved = dup(STDERR_FILENO);
-    assert_int_equal(pipe(ends), 0);
-    assert_true(saved >= 0);
-    gnt_log_divert(NULL, NULL);
-    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    struct stderr_pipe p = pipe_begin();
     gnt_log(GNT_LOG_INFO, "c1", "hello", GNT_F_NUM("n", 1));
-    assert_true(dup2(saved, STDERR_FILENO) >= 0);
-    close(saved);
-    close(ends[1]);
-    ssize_t n = read(ends[0], got.line, sizeof got.line - 1);
-    close(ends[0]);
+    ssize_t n = read(p.reader, got.line, sizeof got.line - 1);
+    pipe_end(&p);
     assert_true(n > 0);
     got.line[n] = '\0';
     assert_string_equal(after_time(got.line), " info   c1 hello n=1\n");
+}
+
+/* More than any pipe holds, and nobody reads: nothing waits, and what was left out is told. */
+static void test_stderr_that_is_not_read(void **state)
+{
+    enum { LINES = 100000 };
+    static char all[LINES * 64];
+    (void)state;
+    struct stderr_pipe p = pipe_begin();
+    for (int i = 0; i < LINES; i++)
+        gnt_log(GNT_LOG_INFO, "c1", "hello", GNT_F_NUM("n", i));
+    assert_int_equal(fcntl(p.reader, F_SETFL, O_NONBLOCK), 0);
+    size_t size = 0;
+    for (ssize_t n; (n = read(p.reader, all + size, sizeof all - 1 - size)) > 0;)
+        size += (size_t)n;
+    gnt_log(GNT_LOG_INFO, "c1", "again");
+    ssize_t n = read(p.reader, got.line, sizeof got.line - 1);
+    pipe_end(&p);
+    long lines = 0, left_out = 0;
+    for (size_t i = 0; i < size; i++)
+        lines += all[i] == '\n';
+    assert_true(n > 0);
+    got.line[n] = '\0';
+    assert_int_equal(sscanf(after_time(got.line), " warn log not read lines=%ld", &left_out), 1);
+    assert_int_equal(lines + left_out, LINES);
+    assert_non_null(strstr(got.line, " info   c1 again\n"));
 }
 
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, divert, undivert)
     const struct CMUnitTest tests[] = {
-        TEST(test_text),   TEST(test_text_quotes_what_could_mislead),
-        TEST(test_json),   TEST(test_hostile_fields),
-        TEST(test_levels), TEST(test_limit),
-        TEST(test_stderr), TEST(test_limited_lines),
+        TEST(test_text),          TEST(test_text_quotes_what_could_mislead),
+        TEST(test_json),          TEST(test_hostile_fields),
+        TEST(test_levels),        TEST(test_limit),
+        TEST(test_stderr),        TEST(test_stderr_that_is_not_read),
+        TEST(test_limited_lines),
     };
 #undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);
