@@ -216,6 +216,19 @@ static gnt_err send_one(struct gnt_client *c, struct gnt_client_request *r, uint
     return GNT_OK;
 }
 
+/* The first SUBSCRIBE or UNSUBSCRIBE that is pending; NULL. */
+static struct gnt_client_request *first_that_is_no_publish(const struct gnt_client *c)
+{
+    if (c->outstanding == c->queued_messages)
+        return NULL;
+    gnt_list_each (link, &c->pending) {
+        struct gnt_client_request *r = GNT_CONTAINER(link, struct gnt_client_request, link);
+        if (r->type != GNT_MQTT_PUBLISH)
+            return r;
+    }
+    return NULL;
+}
+
 static gnt_err pump_one(struct gnt_client *c, uint64_t now)
 {
     bool again = !gnt_list_empty(&c->resend);
@@ -223,7 +236,11 @@ static gnt_err pump_one(struct gnt_client *c, uint64_t now)
     if (link == &c->pending)
         return GNT_MORE;
     struct gnt_client_request *r = GNT_CONTAINER(link, struct gnt_client_request, link);
-    return again ? resend_one(c, r, now) : send_one(c, r, now);
+    gnt_err err = again ? resend_one(c, r, now) : send_one(c, r, now);
+    if (err != GNT_MORE)
+        return err;
+    r = first_that_is_no_publish(c); /* only publishes wait for the quota [MQTT-3.3.4-8] */
+    return r ? send_one(c, r, now) : GNT_MORE;
 }
 
 void gnt_client_pump(struct gnt_client *c, uint64_t now)
