@@ -22,8 +22,9 @@ static uint64_t bit_of(uint16_t id)
 
 void gnt_idset_fini(struct gnt_idset *s)
 {
-    for (size_t i = 0; i < PAGES; i++)
+    for (size_t i = 0; s->pages && i < PAGES; i++)
         free(s->pages[i]);
+    free(s->pages);
     *s = (struct gnt_idset){0};
 }
 
@@ -53,6 +54,10 @@ gnt_err gnt_idset_add(struct gnt_idset *s, uint16_t id)
 {
     if (id == 0)
         return GNT_INVALID;
+    if (!s->pages)
+        s->pages = calloc(PAGES, sizeof *s->pages);
+    if (!s->pages)
+        return GNT_NOMEM;
     uint64_t **page = &s->pages[page_of(id)];
     if (!*page)
         *page = blank_page(s);
@@ -66,7 +71,7 @@ gnt_err gnt_idset_add(struct gnt_idset *s, uint16_t id)
 
 bool gnt_idset_has(const struct gnt_idset *s, uint16_t id)
 {
-    const uint64_t *page = s->pages[page_of(id)];
+    const uint64_t *page = s->pages ? s->pages[page_of(id)] : NULL;
     return page && (page[word_of(id)] & bit_of(id));
 }
 
@@ -83,7 +88,7 @@ uint16_t gnt_idset_next(const struct gnt_idset *s, uint16_t from)
 {
     uint64_t mask = ~(bit_of(from) - 1); /* in the first word, only from FROM on */
     size_t word = word_of(from);
-    for (size_t page = page_of(from); page < PAGES; page++, word = 0) {
+    for (size_t page = page_of(from); s->pages && page < PAGES; page++, word = 0) {
         if (!s->pages[page]) {
             mask = UINT64_MAX;
             continue;

@@ -1,6 +1,6 @@
 /* A set of packet ids: which exactly-once messages have arrived and are not released yet.  All
- * 65,535 fit; memory is taken in pages of 4,096 ids as they come into use.  A zeroed set is an
- * empty one. */
+ * 65,535 fit; memory is taken in pages of 4,096 ids as they come into use, and none before the
+ * first id: most sessions never have one.  A zeroed set is an empty one. */
 #ifndef GNT_MODEL_IDSET_H
 #define GNT_MODEL_IDSET_H
 
@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 struct gnt_idset {
-    uint64_t *pages[16];
+    uint64_t **pages; /* 16 of them, or NULL */
     uint32_t count;
 };
 
