@@ -170,6 +170,75 @@ static void a_byte_order_mark_stays(void **state)
     script_free(&s);
 }
 
+/* [MQTT-1.5.4-1, MQTT-1.5.4-2, MQTT-3.1.3-4, MQTT-3.1.3-11, MQTT-3.1.3-12] */
+static void text_in_connect_is_utf8(void **state)
+{
+    (void)state;
+    static const struct gnt_slice bad[] = {{(const uint8_t *)"\xff", 1},
+                                           {(const uint8_t *)"a\0b", 3},
+                                           {(const uint8_t *)"\xed\xa0\x80", 3}};
+    for (int v = GNT_MQTT_3_1; v <= GNT_MQTT_5; v++)
+        for (size_t i = 0; i < 3; i++) {
+            struct gnt_client *c = NULL;
+            struct gnt_client_options id = script_options((enum gnt_mqtt_version)v), user = id,
+                                      will = id;
+            id.connect.client_id = bad[i];
+            user.connect.has_username = true;
+            user.connect.username = bad[i];
+            will.connect.has_will = true;
+            will.connect.will.topic = bad[i];
+            assert_int_equal(gnt_client_new(&id, &c), GNT_INVALID);
+            assert_int_equal(gnt_client_new(&user, &c), GNT_INVALID);
+            assert_int_equal(gnt_client_new(&will, &c), GNT_INVALID);
+        }
+}
+
+/* [MQTT-1.5.4-1, MQTT-1.5.7-1, MQTT-3.3.2-13, MQTT-3.3.2-19, MQTT-3.8.3-1, MQTT-3.10.3-1] */
+static void text_in_requests_is_utf8(void **state)
+{
+    (void)state;
+    struct script s;
+    struct gnt_client_options o = script_options(GNT_MQTT_5);
+    const struct gnt_slice bad = gnt_slice("a\xff", 2), good = gnt_slice("a", 1);
+    const struct gnt_mqtt_prop props[] = {
+        {.row = GNT_PROP_RESPONSE_TOPIC, .text = bad},
+        {.row = GNT_PROP_CONTENT_TYPE, .text = bad},
+        {.row = GNT_PROP_USER_PROPERTY, .text = bad, .value = good},
+        {.row = GNT_PROP_USER_PROPERTY, .text = good, .value = bad},
+    };
+    script_new(&s, &o);
+    for (size_t i = 0; i < 4; i++) {
+        const struct gnt_client_publish p = {.topic = gnt_slice_str("t"),
+                                             .props = &props[i],
+                                             .prop_count = 1};
+        assert_int_equal(gnt_client_publish(s.c, &p, NULL, s.now, NULL), GNT_INVALID);
+    }
+    const struct gnt_mqtt_subscription sub = {.filter = bad};
+    assert_int_equal(gnt_client_subscribe(s.c, &sub, 1, NULL, NULL, NULL), GNT_INVALID);
+    assert_int_equal(gnt_client_unsubscribe(s.c, &bad, 1, NULL, NULL, NULL), GNT_INVALID);
+    assert_int_equal(gnt_client_unsubscribe(s.c, &bad, 0, NULL, NULL, NULL), GNT_INVALID);
+    script_free(&s);
+}
+
+/* [MQTT-2.1.3-1, MQTT-3.6.1-1, MQTT-3.14.1-1, MQTT-3.15.1-1] */
+static void reserved_flags_end_it(void **state)
+{
+    (void)state;
+    static const uint8_t first[] = {0x41, 0x52, 0x60, 0x63, 0x6a, 0x71, 0x92,
+                                    0xb1, 0xd1, 0xe1, 0xe2, 0xf1, 0xf8};
+    for (int v = GNT_MQTT_3_1_1; v <= GNT_MQTT_5; v++)
+        for (size_t i = 0; i < sizeof first; i++) {
+            struct script s;
+            struct gnt_client_options o = script_options((enum gnt_mqtt_version)v);
+            const uint8_t bytes[] = {first[i], 2, 0, 1};
+            script_new(&s, &o);
+            script_up(&s);
+            serve(&s, bytes, sizeof bytes);
+            expect_events(&s, "closed MALFORMED !81");
+            script_free(&s);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +248,9 @@ int main(void)
         cmocka_unit_test(expiry_leaves_handshakes_alone),
         cmocka_unit_test(nothing_else_waits_for_the_quota),
         cmocka_unit_test(a_byte_order_mark_stays),
+        cmocka_unit_test(text_in_connect_is_utf8),
+        cmocka_unit_test(text_in_requests_is_utf8),
+        cmocka_unit_test(reserved_flags_end_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
