@@ -160,7 +160,9 @@ static bool down(struct match *m)
         return false;
     }
     struct gnt_slice level = gnt_tree_level_at(m->topic, m->at);
-    const struct gnt_tree_node *child = gnt_tree_table_find(m->table, m->node, level);
+    const struct gnt_tree_node *child = NULL;
+    if (gnt_tree_named(m->node))
+        child = gnt_tree_table_find(m->table, m->node, level);
     if (!child && wildcards)
         child = plus;
     if (!child)

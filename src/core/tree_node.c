@@ -99,6 +99,12 @@ static void unlink_wild(struct gnt_tree_node *node)
         atomic_store_explicit(plus_place(node->parent), NULL, memory_order_release);
 }
 
+static void count_named(struct gnt_tree_node *parent, int n)
+{
+    atomic_store_explicit(&parent->named, gnt_tree_named(parent) + (uint32_t)n,
+                          memory_order_relaxed);
+}
+
 static struct gnt_tree_node *add_child(struct gnt_tree *tree, struct gnt_tree_node *parent,
                                        struct gnt_slice level)
 {
@@ -108,21 +114,23 @@ static struct gnt_tree_node *add_child(struct gnt_tree *tree, struct gnt_tree_no
     struct gnt_tree_node *node = node_new(parent, level);
     if (!node)
         return NULL;
-    if (wild)
+    if (wild) {
         link_wild(node);
-    else
+    } else {
         gnt_tree_table_insert(atomic_load_explicit(&tree->table, memory_order_relaxed), node);
-    parent->children++;
+        count_named(parent, 1);
+    }
     return node;
 }
 
 static void take_out(struct gnt_tree *tree, struct gnt_tree_node *node)
 {
-    if (gnt_tree_is_wild(gnt_tree_node_level(node)))
+    if (gnt_tree_is_wild(gnt_tree_node_level(node))) {
         unlink_wild(node);
-    else
+    } else {
         gnt_tree_table_remove(&tree->table, node);
-    node->parent->children--;
+        count_named(node->parent, -1);
+    }
     gnt_rcu_defer(&node->rcu, reclaim);
 }
 
@@ -191,7 +199,7 @@ void gnt_tree_node_settle(struct gnt_tree *tree, struct gnt_tree_node *node)
     while (node->parent && !node->pins && !node->retained && !node->trail.first) {
         struct gnt_tree_node *parent = node->parent;
         bool marked = gnt_tree_node_marked(node);
-        bool used = node->children || gnt_tree_subs_any(node);
+        bool used = gnt_tree_has_children(node) || gnt_tree_subs_any(node);
         if (marked)
             unmark(node);
         if (!used)

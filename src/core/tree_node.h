@@ -49,8 +49,10 @@ struct gnt_tree_node {
         } trail;
         struct gnt_rcu_head rcu; /* once it was taken out */
     };
-    uint32_t children; /* of any kind */
-    uint32_t pins;     /* by cursors that stand here */
+    /* Children in the table.  A match looks at it before it looks for one: most nodes with a
+     * wildcard below them have none.  Changed by writers only. */
+    _Atomic uint32_t named;
+    uint32_t pins; /* by cursors that stand here */
 
     struct gnt_tree_node *parent; /* NULL: the root */
 
@@ -67,6 +69,19 @@ struct gnt_tree_node {
     uint16_t level_size;
     uint8_t level[];
 };
+
+static inline uint32_t gnt_tree_named(const struct gnt_tree_node *node)
+{
+    return atomic_load_explicit(&node->named, memory_order_relaxed);
+}
+
+/* Of any kind; by writers. */
+static inline bool gnt_tree_has_children(const struct gnt_tree_node *node)
+{
+    bool hash = node->level_size == 1 && node->level[0] == '#'; /* its `wild` is no child */
+    return gnt_tree_named(node) ||
+           (!hash && atomic_load_explicit(&node->wild, memory_order_relaxed));
+}
 
 struct gnt_tree_table;
 
