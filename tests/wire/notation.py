@@ -10,6 +10,7 @@ In what is expected also:
     ??                      any byte
     ...                     any bytes, as many as there are
     code=82  code=00|10     a reason code and whatever properties; 00 may be left out
+    !15 !1f,26              properties, but none of these
 """
 
 import re
@@ -18,7 +19,7 @@ TYPES = ["", "CONNECT", "CONNACK", "PUBLISH", "PUBACK", "PUBREC", "PUBREL", "PUB
          "SUBACK", "UNSUBSCRIBE", "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT", "AUTH"]
 FLAGS = {"PUBREL": 2, "SUBSCRIBE": 2, "UNSUBSCRIBE": 2}
 WORDS = {"dup": 8, "qos1": 2, "qos2": 4, "retain": 1}
-TOKEN = re.compile(r"\s*('[^']*'|code=[0-9a-f|]+|\.\.\.|\?\?|[A-Z]{4,}[a-z0-9.]*|V|5[(\[{]|"
+TOKEN = re.compile(r"\s*('[^']*'|code=[0-9a-f|]+|![0-9a-f,]+|\.\.\.|\?\?|[A-Z]{4,}[a-z0-9.]*|V|5[(\[{]|"
                    r"[()\[\]{}|]|[0-9a-f]{2}|\*\d+)")
 
 
@@ -45,6 +46,30 @@ class Code:
 
     def matches(self, data):
         return data[0] in self.codes if data else 0 in self.codes
+
+
+class Without:
+    """Properties, but none of these identifiers [MQTT5 2.2.2.2]."""
+
+    FIXED = {0x01: 1, 0x02: 4, 0x11: 4, 0x13: 2, 0x17: 1, 0x18: 4, 0x19: 1, 0x21: 2, 0x22: 2,
+             0x23: 2, 0x24: 1, 0x25: 1, 0x27: 4, 0x28: 1, 0x29: 1, 0x2A: 1}
+
+    def __init__(self, ids):
+        self.ids = ids
+
+    def matches(self, data):
+        while data:
+            identifier, data = data[0], data[1:]
+            if identifier in self.ids:
+                return False
+            if identifier == 0x0B:
+                data = data.lstrip(bytes(range(0x80, 0x100)))[1:]
+                continue
+            size = self.FIXED.get(identifier)
+            for _ in range(0 if size else 2 if identifier == 0x26 else 1):
+                data = data[2 + int.from_bytes(data[:2], "big"):]
+            data = data[size or 0:]
+        return True
 
 
 class Group:
@@ -99,7 +124,7 @@ def match(items, data):
     item, rest = items[0], items[1:]
     if isinstance(item, Byte):
         return data.startswith(item) and match(rest, data[len(item):])
-    if isinstance(item, Code):
+    if isinstance(item, (Code, Without)):
         return item.matches(data)
     if isinstance(item, Gap):
         if item.one:
@@ -179,6 +204,8 @@ class Notation:
             return [Gap(False)]
         if token.startswith("code="):
             return [Code([int(code, 16) for code in token[5:].split("|")])]
+        if token[0] == "!":
+            return [Without([int(identifier, 16) for identifier in token[1:].split(",")])]
         if token[0].isupper():
             name, *words = token.split(".")
             if name not in TYPES or not set(words) <= set(WORDS):

@@ -59,6 +59,10 @@ class Matched(unittest.TestCase):
         two = "3008 000161 04 0101 0b01"
         self.assertTrue(matches("PUBLISH ['a'] (... 0b01 ...)", two))
         self.assertFalse(matches("PUBLISH ['a'] (0b01 ...)", two))
+        self.assertTrue(matches("PUBLISH ['a'] (!1a,23)", two))
+        self.assertFalse(matches("PUBLISH ['a'] (!1a,0b)", two))
+        self.assertFalse(matches("CONNACK 00 00 (!1a)", "200d 0000 0a 2600016b000176 1a0000"))
+        self.assertTrue(matches("CONNACK 00 00 (!1f)", "200d 0000 0a 2600016b000176 1a0000"))
 
     def test_codes(self):
         self.assertTrue(matches("PUBACK 0001 code=00", "4002 0001"))
