@@ -201,7 +201,7 @@ static const struct gnt_args arguments = {
               "  gnatter bench -s fan-in -q 1 --publishers 2000 --size 1KiB\n"
               "  gnatter bench -s idle --subscribers 10000 -t mqtt://127.0.0.1,pid=4711\n"
               "  gnatter bench -s pairs -s wild --credit 5000 --rounds 5 \\\n"
-              "      -t old=mqtt://127.0.0.1:1883,pid=4711 -t new=mqtt://127.0.0.1:1884,pid=4712\n"
+              "      -t old=mqtt://127.0.0.1:1883,pid=471 -t new=mqtt://127.0.0.1:1884,pid=472\n"
               "\n"
               "About 28,000 connections fit between one address here and one port of a broker.\n"
               "Duplicates are told by number, in a window of 64 messages of a publisher for\n"
