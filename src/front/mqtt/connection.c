@@ -7,15 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum {
-    READS_A_TURN = 4,     /* so that one busy client does not keep the others waiting */
-    JOIN_MAX = 16 * 1024, /* a packet up to this is put together in the worker's buffer: one read
-                             then takes its rest and what follows it */
-    FIRST_RESERVE = 4096, /* for a packet that has come in part */
-    GROW_MAX = 64 * 1024, /* what a client announces is believed as it comes */
-    UNREAD_ANSWERS_MAX = 1 << 20, /* a client that does not read its answers is not read either */
-    LINGER_S = 5,
-};
+enum { LINGER_S = 5 };
 
 static void on_ready(struct gnt_stream *stream);
 static void on_flush(struct gnt_task *task);
@@ -184,7 +176,6 @@ bool gnt_connection_move(struct gnt_mqtt_connection *c, unsigned home, struct gn
     return true;
 }
 
-static void read_in(struct gnt_mqtt_connection *c);
 static void lost(struct gnt_mqtt_connection *c, const char *reason);
 
 static void on_arrival(const struct gnt_mail *mail)
@@ -200,50 +191,10 @@ static void on_arrival(const struct gnt_mail *mail)
     if (front->stopping)
         lost(c, gnt_mqtt_reason_text(GNT_REASON_SERVER_SHUTTING_DOWN));
     else
-        read_in(c);
+        gnt_connection_read(c);
 }
 
-/* ---- Reading */
-
-/* What the connection waits for, by its state. */
-static void update_want(struct gnt_mqtt_connection *c)
-{
-    uint8_t want = 0;
-    if (c->state == GNT_CONNECTION_LINGERS)
-        want = GNT_READABLE;
-    if (c->state == GNT_CONNECTION_OPEN && !gnt_list_linked(&c->paused) &&
-        c->out.size < UNREAD_ANSWERS_MAX)
-        want = GNT_READABLE;
-    if (c->out.size && !gnt_list_linked(&c->flush.link))
-        want |= GNT_WRITABLE;
-    gnt_stream_want(c->stream, want);
-}
-
-/* Acts on the whole packets at the front of *in; *need: the size of the one that is left in part.
- * False: the connection has gone elsewhere, and must not be touched any more. */
-static bool act(struct gnt_mqtt_connection *c, struct gnt_slice *in, size_t *need)
-{
-    while (c->state == GNT_CONNECTION_OPEN) {
-        struct gnt_slice whole = *in;
-        struct gnt_mqtt_packet packet;
-        gnt_err err = gnt_mqtt_server_next(&c->engine, in, c->front->loop->now, &packet, need);
-        if (err == GNT_MORE)
-            break;
-        if (err == GNT_NOMEM) {
-            gnt_connection_unanswered(c, err);
-        } else if (err) {
-            gnt_connection_broke(c, c->engine.reason, NULL);
-        } else if (packet.type == GNT_MQTT_CONNECT) {
-            if (!gnt_connection_on_connect(c, &packet, whole))
-                return false;
-        } else {
-            gnt_connection_on_packet(c, &packet);
-        }
-    }
-    if (c->out.size)
-        gnt_connection_dirty(c); /* PINGRESPs are the engine's own */
-    return true;
-}
+/* ---- The peer's end */
 
 /* Nothing more can be written. */
 static void lost(struct gnt_mqtt_connection *c, const char *reason)
@@ -261,88 +212,8 @@ static void lost(struct gnt_mqtt_connection *c, const char *reason)
     gnt_connection_dirty(c);
 }
 
-/* Keeps what is left of the read buffer. */
-static void keep(struct gnt_mqtt_connection *c, struct gnt_slice left)
-{
-    if (left.size && gnt_buf_put(&c->in, left))
-        gnt_connection_unanswered(c, GNT_NOMEM);
-}
-
-/* Room in c->in for more of a packet of NEED bytes: not more than a peer has shown to mean it. */
-static gnt_err make_room(struct gnt_mqtt_connection *c, size_t need)
-{
-    size_t have = gnt_buf_size(&c->in), grow = have < GROW_MAX ? GROW_MAX : have;
-    if (need <= have)
-        need = have + FIRST_RESERVE;
-    return gnt_buf_reserve(&c->in, need - have < grow ? need - have : grow);
-}
-
-/* One read into the worker's buffer, behind what is kept, and what comes of it.  GNT_MORE: nothing
- * was there.  GNT_STATE: the connection has moved, and must not be touched.  Else it is lost. */
-static gnt_err read_fresh(struct gnt_mqtt_connection *c)
-{
-    size_t n, need = 0, have = gnt_buf_size(&c->in);
-    uint8_t *buffer = c->front->read_buffer;
-    gnt_err err = gnt_stream_read(c->stream, buffer + have, GNT_MQTT_READ_SIZE - have, &n);
-    if (err)
-        return err;
-    if (have) {
-        memcpy(buffer, gnt_buf_slice(&c->in).data, have);
-        gnt_buf_clear(&c->in);
-        gnt_mqtt_server_lives(&c->engine, c->front->loop->now); /* it may be a part again */
-    }
-    gnt_count(gnt_connection_counters(c), GNT_COUNT_BYTES_RECEIVED, (int64_t)n);
-    struct gnt_slice in = gnt_slice(buffer, have + n);
-    if (!act(c, &in, &need))
-        return GNT_STATE;
-    if (c->state == GNT_CONNECTION_OPEN)
-        keep(c, in);
-    if (gnt_buf_size(&c->in) == 0)
-        gnt_buf_fini(&c->in);
-    return GNT_OK;
-}
-
-/* Acts on what is in c->in. */
-static gnt_err act_on_kept(struct gnt_mqtt_connection *c, size_t *need)
-{
-    struct gnt_slice in = gnt_buf_slice(&c->in);
-    size_t before = in.size;
-    if (!act(c, &in, need))
-        return GNT_STATE;
-    if (c->in.data) /* it is gone if a message has taken the buffer */
-        gnt_buf_take(&c->in, before - in.size);
-    if (gnt_buf_size(&c->in) == 0)
-        gnt_buf_fini(&c->in); /* an idle connection holds no buffer */
-    return GNT_OK;
-}
-
-static gnt_err read_more(struct gnt_mqtt_connection *c)
-{
-    size_t n, need = 0;
-    gnt_err err = act_on_kept(c, &need);
-    if (err || c->state != GNT_CONNECTION_OPEN)
-        return err;
-    if (!c->in.data)
-        return GNT_OK;
-    if (need <= JOIN_MAX && gnt_buf_size(&c->in) <= JOIN_MAX)
-        return read_fresh(c);
-    err = make_room(c, need);
-    if (err) {
-        gnt_connection_unanswered(c, err);
-        return GNT_OK;
-    }
-    err = gnt_stream_read(c->stream, gnt_buf_tail(&c->in), c->in.cap - c->in.end, &n);
-    if (err)
-        return err;
-    gnt_mqtt_server_lives(&c->engine, c->front->loop->now); /* it may be a long packet */
-    gnt_count(gnt_connection_counters(c), GNT_COUNT_BYTES_RECEIVED, (int64_t)n);
-    gnt_buf_wrote(&c->in, n);
-    return act_on_kept(c, &need);
-}
-
-/* The peer writes no more, or has gone.  It may have closed one direction only, and wait for
- * answers. */
-static void on_end_of_input(struct gnt_mqtt_connection *c, gnt_err err)
+/* It may have closed one direction only, and wait for answers. */
+void gnt_connection_input_ended(struct gnt_mqtt_connection *c, gnt_err err)
 {
     if (err != GNT_CLOSED || c->out.size == 0) {
         lost(c, gnt_err_text(err));
@@ -352,81 +223,7 @@ static void on_end_of_input(struct gnt_mqtt_connection *c, gnt_err err)
     gnt_connection_end(c, GNT_PARTING_WITH_WILL, c->session ? gnt_session_expiry(c->session) : 0);
 }
 
-/* May free or give away the connection only through its flush task, except where it moves. */
-static void read_in(struct gnt_mqtt_connection *c)
-{
-    struct gnt_mqtt_front *front = c->front;
-    for (int i = 0; i < READS_A_TURN && c->state == GNT_CONNECTION_OPEN; i++) {
-        if (gnt_post_backlog(front->loop->post, front->loop->address)) {
-            gnt_list_push_back(&front->paused, &c->paused);
-            break;
-        }
-        if (c->out.size >= UNREAD_ANSWERS_MAX)
-            break;
-        gnt_err err = c->in.data ? read_more(c) : read_fresh(c);
-        if (err == GNT_STATE)
-            return;
-        if (err == GNT_MORE)
-            break;
-        if (err) {
-            on_end_of_input(c, err);
-            return;
-        }
-        if (!(c->stream->events & GNT_READABLE))
-            break;
-    }
-    update_want(c);
-}
-
-void gnt_mqtt_front_turn(struct gnt_mqtt_front *front)
-{
-    if (gnt_list_empty(&front->paused) || gnt_post_backlog(front->loop->post, front->loop->address))
-        return;
-    struct gnt_list todo;
-    gnt_list_init(&todo);
-    gnt_list_splice_back(&todo, &front->paused);
-    for (struct gnt_list *link; (link = gnt_list_pop_front(&todo));) {
-        struct gnt_mqtt_connection *c = GNT_CONTAINER(link, struct gnt_mqtt_connection, paused);
-        if (c->state == GNT_CONNECTION_OPEN && c->in.data)
-            read_in(c); /* it may have whole packets that nobody has acted on since it came here */
-        else
-            update_want(c);
-    }
-}
-
-static void discard(struct gnt_mqtt_connection *c)
-{
-    size_t n;
-    gnt_err err = GNT_OK;
-    for (int i = 0; i < READS_A_TURN && !err; i++)
-        err = gnt_stream_read(c->stream, c->front->read_buffer, GNT_MQTT_READ_SIZE, &n);
-    if (err && err != GNT_MORE)
-        move_state(c, GNT_CONNECTION_DEAD);
-}
-
 /* ---- Writing */
-
-static gnt_err write_out(struct gnt_mqtt_connection *c)
-{
-    bool unheard = c->out.size >= UNREAD_ANSWERS_MAX;
-    while (c->out.size) {
-        struct iovec iov[GNT_STREAM_IOV_MAX];
-        int count = gnt_outq_iov(&c->out, iov, GNT_STREAM_IOV_MAX);
-        size_t n;
-        gnt_err err = gnt_stream_writev(c->stream, iov, count, &n);
-        if (err == GNT_MORE)
-            break;
-        if (err)
-            return err;
-        gnt_outq_take(&c->out, n);
-        if (unheard)
-            gnt_mqtt_server_lives(&c->engine, c->front->loop->now);
-        gnt_count(gnt_connection_counters(c), GNT_COUNT_BYTES_SENT, (int64_t)n);
-        if (!(c->stream->events & GNT_WRITABLE))
-            break;
-    }
-    return GNT_OK;
-}
 
 static void finish(struct gnt_mqtt_connection *c)
 {
@@ -440,7 +237,7 @@ static void flush(struct gnt_mqtt_connection *c)
 {
     if (c->state == GNT_CONNECTION_LINGERS || c->state == GNT_CONNECTION_DEAD)
         return;
-    gnt_err err = write_out(c);
+    gnt_err err = gnt_connection_write(c);
     if (err) {
         lost(c, gnt_err_text(err));
         return;
@@ -452,7 +249,7 @@ static void flush(struct gnt_mqtt_connection *c)
     }
     if (c->state == GNT_CONNECTION_ENDING && c->out.size == 0)
         finish(c);
-    update_want(c);
+    gnt_connection_want(c);
 }
 
 static void on_flush(struct gnt_task *task)
@@ -473,14 +270,15 @@ static void on_ready(struct gnt_stream *stream)
     if ((stream->events & stream->want & GNT_WRITABLE) != 0)
         gnt_connection_dirty(c);
     if ((stream->events & stream->want & GNT_READABLE) == 0) {
-        update_want(c);
+        gnt_connection_want(c);
         return;
     }
     if (c->state == GNT_CONNECTION_LINGERS) {
-        discard(c);
+        if (gnt_connection_discard(c))
+            move_state(c, GNT_CONNECTION_DEAD);
         reap(c);
     } else {
-        read_in(c);
+        gnt_connection_read(c);
     }
 }
 

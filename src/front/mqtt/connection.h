@@ -1,5 +1,6 @@
 /* One MQTT connection, for the files of this room only:
- *   connection.c   its life: accepting, moving home, reading, writing, time, closing
+ *   connection.c   its life: accepting, moving home, time, closing
+ *   io.c           reading and writing
  *   connect.c      CONNECT and its answer
  *   packets.c      what an open connection does with each packet
  *   deliver.c      the core's receiver: from the session to the client */
@@ -75,6 +76,24 @@ void gnt_connection_keep_time(struct gnt_mqtt_connection *c);
 /* Moves it, with the LEFT bytes that have not been acted on, to the front of HOME, and must not be
  * touched any more; false if that failed, and the connection has been ended. */
 bool gnt_connection_move(struct gnt_mqtt_connection *c, unsigned home, struct gnt_slice left);
+
+/* The peer writes no more, or has gone: ERR of the stream. */
+void gnt_connection_input_ended(struct gnt_mqtt_connection *c, gnt_err err);
+
+/* ---- io.c */
+
+/* Wants of the stream what the connection waits for, by its state. */
+void gnt_connection_want(struct gnt_mqtt_connection *c);
+
+/* Reads what has come, within bounds, and acts on it.  Ends or frees the connection only through
+ * its flush task; but where CONNECT moves it, it must not be touched any more. */
+void gnt_connection_read(struct gnt_mqtt_connection *c);
+
+/* Reads and throws away; an error is the end of the stream. */
+GNT_MUST gnt_err gnt_connection_discard(struct gnt_mqtt_connection *c);
+
+/* Writes what the stream takes. */
+GNT_MUST gnt_err gnt_connection_write(struct gnt_mqtt_connection *c);
 
 /* ---- connect.c */
 
