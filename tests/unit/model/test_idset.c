@@ -86,6 +86,14 @@ static void no_memory(void **state)
 {
     (void)state;
     struct gnt_idset s = {0};
+    for (int i = 0; i < 2; i++) { /* the first id takes memory twice */
+        gnt_alloc_fail_at(i);
+        assert_int_equal(gnt_idset_add(&s, 5), GNT_NOMEM);
+        assert_true(gnt_alloc_failed());
+        gnt_alloc_fail_at(-1);
+        assert_false(gnt_idset_has(&s, 5));
+        gnt_idset_fini(&s);
+    }
     assert_int_equal(gnt_idset_add(&s, 5), GNT_OK);
     gnt_alloc_fail_at(0);
     assert_int_equal(gnt_idset_add(&s, 5000), GNT_NOMEM);
