@@ -25,6 +25,7 @@
     X(DROPPED_AWAY, "publish/dropped/away", "QoS 0 deliveries to clients that were not connected") \
     X(EXPIRED, "publish/expired", "deliveries that expired in a queue")                            \
     X(CONNECTIONS_ACCEPTED, "connections/accepted", "connections accepted")                        \
+    X(CONNECTS, "connections/welcomed", "clients that were let in")                                \
     X(CONNECTIONS_REFUSED, "connections/refused",                                                  \
       "connections closed before CONNACK with success")                                            \
     X(PROTOCOL_ERRORS, "connections/protocol_errors", "connections closed for bad input")          \

@@ -45,15 +45,17 @@ static uint64_t count_dropped(const uint64_t *v)
     X("messages/stored", count_stored)            \
     X("publish/messages/dropped", count_dropped)
 
-/*    topic below $SYS/broker/load/ counter that is averaged, per minute */
-#define LOADS(X)                             \
-    X("messages/received", PACKETS_RECEIVED) \
-    X("messages/sent", PACKETS_SENT)         \
-    X("publish/received", PUBLISH_RECEIVED)  \
-    X("publish/sent", PUBLISH_SENT)          \
-    X("bytes/received", BYTES_RECEIVED)      \
-    X("bytes/sent", BYTES_SENT)              \
-    X("sockets", CONNECTIONS_ACCEPTED)
+/*    topic below $SYS/broker/load/ what is averaged, per minute */
+#define LOADS(X)                                          \
+    X("messages/received", v[GNT_COUNT_PACKETS_RECEIVED]) \
+    X("messages/sent", v[GNT_COUNT_PACKETS_SENT])         \
+    X("publish/received", v[GNT_COUNT_PUBLISH_RECEIVED])  \
+    X("publish/sent", v[GNT_COUNT_PUBLISH_SENT])          \
+    X("publish/dropped", count_dropped(v))                \
+    X("bytes/received", v[GNT_COUNT_BYTES_RECEIVED])      \
+    X("bytes/sent", v[GNT_COUNT_BYTES_SENT])              \
+    X("sockets", v[GNT_COUNT_CONNECTIONS_ACCEPTED])       \
+    X("connections", v[GNT_COUNT_CONNECTS])
 
 enum { WINDOWS = 3 };
 
@@ -77,8 +79,8 @@ struct gnt_sys {
     struct gnt_timer timer;
     uint64_t interval_ms;
     uint64_t started, last;
-    uint64_t maximum; /* of clients connected at once */
-    uint64_t before[GNT_COUNTER_COUNT];
+    uint64_t clients_most; /* connected at once */
+    uint64_t before[LOAD_COUNT];
     double load[LOAD_COUNT][WINDOWS];
     char told[VALUE_COUNT][TEXT_SIZE]; /* what was published last, by row */
     size_t row;                        /* the next one to be published in this round */
@@ -138,28 +140,39 @@ static void tell_counters(struct gnt_sys *s, const uint64_t *values)
 
 /* Exponential averages over a minute, five and fifteen, as the load of a machine is told.  The
  * first round has nothing to average over. */
-static void tell_loads(struct gnt_sys *s, const uint64_t *values, double minutes)
+static void tell_loads(struct gnt_sys *s, const uint64_t *v, double minutes)
 {
-    static const struct {
-        const char *name;
-        enum gnt_counter counter;
-    } loads[] = {
-#define LOAD(name, counter) {name, GNT_COUNT_##counter},
-        LOADS(LOAD)
-#undef LOAD
-    };
-    for (size_t i = 0; i < LOAD_COUNT; i++) {
-        enum gnt_counter counter = loads[i].counter;
-        double rate = (double)(values[counter] - s->before[counter]) / minutes;
+#define NAME(name, value) (name),
+    static const char *const names[] = {LOADS(NAME)};
+#undef NAME
+#define VALUE(name, value) (value),
+    const uint64_t values[] = {LOADS(VALUE)};
+#undef VALUE
+    for (size_t i = 0; i < LOAD_COUNT && minutes > 0; i++) {
+        double rate = (double)(values[i] - s->before[i]) / minutes;
         for (size_t w = 0; w < WINDOWS; w++) {
             double keep = exp(-minutes / windows[w].minutes);
             s->load[i][w] = rate + (s->load[i][w] - rate) * keep;
             char topic[64], text[TEXT_SIZE];
-            snprintf(topic, sizeof topic, "load/%s/%s", loads[i].name, windows[w].name);
+            snprintf(topic, sizeof topic, "load/%s/%s", names[i], windows[w].name);
             snprintf(text, sizeof text, "%.2f", s->load[i][w]);
             tell(s, topic, text);
         }
     }
+    memcpy(s->before, values, sizeof values);
+}
+
+/* What no counter tells.  Nothing of the machine's (heap, load): a life in tests/sim must be the
+ * same each time. */
+static void tell_process(struct gnt_sys *s, const uint64_t *values, uint64_t now)
+{
+    char uptime[TEXT_SIZE];
+    snprintf(uptime, sizeof uptime, "%" PRIu64 " seconds", (now - s->started) / GNT_NS_PER_S);
+    uint64_t clients = values[GNT_COUNT_CONNECTED];
+    s->clients_most = clients > s->clients_most ? clients : s->clients_most;
+    tell(s, "version", "gnatter version " GNATTER_VERSION);
+    tell(s, "uptime", uptime);
+    tell_number(s, "clients/maximum", s->clients_most);
 }
 
 static void publish_all(struct gnt_sys *s, uint64_t now)
@@ -167,18 +180,9 @@ static void publish_all(struct gnt_sys *s, uint64_t now)
     uint64_t values[GNT_COUNTER_COUNT];
     sum_up(s, values);
     s->row = 0;
-    if (values[GNT_COUNT_CONNECTED] > s->maximum)
-        s->maximum = values[GNT_COUNT_CONNECTED];
-    char uptime[TEXT_SIZE];
-    snprintf(uptime, sizeof uptime, "%" PRIu64 " seconds", (now - s->started) / GNT_NS_PER_S);
-    tell(s, "version", "gnatter version " GNATTER_VERSION);
-    tell(s, "uptime", uptime);
-    tell_number(s, "clients/maximum", s->maximum);
+    tell_process(s, values, now);
     tell_counters(s, values);
-    double minutes = (double)(now - s->last) / (60.0 * (double)GNT_NS_PER_S);
-    if (minutes > 0)
-        tell_loads(s, values, minutes);
-    memcpy(s->before, values, sizeof values);
+    tell_loads(s, values, (double)(now - s->last) / (60.0 * (double)GNT_NS_PER_S));
     s->last = now;
 }
 

@@ -100,6 +100,7 @@ static void welcome(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet 
         return;
     }
     log_connect(c, &packet->connect, id, present);
+    gnt_count(gnt_connection_counters(c), GNT_COUNT_CONNECTS, 1);
     gnt_connection_keep_time(c);
     gnt_connection_dirty(c);
     gnt_session_resume(c->session);

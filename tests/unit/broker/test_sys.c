@@ -34,7 +34,8 @@ static void sums_over_all_workers(void **state)
         {"subscriptions/count", "0", "3"},    {"publish/messages/received", "0", "4"},
         {"publish/bytes/received", "0", "7"}, {"publish/messages/dropped", "0", "1"},
         {"publish/dropped/away", "0", "1"},   {"connections/accepted", "0", "4"},
-        {"store/messages/count", "0", "1"},   {"store/messages/bytes", "0", "2"},
+        {"connections/welcomed", "0", "4"},   {"store/messages/count", "0", "1"},
+        {"store/messages/bytes", "0", "2"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct script s;
@@ -74,6 +75,15 @@ static void averages(void **state)
     expect_told(c, 0x30, "load/publish/received/1min", "1.90");
     expect_told(c, 0x30, "load/publish/received/5min", "0.54");
     expect_told(c, 0x30, "load/publish/received/15min", "0.19");
+    script_fini(&s);
+    script_init(&s, 1, "sys_interval=60s", NULL);
+    script_settle(&s);
+    c = watch(&s, "load/connections/+");
+    script_skip(c);
+    script_pass(&s, 60100); /* its own */
+    expect_told(c, 0x30, "load/connections/1min", "0.63");
+    expect_told(c, 0x30, "load/connections/5min", "0.18");
+    expect_told(c, 0x30, "load/connections/15min", "0.06");
     script_fini(&s);
 }
 
