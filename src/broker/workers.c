@@ -43,6 +43,16 @@ static struct gnt_core_config core_config(const struct gnt_config *c, unsigned h
     };
 }
 
+static uint8_t without(const struct gnt_config_limits *l)
+{
+    unsigned missing = 0;
+    missing |= l->retain_available ? 0u : GNT_MQTT_WITHOUT_RETAIN;
+    missing |= l->wildcard_available ? 0u : GNT_MQTT_WITHOUT_WILDCARDS;
+    missing |= l->shared_available ? 0u : GNT_MQTT_WITHOUT_SHARED;
+    missing |= l->subscription_ids_available ? 0u : GNT_MQTT_WITHOUT_SUBSCRIPTION_IDS;
+    return (uint8_t)missing;
+}
+
 static struct gnt_mqtt_limits mqtt_limits(const struct gnt_config *c)
 {
     return (struct gnt_mqtt_limits){
@@ -52,7 +62,9 @@ static struct gnt_mqtt_limits mqtt_limits(const struct gnt_config *c)
                    .aliases_out = c->limits.topic_alias_out,
                    .keep_alive_max_s = c->limits.keep_alive_max_s,
                    .topic_levels = c->limits.topic_levels,
-                   .connect_timeout_ms = c->limits.connect_timeout_ms},
+                   .connect_timeout_ms = c->limits.connect_timeout_ms,
+                   .qos_max = c->limits.maximum_qos,
+                   .without = without(&c->limits)},
         .connections_max = c->limits.connections,
         .output_max = c->limits.output_bytes,
     };

@@ -281,6 +281,38 @@ static const struct gnt_option rows[] = {
      .min = 100,
      .max = 600000,
      .help = "How long a new connection may take to send its CONNECT packet."},
+    {.path = "limits.maximum_qos",
+     .kind = GNT_OPTION_INTEGER,
+     FIELD(limits.maximum_qos),
+     .fallback = "2",
+     .max = 2,
+     .help = "The highest quality of service of a client's publications and will, and the highest "
+             "that a subscription is granted; MQTT 5 clients are told. A publication or will "
+             "above it ends the connection."},
+    {.path = "limits.retain_available",
+     .kind = GNT_OPTION_BOOL,
+     FIELD(limits.retain_available),
+     .fallback = "true",
+     .help = "Whether clients may publish retained messages; MQTT 5 clients are told. Where they "
+             "may not, a publication or will with the retain flag ends the connection."},
+    {.path = "limits.wildcard_available",
+     .kind = GNT_OPTION_BOOL,
+     FIELD(limits.wildcard_available),
+     .fallback = "true",
+     .help = "Whether topic filters may have wildcards; MQTT 5 clients are told. Where they may "
+             "not, such a filter is refused in SUBACK."},
+    {.path = "limits.shared_available",
+     .kind = GNT_OPTION_BOOL,
+     FIELD(limits.shared_available),
+     .fallback = "true",
+     .help = "Whether there are shared subscriptions; MQTT 5 clients are told. Where there are "
+             "none, such a filter is refused in SUBACK."},
+    {.path = "limits.subscription_ids_available",
+     .kind = GNT_OPTION_BOOL,
+     FIELD(limits.subscription_ids_available),
+     .fallback = "true",
+     .help = "Whether MQTT 5 clients may give their subscriptions identifiers; they are told. "
+             "Where they may not, a SUBSCRIBE with one ends the connection."},
 };
 
 const struct gnt_option_table gnt_config_table = GNT_OPTION_TABLE(struct gnt_config, rows);

@@ -57,6 +57,11 @@ struct gnt_config_limits {
     uint32_t session_expiry_s; /* longest; GNT_CONFIG_EXPIRY_UNLIMITED: any */
     uint16_t keep_alive_max_s; /* 0: the client's own */
     uint32_t connect_timeout_ms;
+    uint8_t maximum_qos; /* of publications and wills from clients, and of subscriptions */
+    bool retain_available;
+    bool wildcard_available;
+    bool shared_available;
+    bool subscription_ids_available;
 };
 
 struct gnt_config {

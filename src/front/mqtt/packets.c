@@ -214,7 +214,7 @@ static void on_pubcomp(struct gnt_mqtt_connection *c, const struct gnt_mqtt_pack
 struct subscribing_one {
     struct gnt_subscribing request;
     struct subscribing *all;
-    uint8_t qos; /* the one that was asked for, and is granted */
+    uint8_t qos; /* that is granted */
 };
 
 /* A SUBSCRIBE that is being worked on, all its filters. */
@@ -281,16 +281,23 @@ static struct subscribing *subscribing_new(struct gnt_mqtt_connection *c,
 static void subscribe_one(struct subscribing *s, uint32_t i,
                           const struct gnt_mqtt_subscription *wanted, uint32_t subscription_id)
 {
+    uint8_t objection = gnt_mqtt_server_objection(&s->connection->engine, wanted->filter);
+    if (objection != GNT_REASON_SUCCESS) {
+        s->codes[i] = objection;
+        return;
+    }
+    uint8_t most = s->connection->engine.options.qos_max; /* [MQTT-3.2.2-10] */
+    uint8_t qos = wanted->qos < most ? wanted->qos : most;
     struct gnt_sub_options options = {.id = subscription_id,
-                                      .qos = wanted->qos,
+                                      .qos = qos,
                                       .no_local = wanted->no_local,
                                       .retain_as_published = wanted->retain_as_published};
-    s->one[i] = (struct subscribing_one){{on_subscribed}, s, wanted->qos};
+    s->one[i] = (struct subscribing_one){{on_subscribed}, s, qos};
     enum gnt_outcome outcome;
     if (gnt_session_subscribe(s->connection->session, wanted->filter, &options,
                               (enum gnt_retain_handling)wanted->retain_handling, &s->one[i].request,
                               &outcome))
-        s->codes[i] = granted(outcome, wanted->qos);
+        s->codes[i] = granted(outcome, qos);
     else
         s->outstanding++;
 }

@@ -81,11 +81,25 @@ static gnt_err check_response_topic(struct gnt_mqtt_server *s, const struct gnt_
     return fail(s, GNT_PROTOCOL, GNT_REASON_PROTOCOL_ERROR);
 }
 
+/* Why a PUBLISH or a will like this is not taken, GNT_REASON_SUCCESS if it is.  3.x has no words
+ * for it: to close is its way to say no [MQTT-3.3.5-2 of 3.1.1]. */
+static uint8_t not_supported(const struct gnt_mqtt_server *s, uint8_t qos, bool retain)
+{
+    if (qos > s->options.qos_max)
+        return GNT_REASON_QOS_NOT_SUPPORTED; /* [MQTT-3.2.2-11, MQTT-3.2.2-12] */
+    if (retain && s->options.without & GNT_MQTT_WITHOUT_RETAIN)
+        return GNT_REASON_RETAIN_NOT_SUPPORTED; /* [MQTT-3.2.2-13, MQTT-3.2.2-14] */
+    return GNT_REASON_SUCCESS;
+}
+
 static gnt_err on_publish(struct gnt_mqtt_server *s, struct gnt_mqtt_packet *p)
 {
     struct gnt_mqtt_publish *publish = &p->publish;
     gnt_count(s->counters, GNT_COUNT_PUBLISH_RECEIVED, 1);
     gnt_count(s->counters, GNT_COUNT_PUBLISH_BYTES_RECEIVED, (int64_t)publish->payload.size);
+    uint8_t no = not_supported(s, publish->qos, publish->retain);
+    if (no != GNT_REASON_SUCCESS)
+        return fail(s, GNT_PROTOCOL, no);
     bool aliased = p->props.present != 0 && gnt_mqtt_has(&p->props, GNT_PROP_TOPIC_ALIAS);
     if (publish->topic.size == 0) {
         if (!aliased) /* [MQTT5 3.3.2.1]; in 3.x the name is just not valid */
@@ -99,15 +113,43 @@ static gnt_err on_publish(struct gnt_mqtt_server *s, struct gnt_mqtt_packet *p)
     return err ? err : check_response_topic(s, &p->props);
 }
 
-/* [MQTT-3.8.3-4] */
+static bool is_shared(struct gnt_slice filter)
+{
+    return gnt_slice_starts(filter, gnt_slice_str("$share/"));
+}
+
+uint8_t gnt_mqtt_server_objection(const struct gnt_mqtt_server *s, struct gnt_slice filter)
+{
+    uint8_t without = s->options.without;
+    if (without & GNT_MQTT_WITHOUT_SHARED && is_shared(filter))
+        return GNT_REASON_SHARED_NOT_SUPPORTED;
+    if (without & GNT_MQTT_WITHOUT_WILDCARDS && gnt_topic_has_wildcard(filter))
+        return GNT_REASON_WILDCARD_NOT_SUPPORTED;
+    return GNT_REASON_SUCCESS;
+}
+
+/* [MQTT5 3.2.2.3.12], [MQTT-3.8.3-4] */
 static gnt_err on_subscribe(struct gnt_mqtt_server *s, const struct gnt_mqtt_packet *p)
 {
+    if (s->options.without & GNT_MQTT_WITHOUT_SUBSCRIPTION_IDS &&
+        gnt_mqtt_has(&p->props, GNT_PROP_SUBSCRIPTION_ID))
+        return fail(s, GNT_PROTOCOL, GNT_REASON_SUBSCRIPTION_ID_NOT_SUPPORTED);
     struct gnt_slice list = p->filters.list;
     struct gnt_mqtt_subscription sub;
     while (gnt_mqtt_next_subscription(&list, s->version, &sub))
-        if (sub.no_local && gnt_slice_starts(sub.filter, gnt_slice_str("$share/")))
+        if (sub.no_local && is_shared(sub.filter))
             return fail(s, GNT_PROTOCOL, GNT_REASON_PROTOCOL_ERROR);
     return GNT_OK;
+}
+
+static gnt_err check_will(struct gnt_mqtt_server *s, const struct gnt_mqtt_will *will)
+{
+    uint8_t no = not_supported(s, will->qos, will->retain);
+    if (no != GNT_REASON_SUCCESS)
+        return fail(s, GNT_PROTOCOL, no);
+    if (!gnt_topic_name_valid(will->topic, s->options.topic_levels))
+        return fail(s, GNT_PROTOCOL, GNT_REASON_TOPIC_NAME_INVALID);
+    return check_response_topic(s, &will->props);
 }
 
 static gnt_err on_connect(struct gnt_mqtt_server *s, const struct gnt_mqtt_packet *p)
@@ -123,9 +165,7 @@ static gnt_err on_connect(struct gnt_mqtt_server *s, const struct gnt_mqtt_packe
         s->aliases_out_count =
             (uint16_t)(most < s->options.aliases_out ? most : s->options.aliases_out);
     }
-    if (c->has_will && !gnt_topic_name_valid(c->will.topic, s->options.topic_levels))
-        return fail(s, GNT_PROTOCOL, GNT_REASON_TOPIC_NAME_INVALID);
-    return c->has_will ? check_response_topic(s, &c->will.props) : GNT_OK;
+    return c->has_will ? check_will(s, &c->will) : GNT_OK;
 }
 
 /* A version that is not spoken here is answered in words of 3.1.1, which all clients know; another

@@ -18,6 +18,14 @@
 #include "model/delivery.h"
 #include "mqtt/codec/packet.h"
 
+/* What a server may do without [MQTT5 3.2.2.3].  MQTT 5 clients are told; others find out. */
+enum gnt_mqtt_without {
+    GNT_MQTT_WITHOUT_RETAIN = 1u << 0,    /* nothing that comes is retained */
+    GNT_MQTT_WITHOUT_WILDCARDS = 1u << 1, /* in filters */
+    GNT_MQTT_WITHOUT_SUBSCRIPTION_IDS = 1u << 2,
+    GNT_MQTT_WITHOUT_SHARED = 1u << 3, /* no shared subscriptions */
+};
+
 /* What the server allows.  A connection keeps to what it began with: its client has been told. */
 struct gnt_mqtt_server_options {
     size_t packet_max;    /* larger packets of the client's end the connection; CONNECT: 1 MiB */
@@ -27,6 +35,8 @@ struct gnt_mqtt_server_options {
     uint16_t keep_alive_max_s; /* MQTT 5 clients are told to keep to it, 0: their own */
     size_t topic_levels;
     uint32_t connect_timeout_ms; /* for the CONNECT after the connection has been accepted */
+    uint8_t qos_max;             /* of a PUBLISH or will that comes, and that may be granted */
+    uint8_t without;             /* of enum gnt_mqtt_without */
 };
 
 /*   state       what may come                                             next states */
@@ -76,6 +86,10 @@ void gnt_mqtt_server_rewind(struct gnt_mqtt_server *s, struct gnt_counters *coun
  * begins with, 0 if that is not known yet. else      the connection is lost: see `reason`. */
 GNT_MUST gnt_err gnt_mqtt_server_next(struct gnt_mqtt_server *s, struct gnt_slice *in, uint64_t now,
                                       struct gnt_mqtt_packet *out, size_t *need);
+
+/* Why no client of this server can subscribe to FILTER, as a code of SUBACK; GNT_REASON_SUCCESS if
+ * the server has nothing against it. */
+uint8_t gnt_mqtt_server_objection(const struct gnt_mqtt_server *s, struct gnt_slice filter);
 
 /* The client lives although no packet of it has come: a part of a long one has, or it takes what it
  * is sent, and its owner does not read before it has taken more of it. */

@@ -71,6 +71,25 @@ static gnt_err connack(struct gnt_mqtt_server *s, const struct gnt_mqtt_connack 
     return GNT_OK;
 }
 
+/* What the server does without; nothing is said of what it can [MQTT5 3.2.2.3]. */
+static void announce_missing(const struct gnt_mqtt_server_options *o, struct props *p)
+{
+    enum { QOS_MAX = 2 };
+    static const struct {
+        uint8_t without, row;
+    } missing[] = {
+        {GNT_MQTT_WITHOUT_RETAIN, GNT_PROP_RETAIN_AVAILABLE},
+        {GNT_MQTT_WITHOUT_WILDCARDS, GNT_PROP_WILDCARD_AVAILABLE},
+        {GNT_MQTT_WITHOUT_SUBSCRIPTION_IDS, GNT_PROP_SUBSCRIPTION_ID_AVAILABLE},
+        {GNT_MQTT_WITHOUT_SHARED, GNT_PROP_SHARED_AVAILABLE},
+    };
+    if (o->qos_max < QOS_MAX) /* [MQTT-3.2.2-9] */
+        add_number(p, GNT_PROP_MAXIMUM_QOS, o->qos_max);
+    for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++)
+        if (o->without & missing[i].without)
+            add_number(p, missing[i].row, 0);
+}
+
 static void announce(struct gnt_mqtt_server *s, const struct gnt_mqtt_packet *connect,
                      const struct gnt_mqtt_welcome *w, struct props *p)
 {
@@ -83,6 +102,7 @@ static void announce(struct gnt_mqtt_server *s, const struct gnt_mqtt_packet *co
         add_number(p, GNT_PROP_MAXIMUM_PACKET_SIZE, (uint32_t)o->packet_max);
     if (o->aliases_in)
         add_number(p, GNT_PROP_TOPIC_ALIAS_MAXIMUM, o->aliases_in);
+    announce_missing(o, p);
     add_text(p, GNT_PROP_ASSIGNED_CLIENT_ID, w->assigned_id);
     add_text(p, GNT_PROP_RESPONSE_INFO, w->response_info);
 }
@@ -115,8 +135,15 @@ gnt_err gnt_mqtt_server_accept(struct gnt_mqtt_server *s, const struct gnt_mqtt_
  * would ask it to come again with the same. */
 static bool has_words_for(const struct gnt_mqtt_server *s, uint8_t reason)
 {
-    return s->version == GNT_MQTT_5 ||
-           (reason != GNT_REASON_TOPIC_NAME_INVALID && reason != GNT_REASON_PROTOCOL_ERROR);
+    if (s->version == GNT_MQTT_5)
+        return true;
+    switch (reason) {
+    case GNT_REASON_TOPIC_NAME_INVALID:
+    case GNT_REASON_PROTOCOL_ERROR:
+    case GNT_REASON_QOS_NOT_SUPPORTED:
+    case GNT_REASON_RETAIN_NOT_SUPPORTED: return false;
+    default: return true;
+    }
 }
 
 void gnt_mqtt_server_refuse(struct gnt_mqtt_server *s, uint8_t reason, const char *text)

@@ -509,6 +509,39 @@ static void reload_changes_limits(void **state)
     script_fini(&s);
 }
 
+/* Whoever was told what there is keeps to it, and may; the others are told anew. */
+static void reload_takes_away(void **state)
+{
+    (void)state;
+    struct script s;
+    script_init(&s, 1, NULL);
+    struct script_client *old =
+        script_connect(&s, 0, "10 | ['MQTT'] 05 02 0000 () ['old']", "20 | 00 00 (22 000a)");
+    script_send(old, "82 | 0001 (0b 01) ['#'] 02");
+    script_expect(old, "90 | 0001 () 02");
+    script_set(&s, "limits.maximum_qos=1");
+    script_set(&s, "limits.retain_available=false");
+    script_set(&s, "limits.wildcard_available=false");
+    script_set(&s, "limits.shared_available=false");
+    script_set(&s, "limits.subscription_ids_available=false");
+    assert_int_equal(gnt_workers_reload(s.workers, &s.config), GNT_OK);
+    script_settle(&s);
+    struct script_client *c = script_connect(&s, 0, "10 | ['MQTT'] 05 02 0000 () ['new']",
+                                             "20 | 00 00 (22 000a 24 01 25 00 28 00 29 00 2a 00)");
+    script_send(old, "35 | ['t'] 0001 () 'x'");
+    script_expect(old, "34 | ['t'] 0001 (0b 01) 'x'; 50 | 0001");
+    script_send(old, "50 02 0001; 62 02 0001");
+    script_expect(old, "62 | 0001; 70 | 0001");
+    script_send(old, "70 02 0001");
+    script_send(c, "82 | 0001 () ['t'] 02 ['+'] 00 ['$share/g/t'] 00");
+    script_expect(c, "90 | 0001 () 01 a2 9e; 33 | ['t'] 0001 () 'x'"); /* what is there stays */
+    script_send(c, "40 02 0001");
+    script_send(c, "34 | ['u'] 0001 () 'x'");
+    script_expect(c, "e0 | 9b (1f ['QoS not supported'])");
+    script_expect_close(c);
+    script_fini(&s);
+}
+
 static void a_reload_nobody_took_is_freed(void **state)
 {
     (void)state;
@@ -641,6 +674,7 @@ int main(void)
         cmocka_unit_test(a_slow_reader_is_not_silent),
         cmocka_unit_test(back_pressure_between_workers),
         cmocka_unit_test(reload_changes_limits),
+        cmocka_unit_test(reload_takes_away),
         cmocka_unit_test(a_reload_nobody_took_is_freed),
         cmocka_unit_test(workers_without_memory),
         cmocka_unit_test(clients_without_memory),

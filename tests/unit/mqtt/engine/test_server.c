@@ -16,6 +16,7 @@ static const struct gnt_mqtt_server_options usual = {
     .aliases_out = 2,
     .topic_levels = 4,
     .connect_timeout_ms = 5000,
+    .qos_max = 2,
 };
 
 struct engine {
@@ -283,6 +284,129 @@ static void connack_with_everything(void **state)
                "20 | 00 00 (11 00000009 21 0007 27 00100000 22 0002 12 ['id'] 1a ['r'] 13 0005)");
     assert_int_equal(gnt_mqtt_server_deadline(&e.s), e.now + 7500 * GNT_NS_PER_MS);
     engine_fini(&e);
+}
+
+/* ---- What the server does without */
+
+enum {
+    WITHOUT_ALL = GNT_MQTT_WITHOUT_RETAIN | GNT_MQTT_WITHOUT_WILDCARDS |
+                  GNT_MQTT_WITHOUT_SUBSCRIPTION_IDS | GNT_MQTT_WITHOUT_SHARED
+};
+
+/* MQTT 5 clients are told what is missing, and only that [MQTT5 3.2.2.3]. */
+static void connack_tells_what_is_missing(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t qos_max, without;
+        const char *connect, *connack;
+    } rows[] = {
+        {2, 0, CONNECT5(""), "20 | 00 00 (27 00100000 22 0002)"},
+        {1, 0, CONNECT5(""), "20 | 00 00 (27 00100000 22 0002 24 01)"},
+        {0, 0, CONNECT5(""), "20 | 00 00 (27 00100000 22 0002 24 00)"},
+        {2, GNT_MQTT_WITHOUT_RETAIN, CONNECT5(""), "20 | 00 00 (27 00100000 22 0002 25 00)"},
+        {2, GNT_MQTT_WITHOUT_WILDCARDS, CONNECT5(""), "20 | 00 00 (27 00100000 22 0002 28 00)"},
+        {2, GNT_MQTT_WITHOUT_SUBSCRIPTION_IDS, CONNECT5(""),
+         "20 | 00 00 (27 00100000 22 0002 29 00)"},
+        {2, GNT_MQTT_WITHOUT_SHARED, CONNECT5(""), "20 | 00 00 (27 00100000 22 0002 2a 00)"},
+        {0, WITHOUT_ALL, CONNECT5(""),
+         "20 | 00 00 (27 00100000 22 0002 24 00 25 00 28 00 29 00 2a 00)"},
+        {0, WITHOUT_ALL, CONNECT4, "20 | 00 00"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct engine e;
+        struct gnt_mqtt_server_options options = usual;
+        options.qos_max = rows[i].qos_max;
+        options.without = rows[i].without;
+        engine_init(&e, &options);
+        assert_int_equal(feed(&e, rows[i].connect), GNT_OK);
+        assert_int_equal(accept_it(&e, 0), GNT_OK);
+        expect_out(&e, rows[i].connack);
+        engine_fini(&e);
+    }
+}
+
+/* What a client does all the same, and what it is told: in 3.x nothing. */
+static void what_is_missing_is_not_taken(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t qos_max, without, reason; /* 0: it is taken */
+        bool will;
+        const char *bytes5, *bytes4; /* "": there is no such thing in 3.x */
+    } rows[] = {
+        {1, 0, 0x9b, false, "34 | ['t'] 0001 () 'x'", "34 | ['t'] 0001 'x'"},
+        {1, 0, 0, false, "32 | ['t'] 0001 () 'x'", "32 | ['t'] 0001 'x'"},
+        {0, 0, 0x9b, false, "32 | ['t'] 0001 () 'x'", "32 | ['t'] 0001 'x'"},
+        {0, 0, 0, false, "31 | ['t'] () 'x'", "31 | ['t'] 'x'"},
+        {2, GNT_MQTT_WITHOUT_RETAIN, 0x9a, false, "31 | ['t'] () 'x'", "31 | ['t'] 'x'"},
+        {2, GNT_MQTT_WITHOUT_RETAIN, 0x9a, false, "31 | ['t'] ()", "31 | ['t']"},
+        {2, GNT_MQTT_WITHOUT_RETAIN, 0, false, "34 | ['t'] 0001 () 'x'", "34 | ['t'] 0001 'x'"},
+        {2, WITHOUT_ALL, 0xa1, false, "82 | 0001 (0b 01) ['t'] 00", ""},
+        {0, WITHOUT_ALL, 0, false, "82 | 0001 () ['$share/g/#'] 02", "82 | 0001 ['+'] 02"},
+        {1, 0, 0x9b, true, "10 | ['MQTT'] 05 16 0000 () ['c'] () ['w'] ['x']",
+         "10 | ['MQTT'] 04 16 0000 ['c'] ['w'] ['x']"},
+        {1, 0, 0, true, "10 | ['MQTT'] 05 0e 0000 () ['c'] () ['w'] ['x']",
+         "10 | ['MQTT'] 04 0e 0000 ['c'] ['w'] ['x']"},
+        {2, GNT_MQTT_WITHOUT_RETAIN, 0x9a, true, "10 | ['MQTT'] 05 26 0000 () ['c'] () ['w'] ['x']",
+         "10 | ['MQTT'] 04 26 0000 ['c'] ['w'] ['x']"},
+    };
+    for (size_t i = 0; i < 2 * COUNT_OF(rows); i++) {
+        bool v5 = i % 2 == 0;
+        const char *bytes = v5 ? rows[i / 2].bytes5 : rows[i / 2].bytes4;
+        uint8_t reason = rows[i / 2].reason;
+        struct engine e;
+        struct gnt_mqtt_server_options options = usual;
+        options.qos_max = rows[i / 2].qos_max;
+        options.without = rows[i / 2].without;
+        if (!*bytes)
+            continue;
+        if (rows[i / 2].will)
+            engine_init(&e, &options);
+        else
+            engine_open(&e, &options, v5 ? CONNECT5("") : CONNECT4);
+        assert_int_equal(feed(&e, bytes), reason ? GNT_PROTOCOL : GNT_OK);
+        if (reason) {
+            char told[32];
+            assert_int_equal(e.s.reason, reason);
+            if (rows[i / 2].will)
+                gnt_mqtt_server_refuse(&e.s, e.s.reason, NULL);
+            else
+                gnt_mqtt_server_disconnect(&e.s, e.s.reason, NULL);
+            snprintf(told, sizeof told, rows[i / 2].will ? "20 | 00 %02x ()" : "e0 | %02x", reason);
+            expect_out(&e, v5 ? told : "");
+        }
+        engine_fini(&e);
+    }
+}
+
+static void objections(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t without, reason;
+        const char *filter;
+    } rows[] = {
+        {0, 0, "$share/g/#"},
+        {GNT_MQTT_WITHOUT_SHARED, 0x9e, "$share/g/t"},
+        {GNT_MQTT_WITHOUT_SHARED, 0, "$share"},
+        {GNT_MQTT_WITHOUT_SHARED, 0, "a/$share/#"},
+        {GNT_MQTT_WITHOUT_WILDCARDS, 0xa2, "a/+/b"},
+        {GNT_MQTT_WITHOUT_WILDCARDS, 0xa2, "#"},
+        {GNT_MQTT_WITHOUT_WILDCARDS, 0xa2, "$share/g/a/#"},
+        {GNT_MQTT_WITHOUT_WILDCARDS, 0, "$share/g/a"},
+        {WITHOUT_ALL, 0x9e, "$share/g/#"},
+        {WITHOUT_ALL, 0, "a/b"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct engine e;
+        struct gnt_mqtt_server_options options = usual;
+        options.without = rows[i].without;
+        engine_init(&e, &options);
+        assert_int_equal(gnt_mqtt_server_objection(&e.s, gnt_slice_str(rows[i].filter)),
+                         rows[i].reason);
+        engine_fini(&e);
+    }
 }
 
 static void refusals(void **state)
@@ -717,6 +841,9 @@ int main(void)
         cmocka_unit_test(cuts_make_no_difference),
         cmocka_unit_test(connack_of_each_version),
         cmocka_unit_test(connack_with_everything),
+        cmocka_unit_test(connack_tells_what_is_missing),
+        cmocka_unit_test(what_is_missing_is_not_taken),
+        cmocka_unit_test(objections),
         cmocka_unit_test(refusals),
         cmocka_unit_test(connects_that_fail),
         cmocka_unit_test(a_connect_is_given_again_after_a_move),
