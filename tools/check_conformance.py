@@ -1,21 +1,23 @@
 #!/usr/bin/env python3
 """Holds docs/conformance-mqtt.md to the standards and to the tests.
 
-Usage: check_conformance.py [--none-open] [ROOT]
+Usage: check_conformance.py [--none-open | --write] [ROOT]
 
 Every normative statement of MQTT 3.1.1 and 5.0 (their appendices B, as numbers below) has a row, in
 the standard's order, in the server's table, the client's, or both.  A row names what shows it, or
 says `open: WHY` or `does not apply: WHY`.  A name is a script of tests/wire, which must cite the
-statement in its first comment (and every script that cites one must stand in its row), or a unit test
-`room/module: function`.  Prints FILE:LINE: MESSAGE per mistake, then what is open; the exit code is 0
-only without a mistake, and with --none-open only without anything open.
+statement in its first comment (and every script that cites one must stand in its row), or a unit
+test `room/module: function`.  --write puts the scripts' names where they belong first.
+
+Prints FILE:LINE: MESSAGE per mistake, then what is open; the exit code is 0 only without a mistake,
+and with --none-open only without anything open.
 """
 
 import pathlib
 import re
 import sys
 
-# Sections, each with the number of its last statement, and before ">" of its first if that is not 1.
+# Sections with the number of their last statement, and before ">" of the first if that is not 1.
 STATEMENTS = {
     "3.1.1": """1.5.3:3 2.2.2:2 2.3.1:7 3.1.0:2 3.1.2:24 3.1.3:11 3.1.4:5 3.2.0:1 3.2.2:6 3.3.1:12
         3.3.2:3 3.3.4:1 3.3.5:2 3.6.1:1 3.8.1:1 3.8.3:4 3.8.4:6 3.9.3:2 3.10.1:1 3.10.3:2 3.10.4:6
@@ -123,10 +125,25 @@ def check_order(table):
                 yield 0, f"statement {statement} of MQTT {standard} is missing"
 
 
+def write(root):
+    """The server's rows anew, as the scripts cite them; what names unit tests stays."""
+    cited = scripts(root)
+    lines = (root / DOCUMENT).read_text().splitlines()
+    for number, standard, side, statement, shown in rows("\n".join(lines)):
+        found = sorted(cited.get((standard, statement), ()))
+        if side == "server" and found:
+            names = found + [name for name in re.findall(r"`([^`]+)`", shown) if ": " in name]
+            what, _, _ = lines[number - 1].rpartition(" | ")
+            lines[number - 1] = f"{what} | {', '.join(f'`{name}`' for name in names)} |"
+    (root / DOCUMENT).write_text("\n".join(lines) + "\n")
+
+
 def main():
-    arguments = [a for a in sys.argv[1:] if a != "--none-open"]
+    arguments = [a for a in sys.argv[1:] if not a.startswith("--")]
     here = pathlib.Path(__file__).resolve().parent.parent
     root = pathlib.Path(arguments[0]).resolve() if arguments else here
+    if "--write" in sys.argv:
+        write(root)
     table = list(rows((root / DOCUMENT).read_text()))
     still_open = []
     mistakes = sorted([*check_rows(root, table, still_open), *check_order(table)])

@@ -93,6 +93,14 @@ class Checked(unittest.TestCase):
         self.assertEqual(self.check()[0], 0, self.check())
         self.assertEqual(self.check("--none-open")[0], 1)
 
+    def test_write(self):
+        self.write("tests/wire/a/c.wire", "# 5.0 [MQTT-3.1.0-2]\n")
+        self.wrong("a/c shows 3.1.0-2, too")
+        code, out = self.check("--write")
+        self.assertEqual(code, 0, out)
+        self.assertIn("| MQTT-3.1.0-2 | Words | `a/b`, `a/c`, `mqtt/c: works` |",
+                      (self.root / check_conformance.DOCUMENT).read_text())
+
     def test_neither(self):
         self.change("docs/conformance-mqtt.md", "`a/b`, `mqtt/c: works` |\n", "yes |\n")
         self.wrong("neither a test nor a reason")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The language of the scripts itself: bytes written, packets matched, a broker caught that is wrong."""
+"""The language of the scripts: bytes written, packets matched, a broker caught that is wrong."""
 
 import pathlib
 import socket
