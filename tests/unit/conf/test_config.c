@@ -57,6 +57,11 @@ static void defaults(void **state)
     assert_int_equal(c.limits.session_expiry_s, GNT_CONFIG_EXPIRY_UNLIMITED);
     assert_int_equal(c.limits.keep_alive_max_s, 0);
     assert_int_equal(c.limits.connect_timeout_ms, 10000);
+    assert_int_equal(c.limits.maximum_qos, 2);
+    assert_true(c.limits.retain_available);
+    assert_true(c.limits.wildcard_available);
+    assert_true(c.limits.shared_available);
+    assert_true(c.limits.subscription_ids_available);
     gnt_config_fini(&c);
 }
 
@@ -223,6 +228,8 @@ static void mistakes_on_the_command_line(void **state)
         {"--set=parrots=1", "--set: unknown option 'parrots'"},
         {"--set=limits.packet=1",
          "--set: limits.packet: expected a size from 1KiB to 268435455, got '1'"},
+        {"--set=limits.maximum_qos=3",
+         "--set: limits.maximum_qos: expected an integer from 0 to 2, got '3'"},
         {"--set=limits.session_expiry=1500ms",
          "--set: limits.session_expiry: expected a duration in whole seconds such as 10s, 5m, 2h "
          "or 7d, or unlimited, got '1500ms'"},
