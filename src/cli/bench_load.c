@@ -248,11 +248,12 @@ static uint64_t due_at(const struct load *l, uint64_t k)
     return l->start + k / rate * GNT_NS_PER_S + k % rate * GNT_NS_PER_S / rate;
 }
 
-static void send_due(struct load *l)
+/* What has become due, as far as it was due before LIMIT. */
+static void send_due(struct load *l, uint64_t limit)
 {
     const struct gnt_bench_plan *plan = l->host.plan;
-    uint64_t now = gnt_now(l->loop.clock);
-    for (int i = 0; i < DUE_A_TURN && due_at(l, l->scheduled) <= now; i++) {
+    uint64_t now = gnt_now(l->loop.clock), end = now < limit ? now + 1 : limit;
+    for (int i = 0; i < DUE_A_TURN && due_at(l, l->scheduled) < end; i++) {
         uint32_t which = (uint32_t)(l->scheduled % plan->publishers);
         struct gnt_bench_client *c = &l->clients[plan->subscribers + which];
         if (!send_one(l, c, due_at(l, l->scheduled)))
@@ -302,12 +303,16 @@ static void turn(struct load *l, uint64_t until)
     show_progress(l);
 }
 
-/* What is published here is written by the tasks at the end of the turn that follows. */
+/* What is published here is written by the tasks at the end of the turn that follows.  With a rate,
+ * all that was due before UNTIL is sent, however late this process was given the processor: what
+ * would be left out are the longest latencies. */
 static void turns(struct load *l, uint64_t until)
 {
-    while (!over(l) && gnt_now(l->loop.clock) < until) {
-        if (l->sending && l->host.plan->rate)
-            send_due(l);
+    bool open_loop = l->sending && l->host.plan->rate;
+    while (!over(l) &&
+           (gnt_now(l->loop.clock) < until || (open_loop && due_at(l, l->scheduled) < until))) {
+        if (open_loop)
+            send_due(l, until);
         else if (l->sending)
             send_bursts(l);
         turn(l, until);
