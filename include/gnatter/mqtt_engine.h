@@ -120,7 +120,8 @@ GNATTER_API int gnatter_engine_unsubscribe(gnatter_engine *e, const char *const 
  * GNATTER_ENOTFOUND: it has been acknowledged. */
 GNATTER_API int gnatter_engine_ack(gnatter_engine *e, uint64_t ack, uint8_t reason);
 
-/* Enhanced authentication [MQTT5 4.12]: REASON 0x18 goes on, 0x19 begins anew. */
+/* Enhanced authentication [MQTT5 4.12]: REASON 0x18 goes on, 0x19 begins anew.  GNATTER_EINVALID:
+ * the options named no authentication method. */
 GNATTER_API int gnatter_engine_auth(gnatter_engine *e, uint8_t reason,
                                     const struct gnatter_property_list *properties);
 

@@ -295,7 +295,9 @@ gnt_err gnt_client_auth(struct gnt_client *c, uint8_t code, const struct gnt_mqt
 {
     if (c->state != GNT_CLIENT_UP && c->state != GNT_CLIENT_CONNECTING)
         return GNT_STATE;
-    return c->version < GNT_MQTT_5 ? GNT_INVALID : say_close(c, GNT_MQTT_AUTH, code, props);
+    if (c->version < GNT_MQTT_5 || !gnt_client_names_method(c)) /* [MQTT-4.12.0-7] */
+        return GNT_INVALID;
+    return say_close(c, GNT_MQTT_AUTH, code, props);
 }
 
 /* SUBSCRIBE and UNSUBSCRIBE are not part of a session: they are asked anew.  Publishes wait in

@@ -169,7 +169,8 @@ GNT_MUST gnt_err gnt_client_unsubscribe(struct gnt_client *c, const struct gnt_s
  * been acknowledged. */
 GNT_MUST gnt_err gnt_client_ack(struct gnt_client *c, uint64_t ack, uint8_t code);
 
-/* An AUTH packet [MQTT5 4.12]: CODE 0x18 goes on, 0x19 begins anew. */
+/* An AUTH packet [MQTT5 4.12]: CODE 0x18 goes on, 0x19 begins anew.  GNT_INVALID: the CONNECT named
+ * no authentication method. */
 GNT_MUST gnt_err gnt_client_auth(struct gnt_client *c, uint8_t code,
                                  const struct gnt_mqtt_proplist *props);
 

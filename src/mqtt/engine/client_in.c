@@ -426,11 +426,10 @@ static gnt_err on_disconnect(struct gnt_client *c, struct gnt_client_event *out,
     return GNT_MORE;
 }
 
-/* Only who has named a method in its CONNECT may be asked [MQTT5 4.12]. */
-static gnt_err on_auth(struct gnt_client *c, struct gnt_client_event *out, uint8_t *code)
+/* The CONNECT is kept as bytes, so that is where it stands. */
+bool gnt_client_names_method(const struct gnt_client *c)
 {
     struct gnt_reader r = gnt_reader(gnt_slice(c->connect, c->connect_size));
-    (void)code;
     gnt_read_u8(&r);
     gnt_mqtt_vbi_read(&r);
     gnt_read_str16(&r);
@@ -439,7 +438,14 @@ static gnt_err on_auth(struct gnt_client *c, struct gnt_client_event *out, uint8
     struct gnt_mqtt_prop prop = {.row = GNT_PROP_ROWS};
     while (prop.row != GNT_PROP_AUTH_METHOD && gnt_mqtt_prop_next(&raw, &prop))
         ;
-    if (prop.row != GNT_PROP_AUTH_METHOD)
+    return prop.row == GNT_PROP_AUTH_METHOD;
+}
+
+/* Only who has named a method in its CONNECT may be asked [MQTT5 4.12]. */
+static gnt_err on_auth(struct gnt_client *c, struct gnt_client_event *out, uint8_t *code)
+{
+    (void)code;
+    if (!gnt_client_names_method(c))
         return GNT_PROTOCOL;
     *out = (struct gnt_client_event){
         .type = GNT_CLIENT_AUTH,

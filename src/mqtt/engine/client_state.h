@@ -127,6 +127,9 @@ GNT_MUST gnt_err gnt_client_write_ack(struct gnt_client *c, enum gnt_mqtt_type t
                                       uint8_t code);
 void gnt_client_aliases_fini(struct gnt_slice **aliases, size_t count);
 
+/* Whether the CONNECT has an authentication method [MQTT5 4.12]. */
+bool gnt_client_names_method(const struct gnt_client *c);
+
 /* client_request.c: requests from call to DONE. */
 void gnt_client_request_free(struct gnt_client_request *r);
 void gnt_client_request_done(struct gnt_client *c, struct gnt_client_request *r, gnt_err err,

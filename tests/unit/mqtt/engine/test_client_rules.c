@@ -51,6 +51,22 @@ static void properties_do_not_make_a_packet_too_large(void **state)
     }
 }
 
+/* [MQTT-4.12.0-7] */
+static void no_auth_without_a_method(void **state)
+{
+    (void)state;
+    struct script s;
+    struct gnt_client_options o = script_options(GNT_MQTT_5);
+    const struct gnt_mqtt_prop method = {.row = GNT_PROP_AUTH_METHOD, .text = gnt_slice_str("m")};
+    const struct gnt_mqtt_proplist with_method = {.list = &method, .count = 1};
+    const struct gnt_mqtt_prop most = NUMBER(MAXIMUM_PACKET_SIZE, 100);
+    script_new(&s, &o);
+    connect_with(&s, &most);
+    assert_int_equal(gnt_client_auth(s.c, 0x19, &with_method), GNT_INVALID);
+    expect_output(&s, "");
+    script_free(&s);
+}
+
 /* [MQTT-4.6.0-4] */
 static void pubrels_follow_the_pubrecs(void **state)
 {
@@ -243,6 +259,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(properties_do_not_make_a_packet_too_large),
+        cmocka_unit_test(no_auth_without_a_method),
         cmocka_unit_test(pubrels_follow_the_pubrecs),
         cmocka_unit_test(a_refused_id_is_free_again),
         cmocka_unit_test(expiry_leaves_handshakes_alone),
