@@ -32,6 +32,10 @@ void gnt_backlog_pop(struct gnt_backlog *b, struct gnt_waiting *out);
 /* The first one, NULL if there is none. */
 struct gnt_waiting *gnt_backlog_first(const struct gnt_backlog *b);
 
+/* Whether one more of SIZE payload bytes would be over COUNT_MAX deliveries or BYTES_MAX bytes (0:
+ * no such limit).  An empty queue takes a message of any size. */
+bool gnt_backlog_full(const struct gnt_backlog *b, size_t size, size_t count_max, size_t bytes_max);
+
 void gnt_waiting_fini(struct gnt_waiting *w);
 
 #endif

@@ -120,10 +120,7 @@ static bool insert(struct group *g, struct gnt_backlog *to, size_t at, struct gn
 static bool queue_full(const struct group *g, size_t size)
 {
     const struct gnt_core_config *c = &g->home->config;
-    const struct gnt_backlog *b = &g->waiting;
-    return (c->queued_per_session && b->count >= c->queued_per_session) ||
-           (c->queued_bytes_per_session && b->count &&
-            b->bytes + size > c->queued_bytes_per_session);
+    return gnt_backlog_full(&g->waiting, size, c->queued_per_session, c->queued_bytes_per_session);
 }
 
 /* There is nobody to disconnect, so that policy drops the newest here; what has expired goes

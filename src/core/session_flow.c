@@ -125,10 +125,7 @@ static void send_now(struct gnt_session *s, struct gnt_waiting *w, uint64_t grou
 static bool queue_full(const struct gnt_session *s, size_t size)
 {
     const struct gnt_core_config *c = &s->home->config;
-    const struct gnt_backlog *b = &s->backlog;
-    return (c->queued_per_session && b->count >= c->queued_per_session) ||
-           (c->queued_bytes_per_session && b->count &&
-            b->bytes + size > c->queued_bytes_per_session);
+    return gnt_backlog_full(&s->backlog, size, c->queued_per_session, c->queued_bytes_per_session);
 }
 
 static void drop_first(struct gnt_session *s, enum gnt_counter why)
