@@ -19,6 +19,24 @@ static gnt_err check_url(const char *text, struct gnt_why *why)
     return gnt_url_parse(text, &url, why);
 }
 
+/* What a client may make of it is its own matter [MQTT5 4.11]; what it is told is readable. */
+static gnt_err check_reference(const char *text, struct gnt_why *why)
+{
+    bool within = false, any = false;
+    for (const char *at = text; *at; at++) {
+        if (*at < ' ' || *at > '~' || (*at == ' ' && !within)) {
+            gnt_why_set(why, "expected servers such as 'b.example:1883', with one space between");
+            return GNT_INVALID;
+        }
+        within = *at != ' ';
+        any = any || within;
+    }
+    if (any && within)
+        return GNT_OK;
+    gnt_why_set(why, "expected a server such as 'b.example:1883'");
+    return GNT_INVALID;
+}
+
 static int take_setting(const struct gnt_option *row, void *values, int count, char *const *words,
                         struct gnt_why *why);
 
@@ -55,6 +73,10 @@ static const struct gnt_option_word queue_full[] = {
 
 static const struct gnt_option_word unlimited[] = {{"unlimited", GNT_CONFIG_EXPIRY_UNLIMITED},
                                                    {NULL, 0}};
+
+static const struct gnt_option_word moved_clients[] = {{"all", GNT_MOVED_ALL},
+                                                       {"surplus", GNT_MOVED_SURPLUS},
+                                                       {NULL, 0}};
 
 static const struct gnt_option listener_rows[] = {
     {.path = "url",
@@ -178,7 +200,8 @@ static const struct gnt_option rows[] = {
      .min = 1,
      .max = 10000000,
      .unit = "connections",
-     .help = "How many connections are served at a time; more are closed at once."},
+     .help = "How many connections are served at a time; more are closed at once, or sent to "
+             "moved.to."},
     {.path = "limits.packet",
      .kind = GNT_OPTION_SIZE,
      FIELD(limits.packet_bytes),
@@ -243,6 +266,48 @@ static const struct gnt_option rows[] = {
      .max = 65536,
      .unit = "levels",
      .help = "How many levels a topic name or filter may have."},
+    {.path = "limits.topic_bytes",
+     .kind = GNT_OPTION_SIZE,
+     FIELD(limits.topic_bytes),
+     .fallback = "65535",
+     .min = 1,
+     .max = 65535,
+     .help = "How long a topic name or filter may be. The default is as long as MQTT allows."},
+    {.path = "limits.properties",
+     .kind = GNT_OPTION_SIZE,
+     FIELD(limits.properties_bytes),
+     .fallback = "256KiB",
+     .min = 1024,
+     .max = MAX_PACKET,
+     .help = "How many bytes of properties an MQTT 5 packet or will may have. The default has room "
+             "for the largest of all that may stand there once, and 64 KiB of user properties. A "
+             "packet with more ends the connection."},
+    {.path = "limits.client_id_bytes",
+     .kind = GNT_OPTION_SIZE,
+     FIELD(limits.client_id_bytes),
+     .fallback = "65535",
+     .min = 23,
+     .max = 65535,
+     .help = "How long a client identifier may be; longer ones are refused. The default is as long "
+             "as MQTT allows."},
+    {.path = "limits.sessions",
+     .kind = GNT_OPTION_INTEGER,
+     FIELD(limits.sessions),
+     .fallback = "1000000",
+     .min = 1,
+     .max = 100000000,
+     .unit = "sessions",
+     .help = "How many sessions there may be, those of clients that are away included. A client "
+             "that would need one more is refused."},
+    {.path = "limits.retained",
+     .kind = GNT_OPTION_INTEGER,
+     FIELD(limits.retained),
+     .fallback = "10000000",
+     .min = 1,
+     .max = 1000000000,
+     .unit = "messages",
+     .help = "How many retained messages clients may leave. A publication that would be one more "
+             "is refused, and goes nowhere; others may still be replaced or removed."},
     {.path = "limits.subscriptions_per_session",
      .kind = GNT_OPTION_INTEGER,
      FIELD(limits.subscriptions),
@@ -281,6 +346,21 @@ static const struct gnt_option rows[] = {
      .min = 100,
      .max = 600000,
      .help = "How long a new connection may take to send its CONNECT packet."},
+    {.path = "limits.connect_rate",
+     .kind = GNT_OPTION_INTEGER,
+     FIELD(limits.connect_rate),
+     .fallback = "0",
+     .max = 1000000,
+     .unit = "clients a second",
+     .help = "How many clients may connect in a second; as many may come at once. Those above it "
+             "are refused, before anything is looked up for them. 0 is no limit."},
+    {.path = "limits.write_timeout",
+     .kind = GNT_OPTION_DURATION,
+     FIELD(limits.write_timeout_ms),
+     .fallback = "2m",
+     .max = 86400000,
+     .help = "How long a client may take nothing of what is to be sent to it before its connection "
+             "is closed; its session keeps what it is due. 0 is for ever."},
     {.path = "limits.maximum_qos",
      .kind = GNT_OPTION_INTEGER,
      FIELD(limits.maximum_qos),
@@ -313,6 +393,31 @@ static const struct gnt_option rows[] = {
      .fallback = "true",
      .help = "Whether MQTT 5 clients may give their subscriptions identifiers; they are told. "
              "Where they may not, a SUBSCRIBE with one ends the connection."},
+
+    {.path = "moved.to",
+     .kind = GNT_OPTION_STRING,
+     FIELD(moved.to),
+     .fallback = "none",
+     .min = 1,
+     .max = GNT_CONFIG_REFERENCE_MAX,
+     .check = check_reference,
+     .metavar = "HOST:PORT",
+     .help = "Another server for clients, or several with a space between them; none sends nobody "
+             "anywhere. MQTT 5 clients are told; others are refused as by a server that is not "
+             "available."},
+    {.path = "moved.clients",
+     .kind = GNT_OPTION_WORD,
+     FIELD(moved.clients),
+     .fallback = "all",
+     .words = moved_clients,
+     .help = "Who is sent to moved.to: all of them, those that are connected when a reload says so "
+             "too; or the surplus, for which limits.connections leaves no room."},
+    {.path = "moved.permanent",
+     .kind = GNT_OPTION_BOOL,
+     FIELD(moved.permanent),
+     .fallback = "false",
+     .help = "Whether all are sent there for good (MQTT 5: Server moved) rather than for now (Use "
+             "another server)."},
 };
 
 const struct gnt_option_table gnt_config_table = GNT_OPTION_TABLE(struct gnt_config, rows);

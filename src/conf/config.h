@@ -42,6 +42,20 @@ enum { GNT_CONFIG_MAX_WORKERS = 64 };
 
 #define GNT_CONFIG_EXPIRY_UNLIMITED UINT32_MAX
 
+enum { GNT_CONFIG_REFERENCE_MAX = 255 };
+
+/* Who is sent to another server. */
+enum gnt_config_moved_clients {
+    GNT_MOVED_ALL,
+    GNT_MOVED_SURPLUS, /* those beyond limits.connections */
+};
+
+struct gnt_config_moved {
+    char *to; /* a server reference [MQTT5 4.11], or "none" */
+    enum gnt_config_moved_clients clients;
+    bool permanent;
+};
+
 struct gnt_config_limits {
     uint32_t connections;
     uint32_t packet_bytes;         /* of a received packet */
@@ -52,12 +66,19 @@ struct gnt_config_limits {
     uint16_t topic_alias_maximum;  /* from one client */
     uint16_t topic_alias_out;      /* to one client */
     uint32_t topic_levels;
+    uint16_t topic_bytes;
+    uint16_t client_id_bytes;
+    uint32_t properties_bytes; /* of one packet or will */
+    uint32_t sessions;         /* connected or not */
+    uint32_t retained;         /* messages */
     uint32_t subscriptions;    /* per session */
     uint64_t output_bytes;     /* unsent, per connection */
     uint32_t session_expiry_s; /* longest; GNT_CONFIG_EXPIRY_UNLIMITED: any */
     uint16_t keep_alive_max_s; /* 0: the client's own */
     uint32_t connect_timeout_ms;
-    uint8_t maximum_qos; /* of publications and wills from clients, and of subscriptions */
+    uint32_t connect_rate;     /* clients a second; 0: any number */
+    uint32_t write_timeout_ms; /* without progress; 0: any time */
+    uint8_t maximum_qos;       /* of publications and wills from clients, and of subscriptions */
     bool retain_available;
     bool wildcard_available;
     bool shared_available;
@@ -75,6 +96,7 @@ struct gnt_config {
     uint64_t sys_interval_ms; /* 0: no $SYS topics */
     enum gnt_config_queue_full queue_full;
     struct gnt_config_limits limits;
+    struct gnt_config_moved moved;
 };
 
 /* All rows, those that only the command line knows too. */
