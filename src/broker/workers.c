@@ -26,6 +26,13 @@ static enum gnt_overflow overflow_of(enum gnt_config_queue_full queue_full)
     return policies[queue_full];
 }
 
+/* A 32-bit machine has no use for limits beyond its memory. */
+static size_t in_memory(uint64_t bytes)
+{
+    size_t size = (size_t)bytes;
+    return size == bytes ? size : SIZE_MAX;
+}
+
 static struct gnt_core_config core_config(const struct gnt_config *c, unsigned homes,
                                           struct gnt_post *posts)
 {
@@ -34,7 +41,7 @@ static struct gnt_core_config core_config(const struct gnt_config *c, unsigned h
         .topic_levels = c->limits.topic_levels,
         .subscriptions_per_session = c->limits.subscriptions,
         .queued_per_session = c->limits.queued_per_session,
-        .queued_bytes_per_session = c->limits.queued_bytes,
+        .queued_bytes_per_session = in_memory(c->limits.queued_bytes),
         .inflight_per_session = c->limits.inflight_per_session,
         .session_expiry_max_s = c->limits.session_expiry_s,
         .overflow = overflow_of(c->queue_full),
@@ -66,7 +73,7 @@ static struct gnt_mqtt_limits mqtt_limits(const struct gnt_config *c)
                    .qos_max = c->limits.maximum_qos,
                    .without = without(&c->limits)},
         .connections_max = c->limits.connections,
-        .output_max = c->limits.output_bytes,
+        .output_max = in_memory(c->limits.output_bytes),
     };
 }
 

@@ -31,7 +31,8 @@ static struct sim_weather some_weather(struct sim_world *w, bool faults)
         .turn_max = sim_between(w, 10 * US, 5 * MS),
         .stall_one_in = sim_one_in(w, 2) ? (unsigned)sim_between(w, 20, 500) : 0,
         .stall_max = 400 * MS,
-        .wire_bytes = sim_one_in(w, 3) ? sim_between(w, 16, 500) : sim_between(w, 4000, 200000),
+        .wire_bytes =
+            (size_t)(sim_one_in(w, 3) ? sim_between(w, 16, 500) : sim_between(w, 4000, 200000)),
         .split_one_in = sim_one_in(w, 2) ? (unsigned)sim_between(w, 1, 10) : 50,
         .move_fails_one_in = sim_one_in(w, 4) ? 10 : 0,
         .fault_one_in = faults ? (unsigned)sim_between(w, 5, 200) : 0,

@@ -170,9 +170,9 @@ static void packets(struct sim_raw *r)
 
 static void garbage(struct sim_raw *r)
 {
-    uint64_t n = sim_between(r->world, 1, 40);
+    size_t n = (size_t)sim_between(r->world, 1, 40);
     uint8_t *at = reserve(r, n);
-    for (uint64_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++)
         at[i] = (uint8_t)sim_below(r->world, 256);
 }
 

@@ -75,7 +75,8 @@ static void on_arrival(struct gnt_timer *timer, uint64_t now)
     if (flying.size == 0)
         p->ended = p->finished;
     if (flying.size && sim_one_in(w, w->weather.split_one_in))
-        flying.size = sim_between(w, 1, least(flying.size, sim_one_in(w, 2) ? 5 : flying.size));
+        flying.size =
+            (size_t)sim_between(w, 1, least(flying.size, sim_one_in(w, 2) ? 5 : flying.size));
     SIM_MUST(w, gnt_buf_put(&p->arrived, flying) == GNT_OK);
     gnt_buf_take(&p->flying, flying.size);
     kick(p);
@@ -157,7 +158,7 @@ static gnt_err wire_read(struct gnt_stream *s, void *to, size_t cap, size_t *n)
 {
     struct sim_wire *wire = wire_of(s);
     if (cap > 1 && sim_one_in(wire->world, wire->world->weather.split_one_in))
-        cap = sim_between(wire->world, 1, least(cap, 100));
+        cap = (size_t)sim_between(wire->world, 1, least(cap, 100));
     gnt_err err = take(&wire->up, wire->broker_reset, to, cap, n);
     wire->read += *n;
     if (*n && !wire->cut)

@@ -227,7 +227,7 @@ static void crowd(void **state)
     for (int round = 0; round < ROUNDS; round++) {
         bool joining = round % 2 == 0;
         for (int i = 0; i < 4 * CROWD; i++) {
-            size_t sink = 1 + gnt_seeded_next(&g) % CROWD;
+            size_t sink = 1 + (size_t)(gnt_seeded_next(&g) % CROWD);
             if (joining) {
                 bool existed;
                 struct gnt_sub_options options = {.id = (uint32_t)sink};
@@ -407,7 +407,7 @@ static void random_life(uint64_t seed)
         if (grows)
             model_subscribe(tree, &model, &g);
         else if (model.count)
-            model_unsubscribe(tree, &model, gnt_seeded_next(&g) % model.count);
+            model_unsubscribe(tree, &model, (size_t)(gnt_seeded_next(&g) % model.count));
         char text[64];
         compare(tree, &model, random_topic(&g, false, text));
         if (step % 100 == 0)

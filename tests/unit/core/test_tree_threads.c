@@ -42,7 +42,8 @@ struct writer {
 
 static void toggle(struct writer *w)
 {
-    size_t s = gnt_seeded_next(&w->random) % SINKS, f = gnt_seeded_next(&w->random) % FILTERS;
+    size_t s = (size_t)(gnt_seeded_next(&w->random) % SINKS);
+    size_t f = (size_t)(gnt_seeded_next(&w->random) % FILTERS);
     uint64_t sink = 1 + w->number * SINKS + s;
     if (w->at[s][f]) {
         gnt_tree_unsubscribe(tree, w->at[s][f], sink);

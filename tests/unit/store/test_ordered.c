@@ -77,8 +77,8 @@ static void random_against_an_array(void **state)
     }
     for (int step = 0; step < 50000; step++) {
         uint64_t r = gnt_seeded_next(&g);
-        toggle(&o, (r >> 8) % KEYS, r);
-        size_t at = (r >> 32) % KEYS;
+        toggle(&o, (size_t)((r >> 8) % KEYS), r);
+        size_t at = (size_t)((r >> 32) % KEYS);
         struct gnt_slice key = gnt_slice_str(keys[at].key);
         struct gnt_ordered_node *here = keys[at].in ? expect(at) : NULL;
         assert_ptr_equal(gnt_ordered_find(&o, key), here);
