@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum { FIRST_BUCKETS = 16 };
+enum { FIRST_BUCKETS = 16, MASK_MAX = INT32_MAX };
 
 static struct {
     uint64_t k0, k1;
@@ -66,8 +66,8 @@ void gnt_map_fini(struct gnt_map *m)
 
 static void grow(struct gnt_map *m)
 {
-    size_t size = m->buckets ? (m->mask + 1) * 2 : FIRST_BUCKETS;
-    struct gnt_map_node **buckets = calloc(size, sizeof *buckets);
+    size_t size = m->buckets ? ((size_t)m->mask + 1) * 2 : FIRST_BUCKETS;
+    struct gnt_map_node **buckets = m->mask < MASK_MAX ? calloc(size, sizeof *buckets) : NULL;
     if (!buckets)
         return;
     for (size_t i = 0; m->buckets && i <= m->mask; i++) {
@@ -80,11 +80,13 @@ static void grow(struct gnt_map *m)
     }
     free(m->buckets);
     m->buckets = buckets;
-    m->mask = size - 1;
+    m->mask = (uint32_t)(size - 1);
 }
 
 gnt_err gnt_map_insert(struct gnt_map *m, struct gnt_map_node *node, uint64_t hash)
 {
+    if (m->count == UINT32_MAX)
+        return GNT_FULL;
     if (!m->buckets || m->count > m->mask)
         grow(m);
     if (!m->buckets)

@@ -31,13 +31,13 @@ struct gnt_map_node {
  */
 struct gnt_map {
     struct gnt_map_node **buckets;
-    size_t mask; /* buckets - 1, a power of two less one; meaningless while buckets is NULL */
-    size_t count;
+    uint32_t mask; /* buckets - 1, a power of two less one; meaningless while buckets is NULL */
+    uint32_t count;
 };
 
 void gnt_map_fini(struct gnt_map *m);
 
-/* GNT_NOMEM only for the very first buckets. */
+/* GNT_NOMEM only for the very first buckets; GNT_FULL: there are 2^32 - 1 nodes. */
 GNT_MUST gnt_err gnt_map_insert(struct gnt_map *m, struct gnt_map_node *node, uint64_t hash);
 
 /* NODE must be in M. */

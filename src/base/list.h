@@ -65,6 +65,30 @@ static inline struct gnt_list *gnt_list_pop_front(struct gnt_list *list)
     return first;
 }
 
+/* The same nodes in a list whose head is half as large, for what hardly ever has any.  A zeroed
+ * ring is an empty one; a node that is in none may hold anything, and gnt_list_linked does not
+ * tell. */
+struct gnt_ring {
+    struct gnt_list *first; /* NULL: it is empty */
+};
+
+static inline void gnt_ring_push_back(struct gnt_ring *ring, struct gnt_list *node)
+{
+    gnt_list_init(node);
+    if (ring->first)
+        gnt_list_insert_before(ring->first, node);
+    else
+        ring->first = node;
+}
+
+/* NODE must be in RING. */
+static inline void gnt_ring_remove(struct gnt_ring *ring, struct gnt_list *node)
+{
+    if (ring->first == node)
+        ring->first = gnt_list_linked(node) ? node->next : NULL;
+    gnt_list_remove(node);
+}
+
 /* All nodes of FROM to the end of TO, in order; FROM is empty afterwards. */
 static inline void gnt_list_splice_back(struct gnt_list *to, struct gnt_list *from)
 {

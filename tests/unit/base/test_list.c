@@ -104,13 +104,34 @@ static void test_remove_while_walking(void **state)
     assert_string_equal(names(&list, text), "c");
 }
 
+static void test_ring(void **state)
+{
+    (void)state;
+    struct gnt_ring ring = {0};
+    struct item items[3];
+    items_init(items, 3);
+    for (int i = 0; i < 3; i++)
+        gnt_ring_push_back(&ring, &items[i].link);
+    assert_ptr_equal(ring.first, &items[0].link);
+    gnt_ring_remove(&ring, &items[1].link); /* from the middle */
+    assert_ptr_equal(ring.first, &items[0].link);
+    assert_ptr_equal(ring.first->next, &items[2].link);
+    gnt_ring_push_back(&ring, &items[1].link);
+    gnt_ring_remove(&ring, &items[0].link); /* the first: the next one is */
+    assert_ptr_equal(ring.first, &items[2].link);
+    assert_ptr_equal(ring.first->next, &items[1].link);
+    gnt_ring_remove(&ring, &items[1].link); /* the last */
+    assert_ptr_equal(ring.first, &items[2].link);
+    gnt_ring_remove(&ring, &items[2].link);
+    assert_null(ring.first);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),
-        cmocka_unit_test(test_removing_twice_is_harmless),
-        cmocka_unit_test(test_splice),
-        cmocka_unit_test(test_remove_while_walking),
+        cmocka_unit_test(test_order),  cmocka_unit_test(test_removing_twice_is_harmless),
+        cmocka_unit_test(test_splice), cmocka_unit_test(test_remove_while_walking),
+        cmocka_unit_test(test_ring),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
