@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "front/mqtt/connection.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 enum { RESPONSE_INFO_SIZE = 1024 };
@@ -25,14 +26,15 @@ static uint8_t objection(const struct gnt_mqtt_connection *c, const struct gnt_m
 }
 
 /* The client's name, or the one it is given: 64 random bits, kept across the move home. */
-static struct gnt_slice client_id(struct gnt_mqtt_connection *c, const struct gnt_mqtt_connect *p)
+static struct gnt_slice client_id(struct gnt_mqtt_connection *c, const struct gnt_mqtt_connect *p,
+                                  char text[GNT_ASSIGNED_SIZE])
 {
     if (p->client_id.size)
         return p->client_id;
-    if (c->assigned[0] == '\0')
-        snprintf(c->assigned, sizeof c->assigned, "auto-%016llx",
-                 (unsigned long long)gnt_random_u64(c->front->shared->random));
-    return gnt_slice_str(c->assigned);
+    while (!c->assigned)
+        c->assigned = gnt_random_u64(c->front->shared->random);
+    snprintf(text, GNT_ASSIGNED_SIZE, "auto-%016" PRIx64, c->assigned);
+    return gnt_slice_str(text);
 }
 
 static gnt_err will_message(struct gnt_mqtt_connection *c, const struct gnt_mqtt_connect *p,
@@ -79,9 +81,9 @@ static void log_connect(const struct gnt_mqtt_connection *c, const struct gnt_mq
 {
     if (!gnt_log_enabled(GNT_LOG_INFO))
         return;
-    char peer[64];
+    char peer[64], name[GNT_NAME_SIZE];
     gnt_stream_peer(c->stream, peer, sizeof peer);
-    gnt_log_limited(GNT_LOG_INFO, c->name, "connect", GNT_F_TEXT("client", id),
+    gnt_log_limited(GNT_LOG_INFO, gnt_connection_name(c, name), "connect", GNT_F_TEXT("client", id),
                     GNT_F_STR("from", peer), GNT_F_NUM("version", p->version),
                     GNT_F_NUM("keep_alive", p->keep_alive_s), GNT_F_NUM("session", present));
 }
@@ -91,7 +93,7 @@ static void welcome(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet 
 {
     char info[RESPONSE_INFO_SIZE];
     struct gnt_mqtt_welcome w = {.session_present = present,
-                                 .assigned_id = gnt_slice_str(c->assigned),
+                                 .assigned_id = c->assigned ? id : gnt_slice(NULL, 0),
                                  .response_info = response_info(packet, id, info, sizeof info),
                                  .session_expiry_s = gnt_session_expiry(c->session)};
     gnt_err err = gnt_mqtt_server_accept(&c->engine, packet, &w);
@@ -128,7 +130,8 @@ bool gnt_connection_on_connect(struct gnt_mqtt_connection *c, const struct gnt_m
         return true;
     }
     struct gnt_home *home = gnt_connection_home(c);
-    struct gnt_slice id = client_id(c, p);
+    char assigned[GNT_ASSIGNED_SIZE];
+    struct gnt_slice id = client_id(c, p, assigned);
     unsigned at = gnt_home_of(home, id);
     if (at != home->index || must_wait(c, home, id))
         return !gnt_connection_move(c, at, whole);

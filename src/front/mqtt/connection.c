@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "net/post.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -62,14 +63,20 @@ static void count_end(struct gnt_mqtt_connection *c)
         gnt_count(gnt_connection_counters(c), GNT_COUNT_CONNECTIONS_REFUSED, 1);
 }
 
+const char *gnt_connection_name(const struct gnt_mqtt_connection *c, char out[GNT_NAME_SIZE])
+{
+    snprintf(out, GNT_NAME_SIZE, "c%" PRIu64, c->number);
+    return out;
+}
+
 /* Before the engine is told: its state says how far the client had come. */
 static void log_end(const struct gnt_mqtt_connection *c, const char *reason)
 {
-    char peer[64];
+    char peer[64], name[GNT_NAME_SIZE];
     if (!gnt_log_enabled(GNT_LOG_INFO))
         return;
     gnt_stream_peer(c->stream, peer, sizeof peer);
-    gnt_log_limited(GNT_LOG_INFO, c->name,
+    gnt_log_limited(GNT_LOG_INFO, gnt_connection_name(c, name),
                     c->engine.state == GNT_MQTT_OPEN ? "disconnect" : "refuse",
                     GNT_F_STR("reason", reason), GNT_F_STR("from", peer));
 }
@@ -108,14 +115,11 @@ static struct gnt_mqtt_connection *connection_new(struct gnt_mqtt_front *front,
     c->timer.fire = on_timer;
     gnt_list_init(&c->link);
     gnt_list_init(&c->paused);
-    gnt_list_init(&c->subscribing);
     gnt_outq_init(&c->out);
     gnt_task_init(&c->flush, on_flush);
     gnt_mqtt_server_init(&c->engine, &front->limits.engine, &c->out, gnt_connection_counters(c),
                          front->loop->now);
-    snprintf(c->name, sizeof c->name, "c%llu",
-             (unsigned long long)atomic_fetch_add_explicit(&front->shared->next_name, 1,
-                                                           memory_order_relaxed));
+    c->number = atomic_fetch_add_explicit(&front->shared->next_number, 1, memory_order_relaxed);
     return c;
 }
 

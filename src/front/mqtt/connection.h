@@ -19,6 +19,7 @@ enum gnt_connection_state {
     GNT_CONNECTION_DEAD,    /* freed when its turn is over */
 };
 
+/* Of the texts that gnt_connection_name and an assigned client id come to. */
 enum { GNT_NAME_SIZE = 24, GNT_ASSIGNED_SIZE = 24 };
 
 struct gnt_mqtt_connection {
@@ -33,13 +34,13 @@ struct gnt_mqtt_connection {
     struct gnt_buf in; /* a packet that has come in part */
     struct gnt_task flush;
     struct gnt_timer timer;
-    struct gnt_list subscribing; /* struct subscribing: SUBSCRIBEs not answered yet */
+    struct gnt_ring subscribing; /* struct subscribing: SUBSCRIBEs not answered yet */
+    uint64_t number;             /* of all connections of this broker, in the log */
+    uint64_t assigned;           /* the client id that it was given says this, 0: none was */
     uint32_t unreleased;         /* exactly-once messages of this connection before their PUBREL */
     uint8_t state;               /* enum gnt_connection_state */
     bool waited;                 /* for what its client's earlier connection still had to say */
-    bool blocked;             /* turned a delivery down: the session is told when there is room */
-    char name[GNT_NAME_SIZE]; /* "c17", in the log */
-    char assigned[GNT_ASSIGNED_SIZE]; /* the client id that it was given, or "" */
+    bool blocked; /* turned a delivery down: the session is told when there is room */
 };
 
 static inline struct gnt_home *gnt_connection_home(const struct gnt_mqtt_connection *c)
@@ -53,6 +54,9 @@ static inline struct gnt_counters *gnt_connection_counters(const struct gnt_mqtt
 }
 
 /* ---- connection.c */
+
+/* What the log calls it, "c17": OUT. */
+const char *gnt_connection_name(const struct gnt_mqtt_connection *c, char out[GNT_NAME_SIZE]);
 
 /* There is something in c->out: it is written at the end of the turn. */
 void gnt_connection_dirty(struct gnt_mqtt_connection *c);

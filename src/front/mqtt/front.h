@@ -25,7 +25,7 @@ struct gnt_mqtt_shared {
     bool anonymous;                /* clients without a user name may connect */
     const struct gnt_random *random;
     _Atomic uint32_t connections; /* open ones, of all fronts */
-    _Atomic uint64_t next_name;
+    _Atomic uint64_t next_number;
     struct gnt_mqtt_front *fronts; /* of each home */
 };
 

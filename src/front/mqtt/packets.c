@@ -234,14 +234,14 @@ static uint8_t granted(enum gnt_outcome outcome, uint8_t qos)
 
 static void subscribing_free(struct subscribing *s)
 {
-    gnt_list_remove(&s->link);
+    gnt_ring_remove(&s->connection->subscribing, &s->link);
     free(s);
 }
 
 void gnt_connection_drop_subscribing(struct gnt_mqtt_connection *c)
 {
-    gnt_list_each_safe (link, &c->subscribing)
-        subscribing_free(GNT_CONTAINER(link, struct subscribing, link));
+    while (c->subscribing.first)
+        subscribing_free(GNT_CONTAINER(c->subscribing.first, struct subscribing, link));
 }
 
 static void answer_subscribe(struct subscribing *s)
@@ -273,8 +273,7 @@ static struct subscribing *subscribing_new(struct gnt_mqtt_connection *c,
         return NULL;
     *s = (struct subscribing){.connection = c, .id = filters->id, .count = filters->count};
     s->codes = (uint8_t *)s + fixed;
-    gnt_list_init(&s->link);
-    gnt_list_push_back(&c->subscribing, &s->link);
+    gnt_ring_push_back(&c->subscribing, &s->link);
     return s;
 }
 
@@ -354,8 +353,9 @@ static void on_disconnect(struct gnt_mqtt_connection *c, const struct gnt_mqtt_p
         return;
     }
     bool clean = packet->close.code == GNT_REASON_NORMAL_DISCONNECTION; /* [MQTT-3.14.4-3] */
-    gnt_log_limited(GNT_LOG_INFO, c->name, "disconnect", GNT_F_STR("reason", "by the client"),
-                    GNT_F_NUM("code", packet->close.code));
+    char name[GNT_NAME_SIZE];
+    gnt_log_limited(GNT_LOG_INFO, gnt_connection_name(c, name), "disconnect",
+                    GNT_F_STR("reason", "by the client"), GNT_F_NUM("code", packet->close.code));
     gnt_connection_end(c, clean ? GNT_PARTING_CLEAN : GNT_PARTING_WITH_WILL, wanted);
 }
 
