@@ -20,7 +20,6 @@ enum {
 };
 
 union address {
-    struct sockaddr any;
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
 };
@@ -31,8 +30,8 @@ struct tcp {
     int fd;
     bool connecting;
     bool hung_up;    /* the end or an error has been notified: the kernel notifies it only once */
-    gnt_err failure; /* of the connect */
-    union address peer;
+    int16_t failure; /* a gnt_err: of the connect */
+    struct sockaddr peer[]; /* one, of address_size */
 };
 
 /* Registered once for everything, edge-triggered: what the owner wants at the moment changes
@@ -62,7 +61,7 @@ static void tcp_on_events(struct gnt_watch *watch, uint32_t events)
 static gnt_err connected(struct tcp *t)
 {
     if (t->failure || !t->connecting)
-        return t->failure;
+        return (gnt_err)t->failure;
     if (!(t->stream.events & GNT_WRITABLE))
         return GNT_MORE;
     int number = 0;
@@ -70,8 +69,8 @@ static gnt_err connected(struct tcp *t)
         number = errno;
     t->connecting = false;
     if (number)
-        t->failure = gnt_err_from_errno(number);
-    return t->failure;
+        t->failure = (int16_t)gnt_err_from_errno(number);
+    return (gnt_err)t->failure;
 }
 
 static gnt_err tcp_read(struct gnt_stream *s, void *to, size_t cap, size_t *n)
@@ -147,7 +146,7 @@ static gnt_err tcp_move(struct gnt_stream *s, struct gnt_loop *loop)
 static void tcp_peer(const struct gnt_stream *s, char *out, size_t cap)
 {
     const void *t = (const char *)s - offsetof(struct tcp, stream);
-    gnt_tcp_address_text(&((const struct tcp *)t)->peer.any, out, cap);
+    gnt_tcp_address_text(((const struct tcp *)t)->peer, out, cap);
 }
 
 static const struct gnt_stream_ops tcp_ops = {
@@ -159,18 +158,25 @@ static const struct gnt_stream_ops tcp_ops = {
     .peer = tcp_peer,
 };
 
-/* Takes FD, on failure too.  PEER is copied as far as it is an IP address. */
-static gnt_err tcp_new(struct gnt_loop *loop, int fd, const struct sockaddr *peer, socklen_t size,
-                       struct tcp **out)
+/* Of the families that gnt_tcp_address_text knows; what others have in front. */
+static size_t address_size(const struct sockaddr *address)
 {
-    struct tcp *t = malloc(sizeof *t);
+    return address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                          : sizeof(struct sockaddr_in);
+}
+
+/* Takes FD, on failure too.  PEER is copied. */
+static gnt_err tcp_new(struct gnt_loop *loop, int fd, const struct sockaddr *peer, struct tcp **out)
+{
+    size_t size = address_size(peer);
+    struct tcp *t = malloc(sizeof *t + size);
     if (!t) {
         close(fd);
         return GNT_NOMEM;
     }
     *t = (struct tcp){.fd = fd, .watch.on_events = tcp_on_events};
     gnt_stream_init(&t->stream, &tcp_ops, loop);
-    memcpy(&t->peer, peer, size < sizeof t->peer ? size : sizeof t->peer);
+    memcpy(t->peer, peer, size);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     gnt_err err = gnt_epoll_add(loop->poller, fd, tcp_events, &t->watch);
     if (err) {
@@ -187,7 +193,7 @@ gnt_err gnt_tcp_stream(struct gnt_loop *loop, int fd, struct gnt_stream **out)
     struct sockaddr_storage peer = {0};
     (void)getpeername(fd, (struct sockaddr *)&peer, &(socklen_t){sizeof peer});
     struct tcp *t;
-    gnt_err err = tcp_new(loop, fd, (struct sockaddr *)&peer, sizeof peer, &t);
+    gnt_err err = tcp_new(loop, fd, (struct sockaddr *)&peer, &t);
     if (err)
         return err;
     *out = &t->stream;
@@ -203,13 +209,13 @@ gnt_err gnt_tcp_connect(struct gnt_loop *loop, const struct sockaddr *address, s
     /* Before it is in the loop: epoll reports a socket that was never connected as hung up. */
     int number = connect(fd, address, size) ? errno : 0;
     struct tcp *t;
-    gnt_err err = tcp_new(loop, fd, address, size, &t);
+    gnt_err err = tcp_new(loop, fd, address, &t);
     if (err)
         return err;
     t->connecting = true;
     if (number && number != EINPROGRESS) {
         t->connecting = false;
-        t->failure = gnt_err_from_errno(number);
+        t->failure = (int16_t)gnt_err_from_errno(number);
         /* EAGAIN is no "not yet" here: the machine has no port left to connect from. */
         if (t->failure == GNT_MORE)
             t->failure = GNT_IO;
@@ -316,7 +322,7 @@ static gnt_err accept_one(struct gnt_acceptor *a, struct gnt_stream **out)
     if (fd < 0)
         return gnt_err_from_errno(errno);
     struct tcp *t;
-    gnt_err err = tcp_new(a->loop, fd, (struct sockaddr *)&peer, sizeof peer, &t);
+    gnt_err err = tcp_new(a->loop, fd, (struct sockaddr *)&peer, &t);
     if (err)
         return err;
     *out = &t->stream;
