@@ -3,7 +3,8 @@
 add_library(gnatter_flags INTERFACE)
 target_compile_features(gnatter_flags INTERFACE c_std_17)
 target_include_directories(gnatter_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
-target_compile_definitions(gnatter_flags INTERFACE _GNU_SOURCE GNATTER_VERSION="${PROJECT_VERSION}")
+target_compile_definitions(gnatter_flags INTERFACE _GNU_SOURCE GNATTER_VERSION="${PROJECT_VERSION}"
+    _FILE_OFFSET_BITS=64 _TIME_BITS=64) # 32-bit machines: large files and inodes, years after 2038
 target_compile_options(gnatter_flags INTERFACE
     -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes
     -Wpointer-arith -Wwrite-strings -Wcast-qual -Wformat=2 -fvisibility=hidden -fno-common
