@@ -30,6 +30,10 @@
       "connections closed before CONNACK with success")                                            \
     X(PROTOCOL_ERRORS, "connections/protocol_errors", "connections closed for bad input")          \
     X(KEEP_ALIVE_TIMEOUTS, "connections/keep_alive_timeouts", "connections closed for silence")    \
+    X(WRITE_TIMEOUTS, "connections/write_timeouts",                                                \
+      "connections closed because their client took nothing of what was sent")                     \
+    X(RETAIN_REFUSED, "publish/refused/retained",                                                  \
+      "publications refused: as many messages are retained as may be")                             \
     X(TAKE_OVERS, "connections/take_overs", "connections closed because their client came again")  \
     X(SESSIONS_EXPIRED, "clients/expired", "sessions that expired")
 

@@ -233,12 +233,15 @@ enum { PUBLISH_HEAD = 10 };
 static gnt_err check_message(const struct gnt_mqtt_server_options *limits,
                              const struct gnt_message_init *init)
 {
-    if (!gnt_topic_name_valid(init->topic, limits->topic_levels) || init->qos > 2)
+    bool topic_valid = init->topic.size <= limits->topic_max &&
+                       gnt_topic_name_valid(init->topic, limits->topic_levels);
+    if (!topic_valid || init->qos > 2)
         return GNT_INVALID;
     if (gnt_mqtt_topic_reserved(init->topic))
         return GNT_DENIED;
     size_t head = PUBLISH_HEAD + init->topic.size;
-    if (head > limits->packet_max || init->payload.size > limits->packet_max - head)
+    if (init->extras.size > limits->props_max || head > limits->packet_max ||
+        init->payload.size > limits->packet_max - head)
         return GNT_TOOBIG;
     return GNT_OK;
 }

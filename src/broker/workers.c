@@ -4,6 +4,7 @@
 #include "broker/sys.h"
 #include "net/epoll.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Mail between two workers that may be under way: enough for a few turns of a flood. */
@@ -39,6 +40,8 @@ static struct gnt_core_config core_config(const struct gnt_config *c, unsigned h
     return (struct gnt_core_config){
         .homes = homes,
         .topic_levels = c->limits.topic_levels,
+        .sessions_max = c->limits.sessions,
+        .retained_max = c->limits.retained,
         .subscriptions_per_session = c->limits.subscriptions,
         .queued_per_session = c->limits.queued_per_session,
         .queued_bytes_per_session = in_memory(c->limits.queued_bytes),
@@ -60,6 +63,15 @@ static uint8_t without(const struct gnt_config_limits *l)
     return (uint8_t)missing;
 }
 
+static struct gnt_mqtt_moved moved(const struct gnt_config_moved *m)
+{
+    _Static_assert((int)GNT_CONFIG_REFERENCE_MAX == GNT_MQTT_REFERENCE_MAX, "one fits the other");
+    struct gnt_mqtt_moved out = {.all = m->clients == GNT_MOVED_ALL, .permanent = m->permanent};
+    if (m->to && strcmp(m->to, "none") != 0)
+        snprintf(out.to, sizeof out.to, "%s", m->to);
+    return out;
+}
+
 static struct gnt_mqtt_limits mqtt_limits(const struct gnt_config *c)
 {
     return (struct gnt_mqtt_limits){
@@ -69,10 +81,16 @@ static struct gnt_mqtt_limits mqtt_limits(const struct gnt_config *c)
                    .aliases_out = c->limits.topic_alias_out,
                    .keep_alive_max_s = c->limits.keep_alive_max_s,
                    .topic_levels = c->limits.topic_levels,
+                   .topic_max = c->limits.topic_bytes,
+                   .props_max = c->limits.properties_bytes,
                    .connect_timeout_ms = c->limits.connect_timeout_ms,
                    .qos_max = c->limits.maximum_qos,
                    .without = without(&c->limits)},
         .connections_max = c->limits.connections,
+        .connect_rate = c->limits.connect_rate,
+        .write_timeout_ms = c->limits.write_timeout_ms,
+        .client_id_max = c->limits.client_id_bytes,
+        .moved = moved(&c->moved),
         .output_max = in_memory(c->limits.output_bytes),
     };
 }
@@ -177,7 +195,7 @@ static void on_reload(const struct gnt_mail *mail)
     struct gnt_worker *worker = mail->to;
     struct reload *r = mail->object;
     gnt_home_configure(worker->home, &r->core);
-    worker->mqtt->limits = r->mqtt;
+    gnt_mqtt_front_configure(worker->mqtt, &r->mqtt);
     if (worker->index == 0)
         gnt_sys_set_interval(worker->all->sys, r->sys_interval_ms);
     reload_unref(r);

@@ -25,6 +25,8 @@ enum gnt_overflow {
 struct gnt_core_config {
     unsigned homes; /* 1 to GNT_HOMES_MAX */
     size_t topic_levels;
+    size_t sessions_max; /* of all homes together; 0: no limit */
+    size_t retained_max; /* messages of clients; 0: no limit */
     size_t subscriptions_per_session;
     size_t queued_per_session; /* deliveries, for a session and for a shared group; 0: no limit */
     size_t queued_bytes_per_session; /* payload bytes; 0: no limit */

@@ -53,13 +53,24 @@ static gnt_err deliver_elsewhere(struct gnt_home *home, uint64_t homes, struct g
     return result;
 }
 
+/* A publication that cannot be retained goes nowhere: its sender is told that it was refused. */
+static enum gnt_outcome retain(struct gnt_home *home, struct gnt_message *message)
+{
+    int change;
+    gnt_err err = gnt_tree_retain(home->tree, message, home->config.retained_max, &change);
+    if (err == GNT_FULL)
+        gnt_count(&home->counters, GNT_COUNT_RETAIN_REFUSED, 1);
+    else if (!err)
+        gnt_count(&home->counters, GNT_COUNT_RETAINED, change);
+    return !err ? GNT_DONE : err == GNT_FULL ? GNT_QUOTA : GNT_FAILED;
+}
+
 enum gnt_outcome gnt_publish(struct gnt_home *home, struct gnt_message *message)
 {
     if (message->retain) {
-        int change;
-        if (gnt_tree_retain(home->tree, message, &change))
-            return GNT_FAILED;
-        gnt_count(&home->counters, GNT_COUNT_RETAINED, change);
+        enum gnt_outcome retained = retain(home, message);
+        if (retained != GNT_DONE)
+            return retained;
     }
     struct gnt_route *route;
     bool owned;

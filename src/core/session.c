@@ -92,9 +92,21 @@ static void on_timer(struct gnt_timer *timer, uint64_t now)
 
 static void session_work(struct gnt_home *home, struct gnt_work *work);
 
+/* Two homes that begin their last one at the same moment may both find room for it. */
+static bool sessions_full(const struct gnt_home *home)
+{
+    size_t max = home->config.sessions_max;
+    uint64_t count = 0;
+    for (unsigned i = 0; max && i < home->config.homes; i++)
+        count += gnt_counted(&home->homes[i].counters, GNT_COUNT_SESSIONS);
+    return max && count >= max;
+}
+
 static gnt_err session_new(struct gnt_home *home, struct gnt_slice client_id, uint64_t hash,
                            struct gnt_session **out)
 {
+    if (sessions_full(home))
+        return GNT_FULL;
     struct gnt_session *s = calloc(1, sizeof *s + client_id.size);
     if (!s)
         return GNT_NOMEM;

@@ -51,7 +51,8 @@ struct gnt_session_open {
 /* Connects RECEIVER to the session of this client, a new one where there is none or clean_start
  * says so; a receiver that the session has is closed (taken over).  *present: whether the session
  * was there [MQTT5 3.2.2.1.1].  Nothing is delivered before gnt_session_resume, so that the answer
- * to CONNECT comes first.  GNT_NOMEM: the old session, if any, may be gone, nothing else. */
+ * to CONNECT comes first.  GNT_NOMEM, or GNT_FULL where there are as many sessions as may be: the
+ * old session, if any, may be gone, nothing else. */
 GNT_MUST gnt_err gnt_session_open(struct gnt_home *home, struct gnt_session_open *request,
                                   struct gnt_receiver *receiver, struct gnt_session **out,
                                   bool *present);

@@ -83,8 +83,10 @@ void gnt_tree_match(const struct gnt_tree *tree, struct gnt_slice topic,
 /* ---- Retained messages [MQTT5 3.3.1.3] */
 
 /* MESSAGE (its topic says where; a reference is taken) replaces what was retained; an empty payload
- * removes it.  *change: +1, 0 or -1 retained messages. */
-GNT_MUST gnt_err gnt_tree_retain(struct gnt_tree *tree, struct gnt_message *message, int *change);
+ * removes it.  *change: +1, 0 or -1 retained messages.  GNT_FULL: it would be one more than MAX (0:
+ * no limit) of those that have a publisher, which is to say a client. */
+GNT_MUST gnt_err gnt_tree_retain(struct gnt_tree *tree, struct gnt_message *message, uint64_t max,
+                                 int *change);
 
 uint64_t gnt_tree_retained_count(const struct gnt_tree *tree);
 

@@ -95,6 +95,7 @@ struct gnt_tree {
      * walk; when the table grows, for as long as copying it takes. */
     _Alignas(64) pthread_mutex_t lock;
     struct gnt_tree_cursor sweep;
+    uint64_t retained_of_clients;
 };
 
 /* What is in a topic from AT up to the next slash; AT is at most its size. */

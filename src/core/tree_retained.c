@@ -10,6 +10,11 @@ enum {
     SWEEP_NODES = 1024 /* and one of _sweep */
 };
 
+static bool of_client(const struct gnt_message *message)
+{
+    return message && message->publisher;
+}
+
 /* Sets NODE's message, NULL for none; returns the old one, which is the caller's now. */
 static struct gnt_message *exchange(struct gnt_tree *tree, struct gnt_tree_node *node,
                                     struct gnt_message *message, int *change)
@@ -17,16 +22,29 @@ static struct gnt_message *exchange(struct gnt_tree *tree, struct gnt_tree_node 
     struct gnt_message *old = node->retained;
     node->retained = message;
     *change = (message != NULL) - (old != NULL);
+    tree->retained_of_clients += of_client(message);
+    tree->retained_of_clients -= of_client(old);
     uint64_t count = atomic_load_explicit(&tree->retained, memory_order_relaxed);
     atomic_store_explicit(&tree->retained, count + (uint64_t)(int64_t)*change,
                           memory_order_relaxed);
     return old;
 }
 
-static gnt_err keep(struct gnt_tree *tree, struct gnt_message *message, struct gnt_message **old,
-                    int *change)
+/* What is replaced needs no place. */
+static bool is_full(struct gnt_tree *tree, const struct gnt_message *message, uint64_t max)
+{
+    if (max == 0 || tree->retained_of_clients < max || !of_client(message))
+        return false;
+    const struct gnt_tree_node *node = gnt_tree_node_find(tree, message->topic);
+    return !node || !of_client(node->retained);
+}
+
+static gnt_err keep(struct gnt_tree *tree, struct gnt_message *message, uint64_t max,
+                    struct gnt_message **old, int *change)
 {
     struct gnt_tree_node *node;
+    if (is_full(tree, message, max))
+        return GNT_FULL;
     gnt_err err = gnt_tree_node_make(tree, message->topic, &node);
     if (err != GNT_OK)
         return err;
@@ -46,13 +64,14 @@ static void clear(struct gnt_tree *tree, struct gnt_slice topic, struct gnt_mess
     gnt_tree_node_settle(tree, node);
 }
 
-gnt_err gnt_tree_retain(struct gnt_tree *tree, struct gnt_message *message, int *change)
+gnt_err gnt_tree_retain(struct gnt_tree *tree, struct gnt_message *message, uint64_t max,
+                        int *change)
 {
     gnt_err err = GNT_OK;
     struct gnt_message *old = NULL;
     pthread_mutex_lock(&tree->lock);
     if (message->payload.size)
-        err = keep(tree, message, &old, change);
+        err = keep(tree, message, max, &old, change);
     else
         clear(tree, message->topic, &old, change);
     pthread_mutex_unlock(&tree->lock);

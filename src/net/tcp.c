@@ -232,6 +232,10 @@ static gnt_err listen_on(int fd, const struct sockaddr *address, socklen_t size,
     /* A broker that comes back must not wait for the last one's connections to fade away. */
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on))
         return gnt_err_from_errno(errno);
+    /* Inherited by what is accepted: a peer that has vanished without a word, and that nothing is
+     * sent to, is found out in the end, as the machine's settings say. */
+    if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on))
+        return gnt_err_from_errno(errno);
     if (address->sa_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on))
         return gnt_err_from_errno(errno);
     if (bind(fd, address, size) || listen(fd, backlog))

@@ -16,6 +16,8 @@ static uint8_t objection(const struct gnt_mqtt_connection *c, const struct gnt_m
         return GNT_REASON_BAD_AUTH_METHOD;
     if (!c->front->shared->anonymous)
         return p->has_username ? GNT_REASON_BAD_USER_OR_PASSWORD : GNT_REASON_NOT_AUTHORIZED;
+    if (p->client_id.size > c->front->limits.client_id_max)
+        return GNT_REASON_CLIENT_ID_NOT_VALID;
     bool must_name_itself = p->version == GNT_MQTT_3_1 ||
                             (p->version == GNT_MQTT_3_1_1 && !p->clean_start); /* [MQTT-3.1.3-8] */
     if (p->client_id.size == 0 && must_name_itself)
@@ -23,6 +25,44 @@ static uint8_t objection(const struct gnt_mqtt_connection *c, const struct gnt_m
     if (p->has_will && gnt_mqtt_topic_reserved(p->will.topic))
         return GNT_REASON_NOT_AUTHORIZED;
     return GNT_REASON_SUCCESS;
+}
+
+/* Whether one more client may connect now.  Each takes its part of a second; who comes when more
+ * than a second is taken already is refused, rather than left waiting to be accepted: it is told
+ * why, and nobody behind it on the same listener waits with it. */
+static bool within_rate(const struct gnt_mqtt_connection *c)
+{
+    uint32_t rate = c->front->limits.connect_rate;
+    if (rate == 0)
+        return true;
+    uint64_t now = c->front->loop->now, part = GNT_NS_PER_S / rate;
+    _Atomic uint64_t *until = &c->front->shared->connects_until;
+    uint64_t taken = atomic_load_explicit(until, memory_order_relaxed), from;
+    do {
+        from = taken > now ? taken : now;
+        if (from + part > now + GNT_NS_PER_S)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(until, &taken, from + part,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    return true;
+}
+
+/* Before anything is looked up for the client, and once, however often its CONNECT is read. */
+static bool admit(struct gnt_mqtt_connection *c)
+{
+    const struct gnt_mqtt_moved *moved = &c->front->limits.moved;
+    if (c->admitted)
+        return true;
+    if (moved->to[0] && (moved->all || c->surplus)) {
+        gnt_connection_refer(c);
+    } else if (c->surplus) { /* there was another server when it came */
+        gnt_connection_fail(c, GNT_REASON_QUOTA_EXCEEDED, NULL);
+    } else if (!within_rate(c)) {
+        gnt_connection_fail(c, GNT_REASON_CONNECTION_RATE_EXCEEDED, NULL);
+    } else {
+        c->admitted = true;
+    }
+    return c->admitted;
 }
 
 /* The client's name, or the one it is given: 64 random bits, kept across the move home. */
@@ -124,6 +164,8 @@ bool gnt_connection_on_connect(struct gnt_mqtt_connection *c, const struct gnt_m
                                struct gnt_slice whole)
 {
     const struct gnt_mqtt_connect *p = &packet->connect;
+    if (!admit(c))
+        return true;
     uint8_t reason = objection(c, packet);
     if (reason != GNT_REASON_SUCCESS) {
         gnt_connection_fail(c, reason, NULL);

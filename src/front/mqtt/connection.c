@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LINGER_S = 5 };
+enum {
+    LINGER_S = 5,
+    SURPLUS_MAX = 1024, /* connections beyond the limit that wait to be told where to go */
+};
 
 static void on_ready(struct gnt_stream *stream);
 static void on_flush(struct gnt_task *task);
@@ -138,13 +141,17 @@ void gnt_mqtt_front_accept(struct gnt_mqtt_front *front, struct gnt_stream *stre
         turn_away(front, stream, "shutting down");
         return;
     }
-    if (atomic_fetch_add_explicit(&shared->connections, 1, memory_order_relaxed) >=
-        front->limits.connections_max) {
+    uint32_t most = front->limits.connections_max;
+    uint32_t before = atomic_fetch_add_explicit(&shared->connections, 1, memory_order_relaxed);
+    bool told = front->limits.moved.to[0] && before - most < SURPLUS_MAX;
+    if (before >= most && !told) {
         atomic_fetch_sub_explicit(&shared->connections, 1, memory_order_relaxed);
         turn_away(front, stream, "limits.connections");
         return;
     }
     struct gnt_mqtt_connection *c = connection_new(front, stream);
+    if (c)
+        c->surplus = before >= most;
     if (c && enter(c, front) == GNT_OK)
         return;
     atomic_fetch_sub_explicit(&shared->connections, 1, memory_order_relaxed);
@@ -237,6 +244,26 @@ static void finish(struct gnt_mqtt_connection *c)
     set_timer(c, gnt_deadline(c->front->loop->now, LINGER_S * GNT_NS_PER_S));
 }
 
+static uint64_t write_deadline(const struct gnt_mqtt_connection *c)
+{
+    uint32_t timeout_ms = c->front->limits.write_timeout_ms;
+    bool limited = c->stalled && timeout_ms;
+    return limited ? gnt_deadline(c->took_at, timeout_ms * GNT_NS_PER_MS) : GNT_NEVER;
+}
+
+/* After writing: a stall begins, or is over.  While it goes on the timer finds out about progress
+ * when it fires. */
+static void watch_stall(struct gnt_mqtt_connection *c)
+{
+    bool was = c->stalled;
+    c->stalled = c->out.size > 0;
+    if (was || !c->stalled)
+        return;
+    c->took_at = c->front->loop->now;
+    if (c->state == GNT_CONNECTION_OPEN && write_deadline(c) < c->timer.deadline)
+        set_timer(c, write_deadline(c));
+}
+
 static void flush(struct gnt_mqtt_connection *c)
 {
     if (c->state == GNT_CONNECTION_LINGERS || c->state == GNT_CONNECTION_DEAD)
@@ -246,6 +273,7 @@ static void flush(struct gnt_mqtt_connection *c)
         lost(c, gnt_err_text(err));
         return;
     }
+    watch_stall(c);
     if (c->blocked && c->session && c->out.size <= c->front->limits.output_max / 2) {
         c->blocked = false;
         gnt_session_ready(c->session);
@@ -297,9 +325,13 @@ static void on_timer(struct gnt_timer *timer, uint64_t now)
         reap(c);
         return;
     }
-    uint64_t deadline = gnt_mqtt_server_deadline(&c->engine);
+    uint64_t silence = gnt_mqtt_server_deadline(&c->engine), write = write_deadline(c);
+    uint64_t deadline = silence < write ? silence : write;
     if (deadline > now) {
         set_timer(c, deadline);
+    } else if (write <= now) { /* it could not be told anything, either */
+        gnt_count(gnt_connection_counters(c), GNT_COUNT_WRITE_TIMEOUTS, 1);
+        lost(c, "nothing was taken in time");
     } else if (gnt_list_linked(&c->paused)) { /* who is not listened to cannot be heard */
         set_timer(c, gnt_deadline(now, GNT_NS_PER_S));
     } else if (c->engine.state == GNT_MQTT_OPEN) {
@@ -332,7 +364,9 @@ void gnt_connection_end(struct gnt_mqtt_connection *c, enum gnt_parting how, uin
     gnt_connection_dirty(c);
 }
 
-void gnt_connection_fail(struct gnt_mqtt_connection *c, uint8_t reason, const char *text)
+/* REFERENCE: where the client is to go, NULL if it need not go anywhere. */
+static void part(struct gnt_mqtt_connection *c, uint8_t reason, const char *text,
+                 const char *reference)
 {
     if (c->state != GNT_CONNECTION_OPEN)
         return;
@@ -340,14 +374,27 @@ void gnt_connection_fail(struct gnt_mqtt_connection *c, uint8_t reason, const ch
     log_end(c, text);
     count_end(c);
     /* The will of a client that was not let in is nobody's. */
-    enum gnt_parting how = GNT_PARTING_CLEAN;
-    if (c->engine.state == GNT_MQTT_OPEN) {
-        how = GNT_PARTING_WITH_WILL;
+    bool open = c->engine.state == GNT_MQTT_OPEN;
+    if (reference)
+        gnt_mqtt_server_refer(&c->engine, reason, reference);
+    else if (open)
         gnt_mqtt_server_disconnect(&c->engine, reason, text);
-    } else {
+    else
         gnt_mqtt_server_refuse(&c->engine, reason, text);
-    }
-    gnt_connection_end(c, how, c->session ? gnt_session_expiry(c->session) : 0);
+    gnt_connection_end(c, open ? GNT_PARTING_WITH_WILL : GNT_PARTING_CLEAN,
+                       c->session ? gnt_session_expiry(c->session) : 0);
+}
+
+void gnt_connection_fail(struct gnt_mqtt_connection *c, uint8_t reason, const char *text)
+{
+    part(c, reason, text, NULL);
+}
+
+void gnt_connection_refer(struct gnt_mqtt_connection *c)
+{
+    const struct gnt_mqtt_moved *moved = &c->front->limits.moved;
+    bool for_good = moved->all && moved->permanent;
+    part(c, for_good ? GNT_REASON_SERVER_MOVED : GNT_REASON_USE_ANOTHER_SERVER, NULL, moved->to);
 }
 
 void gnt_connection_broke(struct gnt_mqtt_connection *c, uint8_t reason, const char *text)
@@ -360,7 +407,9 @@ void gnt_connection_broke(struct gnt_mqtt_connection *c, uint8_t reason, const c
 
 void gnt_connection_unanswered(struct gnt_mqtt_connection *c, gnt_err err)
 {
-    uint8_t reason = err == GNT_TOOBIG ? GNT_REASON_PACKET_TOO_LARGE : GNT_REASON_SERVER_BUSY;
+    uint8_t reason = err == GNT_TOOBIG ? GNT_REASON_PACKET_TOO_LARGE
+                     : err == GNT_FULL ? GNT_REASON_QUOTA_EXCEEDED
+                                       : GNT_REASON_SERVER_BUSY;
     gnt_connection_fail(c, reason, err == GNT_NOMEM ? gnt_err_text(err) : NULL);
 }
 
@@ -390,6 +439,18 @@ void gnt_mqtt_front_fini(struct gnt_mqtt_front *front)
     gnt_buf_fini(&front->extras);
     free(front->read_buffer);
     front->read_buffer = NULL;
+}
+
+void gnt_mqtt_front_configure(struct gnt_mqtt_front *front, const struct gnt_mqtt_limits *limits)
+{
+    front->limits = *limits;
+    if (!limits->moved.to[0] || !limits->moved.all)
+        return;
+    gnt_list_each_safe (link, &front->connections) {
+        struct gnt_mqtt_connection *c = GNT_CONTAINER(link, struct gnt_mqtt_connection, link);
+        if (c->engine.state == GNT_MQTT_OPEN) /* others hear it when they connect */
+            gnt_connection_refer(c);
+    }
 }
 
 void gnt_mqtt_front_stop(struct gnt_mqtt_front *front)

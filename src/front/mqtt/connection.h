@@ -38,7 +38,11 @@ struct gnt_mqtt_connection {
     uint64_t number;             /* of all connections of this broker, in the log */
     uint64_t assigned;           /* the client id that it was given says this, 0: none was */
     uint32_t unreleased;         /* exactly-once messages of this connection before their PUBREL */
+    uint64_t took_at;            /* while stalled: when its client took something last */
     uint8_t state;               /* enum gnt_connection_state */
+    bool surplus;                /* beyond connections_max: only to be told where to go */
+    bool admitted;               /* has been counted as one that connects */
+    bool stalled;                /* there is output that could not be written */
     bool waited;                 /* for what its client's earlier connection still had to say */
     bool blocked; /* turned a delivery down: the session is told when there is room */
 };
@@ -69,6 +73,9 @@ void gnt_connection_end(struct gnt_mqtt_connection *c, enum gnt_parting how, uin
  * wants that.  _broke is the same for what the client has done wrong. */
 void gnt_connection_fail(struct gnt_mqtt_connection *c, uint8_t reason, const char *text);
 void gnt_connection_broke(struct gnt_mqtt_connection *c, uint8_t reason, const char *text);
+
+/* Ends it, or refuses its client, with the place where that is to go. */
+void gnt_connection_refer(struct gnt_mqtt_connection *c);
 
 /* An answer could not be put into the queue: memory is out, or the client takes only packets that
  * are smaller than it. */

@@ -12,10 +12,23 @@
 #include "mqtt/engine/server.h"
 #include "net/loop.h"
 
+enum { GNT_MQTT_REFERENCE_MAX = 255 };
+
+/* Where clients are sent [MQTT5 4.11]. */
+struct gnt_mqtt_moved {
+    char to[GNT_MQTT_REFERENCE_MAX + 1]; /* "": nobody is sent anywhere */
+    bool all;                            /* else those beyond connections_max only */
+    bool permanent;                      /* all are, for good */
+};
+
 /* What the configuration allows clients. */
 struct gnt_mqtt_limits {
     struct gnt_mqtt_server_options engine; /* of a connection: those when it was accepted */
     uint32_t connections_max;
+    uint32_t connect_rate;     /* clients a second, of all fronts; 0: no limit */
+    uint32_t write_timeout_ms; /* for a client that takes nothing; 0: no limit */
+    uint16_t client_id_max;    /* bytes */
+    struct gnt_mqtt_moved moved;
     size_t output_max; /* bytes that may wait for one client before it gets no more deliveries */
 };
 
@@ -24,7 +37,8 @@ struct gnt_mqtt_shared {
     struct gnt_mqtt_limits limits; /* that the fronts begin with */
     bool anonymous;                /* clients without a user name may connect */
     const struct gnt_random *random;
-    _Atomic uint32_t connections; /* open ones, of all fronts */
+    _Atomic uint32_t connections;    /* open ones, of all fronts */
+    _Atomic uint64_t connects_until; /* the time that the connects so far take at connect_rate */
     _Atomic uint64_t next_number;
     struct gnt_mqtt_front *fronts; /* of each home */
 };
@@ -54,6 +68,10 @@ void gnt_mqtt_front_accept(struct gnt_mqtt_front *front, struct gnt_stream *stre
 
 /* Once a turn. */
 void gnt_mqtt_front_turn(struct gnt_mqtt_front *front);
+
+/* New limits, on this front's thread.  Where they send all clients elsewhere, those that are
+ * connected are told, and their connections end. */
+void gnt_mqtt_front_configure(struct gnt_mqtt_front *front, const struct gnt_mqtt_limits *limits);
 
 /* Topics of the broker's own, where nobody else publishes. */
 bool gnt_mqtt_topic_reserved(struct gnt_slice topic);

@@ -92,6 +92,23 @@ static uint8_t not_supported(const struct gnt_mqtt_server *s, uint8_t qos, bool 
     return GNT_REASON_SUCCESS;
 }
 
+/* What is passed on with each copy of a message, and kept with it, has a bound of its own. */
+static gnt_err check_props(struct gnt_mqtt_server *s, const struct gnt_mqtt_props *props)
+{
+    bool over = s->options.props_max && props->raw.size > s->options.props_max;
+    return over ? fail(s, GNT_TOOBIG, GNT_REASON_QUOTA_EXCEEDED) : GNT_OK;
+}
+
+static bool topic_too_long(const struct gnt_mqtt_server *s, struct gnt_slice topic)
+{
+    return s->options.topic_max && topic.size > s->options.topic_max;
+}
+
+static bool topic_valid(const struct gnt_mqtt_server *s, struct gnt_slice topic)
+{
+    return !topic_too_long(s, topic) && gnt_topic_name_valid(topic, s->options.topic_levels);
+}
+
 static gnt_err on_publish(struct gnt_mqtt_server *s, struct gnt_mqtt_packet *p)
 {
     struct gnt_mqtt_publish *publish = &p->publish;
@@ -100,6 +117,8 @@ static gnt_err on_publish(struct gnt_mqtt_server *s, struct gnt_mqtt_packet *p)
     uint8_t no = not_supported(s, publish->qos, publish->retain);
     if (no != GNT_REASON_SUCCESS)
         return fail(s, GNT_PROTOCOL, no);
+    if (check_props(s, &p->props))
+        return GNT_TOOBIG;
     bool aliased = p->props.present != 0 && gnt_mqtt_has(&p->props, GNT_PROP_TOPIC_ALIAS);
     if (publish->topic.size == 0) {
         if (!aliased) /* [MQTT5 3.3.2.1]; in 3.x the name is just not valid */
@@ -107,7 +126,7 @@ static gnt_err on_publish(struct gnt_mqtt_server *s, struct gnt_mqtt_packet *p)
         gnt_err err = gnt_mqtt_alias_recall(s, p);
         return err ? err : check_response_topic(s, &p->props);
     }
-    if (!gnt_topic_name_valid(publish->topic, s->options.topic_levels))
+    if (!topic_valid(s, publish->topic))
         return fail(s, GNT_PROTOCOL, GNT_REASON_TOPIC_NAME_INVALID);
     gnt_err err = aliased ? gnt_mqtt_alias_learn(s, p) : GNT_OK;
     return err ? err : check_response_topic(s, &p->props);
@@ -121,6 +140,8 @@ static bool is_shared(struct gnt_slice filter)
 uint8_t gnt_mqtt_server_objection(const struct gnt_mqtt_server *s, struct gnt_slice filter)
 {
     uint8_t without = s->options.without;
+    if (topic_too_long(s, filter))
+        return GNT_REASON_TOPIC_FILTER_INVALID;
     if (without & GNT_MQTT_WITHOUT_SHARED && is_shared(filter))
         return GNT_REASON_SHARED_NOT_SUPPORTED;
     if (without & GNT_MQTT_WITHOUT_WILDCARDS && gnt_topic_has_wildcard(filter))
@@ -131,6 +152,8 @@ uint8_t gnt_mqtt_server_objection(const struct gnt_mqtt_server *s, struct gnt_sl
 /* [MQTT5 3.2.2.3.12], [MQTT-3.8.3-4] */
 static gnt_err on_subscribe(struct gnt_mqtt_server *s, const struct gnt_mqtt_packet *p)
 {
+    if (check_props(s, &p->props))
+        return GNT_TOOBIG;
     if (s->options.without & GNT_MQTT_WITHOUT_SUBSCRIPTION_IDS &&
         gnt_mqtt_has(&p->props, GNT_PROP_SUBSCRIPTION_ID))
         return fail(s, GNT_PROTOCOL, GNT_REASON_SUBSCRIPTION_ID_NOT_SUPPORTED);
@@ -147,8 +170,10 @@ static gnt_err check_will(struct gnt_mqtt_server *s, const struct gnt_mqtt_will 
     uint8_t no = not_supported(s, will->qos, will->retain);
     if (no != GNT_REASON_SUCCESS)
         return fail(s, GNT_PROTOCOL, no);
-    if (!gnt_topic_name_valid(will->topic, s->options.topic_levels))
+    if (!topic_valid(s, will->topic))
         return fail(s, GNT_PROTOCOL, GNT_REASON_TOPIC_NAME_INVALID);
+    if (check_props(s, &will->props))
+        return GNT_TOOBIG;
     return check_response_topic(s, &will->props);
 }
 
@@ -165,6 +190,8 @@ static gnt_err on_connect(struct gnt_mqtt_server *s, const struct gnt_mqtt_packe
         s->aliases_out_count =
             (uint16_t)(most < s->options.aliases_out ? most : s->options.aliases_out);
     }
+    if (check_props(s, &p->props))
+        return GNT_TOOBIG;
     return c->has_will ? check_will(s, &c->will) : GNT_OK;
 }
 
@@ -207,7 +234,9 @@ static gnt_err on_frame(struct gnt_mqtt_server *s, const struct gnt_mqtt_frame *
         gnt_count(s->counters, GNT_COUNT_PACKETS_SENT, 1);
         return GNT_OK;
     }
-    default: return GNT_OK; /* the decoder lets no packet through that a client must not send */
+    default:
+        return check_props(
+            s, &out->props); /* the decoder lets no packet through that a client must not send */
     }
 }
 

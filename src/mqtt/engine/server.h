@@ -32,8 +32,10 @@ struct gnt_mqtt_server_options {
     uint16_t receive_max; /* told to an MQTT 5 client; its owner counts */
     uint16_t aliases_in;  /* topic aliases that a client may set, 0: none */
     uint16_t aliases_out; /* topic aliases that are used towards a client, as far as it allows */
-    uint16_t keep_alive_max_s; /* MQTT 5 clients are told to keep to it, 0: their own */
-    size_t topic_levels;
+    uint16_t keep_alive_max_s;   /* MQTT 5 clients are told to keep to it, 0: their own */
+    size_t topic_levels;         /* of a topic name, here and below 0: no limit */
+    uint32_t props_max;          /* bytes of properties of a packet or will */
+    uint16_t topic_max;          /* bytes of a topic name or filter */
     uint32_t connect_timeout_ms; /* for the CONNECT after the connection has been accepted */
     uint8_t qos_max;             /* of a PUBLISH or will that comes, and that may be granted */
     uint8_t without;             /* of enum gnt_mqtt_without */
@@ -120,6 +122,10 @@ void gnt_mqtt_server_refuse(struct gnt_mqtt_server *s, uint8_t reason, const cha
 
 /* DISCONNECT with REASON (MQTT 5; nothing in 3.x); the engine has ended. */
 void gnt_mqtt_server_disconnect(struct gnt_mqtt_server *s, uint8_t reason, const char *text);
+
+/* One or the other, by the state, with a server reference [MQTT5 4.11] in place of the text: where
+ * the client is to go. */
+void gnt_mqtt_server_refer(struct gnt_mqtt_server *s, uint8_t reason, const char *reference);
 
 /* TYPE is PUBACK, PUBREC, PUBREL or PUBCOMP. */
 GNT_MUST gnt_err gnt_mqtt_server_ack(struct gnt_mqtt_server *s, enum gnt_mqtt_type type,

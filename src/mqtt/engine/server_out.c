@@ -146,43 +146,66 @@ static bool has_words_for(const struct gnt_mqtt_server *s, uint8_t reason)
     }
 }
 
-void gnt_mqtt_server_refuse(struct gnt_mqtt_server *s, uint8_t reason, const char *text)
+/* PROPS are left out where the client takes no packet of that size. */
+static void refuse(struct gnt_mqtt_server *s, uint8_t reason, struct props *props)
 {
     if (s->state == GNT_MQTT_DECIDES && has_words_for(s, reason)) {
         struct gnt_mqtt_connack p = {
             .code = s->version == GNT_MQTT_5 ? reason : gnt_mqtt_reason_to_v3_connack(reason)};
-        struct props props;
-        props_init(&props);
-        add_reason(s, &props, text);
         /* Out of memory: the close has to say it. */
-        if (connack(s, &p, &props.out) == GNT_TOOBIG) {
-            props_init(&props);
-            (void)!connack(s, &p, &props.out);
+        if (connack(s, &p, &props->out) == GNT_TOOBIG) {
+            props_init(props);
+            (void)!connack(s, &p, &props->out);
         }
     }
     s->state = GNT_MQTT_ENDED;
 }
 
-void gnt_mqtt_server_disconnect(struct gnt_mqtt_server *s, uint8_t reason, const char *text)
+static void disconnect(struct gnt_mqtt_server *s, uint8_t reason, struct props *props)
 {
     bool tell = s->state == GNT_MQTT_OPEN && s->version == GNT_MQTT_5;
     s->state = GNT_MQTT_ENDED;
     if (!tell)
         return;
     const struct gnt_mqtt_close p = {.code = reason};
-    struct props props;
-    props_init(&props);
-    add_reason(s, &props, text);
-    size_t size = gnt_mqtt_close_size(GNT_MQTT_DISCONNECT, &p, s->version, &props.out);
+    size_t size = gnt_mqtt_close_size(GNT_MQTT_DISCONNECT, &p, s->version, &props->out);
     if (size > s->packet_max_out) { /* [MQTT-3.14.2-3] */
-        props_init(&props);
-        size = gnt_mqtt_close_size(GNT_MQTT_DISCONNECT, &p, s->version, &props.out);
+        props_init(props);
+        size = gnt_mqtt_close_size(GNT_MQTT_DISCONNECT, &p, s->version, &props->out);
     }
     uint8_t *at;
     if (room(s, size, &at))
         return;
-    gnt_mqtt_close_write(at, GNT_MQTT_DISCONNECT, &p, s->version, &props.out);
+    gnt_mqtt_close_write(at, GNT_MQTT_DISCONNECT, &p, s->version, &props->out);
     sent(s, size);
+}
+
+void gnt_mqtt_server_refuse(struct gnt_mqtt_server *s, uint8_t reason, const char *text)
+{
+    struct props props;
+    props_init(&props);
+    add_reason(s, &props, text);
+    refuse(s, reason, &props);
+}
+
+void gnt_mqtt_server_disconnect(struct gnt_mqtt_server *s, uint8_t reason, const char *text)
+{
+    struct props props;
+    props_init(&props);
+    add_reason(s, &props, text);
+    disconnect(s, reason, &props);
+}
+
+/* [MQTT5 3.2.2.3.16], [MQTT5 3.14.2.2.5] */
+void gnt_mqtt_server_refer(struct gnt_mqtt_server *s, uint8_t reason, const char *reference)
+{
+    struct props props;
+    props_init(&props);
+    add_text(&props, GNT_PROP_SERVER_REFERENCE, gnt_slice_str(reference));
+    if (s->state == GNT_MQTT_OPEN)
+        disconnect(s, reason, &props);
+    else
+        refuse(s, reason, &props);
 }
 
 /* ---- Acknowledgements */

@@ -21,7 +21,7 @@ static int retain_until(struct gnt_tree *tree, struct gnt_slice topic, const cha
     struct gnt_message *message;
     int change = 99;
     assert_int_equal(gnt_message_new(&init, &message), GNT_OK);
-    assert_int_equal(gnt_tree_retain(tree, message, &change), GNT_OK);
+    assert_int_equal(gnt_tree_retain(tree, message, 0, &change), GNT_OK);
     gnt_message_unref(&message);
     return change;
 }
@@ -406,7 +406,7 @@ static void no_memory(void **state)
     for (;; n++) {
         int change;
         gnt_alloc_fail_at(n);
-        gnt_err err = gnt_tree_retain(tree, message, &change);
+        gnt_err err = gnt_tree_retain(tree, message, 0, &change);
         gnt_alloc_fail_at(-1);
         if (err == GNT_OK)
             break;

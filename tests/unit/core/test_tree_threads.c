@@ -80,7 +80,7 @@ static void retain(struct writer *w)
         w->wrong++;
         return;
     }
-    w->wrong += gnt_tree_retain(tree, message, &change) != GNT_OK;
+    w->wrong += gnt_tree_retain(tree, message, 0, &change) != GNT_OK;
     gnt_message_unref(&message);
 }
 
