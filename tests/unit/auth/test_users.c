@@ -1,0 +1,236 @@
+#include "support/alloc_fault.h"
+#include "support/unit.h"
+
+#include "auth/users.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define KEY      "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY="
+#define VERIFIER "SCRAM-SHA-256$4096:AAAA$" KEY ":" KEY
+
+static struct gnt_seeded seeded;
+static char path[64];
+
+static void put_file(const char *text)
+{
+    snprintf(path, sizeof path, "/tmp/gnatter-users-%ld", (long)getpid());
+    (void)unlink(path);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fchmod(fileno(f), 0600), 0);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* What was told: "LINE WHY\n" each. */
+static char told[4096];
+
+static void report(void *context, const char *file, unsigned line, const char *why)
+{
+    (void)context;
+    assert_string_equal(file, path);
+    size_t used = strlen(told);
+    snprintf(told + used, sizeof told - used, "%u %s\n", line, why);
+}
+
+static gnt_err load(const struct gnt_users *before, struct gnt_users **out)
+{
+    told[0] = '\0';
+    return gnt_users_load(path, before, &seeded.door, report, NULL, out);
+}
+
+static void finds_who_is_there(void **state)
+{
+    (void)state;
+    struct gnt_users *users;
+    struct gnt_scram_verifier v;
+    put_file("# who may come\n\nann:" VERIFIER "\r\nzo\xc3\xab b:SCRAM-SHA-256$5000:AAAA$" KEY
+             ":" KEY "\n#bob:" VERIFIER "\nlast:" VERIFIER);
+    assert_int_equal(load(NULL, &users), GNT_OK);
+    assert_string_equal(told, "");
+    assert_int_equal(gnt_users_count(users), 3);
+    assert_true(gnt_users_find(users, LITERAL("ann"), &v));
+    assert_int_equal(v.iterations, 4096);
+    assert_int_equal(v.salt_size, 3);
+    assert_true(gnt_users_find(users, LITERAL("zo\xc3\xab b"), &v));
+    assert_int_equal(v.iterations, 5000);
+    assert_true(gnt_users_find(users, LITERAL("last"), &v));
+    assert_false(gnt_users_find(users, LITERAL("bob"), &v));
+    assert_false(gnt_users_find(users, LITERAL("Ann"), &v));
+    assert_false(gnt_users_find(users, LITERAL("an"), &v));
+    assert_false(gnt_users_find(users, LITERAL(""), &v));
+    gnt_users_unref(&users);
+}
+
+static void many_users(void **state)
+{
+    (void)state;
+    enum { MANY = 1000 };
+    static char text[MANY * 160];
+    struct gnt_users *users;
+    struct gnt_scram_verifier v;
+    size_t n = 0;
+    for (int i = 0; i < MANY; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "user%d:" VERIFIER "\n", i);
+    put_file(text);
+    assert_int_equal(load(NULL, &users), GNT_OK);
+    assert_int_equal(gnt_users_count(users), MANY);
+    for (int i = 0; i < MANY; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "user%d", i);
+        assert_true(gnt_users_find(users, gnt_slice_str(name), &v));
+    }
+    gnt_users_unref(&users);
+}
+
+static void nobody_is_not_told_from_somebody(void **state)
+{
+    (void)state;
+    struct gnt_users *users, *again, *other;
+    struct gnt_scram_verifier a, b;
+    put_file("ann:SCRAM-SHA-256$5000:AAAA$" KEY ":" KEY "\n");
+    assert_int_equal(load(NULL, &users), GNT_OK);
+    assert_false(gnt_users_find(users, LITERAL("bob"), &a));
+    assert_int_equal(a.salt_size, GNT_SCRAM_SALT_SIZE);
+    assert_int_equal(a.iterations, 5000);
+    assert_false(gnt_users_find(users, LITERAL("bob"), &b));
+    assert_memory_equal(&a, &b, sizeof a);
+    assert_false(gnt_users_find(users, LITERAL("bobby"), &b));
+    assert_memory_not_equal(a.salt, b.salt, a.salt_size);
+
+    assert_int_equal(load(users, &again), GNT_OK); /* a reload changes nothing for bob */
+    assert_false(gnt_users_find(again, LITERAL("bob"), &b));
+    assert_memory_equal(&a, &b, sizeof a);
+    assert_int_equal(load(NULL, &other), GNT_OK); /* another process would */
+    assert_false(gnt_users_find(other, LITERAL("bob"), &b));
+    assert_memory_not_equal(a.salt, b.salt, a.salt_size);
+    gnt_users_unref(&users);
+    gnt_users_unref(&again);
+    gnt_users_unref(&other);
+}
+
+static void tells_and_skips_bad_lines(void **state)
+{
+    (void)state;
+    static char text[8192];
+    struct gnt_users *users;
+    struct gnt_scram_verifier v;
+    size_t n = (size_t)snprintf(text, sizeof text,
+                                "ann:" VERIFIER "\n"
+                                "secret\n"
+                                "bob:secret\n"
+                                "bob:SCRAM-SHA-256$secret:AAAA$" KEY ":" KEY "\n"
+                                ":" VERIFIER "\n"
+                                "b\x01:" VERIFIER "\n"
+                                "b\xff:" VERIFIER "\n"
+                                "ann:" VERIFIER "\n"
+                                "long:");
+    memset(text + n, 'x', 2000);
+    snprintf(text + n + 2000, sizeof text - n - 2000, "\nzoe:" VERIFIER "\n");
+    put_file(text);
+    assert_int_equal(load(NULL, &users), GNT_OK);
+    assert_string_equal(told, "2 expected NAME:SCRAM-SHA-256$...\n"
+                              "3 expected SCRAM-SHA-256$ behind the name\n"
+                              "4 the iteration count has to be from 4096 to 10000000\n"
+                              "5 a name has 1 to 255 bytes of UTF-8 without control characters\n"
+                              "6 a name has 1 to 255 bytes of UTF-8 without control characters\n"
+                              "7 a name has 1 to 255 bytes of UTF-8 without control characters\n"
+                              "8 this user has a line already, which holds\n"
+                              "9 too long a line\n");
+    assert_null(strstr(told, "secret"));
+    assert_int_equal(gnt_users_count(users), 2);
+    assert_true(gnt_users_find(users, LITERAL("zoe"), &v));
+    gnt_users_unref(&users);
+}
+
+static void a_file_that_is_none(void **state)
+{
+    (void)state;
+    struct gnt_users *users = NULL;
+    put_file("this is\nsomething else\n");
+    assert_int_equal(load(NULL, &users), GNT_MALFORMED);
+    put_file("# nobody yet\n");
+    assert_int_equal(load(NULL, &users), GNT_OK);
+    assert_int_equal(gnt_users_count(users), 0);
+    struct gnt_scram_verifier v;
+    assert_false(gnt_users_find(users, LITERAL("ann"), &v));
+    assert_int_equal(v.iterations, GNT_SCRAM_ITERATIONS);
+    gnt_users_unref(&users);
+    (void)unlink(path);
+    assert_int_equal(load(NULL, &users), GNT_NOTFOUND);
+    assert_int_equal(errno, ENOENT);
+    snprintf(path, sizeof path, "/");
+    assert_int_equal(load(NULL, &users), GNT_IO);
+    assert_null(users);
+}
+
+static void warns_of_a_file_that_all_can_read(void **state)
+{
+    (void)state;
+    struct gnt_users *users;
+    put_file("ann:" VERIFIER "\n");
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_int_equal(load(NULL, &users), GNT_OK);
+    assert_string_equal(told,
+                        "0 every user of this machine can read it: chmod o= would end that\n");
+    gnt_users_unref(&users);
+}
+
+static void is_counted(void **state)
+{
+    (void)state;
+    struct gnt_users *users, *same;
+    struct gnt_scram_verifier v;
+    put_file("ann:" VERIFIER "\n");
+    assert_int_equal(load(NULL, &users), GNT_OK);
+    same = gnt_users_ref(users);
+    gnt_users_unref(&users);
+    assert_null(users);
+    assert_true(gnt_users_find(same, LITERAL("ann"), &v));
+    gnt_users_unref(&same);
+    gnt_users_unref(&same);
+}
+
+static void bears_a_lack_of_memory(void **state)
+{
+    (void)state;
+    put_file("ann:" VERIFIER "\nbob:" VERIFIER "\n");
+    for (long n = 0;; n++) {
+        struct gnt_users *users = NULL;
+        gnt_alloc_fail_at(n);
+        gnt_err err = load(NULL, &users);
+        bool failed = gnt_alloc_failed();
+        gnt_alloc_fail_at(-1);
+        gnt_users_unref(&users);
+        if (!failed)
+            break;
+        assert_int_equal(err, GNT_NOMEM);
+    }
+}
+
+static int remove_file(void **state)
+{
+    (void)state;
+    (void)unlink(path);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(finds_who_is_there, remove_file),
+        cmocka_unit_test_teardown(many_users, remove_file),
+        cmocka_unit_test_teardown(nobody_is_not_told_from_somebody, remove_file),
+        cmocka_unit_test_teardown(tells_and_skips_bad_lines, remove_file),
+        cmocka_unit_test(a_file_that_is_none),
+        cmocka_unit_test_teardown(warns_of_a_file_that_all_can_read, remove_file),
+        cmocka_unit_test_teardown(is_counted, remove_file),
+        cmocka_unit_test_teardown(bears_a_lack_of_memory, remove_file),
+    };
+    gnt_seeded_init(&seeded, 1);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
