@@ -38,13 +38,46 @@ static void set_timer(struct gnt_mqtt_connection *c, uint64_t deadline)
     GNT_ASSERT(err == GNT_OK); /* it is always set, so that moving it needs no memory */
 }
 
+/* The terms of its front are C's from here on. */
+static gnt_err terms_take(struct gnt_mqtt_connection *c)
+{
+    struct gnt_mqtt_front *front = c->front;
+    if (!front->terms) {
+        front->terms = malloc(sizeof *front->terms);
+        if (!front->terms)
+            return GNT_NOMEM;
+        *front->terms = (struct gnt_mqtt_terms){.options = front->limits.engine};
+        front->terms->options.counters = &front->home->counters;
+    }
+    front->terms->connections++;
+    gnt_mqtt_server_settle(&c->engine, &front->terms->options);
+    return GNT_OK;
+}
+
+static void terms_leave(struct gnt_mqtt_connection *c)
+{
+    struct gnt_mqtt_terms *t =
+        GNT_CONTAINER((uintptr_t)c->engine.options, struct gnt_mqtt_terms, options);
+    gnt_mqtt_server_settle(&c->engine, NULL);
+    if (--t->connections)
+        return;
+    if (c->front->terms == t)
+        c->front->terms = NULL;
+    free(t);
+}
+
 /* Ties the connection to FRONT, whose worker has its stream now. */
 static gnt_err enter(struct gnt_mqtt_connection *c, struct gnt_mqtt_front *front)
 {
+    c->front = front;
     gnt_err err = gnt_loop_set_timer(front->loop, &c->timer, GNT_FAR);
     if (err)
         return err;
-    c->front = front;
+    err = terms_take(c);
+    if (err) {
+        gnt_timer_cancel(&front->loop->timers, &c->timer);
+        return err;
+    }
     gnt_list_push_back(&front->connections, &c->link);
     set_timer(c, gnt_mqtt_server_deadline(&c->engine));
     gnt_stream_want(c->stream, GNT_READABLE);
@@ -57,6 +90,7 @@ static void leave(struct gnt_mqtt_connection *c)
     gnt_list_remove(&c->paused);
     gnt_task_cancel(&c->flush);
     gnt_timer_cancel(&c->front->loop->timers, &c->timer);
+    terms_leave(c);
 }
 
 /* A connection that ends before CONNACK has said yes counts as refused, once. */
@@ -120,8 +154,7 @@ static struct gnt_mqtt_connection *connection_new(struct gnt_mqtt_front *front,
     gnt_list_init(&c->paused);
     gnt_outq_init(&c->out);
     gnt_task_init(&c->flush, on_flush);
-    gnt_mqtt_server_init(&c->engine, &front->limits.engine, &c->out, gnt_connection_counters(c),
-                         front->loop->now);
+    gnt_mqtt_server_init(&c->engine, &c->out, front->loop->now);
     c->number = atomic_fetch_add_explicit(&front->shared->next_number, 1, memory_order_relaxed);
     return c;
 }
@@ -177,8 +210,8 @@ bool gnt_connection_move(struct gnt_mqtt_connection *c, unsigned home, struct gn
     }
     gnt_buf_fini(&c->in);
     c->in = in;
+    gnt_mqtt_server_rewind(&c->engine);
     leave(c);
-    gnt_mqtt_server_rewind(&c->engine, &to->home->counters);
     const struct gnt_mail mail = {.run = on_arrival, .to = to, .object = c};
     if (gnt_post_send(from->loop->post, from->loop->address, home, &mail)) {
         gnt_count(&from->home->counters, GNT_COUNT_CONNECTIONS_REFUSED, 1);
@@ -444,6 +477,7 @@ void gnt_mqtt_front_fini(struct gnt_mqtt_front *front)
 void gnt_mqtt_front_configure(struct gnt_mqtt_front *front, const struct gnt_mqtt_limits *limits)
 {
     front->limits = *limits;
+    front->terms = NULL; /* they live as long as connections that have them */
     if (!limits->moved.to[0] || !limits->moved.all)
         return;
     gnt_list_each_safe (link, &front->connections) {

@@ -32,6 +32,13 @@ struct gnt_mqtt_limits {
     size_t output_max; /* bytes that may wait for one client before it gets no more deliveries */
 };
 
+/* What the connections of one front that came under the same limits share.  They own it together.
+ */
+struct gnt_mqtt_terms {
+    struct gnt_mqtt_server_options options;
+    uint32_t connections; /* that have them */
+};
+
 /* What all fronts of a broker share; constant while they live, but for the counters. */
 struct gnt_mqtt_shared {
     struct gnt_mqtt_limits limits; /* that the fronts begin with */
@@ -49,7 +56,9 @@ struct gnt_mqtt_front {
     struct gnt_mqtt_shared *shared;
     struct gnt_loop *loop;
     struct gnt_home *home;
-    struct gnt_mqtt_limits limits; /* its own copy: a reload changes it on this front's thread */
+    struct gnt_mqtt_limits limits; /* its own copy: see gnt_mqtt_front_configure */
+    struct gnt_mqtt_terms *terms;  /* of connections to come: NULL if the next one has to make them,
+                                      else lent by the connections that have them */
     struct gnt_list connections;
     struct gnt_list paused; /* that may not be read until this worker's mail has been taken */
     bool stopping;

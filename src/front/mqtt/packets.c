@@ -142,7 +142,7 @@ static bool received_once(struct gnt_mqtt_connection *c, const struct gnt_mqtt_p
         answer(c, GNT_MQTT_PUBREC, p->id, GNT_REASON_SUCCESS);
     } else if (err) {
         gnt_connection_unanswered(c, err);
-    } else if (++c->unreleased > c->engine.options.receive_max &&
+    } else if (++c->unreleased > c->engine.options->receive_max &&
                c->engine.version == GNT_MQTT_5) { /* others have not been told of any */
         released(c, p->id);
         gnt_connection_broke(c, GNT_REASON_RECEIVE_MAXIMUM_EXCEEDED, NULL);
@@ -285,7 +285,7 @@ static void subscribe_one(struct subscribing *s, uint32_t i,
         s->codes[i] = objection;
         return;
     }
-    uint8_t most = s->connection->engine.options.qos_max; /* [MQTT-3.2.2-10] */
+    uint8_t most = s->connection->engine.options->qos_max; /* [MQTT-3.2.2-10] */
     uint8_t qos = wanted->qos < most ? wanted->qos : most;
     struct gnt_sub_options options = {.id = subscription_id,
                                       .qos = qos,

@@ -18,12 +18,9 @@ static void move(struct gnt_mqtt_server *s, enum gnt_mqtt_server_state to)
     s->state = (uint8_t)to;
 }
 
-void gnt_mqtt_server_init(struct gnt_mqtt_server *s, const struct gnt_mqtt_server_options *options,
-                          struct gnt_outq *out, struct gnt_counters *counters, uint64_t now)
+void gnt_mqtt_server_init(struct gnt_mqtt_server *s, struct gnt_outq *out, uint64_t now)
 {
-    *s = (struct gnt_mqtt_server){.options = *options,
-                                  .out = out,
-                                  .counters = counters,
+    *s = (struct gnt_mqtt_server){.out = out,
                                   .last_received = now,
                                   .began = now,
                                   .packet_max_out = UINT32_MAX,
@@ -41,11 +38,16 @@ void gnt_mqtt_server_lives(struct gnt_mqtt_server *s, uint64_t now)
     s->last_received = now;
 }
 
-void gnt_mqtt_server_rewind(struct gnt_mqtt_server *s, struct gnt_counters *counters)
+void gnt_mqtt_server_settle(struct gnt_mqtt_server *s,
+                            const struct gnt_mqtt_server_options *options)
+{
+    s->options = options;
+}
+
+void gnt_mqtt_server_rewind(struct gnt_mqtt_server *s)
 {
     GNT_ASSERT(s->state == GNT_MQTT_DECIDES);
-    gnt_count(s->counters, GNT_COUNT_PACKETS_RECEIVED, -1);
-    s->counters = counters;
+    gnt_count(s->options->counters, GNT_COUNT_PACKETS_RECEIVED, -1);
     s->state = GNT_MQTT_AWAITS_CONNECT;
 }
 
@@ -54,7 +56,7 @@ uint64_t gnt_mqtt_server_deadline(const struct gnt_mqtt_server *s)
     switch ((enum gnt_mqtt_server_state)s->state) {
     case GNT_MQTT_AWAITS_CONNECT:
     case GNT_MQTT_DECIDES:
-        return gnt_deadline(s->began, s->options.connect_timeout_ms * GNT_NS_PER_MS);
+        return gnt_deadline(s->began, s->options->connect_timeout_ms * GNT_NS_PER_MS);
     case GNT_MQTT_OPEN:
         if (s->keep_alive_s == 0)
             return GNT_NEVER;
@@ -85,9 +87,9 @@ static gnt_err check_response_topic(struct gnt_mqtt_server *s, const struct gnt_
  * for it: to close is its way to say no [MQTT-3.3.5-2 of 3.1.1]. */
 static uint8_t not_supported(const struct gnt_mqtt_server *s, uint8_t qos, bool retain)
 {
-    if (qos > s->options.qos_max)
+    if (qos > s->options->qos_max)
         return GNT_REASON_QOS_NOT_SUPPORTED; /* [MQTT-3.2.2-11, MQTT-3.2.2-12] */
-    if (retain && s->options.without & GNT_MQTT_WITHOUT_RETAIN)
+    if (retain && s->options->without & GNT_MQTT_WITHOUT_RETAIN)
         return GNT_REASON_RETAIN_NOT_SUPPORTED; /* [MQTT-3.2.2-13, MQTT-3.2.2-14] */
     return GNT_REASON_SUCCESS;
 }
@@ -95,25 +97,26 @@ static uint8_t not_supported(const struct gnt_mqtt_server *s, uint8_t qos, bool 
 /* What is passed on with each copy of a message, and kept with it, has a bound of its own. */
 static gnt_err check_props(struct gnt_mqtt_server *s, const struct gnt_mqtt_props *props)
 {
-    bool over = s->options.props_max && props->raw.size > s->options.props_max;
+    bool over = s->options->props_max && props->raw.size > s->options->props_max;
     return over ? fail(s, GNT_TOOBIG, GNT_REASON_QUOTA_EXCEEDED) : GNT_OK;
 }
 
 static bool topic_too_long(const struct gnt_mqtt_server *s, struct gnt_slice topic)
 {
-    return s->options.topic_max && topic.size > s->options.topic_max;
+    return s->options->topic_max && topic.size > s->options->topic_max;
 }
 
 static bool topic_valid(const struct gnt_mqtt_server *s, struct gnt_slice topic)
 {
-    return !topic_too_long(s, topic) && gnt_topic_name_valid(topic, s->options.topic_levels);
+    return !topic_too_long(s, topic) && gnt_topic_name_valid(topic, s->options->topic_levels);
 }
 
 static gnt_err on_publish(struct gnt_mqtt_server *s, struct gnt_mqtt_packet *p)
 {
     struct gnt_mqtt_publish *publish = &p->publish;
-    gnt_count(s->counters, GNT_COUNT_PUBLISH_RECEIVED, 1);
-    gnt_count(s->counters, GNT_COUNT_PUBLISH_BYTES_RECEIVED, (int64_t)publish->payload.size);
+    gnt_count(s->options->counters, GNT_COUNT_PUBLISH_RECEIVED, 1);
+    gnt_count(s->options->counters, GNT_COUNT_PUBLISH_BYTES_RECEIVED,
+              (int64_t)publish->payload.size);
     uint8_t no = not_supported(s, publish->qos, publish->retain);
     if (no != GNT_REASON_SUCCESS)
         return fail(s, GNT_PROTOCOL, no);
@@ -139,7 +142,7 @@ static bool is_shared(struct gnt_slice filter)
 
 uint8_t gnt_mqtt_server_objection(const struct gnt_mqtt_server *s, struct gnt_slice filter)
 {
-    uint8_t without = s->options.without;
+    uint8_t without = s->options->without;
     if (topic_too_long(s, filter))
         return GNT_REASON_TOPIC_FILTER_INVALID;
     if (without & GNT_MQTT_WITHOUT_SHARED && is_shared(filter))
@@ -154,7 +157,7 @@ static gnt_err on_subscribe(struct gnt_mqtt_server *s, const struct gnt_mqtt_pac
 {
     if (check_props(s, &p->props))
         return GNT_TOOBIG;
-    if (s->options.without & GNT_MQTT_WITHOUT_SUBSCRIPTION_IDS &&
+    if (s->options->without & GNT_MQTT_WITHOUT_SUBSCRIPTION_IDS &&
         gnt_mqtt_has(&p->props, GNT_PROP_SUBSCRIPTION_ID))
         return fail(s, GNT_PROTOCOL, GNT_REASON_SUBSCRIPTION_ID_NOT_SUPPORTED);
     struct gnt_slice list = p->filters.list;
@@ -188,7 +191,7 @@ static gnt_err on_connect(struct gnt_mqtt_server *s, const struct gnt_mqtt_packe
         s->problem_information = gnt_mqtt_number(&p->props, GNT_PROP_REQUEST_PROBLEM_INFO, 1) != 0;
         uint32_t most = gnt_mqtt_number(&p->props, GNT_PROP_TOPIC_ALIAS_MAXIMUM, 0);
         s->aliases_out_count =
-            (uint16_t)(most < s->options.aliases_out ? most : s->options.aliases_out);
+            (uint16_t)(most < s->options->aliases_out ? most : s->options->aliases_out);
     }
     if (check_props(s, &p->props))
         return GNT_TOOBIG;
@@ -231,7 +234,7 @@ static gnt_err on_frame(struct gnt_mqtt_server *s, const struct gnt_mqtt_frame *
             return fail(s, err, GNT_REASON_UNSPECIFIED_ERROR);
         gnt_mqtt_ping_write(at, GNT_MQTT_PINGRESP);
         gnt_outq_wrote(s->out, GNT_MQTT_PING_SIZE);
-        gnt_count(s->counters, GNT_COUNT_PACKETS_SENT, 1);
+        gnt_count(s->options->counters, GNT_COUNT_PACKETS_SENT, 1);
         return GNT_OK;
     }
     default:
@@ -246,7 +249,8 @@ static size_t packet_max(const struct gnt_mqtt_server *s)
 {
     /* Twice what all fields of a CONNECT come to: nobody knows its sender yet. */
     enum { CONNECT_MAX = 1 << 20 };
-    size_t max = s->options.packet_max < GNT_MQTT_REMAINING_MAX ? s->options.packet_max : SIZE_MAX;
+    size_t max =
+        s->options->packet_max < GNT_MQTT_REMAINING_MAX ? s->options->packet_max : SIZE_MAX;
     return s->state == GNT_MQTT_AWAITS_CONNECT && max > CONNECT_MAX ? CONNECT_MAX : max;
 }
 
@@ -271,7 +275,7 @@ gnt_err gnt_mqtt_server_next(struct gnt_mqtt_server *s, struct gnt_slice *in, ui
                         err == GNT_TOOBIG ? GNT_REASON_PACKET_TOO_LARGE
                                           : GNT_REASON_MALFORMED_PACKET);
         s->last_received = now;
-        gnt_count(s->counters, GNT_COUNT_PACKETS_RECEIVED, 1);
+        gnt_count(s->options->counters, GNT_COUNT_PACKETS_RECEIVED, 1);
         *in = gnt_slice_skip(*in, frame.size);
         err = on_frame(s, &frame, out, &acted);
         if (err)

@@ -26,7 +26,8 @@ enum gnt_mqtt_without {
     GNT_MQTT_WITHOUT_SHARED = 1u << 3, /* no shared subscriptions */
 };
 
-/* What the server allows.  A connection keeps to what it began with: its client has been told. */
+/* What the server allows, and where it counts: the same for many connections, so they share it.  A
+ * connection keeps to what it began with: its client has been told. */
 struct gnt_mqtt_server_options {
     size_t packet_max;    /* larger packets of the client's end the connection; CONNECT: 1 MiB */
     uint16_t receive_max; /* told to an MQTT 5 client; its owner counts */
@@ -39,6 +40,7 @@ struct gnt_mqtt_server_options {
     uint32_t connect_timeout_ms; /* for the CONNECT after the connection has been accepted */
     uint8_t qos_max;             /* of a PUBLISH or will that comes, and that may be granted */
     uint8_t without;             /* of enum gnt_mqtt_without */
+    struct gnt_counters *counters;
 };
 
 /*   state       what may come                                             next states */
@@ -49,36 +51,36 @@ enum gnt_mqtt_server_state {
     GNT_MQTT_ENDED,          /* nothing, and nothing is sent any more */
 };
 
-struct gnt_mqtt_alias_in;
-struct gnt_mqtt_alias_out;
+struct gnt_mqtt_aliases;
 
 struct gnt_mqtt_server {
-    struct gnt_mqtt_server_options options;
+    const struct gnt_mqtt_server_options *options;
     struct gnt_outq *out;
-    struct gnt_counters *counters;
     uint64_t last_received;
     uint64_t began;
     uint32_t keep_alive_s; /* one and a half times of it may pass in silence; 0: any time */
     uint32_t packet_max_out;
     uint16_t aliases_out_count;
-    uint8_t state;                          /* enum gnt_mqtt_server_state */
-    uint8_t version;                        /* enum gnt_mqtt_version */
-    uint8_t reason;                         /* of a failure of _next */
-    bool problem_information;               /* the client wants reason strings [MQTT5 3.1.2.11.7] */
-    struct gnt_slice *aliases_in;           /* options.aliases_in of them, or NULL */
-    struct gnt_mqtt_alias_out *aliases_out; /* aliases_out_count of them, or NULL */
+    uint8_t state;                    /* enum gnt_mqtt_server_state */
+    uint8_t version;                  /* enum gnt_mqtt_version */
+    uint8_t reason;                   /* of a failure of _next */
+    bool problem_information;         /* the client wants reason strings [MQTT5 3.1.2.11.7] */
+    struct gnt_mqtt_aliases *aliases; /* NULL until one is used */
 };
 
-/* OPTIONS are copied, OUT and COUNTERS are lent for the engine's life.  Needs no memory until
- * aliases are used. */
-void gnt_mqtt_server_init(struct gnt_mqtt_server *s, const struct gnt_mqtt_server_options *options,
-                          struct gnt_outq *out, struct gnt_counters *counters, uint64_t now);
+/* OUT is lent for the engine's life.  Needs no memory until aliases are used.  _settle must follow
+ * before anything else but _fini. */
+void gnt_mqtt_server_init(struct gnt_mqtt_server *s, struct gnt_outq *out, uint64_t now);
 void gnt_mqtt_server_fini(struct gnt_mqtt_server *s);
 
-/* Forgets the CONNECT that _next has given: it will be given again, and whatever is counted from
- * here on goes to COUNTERS.  For a connection that moves to another worker once its client is
- * known. */
-void gnt_mqtt_server_rewind(struct gnt_mqtt_server *s, struct gnt_counters *counters);
+/* OPTIONS, which are lent, are those of this connection from here on; NULL if it only is to be
+ * moved or freed. */
+void gnt_mqtt_server_settle(struct gnt_mqtt_server *s,
+                            const struct gnt_mqtt_server_options *options);
+
+/* Forgets the CONNECT that _next has given: it will be given again.  For a connection that moves to
+ * another worker once its client is known; _settle must follow there. */
+void gnt_mqtt_server_rewind(struct gnt_mqtt_server *s);
 
 /* Takes the next packet off the front of *in.
  *   GNT_OK    *out is to be acted on: CONNECT, PUBLISH (its topic is there even if only an alias

@@ -45,7 +45,7 @@ static void add_reason(const struct gnt_mqtt_server *s, struct props *p, const c
 static void sent(struct gnt_mqtt_server *s, size_t size)
 {
     gnt_outq_wrote(s->out, size);
-    gnt_count(s->counters, GNT_COUNT_PACKETS_SENT, 1);
+    gnt_count(s->options->counters, GNT_COUNT_PACKETS_SENT, 1);
 }
 
 /* *at: room for a packet of SIZE bytes. */
@@ -93,7 +93,7 @@ static void announce_missing(const struct gnt_mqtt_server_options *o, struct pro
 static void announce(struct gnt_mqtt_server *s, const struct gnt_mqtt_packet *connect,
                      const struct gnt_mqtt_welcome *w, struct props *p)
 {
-    const struct gnt_mqtt_server_options *o = &s->options;
+    const struct gnt_mqtt_server_options *o = s->options;
     if (w->session_expiry_s != gnt_mqtt_number(&connect->props, GNT_PROP_SESSION_EXPIRY, 0))
         add_number(p, GNT_PROP_SESSION_EXPIRY, w->session_expiry_s);
     if (o->receive_max < UINT16_MAX)
@@ -119,7 +119,7 @@ gnt_err gnt_mqtt_server_accept(struct gnt_mqtt_server *s, const struct gnt_mqtt_
     props_init(&props);
     if (s->version == GNT_MQTT_5) {
         announce(s, connect, welcome, &props);
-        uint32_t most = s->options.keep_alive_max_s;
+        uint32_t most = s->options->keep_alive_max_s;
         if (most && (s->keep_alive_s == 0 || s->keep_alive_s > most)) { /* [MQTT5 3.2.2.3.14] */
             s->keep_alive_s = most;
             add_number(&props, GNT_PROP_SERVER_KEEP_ALIVE, most);
@@ -271,9 +271,9 @@ static gnt_err put_publish(struct gnt_mqtt_server *s, const struct gnt_mqtt_publ
             return err;
         gnt_message_ref(message);
     }
-    gnt_count(s->counters, GNT_COUNT_PACKETS_SENT, 1);
-    gnt_count(s->counters, GNT_COUNT_PUBLISH_SENT, 1);
-    gnt_count(s->counters, GNT_COUNT_PUBLISH_BYTES_SENT, (int64_t)p->payload.size);
+    gnt_count(s->options->counters, GNT_COUNT_PACKETS_SENT, 1);
+    gnt_count(s->options->counters, GNT_COUNT_PUBLISH_SENT, 1);
+    gnt_count(s->options->counters, GNT_COUNT_PUBLISH_BYTES_SENT, (int64_t)p->payload.size);
     return GNT_OK;
 }
 

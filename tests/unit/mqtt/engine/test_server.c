@@ -21,6 +21,7 @@ static const struct gnt_mqtt_server_options usual = {
 
 struct engine {
     struct gnt_mqtt_server s;
+    struct gnt_mqtt_server_options options;
     struct gnt_outq out;
     struct gnt_counters counters;
     uint64_t now;
@@ -32,7 +33,10 @@ static void engine_init(struct engine *e, const struct gnt_mqtt_server_options *
 {
     *e = (struct engine){.now = START_S * GNT_NS_PER_S};
     gnt_outq_init(&e->out);
-    gnt_mqtt_server_init(&e->s, options ? options : &usual, &e->out, &e->counters, e->now);
+    e->options = options ? *options : usual;
+    e->options.counters = &e->counters;
+    gnt_mqtt_server_init(&e->s, &e->out, e->now);
+    gnt_mqtt_server_settle(&e->s, &e->options);
 }
 
 static void engine_fini(struct engine *e)
@@ -472,7 +476,9 @@ static void a_connect_is_given_again_after_a_move(void **state)
     struct gnt_counters elsewhere = {0};
     engine_init(&e, NULL);
     assert_int_equal(feed(&e, CONNECT5("22 0001")), GNT_OK);
-    gnt_mqtt_server_rewind(&e.s, &elsewhere);
+    gnt_mqtt_server_rewind(&e.s);
+    e.options.counters = &elsewhere;
+    gnt_mqtt_server_settle(&e.s, &e.options);
     assert_int_equal(gnt_counted(&e.counters, GNT_COUNT_PACKETS_RECEIVED), 0);
     assert_int_equal(gnt_mqtt_server_deadline(&e.s), (START_S + 5) * GNT_NS_PER_S);
     assert_int_equal(feed(&e, CONNECT5("22 0001")), GNT_OK);
