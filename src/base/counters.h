@@ -7,34 +7,37 @@
 #include <stdint.h>
 
 /*    name                   topic below $SYS/broker/          what it counts */
-#define GNT_COUNTERS(X)                                                                            \
-    X(BYTES_RECEIVED, "bytes/received", "bytes read from clients")                                 \
-    X(BYTES_SENT, "bytes/sent", "bytes written to clients")                                        \
-    X(PACKETS_RECEIVED, "messages/received", "MQTT packets of any type received")                  \
-    X(PACKETS_SENT, "messages/sent", "MQTT packets of any type sent")                              \
-    X(PUBLISH_RECEIVED, "publish/messages/received", "PUBLISH packets received")                   \
-    X(PUBLISH_SENT, "publish/messages/sent", "PUBLISH packets sent")                               \
-    X(PUBLISH_BYTES_RECEIVED, "publish/bytes/received", "payload bytes received")                  \
-    X(PUBLISH_BYTES_SENT, "publish/bytes/sent", "payload bytes sent")                              \
-    X(DROPPED_QUEUE_FULL, "publish/dropped/queue_full", "deliveries dropped: session queue full")  \
-    X(DROPPED_TOO_LARGE, "publish/dropped/too_large",                                              \
-      "deliveries dropped: over the client's maximum packet size")                                 \
-    X(DROPPED_NO_MEMORY, "publish/dropped/no_memory", "deliveries dropped: out of memory")         \
-    X(DROPPED_SESSION_END, "publish/dropped/session_end",                                          \
-      "queued deliveries dropped with their session")                                              \
-    X(DROPPED_AWAY, "publish/dropped/away", "QoS 0 deliveries to clients that were not connected") \
-    X(EXPIRED, "publish/expired", "deliveries that expired in a queue")                            \
-    X(CONNECTIONS_ACCEPTED, "connections/accepted", "connections accepted")                        \
-    X(CONNECTS, "connections/welcomed", "clients that were let in")                                \
-    X(CONNECTIONS_REFUSED, "connections/refused",                                                  \
-      "connections closed before CONNACK with success")                                            \
-    X(PROTOCOL_ERRORS, "connections/protocol_errors", "connections closed for bad input")          \
-    X(KEEP_ALIVE_TIMEOUTS, "connections/keep_alive_timeouts", "connections closed for silence")    \
-    X(WRITE_TIMEOUTS, "connections/write_timeouts",                                                \
-      "connections closed because their client took nothing of what was sent")                     \
-    X(RETAIN_REFUSED, "publish/refused/retained",                                                  \
-      "publications refused: as many messages are retained as may be")                             \
-    X(TAKE_OVERS, "connections/take_overs", "connections closed because their client came again")  \
+#define GNT_COUNTERS(X)                                                                           \
+    X(BYTES_RECEIVED, "bytes/received", "bytes read from clients")                                \
+    X(BYTES_SENT, "bytes/sent", "bytes written to clients")                                       \
+    X(PACKETS_RECEIVED, "messages/received", "MQTT packets of any type received")                 \
+    X(PACKETS_SENT, "messages/sent", "MQTT packets of any type sent")                             \
+    X(PUBLISH_RECEIVED, "publish/messages/received", "PUBLISH packets received")                  \
+    X(PUBLISH_SENT, "publish/messages/sent", "PUBLISH packets sent")                              \
+    X(PUBLISH_BYTES_RECEIVED, "publish/bytes/received", "payload bytes received")                 \
+    X(PUBLISH_BYTES_SENT, "publish/bytes/sent", "payload bytes sent")                             \
+    X(DUE, "ledger/received", "deliveries that sessions and shared groups were given to make")    \
+    X(DELIVERED, "ledger/delivered", "deliveries sent at QoS 0, or acknowledged by their client") \
+    X(EXPIRED, "ledger/expired", "deliveries that expired in a queue")                            \
+    X(DROPPED_QUEUE_FULL, "ledger/dropped/queue_full", "deliveries dropped: queue full")          \
+    X(DROPPED_TOO_LARGE, "ledger/dropped/too_large",                                              \
+      "deliveries dropped: over the client's maximum packet size")                                \
+    X(DROPPED_NO_MEMORY, "ledger/dropped/no_memory", "deliveries dropped: out of memory")         \
+    X(DROPPED_SESSION_END, "ledger/dropped/session_end",                                          \
+      "queued deliveries dropped with their session")                                             \
+    X(DROPPED_AWAY, "ledger/dropped/away", "QoS 0 deliveries to clients that were not connected") \
+    X(DROPPED_REFUSED, "ledger/dropped/refused", "deliveries that their client refused")          \
+    X(CONNECTIONS_ACCEPTED, "connections/accepted", "connections accepted")                       \
+    X(CONNECTS, "connections/welcomed", "clients that were let in")                               \
+    X(CONNECTIONS_REFUSED, "connections/refused",                                                 \
+      "connections closed before CONNACK with success")                                           \
+    X(PROTOCOL_ERRORS, "connections/protocol_errors", "connections closed for bad input")         \
+    X(KEEP_ALIVE_TIMEOUTS, "connections/keep_alive_timeouts", "connections closed for silence")   \
+    X(WRITE_TIMEOUTS, "connections/write_timeouts",                                               \
+      "connections closed because their client took nothing of what was sent")                    \
+    X(RETAIN_REFUSED, "publish/refused/retained",                                                 \
+      "publications refused: as many messages are retained as may be")                            \
+    X(TAKE_OVERS, "connections/take_overs", "connections closed because their client came again") \
     X(SESSIONS_EXPIRED, "clients/expired", "sessions that expired")
 
 /*    gauges: they rise and fall */
@@ -52,6 +55,15 @@ enum gnt_counter {
     GNT_COUNTERS(GNT_COUNTER_ENUM) GNT_GAUGES(GNT_COUNTER_ENUM)
 #undef GNT_COUNTER_ENUM
         GNT_COUNTER_COUNT
+};
+
+/* The rows of the ledger stand together: what came in, and each way that it may have gone out.
+ * core/ledger.h says how they add up. */
+enum {
+    GNT_LEDGER_FIRST = GNT_COUNT_DUE,
+    GNT_LEDGER_DROPPED = GNT_COUNT_DROPPED_QUEUE_FULL,
+    GNT_LEDGER_LAST = GNT_COUNT_DROPPED_REFUSED,
+    GNT_LEDGER_ROWS = GNT_LEDGER_LAST - GNT_LEDGER_FIRST + 1,
 };
 
 struct gnt_counters {

@@ -1,6 +1,7 @@
 #include "broker/inbox.h"
 
 #include "broker/workers.h"
+#include "core/ledger.h"
 #include "core/publish.h"
 
 #include <stdlib.h>
@@ -108,8 +109,8 @@ static void publish(struct gnt_inbox *inbox, struct gnt_message *message)
 {
     struct gnt_home *home = inbox->worker->home;
     size_t size = size_of(message);
-    if (gnt_publish(home, message) == GNT_FAILED)
-        gnt_count(&home->counters, GNT_COUNT_DROPPED_NO_MEMORY, 1);
+    if (gnt_publish(home, message, NULL) == GNT_FAILED)
+        gnt_ledger_pass(home, NULL, GNT_COUNT_DROPPED_NO_MEMORY);
     gnt_message_unref(&message);
     atomic_fetch_sub(&inbox->bytes, size);
 }

@@ -27,14 +27,15 @@ static uint64_t count_stored(const uint64_t *v)
 
 static uint64_t count_dropped(const uint64_t *v)
 {
-    static const enum gnt_counter drops[] = {GNT_COUNT_DROPPED_QUEUE_FULL,
-                                             GNT_COUNT_DROPPED_TOO_LARGE,
-                                             GNT_COUNT_DROPPED_NO_MEMORY,
-                                             GNT_COUNT_DROPPED_SESSION_END, GNT_COUNT_DROPPED_AWAY};
     uint64_t sum = 0;
-    for (size_t i = 0; i < sizeof drops / sizeof drops[0]; i++)
-        sum += v[drops[i]];
+    for (int row = GNT_LEDGER_DROPPED; row <= GNT_LEDGER_LAST; row++)
+        sum += v[row];
     return sum;
+}
+
+static uint64_t count_queued(const uint64_t *v)
+{
+    return v[GNT_COUNT_QUEUED];
 }
 
 /*    topic below $SYS/broker/      value */
@@ -43,6 +44,7 @@ static uint64_t count_dropped(const uint64_t *v)
     X("clients/inactive", count_disconnected)     \
     X("clients/active", count_connected)          \
     X("messages/stored", count_stored)            \
+    X("ledger/queued", count_queued)              \
     X("publish/messages/dropped", count_dropped)
 
 /*    topic below $SYS/broker/load/ what is averaged, per minute */
@@ -103,7 +105,7 @@ static void tell(struct gnt_sys *s, const char *topic, const char *text)
     struct gnt_message *message;
     if (gnt_message_new(&init, &message))
         return;
-    if (gnt_publish(s->worker->home, message) != GNT_FAILED)
+    if (gnt_publish(s->worker->home, message, NULL) != GNT_FAILED)
         snprintf(told, TEXT_SIZE, "%s", text);
     gnt_message_unref(&message);
 }

@@ -1,7 +1,10 @@
 #include "broker/workers.h"
 
+#include "base/assert.h"
+#include "base/log.h"
 #include "base/rcu.h"
 #include "broker/sys.h"
+#include "core/ledger.h"
 #include "net/epoll.h"
 
 #include <stdio.h>
@@ -238,6 +241,24 @@ static void deliver_mail(struct gnt_workers *w)
     } while (taken);
 }
 
+/* The last thing that a broker does is to add up what it was given: what is missing then was lost
+ * in silence, which is a mistake of ours. */
+static void check_ledger(const struct gnt_workers *w)
+{
+    struct gnt_audit audit;
+    bool right = gnt_core_audit(w->core, &audit);
+    uint64_t dropped = 0;
+    for (int row = GNT_LEDGER_DROPPED; row <= GNT_LEDGER_LAST; row++)
+        dropped += gnt_ledger_row(&audit.sum, (enum gnt_counter)row);
+    gnt_log(right ? GNT_LOG_INFO : GNT_LOG_ERROR, NULL, "ledger",
+            GNT_F_NUM("received", gnt_ledger_row(&audit.sum, GNT_COUNT_DUE)),
+            GNT_F_NUM("delivered", gnt_ledger_row(&audit.sum, GNT_COUNT_DELIVERED)),
+            GNT_F_NUM("expired", gnt_ledger_row(&audit.sum, GNT_COUNT_EXPIRED)),
+            GNT_F_NUM("dropped", dropped), GNT_F_NUM("queued", audit.queued),
+            GNT_F_NUM("found", audit.kept), GNT_F_NUM("wrong", audit.wrong));
+    GNT_ASSERT(right);
+}
+
 void gnt_workers_free(struct gnt_workers **workers)
 {
     struct gnt_workers *w = *workers;
@@ -251,8 +272,10 @@ void gnt_workers_free(struct gnt_workers **workers)
     for (unsigned i = 0; w->worker && i < w->count; i++)
         if (w->worker[i].mqtt && w->worker[i].mqtt->shared)
             gnt_mqtt_front_fini(w->worker[i].mqtt);
-    if (complete)
+    if (complete) {
         deliver_mail(w);
+        check_ledger(w);
+    }
     gnt_core_free(&w->core);
     for (unsigned i = 0; w->worker && i < w->count; i++)
         worker_fini(&w->worker[i]);

@@ -63,11 +63,9 @@ gnt_err gnt_backlog_insert(struct gnt_backlog *b, size_t at, struct gnt_waiting 
     return GNT_OK;
 }
 
-void gnt_backlog_pop(struct gnt_backlog *b, struct gnt_waiting *out)
+/* OUT has been taken. */
+static void gone(struct gnt_backlog *b, const struct gnt_waiting *out)
 {
-    GNT_ASSERT(b->count > 0);
-    *out = b->ring[b->head];
-    b->head = (b->head + 1) & (b->cap - 1);
     b->count--;
     b->bytes -= out->message->payload.size;
     if (b->count == 0) { /* an idle session holds no memory for a queue */
@@ -75,6 +73,21 @@ void gnt_backlog_pop(struct gnt_backlog *b, struct gnt_waiting *out)
         b->ring = NULL;
         b->cap = b->head = 0;
     }
+}
+
+void gnt_backlog_pop(struct gnt_backlog *b, struct gnt_waiting *out)
+{
+    GNT_ASSERT(b->count > 0);
+    *out = b->ring[b->head];
+    b->head = (b->head + 1) & (b->cap - 1);
+    gone(b, out);
+}
+
+void gnt_backlog_pop_last(struct gnt_backlog *b, struct gnt_waiting *out)
+{
+    GNT_ASSERT(b->count > 0);
+    *out = *place(b, b->count - 1);
+    gone(b, out);
 }
 
 struct gnt_waiting *gnt_backlog_first(const struct gnt_backlog *b)

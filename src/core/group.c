@@ -1,7 +1,7 @@
 #include "core/group.h"
 
 #include "base/assert.h"
-#include "core/backlog.h"
+#include "core/queue.h"
 
 #include <stdlib.h>
 
@@ -38,7 +38,9 @@ struct group {
      * order stays if there is only one member. */
     struct gnt_backlog returned;
     size_t unsettled, turned_down; /* how many of the first and of the second kind */
-    struct gnt_backlog waiting;
+    struct gnt_queue waiting;
+    struct gnt_ledger ledger;
+    size_t under_way;              /* offers to other homes that are not answered */
     struct gnt_slice name, filter; /* behind the struct */
 };
 
@@ -78,83 +80,57 @@ static bool later(uint32_t a, uint32_t b)
     return a - b - 1 < UINT32_MAX / 2;
 }
 
+/* What has been counted in ends as WHY, here. */
 static void drop(struct group *g, struct gnt_message **message, enum gnt_counter why)
 {
-    gnt_count(&g->home->counters, why, 1);
+    gnt_ledger_out(g->home, &g->ledger, why, *message);
     gnt_message_unref(message);
+}
+
+/* The group it was to come back to has gone. */
+static void drop_orphan(struct gnt_home *home, struct gnt_message **message)
+{
+    gnt_ledger_out(home, NULL, GNT_COUNT_DROPPED_SESSION_END, *message);
+    gnt_message_unref(message);
+}
+
+/* A member has it. */
+static void handed_over(struct group *g)
+{
+    gnt_ledger_add(&g->ledger, GNT_COUNT_DELIVERED, 1);
 }
 
 /* ---- What waits */
 
-static void count_kept(struct group *g, int64_t n, const struct gnt_message *message)
+/* Takes the first of what came back. */
+static void returned_pop(struct group *g, struct gnt_waiting *out)
 {
-    gnt_count(&g->home->counters, GNT_COUNT_QUEUED, n);
-    gnt_count(&g->home->counters, GNT_COUNT_QUEUED_BYTES, n * (int64_t)message->payload.size);
-}
-
-static struct gnt_message *pop(struct group *g, struct gnt_backlog *from)
-{
-    struct gnt_waiting w;
-    gnt_backlog_pop(from, &w);
-    count_kept(g, -1, w.message);
-    if (from == &g->returned && g->unsettled)
+    gnt_backlog_pop(&g->returned, out);
+    if (g->unsettled)
         g->unsettled--;
-    else if (from == &g->returned && g->turned_down)
+    else if (g->turned_down)
         g->turned_down--;
-    return w.message;
 }
 
 /* *message is consumed; false if it was dropped. */
-static bool insert(struct group *g, struct gnt_backlog *to, size_t at, struct gnt_message **message)
+static bool returned_insert(struct group *g, size_t at, struct gnt_message **message)
 {
     struct gnt_waiting w = {.message = *message};
-    if (gnt_backlog_insert(to, at, &w)) {
+    if (gnt_backlog_insert(&g->returned, at, &w)) {
         drop(g, message, GNT_COUNT_DROPPED_NO_MEMORY);
         return false;
     }
-    count_kept(g, 1, *message);
     *message = NULL;
     return true;
 }
 
-static bool queue_full(const struct group *g, size_t size)
+static void returned_drop(struct group *g)
 {
-    const struct gnt_core_config *c = &g->home->config;
-    return gnt_backlog_full(&g->waiting, size, c->queued_per_session, c->queued_bytes_per_session);
-}
-
-/* There is nobody to disconnect, so that policy drops the newest here; what has expired goes
- * first under each. */
-static void make_room(struct group *g, size_t size)
-{
-    bool oldest = g->home->config.overflow == GNT_OVERFLOW_DROP_OLDEST;
-    while (g->waiting.count && queue_full(g, size)) {
-        struct gnt_waiting *first = gnt_backlog_first(&g->waiting);
-        bool expired = gnt_message_expired(first->message, *g->home->now);
-        if (!expired && !oldest)
-            return;
-        struct gnt_message *victim = pop(g, &g->waiting);
-        drop(g, &victim, expired ? GNT_COUNT_EXPIRED : GNT_COUNT_DROPPED_QUEUE_FULL);
+    while (g->returned.count) {
+        struct gnt_waiting w;
+        returned_pop(g, &w);
+        drop(g, &w.message, GNT_COUNT_DROPPED_SESSION_END);
     }
-}
-
-static void enqueue(struct group *g, struct gnt_message **message)
-{
-    size_t size = (*message)->payload.size;
-    make_room(g, size);
-    if (queue_full(g, size))
-        drop(g, message, GNT_COUNT_DROPPED_QUEUE_FULL);
-    else
-        insert(g, &g->waiting, g->waiting.count, message);
-}
-
-static void backlog_drop(struct group *g, struct gnt_backlog *b)
-{
-    while (b->count) {
-        struct gnt_message *m = pop(g, b);
-        drop(g, &m, GNT_COUNT_DROPPED_SESSION_END);
-    }
-    gnt_backlog_fini(b);
 }
 
 /* ---- Birth and death */
@@ -164,11 +140,11 @@ static uint64_t name_hash(struct gnt_slice name, struct gnt_slice filter)
     return gnt_hash_mix(gnt_hash(name), gnt_hash(filter));
 }
 
-static void group_free(struct group *g)
+static void group_free(struct group *g, bool home_ends)
 {
     gnt_tree_unsubscribe(g->home->tree, g->place, g->sink.id);
-    backlog_drop(g, &g->returned);
-    backlog_drop(g, &g->waiting);
+    returned_drop(g);
+    gnt_queue_fini(&g->waiting, GNT_COUNT_DROPPED_SESSION_END, home_ends);
     gnt_work_cancel(&g->again);
     gnt_slots_remove(&g->home->slots, &g->sink);
     gnt_map_remove(&g->home->groups, &g->by_name);
@@ -180,12 +156,23 @@ void gnt_groups_free(struct gnt_home *home)
 {
     struct gnt_map_cursor cursor = {0};
     for (struct gnt_map_node *node; (node = gnt_map_walk(&home->groups, &cursor));)
-        group_free(GNT_CONTAINER(node, struct group, by_name));
+        group_free(GNT_CONTAINER(node, struct group, by_name), true);
     gnt_map_fini(&home->groups);
 }
 
+void gnt_groups_audit(struct gnt_home *home, struct gnt_audit *audit)
+{
+    struct gnt_map_cursor cursor = {0};
+    for (struct gnt_map_node *node; (node = gnt_map_walk(&home->groups, &cursor));) {
+        const struct group *g = GNT_CONTAINER(node, struct group, by_name);
+        uint64_t kept = g->waiting.backlog.count + g->returned.count + g->under_way;
+        audit->kept += kept;
+        audit->wrong += gnt_ledger_queued(&g->ledger) != kept;
+    }
+}
+
 static void group_take(struct gnt_sink *sink, struct gnt_message *message,
-                       const struct gnt_match *match);
+                       const struct gnt_match *match, struct gnt_receipt *receipt);
 
 static const struct gnt_sink_ops group_sink_ops = {.take = group_take};
 
@@ -229,6 +216,7 @@ static struct group *group_new(struct gnt_home *home, const struct gnt_joining *
     g->filter = gnt_slice(text + j->name.size, j->filter.size);
     g->home = home;
     g->sink.ops = &group_sink_ops;
+    gnt_queue_init(&g->waiting, home, &g->ledger, NULL);
     gnt_work_init(&g->again, on_again);
     if (group_place(g, hash)) {
         free(g);
@@ -254,7 +242,7 @@ static void member_remove(struct group *g, struct member *m)
 {
     *m = g->members[--g->count];
     if (g->count == 0)
-        group_free(g);
+        group_free(g, false);
 }
 
 static void on_answer(const struct gnt_mail *mail);
@@ -278,8 +266,12 @@ static enum gnt_offer offer_to(struct group *g, struct member *m, struct gnt_mes
     unsigned home = gnt_sink_home(m->id);
     if (home == g->home->index) {
         struct gnt_sink *sink = gnt_slots_find(&g->home->slots, m->id);
-        return sink ? sink->ops->offer(sink, g->sink.id, m->round, message, &m->options)
-                    : GNT_OFFER_GONE;
+        enum gnt_offer answer =
+            sink ? sink->ops->offer(sink, g->sink.id, m->round, message, &m->options)
+                 : GNT_OFFER_GONE;
+        if (answer == GNT_OFFER_TAKEN)
+            handed_over(g);
+        return answer;
     }
     struct offer *o = malloc(sizeof *o);
     if (!o)
@@ -292,6 +284,7 @@ static enum gnt_offer offer_to(struct group *g, struct member *m, struct gnt_mes
                         .home = g->home->index};
     if (gnt_home_mail(g->home, home, on_offer, o, 0, 0) == GNT_OK) {
         m->unanswered++;
+        g->under_way++;
         return GNT_OFFER_TAKEN;
     }
     gnt_message_unref(&o->message);
@@ -331,37 +324,48 @@ static bool somebody_connected(const struct group *g)
 }
 
 static void group_take(struct gnt_sink *sink, struct gnt_message *message,
-                       const struct gnt_match *match)
+                       const struct gnt_match *match, struct gnt_receipt *receipt)
 {
     struct group *g = group_of(sink);
     (void)match;
-    if (g->returned.count == 0 && g->waiting.count == 0 && offer_round(g, message))
+    gnt_ledger_in(g->home, &g->ledger, message);
+    if (g->returned.count == 0 && gnt_queue_empty(&g->waiting) && offer_round(g, message))
         return; /* nothing is in `returned`, so there is nothing to reset */
-    struct gnt_message *ref = gnt_message_ref(message);
-    if (message->qos == 0 && !somebody_connected(g))
-        drop(g, &ref, GNT_COUNT_DROPPED_AWAY);
+    struct gnt_waiting w = {.message = gnt_message_ref(message)};
+    bool connected = somebody_connected(g);
+    if (message->qos == 0 && !connected)
+        drop(g, &w.message, GNT_COUNT_DROPPED_AWAY);
     else
-        enqueue(g, &ref);
+        gnt_queue_put(&g->waiting, &w, connected, receipt);
+}
+
+/* The first that waits, of what came back or of what is new; what has expired is dropped. */
+static struct gnt_waiting *first_waiting(struct group *g)
+{
+    struct gnt_waiting *first;
+    while ((first = gnt_backlog_first(&g->returned))) {
+        if (!gnt_message_expired(first->message, *g->home->now))
+            return first;
+        struct gnt_waiting expired;
+        returned_pop(g, &expired);
+        drop(g, &expired.message, GNT_COUNT_EXPIRED);
+    }
+    return gnt_queue_first(&g->waiting);
 }
 
 /* Offers what waits as long as somebody takes it. */
 static void dispatch(struct group *g)
 {
-    for (;;) {
-        struct gnt_backlog *from = g->returned.count ? &g->returned : &g->waiting;
-        struct gnt_waiting *first = gnt_backlog_first(from);
-        if (!first)
+    for (struct gnt_waiting *first; (first = first_waiting(g));) {
+        if (!offer_round(g, first->message))
             return;
-        if (gnt_message_expired(first->message, *g->home->now)) {
-            struct gnt_message *m = pop(g, from);
-            drop(g, &m, GNT_COUNT_EXPIRED);
-        } else if (offer_round(g, first->message)) {
-            struct gnt_message *m = pop(g, from);
-            gnt_message_unref(&m);
-            g->unsettled = g->turned_down = 0;
-        } else {
-            return;
-        }
+        struct gnt_waiting taken;
+        if (g->returned.count)
+            returned_pop(g, &taken);
+        else
+            gnt_queue_pop(&g->waiting, &taken);
+        gnt_waiting_fini(&taken);
+        g->unsettled = g->turned_down = 0;
     }
 }
 
@@ -384,6 +388,10 @@ static void on_answer(const struct gnt_mail *mail)
     struct member *m = g ? find_member(g, o->member) : NULL;
     if (m && later(m->joined, o->round))
         m = NULL; /* it has left and joined again meanwhile */
+    if (g)
+        g->under_way--;
+    if (g && o->answer == GNT_OFFER_TAKEN)
+        handed_over(g);
     if (m)
         answered(m, o->round, o->answer);
     if (m && o->answer == GNT_OFFER_GONE) {
@@ -391,11 +399,11 @@ static void on_answer(const struct gnt_mail *mail)
         g = find_group(home, o->group); /* it ends with its last member */
     }
     if (g && o->message)
-        g->turned_down += insert(g, &g->returned, g->unsettled + g->turned_down, &o->message);
+        g->turned_down += returned_insert(g, g->unsettled + g->turned_down, &o->message);
     if (g)
         dispatch(g);
-    gnt_count(&home->counters, GNT_COUNT_DROPPED_SESSION_END, o->message != NULL);
-    gnt_message_unref(&o->message);
+    if (o->message)
+        drop_orphan(home, &o->message);
     free(o);
 }
 
@@ -425,7 +433,7 @@ static enum gnt_outcome join_here(struct gnt_home *home, struct gnt_joining *j)
     struct member *m = find_member(g, j->member);
     if (!m && !(m = member_new(g))) {
         if (g->count == 0)
-            group_free(g);
+            group_free(g, false);
         return GNT_FAILED;
     }
     if (m->id != j->member || m->joined != j->round) /* it is new, or new again */
@@ -496,14 +504,14 @@ static void return_here(struct gnt_home *home, uint64_t group, uint64_t member,
 {
     struct group *g = find_group(home, group);
     if (!g) {
-        gnt_count(&home->counters, GNT_COUNT_DROPPED_SESSION_END, 1);
-        gnt_message_unref(&message);
+        drop_orphan(home, &message);
         return;
     }
+    gnt_ledger_add(&g->ledger, GNT_COUNT_DELIVERED, -1);
     struct member *m = find_member(g, member);
     if (m)
         m->state = MEMBER_AWAY;
-    g->unsettled += insert(g, &g->returned, g->unsettled, &message);
+    g->unsettled += returned_insert(g, g->unsettled, &message);
     dispatch(g);
 }
 

@@ -1,6 +1,7 @@
 #include "core/home.h"
 
 #include "base/assert.h"
+#include "core/queue.h"
 
 enum { SWEEP_INTERVAL_S = 1, OWED_RETRY_MS = 1 };
 
@@ -87,6 +88,13 @@ static void on_work(struct gnt_timer *timer, uint64_t now)
     }
 }
 
+static void on_held(struct gnt_timer *timer, uint64_t now)
+{
+    struct gnt_home *home = GNT_CONTAINER(timer, struct gnt_home, holds_due);
+    gnt_queues_give_up(home,
+                       now); /* sets it again, for which there is room: it was unset just now */
+}
+
 static void on_sweep(struct gnt_timer *timer, uint64_t now)
 {
     struct gnt_home *home = GNT_CONTAINER(timer, struct gnt_home, sweep_due);
@@ -108,17 +116,22 @@ void gnt_home_init(struct gnt_home *home, struct gnt_home *homes, unsigned index
     home->index = index;
     gnt_list_init(&home->work);
     gnt_list_init(&home->owed);
+    gnt_list_init(&home->slips);
+    gnt_list_init(&home->holds);
+    home->holds_due.fire = on_held;
     home->work_due.fire = on_work;
     home->sweep_due.fire = on_sweep;
 }
 
 void gnt_home_fini(struct gnt_home *home)
 {
+    gnt_slips_free(home);
     gnt_routes_fini(&home->routes);
     gnt_slots_fini(&home->slots);
     if (!home->timers)
         return;
     gnt_timer_cancel(home->timers, &home->work_due);
+    gnt_timer_cancel(home->timers, &home->holds_due);
     gnt_timer_cancel(home->timers, &home->sweep_due);
 }
 
@@ -128,6 +141,8 @@ gnt_err gnt_home_attach(struct gnt_home *home, const uint64_t *now, struct gnt_t
     home->timers = timers;
     /* Set once, a timer can be moved without memory. */
     gnt_err err = gnt_timer_set(timers, &home->work_due, GNT_FAR);
+    if (!err)
+        err = gnt_timer_set(timers, &home->holds_due, GNT_FAR);
     if (!err && home->index == 0)
         err = gnt_timer_set(timers, &home->sweep_due, *now + SWEEP_INTERVAL_S * GNT_NS_PER_S);
     return err;

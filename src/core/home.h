@@ -33,6 +33,7 @@ struct gnt_core_config {
     uint32_t inflight_per_session;   /* unsettled deliveries at most, 1 to 65535 */
     uint32_t session_expiry_max_s;   /* UINT32_MAX: no limit */
     enum gnt_overflow overflow;
+    uint32_t hold_ms; /* how long a full queue holds its publishers at most; 0: not at all */
     /* Carries mail from the thread of one home to that of another, in order for each pair. */
     gnt_err (*post)(void *context, unsigned from, unsigned to, const struct gnt_mail *mail);
     void *post_context;
@@ -55,6 +56,7 @@ struct gnt_owed {
 
 /* One worker's part of the core. */
 struct gnt_home {
+    _Atomic uint32_t full;         /* queues that hold their publishers; other homes may read it */
     struct gnt_tree *tree;         /* the one of all homes */
     struct gnt_home *homes;        /* all of them: to post to, not to look into */
     struct gnt_core_config config; /* its own copy, so that limits can be changed while it runs */
@@ -66,8 +68,11 @@ struct gnt_home {
     struct gnt_map sessions; /* by client id */
     struct gnt_map groups;   /* by share name and filter */
     struct gnt_routes routes;
-    struct gnt_list work; /* struct gnt_work */
-    struct gnt_list owed; /* struct gnt_owed: nothing else is mailed before it */
+    struct gnt_list work;  /* struct gnt_work */
+    struct gnt_list owed;  /* struct gnt_owed: nothing else is mailed before it */
+    struct gnt_list slips; /* of other homes' publishers, held here (core/receipt.c) */
+    struct gnt_list holds; /* publishers held by queues here, by time (core/queue.c) */
+    struct gnt_timer holds_due;
     struct gnt_timer work_due;
     struct gnt_timer sweep_due; /* home 0: expired retained messages */
 };

@@ -1,4 +1,5 @@
 #include "core/publish.h"
+#include "core/ledger.h"
 
 static gnt_err find_route(struct gnt_home *home, struct gnt_slice topic, struct gnt_route **out,
                           bool *owned)
@@ -8,7 +9,7 @@ static gnt_err find_route(struct gnt_home *home, struct gnt_slice topic, struct 
 
 /* Sinks do not publish from `take` and do not change the tree, so the route stands meanwhile. */
 static void deliver_here(struct gnt_home *home, const struct gnt_route *route,
-                         struct gnt_message *message)
+                         struct gnt_message *message, struct gnt_receipt *receipt)
 {
     for (size_t i = 0; i < route->count; i++) {
         const struct gnt_target *t = &route->targets[i];
@@ -17,36 +18,56 @@ static void deliver_here(struct gnt_home *home, const struct gnt_route *route,
             continue;
         struct gnt_sink *sink = gnt_slots_find(&home->slots, t->sink);
         if (sink)
-            sink->ops->take(sink, message, own ? &t->others : &t->match);
+            sink->ops->take(sink, message, own ? &t->others : &t->match, receipt);
     }
+}
+
+/* At another home than the publisher's. */
+static void deliver_mailed(struct gnt_home *home, struct gnt_message *message,
+                           struct gnt_receipt *receipt)
+{
+    struct gnt_route *route;
+    bool owned;
+    if (find_route(home, message->topic, &route, &owned)) {
+        gnt_ledger_pass(home, NULL, GNT_COUNT_DROPPED_NO_MEMORY);
+        return;
+    }
+    deliver_here(home, route, message, receipt);
+    if (owned)
+        gnt_route_free(route);
 }
 
 static void on_mailed(const struct gnt_mail *mail)
 {
-    struct gnt_home *home = mail->to;
     struct gnt_message *message = mail->object;
-    struct gnt_route *route;
-    bool owned;
-    if (find_route(home, message->topic, &route, &owned)) {
-        gnt_count(&home->counters, GNT_COUNT_DROPPED_NO_MEMORY, 1);
-    } else {
-        deliver_here(home, route, message);
-        if (owned)
-            gnt_route_free(route);
-    }
+    bool acknowledged = mail->value;
+    deliver_mailed(mail->to, message, acknowledged ? &gnt_receipt_given : NULL);
     gnt_message_unref(&message);
 }
 
-static gnt_err deliver_elsewhere(struct gnt_home *home, uint64_t homes, struct gnt_message *message)
+/* Whoever can wait is acknowledged before the message is there, unless the home TO says that
+ * somebody's queue is full. */
+static gnt_err mail(struct gnt_home *home, unsigned to, struct gnt_message *message,
+                    struct gnt_receipt *receipt)
+{
+    if (receipt && atomic_load_explicit(&home->homes[to].full, memory_order_relaxed))
+        return gnt_slip_mail(home, to, message, receipt, deliver_mailed);
+    bool acknowledged = receipt && message->qos;
+    struct gnt_message *ref = gnt_message_ref(message);
+    gnt_err err = gnt_home_mail(home, to, on_mailed, ref, acknowledged, 0);
+    if (err)
+        gnt_message_unref(&ref);
+    return err;
+}
+
+static gnt_err deliver_elsewhere(struct gnt_home *home, uint64_t homes, struct gnt_message *message,
+                                 struct gnt_receipt *receipt)
 {
     gnt_err result = GNT_OK;
     for (; homes; homes &= homes - 1) {
-        unsigned to = (unsigned)__builtin_ctzll(homes);
-        struct gnt_message *ref = gnt_message_ref(message);
-        gnt_err err = gnt_home_mail(home, to, on_mailed, ref, 0, 0);
+        gnt_err err = mail(home, (unsigned)__builtin_ctzll(homes), message, receipt);
         if (err) {
-            gnt_message_unref(&ref);
-            gnt_count(&home->counters, GNT_COUNT_DROPPED_NO_MEMORY, 1);
+            gnt_ledger_pass(home, NULL, GNT_COUNT_DROPPED_NO_MEMORY);
             result = err;
         }
     }
@@ -65,7 +86,8 @@ static enum gnt_outcome retain(struct gnt_home *home, struct gnt_message *messag
     return !err ? GNT_DONE : err == GNT_FULL ? GNT_QUOTA : GNT_FAILED;
 }
 
-enum gnt_outcome gnt_publish(struct gnt_home *home, struct gnt_message *message)
+enum gnt_outcome gnt_publish(struct gnt_home *home, struct gnt_message *message,
+                             struct gnt_receipt *receipt)
 {
     if (message->retain) {
         enum gnt_outcome retained = retain(home, message);
@@ -77,10 +99,13 @@ enum gnt_outcome gnt_publish(struct gnt_home *home, struct gnt_message *message)
     if (find_route(home, message->topic, &route, &owned))
         return GNT_FAILED;
     enum gnt_outcome outcome = route->count || route->elsewhere ? GNT_DONE : GNT_DONE_NO_MATCH;
-    deliver_here(home, route, message);
-    if (deliver_elsewhere(home, route->elsewhere, message))
+    deliver_here(home, route, message, receipt);
+    if (deliver_elsewhere(home, route->elsewhere, message, receipt))
         outcome = GNT_FAILED;
     if (owned)
         gnt_route_free(route);
-    return outcome;
+    if (!receipt || !receipt->outstanding)
+        return outcome;
+    receipt->outcome = outcome;
+    return GNT_WITHHELD;
 }

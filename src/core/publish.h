@@ -5,14 +5,16 @@
 #ifndef GNT_CORE_PUBLISH_H
 #define GNT_CORE_PUBLISH_H
 
-#include "core/home.h"
-#include "model/outcome.h"
+#include "core/receipt.h"
 
 /* Retains MESSAGE if it says so, and hands it to every sink that matches, here and elsewhere.
- * MESSAGE is lent.
+ * MESSAGE is lent.  RECEIPT is for who can wait (core/receipt.h); NULL: nobody can, and where a
+ * queue is full the message is dropped by its policy at once.
  *   GNT_DONE, GNT_DONE_NO_MATCH
- *   GNT_FAILED  out of memory before the message was safe with everyone; it may have reached some
+ *   GNT_FAILED    out of memory before the message was safe with everyone; it may have reached some
+ *   GNT_WITHHELD  only with RECEIPT: it says later what came of it
  */
-enum gnt_outcome gnt_publish(struct gnt_home *home, struct gnt_message *message);
+enum gnt_outcome gnt_publish(struct gnt_home *home, struct gnt_message *message,
+                             struct gnt_receipt *receipt);
 
 #endif

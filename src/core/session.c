@@ -1,6 +1,7 @@
 #include "core/session.h"
 
 #include "base/assert.h"
+#include "core/ledger.h"
 #include "core/publish.h"
 #include "core/session_private.h"
 
@@ -36,8 +37,8 @@ static void publish_will(struct gnt_session *s)
     if (!will)
         return;
     will->expires = after_s(s, s->will_expiry_s); /* nobody else has it yet */
-    if (gnt_publish(s->home, will) == GNT_FAILED)
-        gnt_count(&s->home->counters, GNT_COUNT_DROPPED_NO_MEMORY, 1);
+    if (gnt_publish(s->home, will, NULL) == GNT_FAILED)
+        gnt_ledger_pass(s->home, NULL, GNT_COUNT_DROPPED_NO_MEMORY);
     gnt_message_unref(&will);
 }
 
@@ -45,13 +46,13 @@ static void publish_will(struct gnt_session *s)
 
 /* A will that is still there waits for its delay, which the end of the session ends
  * [MQTT5 3.1.3.2.2]. */
-static void session_end(struct gnt_session *s)
+static void session_end(struct gnt_session *s, bool home_ends)
 {
     GNT_ASSERT(s->receiver == NULL);
     publish_will(s);
     gnt_session_flow_stop(s, true);
     gnt_session_unsubscribe_all(s);
-    gnt_session_flow_fini(s);
+    gnt_session_flow_fini(s, home_ends);
     gnt_idset_fini(&s->unreleased);
     gnt_work_cancel(&s->work);
     gnt_timer_cancel(s->home->timers, &s->timer);
@@ -68,9 +69,21 @@ void gnt_sessions_free(struct gnt_home *home)
         struct gnt_session *s = GNT_CONTAINER(node, struct gnt_session, by_client_id);
         s->receiver = NULL;
         drop_will(s);
-        session_end(s);
+        session_end(s, true);
     }
     gnt_map_fini(&home->sessions);
+}
+
+void gnt_sessions_audit(struct gnt_home *home, struct gnt_audit *audit)
+{
+    static const struct gnt_ledger empty;
+    struct gnt_map_cursor cursor = {0};
+    for (struct gnt_map_node *node; (node = gnt_map_walk(&home->sessions, &cursor));) {
+        struct gnt_session *s = GNT_CONTAINER(node, struct gnt_session, by_client_id);
+        uint64_t kept = gnt_session_kept(s);
+        audit->kept += kept;
+        audit->wrong += gnt_ledger_queued(s->ledger ? s->ledger : &empty) != kept;
+    }
 }
 
 static void on_timer(struct gnt_timer *timer, uint64_t now)
@@ -80,7 +93,7 @@ static void on_timer(struct gnt_timer *timer, uint64_t now)
     set_timer(s); /* first of all, while there is surely room for it */
     if (expired) {
         gnt_count(&s->home->counters, GNT_COUNT_SESSIONS_EXPIRED, 1);
-        session_end(s);
+        session_end(s, false);
         return;
     }
     if (s->will_due <= now)
@@ -194,7 +207,7 @@ gnt_err gnt_session_open(struct gnt_home *home, struct gnt_session_open *request
         take_over(s);
     bool ended = s && s->expires_at <= *home->now; /* its timer is due in this very turn */
     if (s && (request->clean_start || ended)) {
-        session_end(s);
+        session_end(s, false);
         s = NULL;
     }
     if (s && s->will_due <= *home->now)
@@ -244,7 +257,7 @@ void gnt_session_close(struct gnt_session *s, enum gnt_parting how, uint32_t exp
     s->expiry_s = capped_expiry(s->home, expiry_s);
     let_go(s, how);
     if (s->expiry_s == 0)
-        session_end(s);
+        session_end(s, false);
 }
 
 uint64_t gnt_session_sink(const struct gnt_session *s)

@@ -108,9 +108,9 @@ uint32_t gnt_session_unreleased(const struct gnt_session *s);
 
 /* ---- Settling what was delivered; each may lead to further deliveries. False: no delivery with
  * this id waits for that. */
-bool gnt_session_acknowledged(struct gnt_session *s, uint16_t id);           /* PUBACK */
-bool gnt_session_received(struct gnt_session *s, uint16_t id, bool refused); /* PUBREC */
-bool gnt_session_completed(struct gnt_session *s, uint16_t id);              /* PUBCOMP */
+bool gnt_session_acknowledged(struct gnt_session *s, uint16_t id, bool refused); /* PUBACK */
+bool gnt_session_received(struct gnt_session *s, uint16_t id, bool refused);     /* PUBREC */
+bool gnt_session_completed(struct gnt_session *s, uint16_t id);                  /* PUBCOMP */
 
 /* The receiver can take deliveries again. */
 void gnt_session_ready(struct gnt_session *s);

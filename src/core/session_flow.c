@@ -3,24 +3,78 @@
 #include "base/assert.h"
 #include "core/group.h"
 
-static struct gnt_counters *counters(struct gnt_session *s)
+#include <stdlib.h>
+
+/* ---- Its ledger and its queue, made when there is something for them */
+
+bool gnt_session_have_ledger(struct gnt_session *s)
 {
-    return &s->home->counters;
+    if (!s->ledger)
+        s->ledger = calloc(1, sizeof *s->ledger);
+    return s->ledger != NULL;
 }
 
-/* N more deliveries are queued or in flight, of MESSAGE's size each. */
-static void count_kept(struct gnt_session *s, int64_t n, const struct gnt_message *message)
+struct session_queue {
+    struct gnt_queue queue;
+    struct gnt_session *session;
+};
+
+/* Nothing is lost if the client comes again. */
+static void close_later(struct gnt_session *s, enum gnt_close_reason why)
 {
-    gnt_count(counters(s), GNT_COUNT_QUEUED, n);
-    gnt_count(counters(s), GNT_COUNT_QUEUED_BYTES, n * (int64_t)message->payload.size);
+    s->closing = true;
+    s->why = why;
+    gnt_session_work_later(s);
+}
+
+static void disconnect(struct gnt_queue *queue)
+{
+    struct gnt_session *s = GNT_CONTAINER(queue, struct session_queue, queue)->session;
+    if (s->receiver)
+        close_later(s, GNT_CLOSE_QUEUE_FULL);
+}
+
+static struct gnt_queue *queue_of(struct gnt_session *s)
+{
+    if (s->queue)
+        return s->queue;
+    struct session_queue *q = malloc(sizeof *q);
+    if (!q)
+        return NULL;
+    gnt_queue_init(&q->queue, s->home, s->ledger, disconnect);
+    q->session = s;
+    s->queue = &q->queue;
+    return s->queue;
+}
+
+static void queue_free(struct gnt_session *s, bool home_ends)
+{
+    if (!s->queue)
+        return;
+    gnt_queue_fini(s->queue, GNT_COUNT_DROPPED_SESSION_END, home_ends);
+    free(GNT_CONTAINER(s->queue, struct session_queue, queue));
+    s->queue = NULL;
+}
+
+/* What has been counted in ends HOW. */
+static void count_out(struct gnt_session *s, enum gnt_counter how,
+                      const struct gnt_message *message)
+{
+    gnt_ledger_out(s->home, s->ledger, how, message);
+}
+
+uint64_t gnt_session_kept(struct gnt_session *s)
+{
+    uint64_t kept = s->queue ? s->queue->backlog.count : 0;
+    for (struct gnt_flight *f = NULL; (f = gnt_window_next(&s->window, f));)
+        kept += f->message != NULL;
+    return kept;
 }
 
 /* ---- In flight */
 
 static void flight_remove(struct gnt_session *s, struct gnt_flight *flight)
 {
-    if (flight->message)
-        count_kept(s, -1, flight->message);
     if (flight->id == s->resend_from) {
         struct gnt_flight *next = gnt_window_next(&s->window, flight);
         s->resend_from = next ? next->id : 0;
@@ -36,14 +90,6 @@ static void settled(struct gnt_session *s, const struct gnt_flight *flight)
         s->unsettled--;
 }
 
-/* Nothing is lost if the client comes again. */
-static void close_later(struct gnt_session *s, enum gnt_close_reason why)
-{
-    s->closing = true;
-    s->why = why;
-    gnt_session_work_later(s);
-}
-
 /* Sends what is in FLIGHT; whatever cannot be sent to this client ever is dropped, as if it had
  * been sent and acknowledged [MQTT-3.1.2-25]. */
 static void flight_send(struct gnt_session *s, struct gnt_flight *flight, bool again)
@@ -56,7 +102,7 @@ static void flight_send(struct gnt_session *s, struct gnt_flight *flight, bool a
                              .dup = again};
     gnt_err err = s->receiver->ops->deliver(s->receiver, &d);
     if (err == GNT_TOOBIG) {
-        gnt_count(counters(s), GNT_COUNT_DROPPED_TOO_LARGE, 1);
+        count_out(s, GNT_COUNT_DROPPED_TOO_LARGE, flight->message);
         flight_remove(s, flight);
     } else if (err) {
         close_later(s, GNT_CLOSE_NO_MEMORY);
@@ -85,25 +131,25 @@ static bool can_send(const struct gnt_session *s, uint8_t qos)
 
 bool gnt_session_has_room(const struct gnt_session *s)
 {
-    return s->backlog.count == 0 && can_send(s, 1);
+    return !s->queue && can_send(s, 1);
 }
 
-/* At most once: what cannot be sent is dropped. */
-static void send_once(struct gnt_session *s, struct gnt_message *message, bool retain,
-                      const struct gnt_sub_ids *ids)
+/* At most once: what cannot be sent is dropped.  How it has ended. */
+static enum gnt_counter send_once(struct gnt_session *s, struct gnt_message *message, bool retain,
+                                  const struct gnt_sub_ids *ids)
 {
     struct gnt_delivery d = {.message = message, .ids = *ids, .retain = retain};
     gnt_err err = s->receiver->ops->deliver(s->receiver, &d);
     if (err)
-        gnt_count(counters(s),
-                  err == GNT_TOOBIG ? GNT_COUNT_DROPPED_TOO_LARGE : GNT_COUNT_DROPPED_NO_MEMORY, 1);
+        return err == GNT_TOOBIG ? GNT_COUNT_DROPPED_TOO_LARGE : GNT_COUNT_DROPPED_NO_MEMORY;
+    return GNT_COUNT_DELIVERED;
 }
 
-/* Sends now; *w is consumed whatever happens. */
+/* Sends now what has been counted in; *w is consumed whatever happens. */
 static void send_now(struct gnt_session *s, struct gnt_waiting *w, uint64_t group)
 {
     if (w->qos == 0) {
-        send_once(s, w->message, w->retain, &w->ids);
+        count_out(s, send_once(s, w->message, w->retain, &w->ids), w->message);
         gnt_waiting_fini(w);
         return;
     }
@@ -111,95 +157,55 @@ static void send_now(struct gnt_session *s, struct gnt_waiting *w, uint64_t grou
         .message = w->message, .ids = w->ids, .cookie = group, .qos = w->qos, .retain = w->retain};
     struct gnt_flight *placed;
     if (gnt_window_add(&s->window, &flight, GNT_FLIGHT_PUBLISHED, &placed)) {
-        gnt_count(counters(s), GNT_COUNT_DROPPED_NO_MEMORY, 1);
+        count_out(s, GNT_COUNT_DROPPED_NO_MEMORY, w->message);
         gnt_waiting_fini(w);
         return;
     }
     *w = (struct gnt_waiting){0};
-    count_kept(s, 1, placed->message);
     flight_send(s, placed, false);
 }
 
-/* ---- Queueing */
-
-static bool queue_full(const struct gnt_session *s, size_t size)
-{
-    const struct gnt_core_config *c = &s->home->config;
-    return gnt_backlog_full(&s->backlog, size, c->queued_per_session, c->queued_bytes_per_session);
-}
-
-static void drop_first(struct gnt_session *s, enum gnt_counter why)
-{
-    struct gnt_waiting first;
-    gnt_backlog_pop(&s->backlog, &first);
-    count_kept(s, -1, first.message);
-    gnt_waiting_fini(&first);
-    gnt_count(counters(s), why, 1);
-}
-
-static bool first_expired(const struct gnt_session *s)
-{
-    const struct gnt_waiting *first = gnt_backlog_first(&s->backlog);
-    return first && gnt_message_expired(first->message, *s->home->now);
-}
-
-/* Whether there is room for a delivery of SIZE bytes, made by the policy if need be. */
-static bool make_room(struct gnt_session *s, size_t size)
-{
-    while (queue_full(s, size) && first_expired(s))
-        drop_first(s, GNT_COUNT_EXPIRED);
-    if (!queue_full(s, size))
-        return true;
-    switch (s->home->config.overflow) {
-    case GNT_OVERFLOW_DROP_OLDEST:
-        while (queue_full(s, size))
-            drop_first(s, GNT_COUNT_DROPPED_QUEUE_FULL);
-        return true;
-    case GNT_OVERFLOW_DISCONNECT:
-        if (s->receiver)
-            close_later(s, GNT_CLOSE_QUEUE_FULL);
-        break;
-    case GNT_OVERFLOW_DROP_NEWEST: break;
-    }
-    gnt_count(counters(s), GNT_COUNT_DROPPED_QUEUE_FULL, 1);
-    return false;
-}
-
 /* *w is consumed. */
-static void enqueue(struct gnt_session *s, struct gnt_waiting *w)
+static void enqueue(struct gnt_session *s, struct gnt_waiting *w, struct gnt_receipt *receipt)
 {
-    struct gnt_message *message = w->message;
-    if (make_room(s, message->payload.size)) {
-        if (gnt_backlog_push(&s->backlog, w) == GNT_OK)
-            count_kept(s, 1, message);
-        else
-            gnt_count(counters(s), GNT_COUNT_DROPPED_NO_MEMORY, 1);
+    struct gnt_queue *queue = queue_of(s);
+    if (queue) {
+        gnt_queue_put(queue, w, s->receiver != NULL, receipt);
+        if (gnt_queue_empty(queue))
+            queue_free(s, false);
+    } else {
+        count_out(s, GNT_COUNT_DROPPED_NO_MEMORY, w->message);
+        gnt_waiting_fini(w);
     }
-    gnt_waiting_fini(w);
 }
 
 void gnt_session_send(struct gnt_session *s, struct gnt_message *message, uint8_t qos, bool retain,
-                      const struct gnt_sub_ids *ids)
+                      const struct gnt_sub_ids *ids, struct gnt_receipt *receipt)
 {
-    if (qos == 0 && !s->receiver) {
-        gnt_count(counters(s), GNT_COUNT_DROPPED_AWAY, 1);
+    if (!gnt_session_have_ledger(s)) {
+        gnt_ledger_pass(s->home, NULL, GNT_COUNT_DROPPED_NO_MEMORY);
         return;
     }
-    bool now = s->backlog.count == 0 && can_send(s, qos);
+    if (qos == 0 && !s->receiver) {
+        gnt_ledger_pass(s->home, s->ledger, GNT_COUNT_DROPPED_AWAY);
+        return;
+    }
+    bool now = !s->queue && can_send(s, qos);
     if (now && qos == 0) { /* the hot path: nothing has to be kept */
-        send_once(s, message, retain, ids);
+        gnt_ledger_pass(s->home, s->ledger, send_once(s, message, retain, ids));
         return;
     }
     struct gnt_waiting w = {.qos = qos, .retain = retain};
     if (gnt_sub_ids_copy(&w.ids, ids)) {
-        gnt_count(counters(s), GNT_COUNT_DROPPED_NO_MEMORY, 1);
+        gnt_ledger_pass(s->home, s->ledger, GNT_COUNT_DROPPED_NO_MEMORY);
         return;
     }
+    gnt_ledger_in(s->home, s->ledger, message);
     w.message = gnt_message_ref(message);
     if (now)
         send_now(s, &w, 0);
     else
-        enqueue(s, &w);
+        enqueue(s, &w, receipt);
 }
 
 static uint8_t lower(uint8_t a, uint8_t b)
@@ -208,11 +214,11 @@ static uint8_t lower(uint8_t a, uint8_t b)
 }
 
 static void session_take(struct gnt_sink *sink, struct gnt_message *message,
-                         const struct gnt_match *match)
+                         const struct gnt_match *match, struct gnt_receipt *receipt)
 {
     bool retain = match->retain_as_published && message->retain; /* [MQTT5 3.3.1.3] */
     gnt_session_send(gnt_session_of(sink), message, lower(message->qos, match->qos), retain,
-                     &match->ids);
+                     &match->ids, receipt);
 }
 
 /* A shared group's message is never queued here: another member may have room for it now. */
@@ -226,7 +232,7 @@ static enum gnt_offer session_offer(struct gnt_sink *sink, uint64_t group, uint3
     enum gnt_offer answer = gnt_session_consider(s, group, round, &sub);
     if (answer != GNT_OFFER_TAKEN)
         return answer;
-    if (s->backlog.count || !can_send(s, qos)) {
+    if (s->queue || !can_send(s, qos)) {
         gnt_session_turn_down(s, sub);
         return GNT_OFFER_BUSY;
     }
@@ -234,6 +240,7 @@ static enum gnt_offer session_offer(struct gnt_sink *sink, uint64_t group, uint3
                             .ids = {.count = options->id != 0, .one = options->id},
                             .qos = qos,
                             .retain = options->retain_as_published && message->retain};
+    gnt_ledger_add(s->ledger, GNT_COUNT_DUE, 1); /* the group has counted it in */
     send_now(s, &w, group);
     return GNT_OFFER_TAKEN;
 }
@@ -258,20 +265,22 @@ static bool resend_one(struct gnt_session *s)
     return true;
 }
 
+/* The first that waits; the queue ends when it is empty. */
+static struct gnt_waiting *first_waiting(struct gnt_session *s)
+{
+    struct gnt_waiting *first = s->queue ? gnt_queue_first(s->queue) : NULL;
+    if (!first)
+        queue_free(s, false);
+    return first;
+}
+
 static bool send_one(struct gnt_session *s)
 {
-    struct gnt_waiting *first = gnt_backlog_first(&s->backlog);
-    if (!first)
-        return false;
-    if (first_expired(s)) {
-        drop_first(s, GNT_COUNT_EXPIRED);
-        return true;
-    }
-    if (!can_send(s, first->qos))
+    struct gnt_waiting *first = first_waiting(s);
+    if (!first || !can_send(s, first->qos))
         return false;
     struct gnt_waiting w;
-    gnt_backlog_pop(&s->backlog, &w);
-    count_kept(s, -1, w.message);
+    gnt_queue_pop(s->queue, &w);
     send_now(s, &w, 0);
     return true;
 }
@@ -303,36 +312,39 @@ static struct gnt_flight *find(struct gnt_session *s, uint16_t id, uint8_t qos,
     return flight && flight->qos == qos && flight->state == state ? flight : NULL;
 }
 
-static bool settle(struct gnt_session *s, struct gnt_flight *flight)
+static bool settle(struct gnt_session *s, struct gnt_flight *flight, enum gnt_counter how)
 {
     if (!flight)
         return false;
+    if (flight->message)
+        count_out(s, how, flight->message);
     settled(s, flight);
     flight_remove(s, flight);
     gnt_session_pump(s);
     return true;
 }
 
-bool gnt_session_acknowledged(struct gnt_session *s, uint16_t id)
+bool gnt_session_acknowledged(struct gnt_session *s, uint16_t id, bool refused)
 {
-    return settle(s, find(s, id, 1, GNT_FLIGHT_PUBLISHED));
+    return settle(s, find(s, id, 1, GNT_FLIGHT_PUBLISHED),
+                  refused ? GNT_COUNT_DROPPED_REFUSED : GNT_COUNT_DELIVERED);
 }
 
 bool gnt_session_received(struct gnt_session *s, uint16_t id, bool refused)
 {
     struct gnt_flight *flight = find(s, id, 2, GNT_FLIGHT_PUBLISHED);
     if (refused)
-        return settle(s, flight);
+        return settle(s, flight, GNT_COUNT_DROPPED_REFUSED);
     if (!flight)
         return find(s, id, 2, GNT_FLIGHT_RELEASED) != NULL; /* the same PUBREC once more */
-    count_kept(s, -1, flight->message);
+    count_out(s, GNT_COUNT_DELIVERED, flight->message);
     gnt_window_release(&s->window, flight);
     return true;
 }
 
 bool gnt_session_completed(struct gnt_session *s, uint16_t id)
 {
-    return settle(s, find(s, id, 2, GNT_FLIGHT_RELEASED));
+    return settle(s, find(s, id, 2, GNT_FLIGHT_RELEASED), GNT_COUNT_DELIVERED);
 }
 
 /* ---- From the client */
@@ -372,28 +384,23 @@ void gnt_session_flow_stop(struct gnt_session *s, bool for_good)
         if (!for_good && !gnt_session_is_member(s, f->cookie))
             continue;
         struct gnt_message *message = gnt_message_ref(f->message);
-        if (gnt_group_return(s->home, f->cookie, s->sink.id, &message))
+        if (gnt_group_return(s->home, f->cookie, s->sink.id, &message)) {
             gnt_message_unref(&message);
-        else
+        } else {
+            gnt_ledger_add(s->ledger, GNT_COUNT_DUE, -1);
             flight_remove(s, f);
-    }
-}
-
-void gnt_session_flow_fini(struct gnt_session *s)
-{
-    for (struct gnt_flight *f = NULL; (f = gnt_window_next(&s->window, f));) {
-        if (f->message) {
-            count_kept(s, -1, f->message);
-            gnt_count(counters(s), GNT_COUNT_DROPPED_SESSION_END, 1);
         }
     }
+    if (s->queue && !for_good)
+        gnt_queue_away(s->queue);
+}
+
+void gnt_session_flow_fini(struct gnt_session *s, bool home_ends)
+{
+    for (struct gnt_flight *f = NULL; (f = gnt_window_next(&s->window, f));)
+        if (f->message)
+            count_out(s, GNT_COUNT_DROPPED_SESSION_END, f->message);
     gnt_window_fini(&s->window);
-    while (s->backlog.count) {
-        struct gnt_waiting w;
-        gnt_backlog_pop(&s->backlog, &w);
-        count_kept(s, -1, w.message);
-        gnt_waiting_fini(&w);
-        gnt_count(counters(s), GNT_COUNT_DROPPED_SESSION_END, 1);
-    }
-    gnt_backlog_fini(&s->backlog);
+    queue_free(s, home_ends);
+    free(s->ledger);
 }

@@ -5,7 +5,7 @@
 #ifndef GNT_CORE_SESSION_PRIVATE_H
 #define GNT_CORE_SESSION_PRIVATE_H
 
-#include "core/backlog.h"
+#include "core/queue.h"
 #include "core/session.h"
 #include "model/idset.h"
 #include "model/window.h"
@@ -27,7 +27,8 @@ struct gnt_session {
     uint32_t receive_max; /* how many may be unsettled */
     uint32_t unsettled;   /* sent on this connection and not settled */
     uint16_t resend_from; /* the first in the window that is still to be sent again, 0: none */
-    struct gnt_backlog backlog;
+    struct gnt_queue *queue;   /* NULL while nothing waits */
+    struct gnt_ledger *ledger; /* NULL: nothing has ever come for it */
 
     struct gnt_idset unreleased; /* exactly-once messages from the client */
 
@@ -57,6 +58,9 @@ static inline struct gnt_session *gnt_session_of(struct gnt_sink *sink)
 
 void gnt_sessions_free(struct gnt_home *home);
 
+/* Adds what the sessions of HOME hold to *audit, and who does not add up. */
+void gnt_sessions_audit(struct gnt_home *home, struct gnt_audit *audit);
+
 /* Goes on soon with closing the connection, walks, and telling groups. */
 void gnt_session_work_later(struct gnt_session *s);
 
@@ -64,9 +68,15 @@ void gnt_session_work_later(struct gnt_session *s);
 
 extern const struct gnt_sink_ops gnt_session_sink_ops;
 
-/* Sends or queues one delivery; MESSAGE and IDS are lent. */
+/* Sends or queues one delivery; MESSAGE and IDS are lent.  RECEIPT as in gnt_sink_ops. */
 void gnt_session_send(struct gnt_session *s, struct gnt_message *message, uint8_t qos, bool retain,
-                      const struct gnt_sub_ids *ids);
+                      const struct gnt_sub_ids *ids, struct gnt_receipt *receipt);
+
+/* Makes its ledger, if it has none; false: out of memory. */
+bool gnt_session_have_ledger(struct gnt_session *s);
+
+/* How many deliveries are queued, or in flight and not acknowledged. */
+uint64_t gnt_session_kept(struct gnt_session *s);
 
 /* Sends what can be sent: first again, then what is queued. */
 void gnt_session_pump(struct gnt_session *s);
@@ -77,8 +87,8 @@ bool gnt_session_has_room(const struct gnt_session *s);
 /* The receiver has gone, maybe for good: gives back to shared groups what they lent. */
 void gnt_session_flow_stop(struct gnt_session *s, bool for_good);
 
-/* Frees window and queue; what is lost with them is counted. */
-void gnt_session_flow_fini(struct gnt_session *s);
+/* Frees window, queue and ledger; what is lost with them is counted. */
+void gnt_session_flow_fini(struct gnt_session *s, bool home_ends);
 
 /* ---- session_subscribe.c */
 

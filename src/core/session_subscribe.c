@@ -64,14 +64,14 @@ static void send_retained(struct gnt_session *s, struct gnt_message *m,
     if (gnt_message_expired(m, *s->home->now) || (o->no_local && m->publisher == s->sink.id))
         return;
     struct gnt_sub_ids ids = {.count = o->id != 0, .one = o->id};
-    gnt_session_send(s, m, m->qos < o->qos ? m->qos : o->qos, true, &ids);
+    gnt_session_send(s, m, m->qos < o->qos ? m->qos : o->qos, true, &ids, NULL);
 }
 
 /* A walk goes on only while nothing is queued, so that retained messages never push anything out of
  * a queue, however many and large they are. */
 static bool room_for_walk(const struct gnt_session *s)
 {
-    return s->receiver && !s->held && !s->closing && s->backlog.count == 0;
+    return s->receiver && !s->held && !s->closing && !s->queue;
 }
 
 bool gnt_session_walk(struct gnt_session *s)
@@ -255,7 +255,7 @@ static void shared_remove(struct gnt_session *s, struct shared *sub)
 
 static struct shared *shared_new(struct gnt_session *s, struct gnt_slice key)
 {
-    struct shared *sub = malloc(sizeof *sub + key.size);
+    struct shared *sub = gnt_session_have_ledger(s) ? malloc(sizeof *sub + key.size) : NULL;
     if (!sub)
         return NULL;
     memcpy(sub + 1, key.data, key.size);

@@ -6,6 +6,7 @@
 #include "core/tree.h"
 
 struct gnt_match;
+struct gnt_receipt;
 struct gnt_sink;
 
 /* A member's answer to the offer of a shared group (core/group.h). */
@@ -19,8 +20,10 @@ enum gnt_offer {
 
 /* Whatever a message can be delivered into: a session, a shared group, later queues and hubs. */
 struct gnt_sink_ops {
-    /* MESSAGE, which is lent, has matched subscriptions of this sink. Must not publish. */
-    void (*take)(struct gnt_sink *sink, struct gnt_message *message, const struct gnt_match *match);
+    /* MESSAGE, which is lent, has matched subscriptions of this sink.  RECEIPT (core/receipt.h) may
+     * be held; NULL: nobody would wait.  Must not publish. */
+    void (*take)(struct gnt_sink *sink, struct gnt_message *message, const struct gnt_match *match,
+                 struct gnt_receipt *receipt);
     /* GROUP offers MESSAGE, which is lent; who turns it down says gnt_group_ready() later, and
      * turns down until then what still comes from ROUND or an earlier one.  NULL for sinks that
      * cannot be members.  Must not publish. */

@@ -5,6 +5,7 @@
 enum gnt_outcome {
     GNT_DONE,
     GNT_DONE_NO_MATCH,  /* published: nobody is subscribed; unsubscribed: there was nothing */
+    GNT_WITHHELD,       /* a full queue keeps it waiting; the outcome follows */
     GNT_FAILED,         /* out of memory, store failure: try again later */
     GNT_FILTER_INVALID, /* not a topic filter, or deeper than the limit */
     GNT_TOPIC_INVALID,  /* not a topic name, or deeper than the limit */

@@ -96,9 +96,23 @@ void world_init(struct world *w, unsigned homes, const struct gnt_core_config *c
         assert_int_equal(gnt_home_attach(&w->core->homes[i], &w->now, &w->timers[i]), GNT_OK);
 }
 
+void assert_ledger(const struct world *w)
+{
+    struct gnt_audit a;
+    bool right = gnt_core_audit(w->core, &a);
+    if (!right)
+        print_error("received %lld, of them not ended %lld, counted as queued %lld, found %lld; "
+                    "%zu of their own do not add up\n",
+                    (long long)gnt_ledger_row(&a.sum, GNT_COUNT_DUE),
+                    (long long)gnt_ledger_queued(&a.sum), (long long)a.queued, (long long)a.kept,
+                    a.wrong);
+    assert_true(right);
+}
+
 void world_fini(struct world *w)
 {
     world_settle(w);
+    assert_ledger(w);
     gnt_core_free(&w->core);
     for (unsigned i = 0; i < w->homes; i++)
         gnt_timers_fini(&w->timers[i]);
@@ -325,7 +339,7 @@ enum gnt_outcome world_publish(struct world *w, unsigned home, const char *topic
     struct gnt_message *m = world_message(topic, payload, qos, retain);
     if (!m)
         return GNT_FAILED;
-    enum gnt_outcome outcome = gnt_publish(&w->core->homes[home], m);
+    enum gnt_outcome outcome = gnt_publish(&w->core->homes[home], m, NULL);
     gnt_message_unref(&m);
     return outcome;
 }
@@ -336,7 +350,7 @@ size_t world_answer(struct world_client *c)
     for (; c->session && c->answered < c->count; c->answered++) {
         struct world_delivery g = c->got[c->answered];
         if (g.qos == 1)
-            n += gnt_session_acknowledged(c->session, g.id);
+            n += gnt_session_acknowledged(c->session, g.id, false);
         else if (g.qos == 2 && gnt_session_received(c->session, g.id, false))
             n += gnt_session_completed(c->session, g.id);
     }

@@ -13,6 +13,7 @@
 #define GNT_TESTS_CORE_WORLD_H
 
 #include "core/core.h"
+#include "core/ledger.h"
 #include "core/publish.h"
 #include "core/session.h"
 
@@ -87,6 +88,8 @@ void world_pass(struct world *w, uint64_t seconds);
 
 /* The sum over all homes. */
 int64_t world_counted(const struct world *w, enum gnt_counter which);
+/* The ledger adds up (core/ledger.h); when nothing is left to do.  world_fini looks, too. */
+void assert_ledger(const struct world *w);
 void assert_counted(const struct world *w, enum gnt_counter which, int64_t expected);
 
 /* CONNECT up to CONNACK, and resume; no settling.  False: out of memory. */

@@ -3,6 +3,7 @@
 #include "front/mqtt/connection.h"
 
 #include "base/assert.h"
+#include "core/ledger.h"
 #include "core/publish.h"
 #include "base/log.h"
 
@@ -172,11 +173,12 @@ static void on_publish(struct gnt_mqtt_connection *c, const struct gnt_mqtt_pack
     };
     struct gnt_message *message;
     if (gnt_connection_message(c, &publication, &message)) {
-        gnt_count(gnt_connection_counters(c), GNT_COUNT_DROPPED_NO_MEMORY, p->qos == 0);
+        if (p->qos == 0)
+            gnt_ledger_pass(gnt_connection_home(c), NULL, GNT_COUNT_DROPPED_NO_MEMORY);
         answer_publish(c, p, GNT_FAILED);
         return;
     }
-    enum gnt_outcome outcome = gnt_publish(gnt_connection_home(c), message);
+    enum gnt_outcome outcome = gnt_publish(gnt_connection_home(c), message, NULL);
     gnt_message_unref(&message);
     answer_publish(c, p, outcome);
 }
@@ -185,7 +187,8 @@ static void on_publish(struct gnt_mqtt_connection *c, const struct gnt_mqtt_pack
 
 static void on_puback(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
 {
-    gnt_session_acknowledged(c->session, packet->ack.id); /* an unknown id is nobody's harm */
+    bool refused = packet->ack.code >= 0x80;
+    gnt_session_acknowledged(c->session, packet->ack.id, refused); /* an unknown id harms nobody */
 }
 
 static void on_pubrec(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)

@@ -591,7 +591,7 @@ static void messages_expire_in_the_group(void **state)
     for (unsigned i = 0; i < 3; i++) {
         struct gnt_message *msg = world_message("t", (const char *[]){"1", "2", "3"}[i], 1, false);
         msg->expires = w.now + (i == 1 ? 100 : 10) * GNT_NS_PER_S;
-        assert_int_equal(gnt_publish(&w.core->homes[0], msg), GNT_DONE);
+        assert_int_equal(gnt_publish(&w.core->homes[0], msg, NULL), GNT_DONE);
         gnt_message_unref(&msg);
     }
     world_pass(&w, 20);

@@ -85,7 +85,7 @@ static void publish_own(struct world_client *c, const char *topic)
 {
     struct gnt_message *m = world_message(topic, "own", 1, false);
     m->publisher = gnt_session_sink(c->session);
-    assert_int_equal(gnt_publish(world_home(c), m), GNT_DONE);
+    assert_int_equal(gnt_publish(world_home(c), m, NULL), GNT_DONE);
     gnt_message_unref(&m);
     world_settle(c->world);
 }

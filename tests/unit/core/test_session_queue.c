@@ -112,7 +112,7 @@ static void publish_for(struct world *w, const char *payload, uint32_t seconds, 
 {
     struct gnt_message *m = world_message("t", payload, 1, retain);
     m->expires = w->now + seconds * GNT_NS_PER_S;
-    assert_int_equal(gnt_publish(&w->core->homes[0], m), GNT_DONE);
+    assert_int_equal(gnt_publish(&w->core->homes[0], m, NULL), GNT_DONE);
     gnt_message_unref(&m);
 }
 
@@ -255,11 +255,11 @@ static void expired_and_own_retained_messages_are_not_sent(void **state)
     assert_int_equal(gnt_session_unsubscribe(c.session, LITERAL("t")), GNT_DONE);
     struct gnt_message *own = world_message("r/own", "own", 1, true);
     own->publisher = gnt_session_sink(c.session);
-    assert_int_equal(gnt_publish(&w.core->homes[0], own), GNT_DONE_NO_MATCH);
+    assert_int_equal(gnt_publish(&w.core->homes[0], own, NULL), GNT_DONE_NO_MATCH);
     gnt_message_unref(&own);
     struct gnt_message *short_lived = world_message("r/short", "short", 1, true);
     short_lived->expires = w.now + GNT_NS_PER_S;
-    assert_int_equal(gnt_publish(&w.core->homes[0], short_lived), GNT_DONE_NO_MATCH);
+    assert_int_equal(gnt_publish(&w.core->homes[0], short_lived, NULL), GNT_DONE_NO_MATCH);
     gnt_message_unref(&short_lived);
     assert_counted(&w, GNT_COUNT_RETAINED, 2);
     w.now += 2 * GNT_NS_PER_S; /* not swept yet */

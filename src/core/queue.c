@@ -1,0 +1,277 @@
+#include "core/queue.h"
+
+#include "base/assert.h"
+
+#include <stdlib.h>
+
+/* A publisher that waits for a queue. */
+struct hold {
+    struct gnt_list link;    /* in queue->holds */
+    struct gnt_list by_time; /* in home->holds */
+    struct gnt_queue *queue;
+    struct gnt_receipt *receipt;
+    uint64_t number; /* of its delivery, as queue->taken counts */
+    uint64_t since;
+};
+
+void gnt_queue_init(struct gnt_queue *q, struct gnt_home *home, struct gnt_ledger *ledger,
+                    void (*disconnect)(struct gnt_queue *queue))
+{
+    *q = (struct gnt_queue){.home = home, .ledger = ledger, .disconnect = disconnect};
+    gnt_list_init(&q->holds);
+}
+
+/* ---- Limits */
+
+static bool no_room(const struct gnt_queue *q, size_t size)
+{
+    const struct gnt_core_config *c = &q->home->config;
+    return gnt_backlog_full(&q->backlog, size, c->queued_per_session, c->queued_bytes_per_session);
+}
+
+static bool over_limit(const struct gnt_queue *q)
+{
+    const struct gnt_core_config *c = &q->home->config;
+    const struct gnt_backlog *b = &q->backlog;
+    return (c->queued_per_session && b->count > c->queued_per_session) ||
+           (c->queued_bytes_per_session && b->count > 1 && b->bytes > c->queued_bytes_per_session);
+}
+
+/* Whether the delivery with this NUMBER, if it is still here, is not over the limit. */
+static bool within_limit(const struct gnt_queue *q, uint64_t number)
+{
+    const struct gnt_core_config *c = &q->home->config;
+    bool by_count = !c->queued_per_session || number < q->taken + c->queued_per_session;
+    bool by_size = !c->queued_bytes_per_session || number <= q->taken ||
+                   q->backlog.bytes <= c->queued_bytes_per_session;
+    return by_count && by_size;
+}
+
+static bool half_empty(const struct gnt_queue *q)
+{
+    const struct gnt_core_config *c = &q->home->config;
+    return (!c->queued_per_session || q->backlog.count <= c->queued_per_session / 2) &&
+           (!c->queued_bytes_per_session || q->backlog.bytes <= c->queued_bytes_per_session / 2);
+}
+
+/* Other homes read this when they decide whether to acknowledge. */
+static void set_full(struct gnt_queue *q, bool full)
+{
+    if (q->full == full)
+        return;
+    q->full = full;
+    uint32_t old = atomic_load_explicit(&q->home->full, memory_order_relaxed);
+    atomic_store_explicit(&q->home->full, full ? old + 1 : old - 1, memory_order_relaxed);
+}
+
+/* ---- Who waits */
+
+static void hold_end(struct hold *h, bool answer)
+{
+    gnt_list_remove(&h->link);
+    gnt_list_remove(&h->by_time);
+    if (answer)
+        gnt_receipt_release(h->queue->home, h->receipt);
+    free(h);
+}
+
+static struct hold *first_hold(struct gnt_queue *q)
+{
+    return gnt_list_empty(&q->holds) ? NULL : GNT_CONTAINER(q->holds.next, struct hold, link);
+}
+
+static void end_holds(struct gnt_queue *q, bool answer)
+{
+    for (struct hold *h; (h = first_hold(q));)
+        hold_end(h, answer);
+}
+
+static void set_timer(struct gnt_home *home)
+{
+    uint64_t due = GNT_FAR;
+    if (!gnt_list_empty(&home->holds)) {
+        const struct hold *h = GNT_CONTAINER(home->holds.next, struct hold, by_time);
+        due = gnt_deadline(h->since, home->config.hold_ms * GNT_NS_PER_MS);
+    }
+    gnt_err err = gnt_timer_set(home->timers, &home->holds_due, due);
+    GNT_ASSERT(err == GNT_OK); /* it is always set, so that moving it needs no memory */
+}
+
+/* The delivery that comes next is held. */
+static gnt_err hold(struct gnt_queue *q, struct gnt_receipt *receipt)
+{
+    struct hold *h = malloc(sizeof *h);
+    if (!h)
+        return GNT_NOMEM;
+    struct gnt_home *home = q->home;
+    *h = (struct hold){
+        .queue = q, .receipt = receipt, .number = q->taken + q->backlog.count, .since = *home->now};
+    bool first = gnt_list_empty(&home->holds);
+    gnt_list_push_back(&q->holds, &h->link);
+    gnt_list_push_back(&home->holds, &h->by_time);
+    gnt_receipt_hold(receipt);
+    if (first)
+        set_timer(home);
+    return GNT_OK;
+}
+
+/* ---- Out */
+
+static void take_first(struct gnt_queue *q, struct gnt_waiting *out)
+{
+    gnt_backlog_pop(&q->backlog, out);
+    q->taken++;
+}
+
+static void drop(struct gnt_queue *q, struct gnt_waiting *w, enum gnt_counter why)
+{
+    gnt_ledger_out(q->home, q->ledger, why, w->message);
+    gnt_waiting_fini(w);
+}
+
+/* Something has been taken: whose delivery has come within the limit waits no longer. */
+static void gone_down(struct gnt_queue *q)
+{
+    if (q->given_up && half_empty(q))
+        q->given_up = false;
+    if (!no_room(q, 0))
+        set_full(q, false);
+    for (struct hold *h; (h = first_hold(q)) && within_limit(q, h->number);)
+        hold_end(h, true);
+}
+
+static void drop_first(struct gnt_queue *q, enum gnt_counter why)
+{
+    struct gnt_waiting w;
+    take_first(q, &w);
+    drop(q, &w, why);
+    gone_down(q);
+}
+
+static bool first_expired(const struct gnt_queue *q)
+{
+    const struct gnt_waiting *first = gnt_backlog_first(&q->backlog);
+    return first && gnt_message_expired(first->message, *q->home->now);
+}
+
+struct gnt_waiting *gnt_queue_first(struct gnt_queue *q)
+{
+    while (first_expired(q))
+        drop_first(q, GNT_COUNT_EXPIRED);
+    return gnt_backlog_first(&q->backlog);
+}
+
+void gnt_queue_pop(struct gnt_queue *q, struct gnt_waiting *out)
+{
+    take_first(q, out);
+    gone_down(q);
+}
+
+/* ---- In */
+
+/* Makes room for SIZE bytes by the policy; false if the newest is to be dropped.  While there is
+ * hope for the receiver, what was acknowledged does not make room. */
+static bool make_room(struct gnt_queue *q, size_t size, bool hope)
+{
+    switch (q->home->config.overflow) {
+    case GNT_OVERFLOW_DROP_OLDEST:
+        while (no_room(q, size)) {
+            if (hope && gnt_backlog_first(&q->backlog)->message->qos)
+                return false;
+            drop_first(q, GNT_COUNT_DROPPED_QUEUE_FULL);
+        }
+        return true;
+    case GNT_OVERFLOW_DISCONNECT:
+        if (q->disconnect)
+            q->disconnect(q);
+        break;
+    case GNT_OVERFLOW_DROP_NEWEST: break;
+    }
+    return false;
+}
+
+/* Whether a delivery of SIZE bytes is taken in; if the queue is full, and it is taken in all the
+ * same, its publisher waits, or did not have to. */
+static bool admit(struct gnt_queue *q, size_t size, bool connected, struct gnt_receipt *receipt)
+{
+    while (no_room(q, size) && first_expired(q))
+        drop_first(q, GNT_COUNT_EXPIRED);
+    if (!no_room(q, size))
+        return true;
+    bool hope = connected && !q->given_up && q->home->config.hold_ms;
+    if (!hope || !receipt)
+        return make_room(q, size, hope);
+    set_full(q, true);
+    return receipt == &gnt_receipt_given || hold(q, receipt) == GNT_OK;
+}
+
+void gnt_queue_put(struct gnt_queue *q, struct gnt_waiting *w, bool connected,
+                   struct gnt_receipt *receipt)
+{
+    struct gnt_message *message = w->message;
+    if (!admit(q, message->payload.size, connected, receipt))
+        drop(q, w, GNT_COUNT_DROPPED_QUEUE_FULL);
+    else if (gnt_backlog_push(&q->backlog, w))
+        drop(q, w, GNT_COUNT_DROPPED_NO_MEMORY);
+}
+
+/* ---- At the bound */
+
+static void drop_last(struct gnt_queue *q)
+{
+    struct gnt_waiting w;
+    gnt_backlog_pop_last(&q->backlog, &w);
+    drop(q, &w, GNT_COUNT_DROPPED_QUEUE_FULL);
+}
+
+/* Nobody waits any more, so what is over the limit goes. */
+static void shrink(struct gnt_queue *q)
+{
+    set_full(q, false);
+    end_holds(q, true);
+    bool oldest = q->home->config.overflow == GNT_OVERFLOW_DROP_OLDEST;
+    while (over_limit(q)) {
+        if (oldest || first_expired(q))
+            drop_first(q, first_expired(q) ? GNT_COUNT_EXPIRED : GNT_COUNT_DROPPED_QUEUE_FULL);
+        else
+            drop_last(q);
+    }
+}
+
+void gnt_queue_away(struct gnt_queue *q)
+{
+    q->given_up = false;
+    shrink(q);
+}
+
+static void give_up(struct gnt_queue *q)
+{
+    q->given_up = true;
+    shrink(q);
+    if (q->home->config.overflow == GNT_OVERFLOW_DISCONNECT && q->disconnect)
+        q->disconnect(q);
+}
+
+void gnt_queues_give_up(struct gnt_home *home, uint64_t now)
+{
+    uint64_t wait = home->config.hold_ms * GNT_NS_PER_MS;
+    while (!gnt_list_empty(&home->holds)) {
+        const struct hold *h = GNT_CONTAINER(home->holds.next, struct hold, by_time);
+        if (gnt_deadline(h->since, wait) > now)
+            break;
+        give_up(h->queue);
+    }
+    set_timer(home);
+}
+
+void gnt_queue_fini(struct gnt_queue *q, enum gnt_counter why, bool home_ends)
+{
+    set_full(q, false);
+    end_holds(q, !home_ends);
+    while (q->backlog.count) {
+        struct gnt_waiting w;
+        take_first(q, &w);
+        drop(q, &w, why);
+    }
+    gnt_backlog_fini(&q->backlog);
+}
