@@ -455,6 +455,8 @@ gnt_err gnt_mqtt_front_init(struct gnt_mqtt_front *front, struct gnt_mqtt_shared
         .shared = shared, .loop = loop, .home = home, .limits = shared->limits};
     gnt_list_init(&front->connections);
     gnt_list_init(&front->paused);
+    gnt_list_init(&front->working);
+    gnt_work_init(&front->work, gnt_connection_work);
     front->read_buffer = malloc(GNT_MQTT_READ_SIZE);
     return front->read_buffer ? GNT_OK : GNT_NOMEM;
 }
@@ -469,6 +471,7 @@ void gnt_mqtt_front_fini(struct gnt_mqtt_front *front)
         leave(c);
         connection_free(c);
     }
+    gnt_work_cancel(&front->work);
     gnt_buf_fini(&front->extras);
     free(front->read_buffer);
     front->read_buffer = NULL;

@@ -3,6 +3,7 @@
  *   io.c           reading and writing
  *   connect.c      CONNECT and its answer
  *   packets.c      what an open connection does with each packet
+ *   subscribe.c    SUBSCRIBE and UNSUBSCRIBE, in slices
  *   deliver.c      the core's receiver: from the session to the client */
 #ifndef GNT_FRONT_MQTT_CONNECTION_H
 #define GNT_FRONT_MQTT_CONNECTION_H
@@ -26,8 +27,8 @@ struct gnt_mqtt_connection {
     struct gnt_receiver receiver;
     struct gnt_mqtt_server engine;
     struct gnt_mqtt_front *front;
-    struct gnt_list link; /* in front->connections */
-    struct gnt_list paused;
+    struct gnt_list link;   /* in front->connections */
+    struct gnt_list paused; /* in front->paused or ->working: nothing is read */
     struct gnt_stream *stream;
     struct gnt_session *session; /* NULL before CONNECT was accepted, and when it is over */
     struct gnt_outq out;
@@ -100,6 +101,9 @@ void gnt_connection_want(struct gnt_mqtt_connection *c);
  * its flush task; but where CONNECT moves it, it must not be touched any more. */
 void gnt_connection_read(struct gnt_mqtt_connection *c);
 
+/* It is not paused any more: acts on what had come before it was, and reads on. */
+void gnt_connection_unpause(struct gnt_mqtt_connection *c);
+
 /* Reads and throws away; an error is the end of the stream. */
 GNT_MUST gnt_err gnt_connection_discard(struct gnt_mqtt_connection *c);
 
@@ -117,8 +121,8 @@ bool gnt_connection_on_connect(struct gnt_mqtt_connection *c, const struct gnt_m
 
 void gnt_connection_on_packet(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet);
 
-/* SUBSCRIBEs that are not answered yet need not be. */
-void gnt_connection_drop_subscribing(struct gnt_mqtt_connection *c);
+/* An outcome of the core in MQTT 5's words. */
+uint8_t gnt_connection_reason(enum gnt_outcome outcome);
 
 /* A message of a PUBLISH or a will.  EXPIRY_S is the property's, or GNT_EXPIRY_NEVER. */
 struct gnt_publication {
@@ -131,6 +135,19 @@ struct gnt_publication {
 };
 GNT_MUST gnt_err gnt_connection_message(struct gnt_mqtt_connection *c,
                                         const struct gnt_publication *p, struct gnt_message **out);
+
+/* ---- subscribe.c */
+
+/* SUBSCRIBE or UNSUBSCRIBE.  What is over this turn's slice is done in the next ones, and the
+ * connection is paused meanwhile. */
+void gnt_connection_on_filters(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet);
+
+/* SUBSCRIBEs and UNSUBSCRIBEs that are not answered yet need not be. */
+void gnt_connection_drop_subscribing(struct gnt_mqtt_connection *c);
+
+/* front->work: the next slice.  _new_slice: a new turn has its own. */
+void gnt_connection_work(struct gnt_home *home, struct gnt_work *work);
+void gnt_connection_new_slice(struct gnt_mqtt_front *front);
 
 /* ---- deliver.c */
 

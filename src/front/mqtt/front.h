@@ -60,7 +60,10 @@ struct gnt_mqtt_front {
     struct gnt_mqtt_terms *terms;  /* of connections to come: NULL if the next one has to make them,
                                       else lent by the connections that have them */
     struct gnt_list connections;
-    struct gnt_list paused; /* that may not be read until this worker's mail has been taken */
+    struct gnt_list paused;  /* that may not be read until this worker's mail has been taken */
+    struct gnt_list working; /* nor these, until what they have said is done, in slices */
+    struct gnt_work work;    /* on those */
+    uint32_t filters_left;   /* of this turn's slice */
     bool stopping;
     struct gnt_buf extras; /* scratch, for one PUBLISH */
     uint8_t *read_buffer;  /* GNT_MQTT_READ_SIZE: what has come for the connection being read */

@@ -32,7 +32,7 @@ void gnt_connection_want(struct gnt_mqtt_connection *c)
  * False: the connection has gone elsewhere, and must not be touched any more. */
 static bool act(struct gnt_mqtt_connection *c, struct gnt_slice *in, size_t *need)
 {
-    while (c->state == GNT_CONNECTION_OPEN) {
+    while (c->state == GNT_CONNECTION_OPEN && !gnt_list_linked(&c->paused)) {
         struct gnt_slice whole = *in;
         struct gnt_mqtt_packet packet;
         gnt_err err = gnt_mqtt_server_next(&c->engine, in, c->front->loop->now, &packet, need);
@@ -115,7 +115,7 @@ static gnt_err read_more(struct gnt_mqtt_connection *c)
     gnt_err err = act_on_kept(c, &need);
     if (err || c->state != GNT_CONNECTION_OPEN)
         return err;
-    if (!c->in.data)
+    if (!c->in.data || gnt_list_linked(&c->paused))
         return GNT_OK;
     if (need <= JOIN_MAX && gnt_buf_size(&c->in) <= JOIN_MAX)
         return read_fresh(c);
@@ -137,6 +137,8 @@ void gnt_connection_read(struct gnt_mqtt_connection *c)
 {
     struct gnt_mqtt_front *front = c->front;
     for (int i = 0; i < READS_A_TURN && c->state == GNT_CONNECTION_OPEN; i++) {
+        if (gnt_list_linked(&c->paused))
+            break;
         if (gnt_post_backlog(front->loop->post, front->loop->address)) {
             gnt_list_push_back(&front->paused, &c->paused);
             break;
@@ -158,21 +160,24 @@ void gnt_connection_read(struct gnt_mqtt_connection *c)
     gnt_connection_want(c);
 }
 
+void gnt_connection_unpause(struct gnt_mqtt_connection *c)
+{
+    if (c->state == GNT_CONNECTION_OPEN && c->in.data)
+        gnt_connection_read(c); /* it may have whole packets that nobody has acted on */
+    else
+        gnt_connection_want(c);
+}
+
 void gnt_mqtt_front_turn(struct gnt_mqtt_front *front)
 {
+    gnt_connection_new_slice(front);
     if (gnt_list_empty(&front->paused) || gnt_post_backlog(front->loop->post, front->loop->address))
         return;
     struct gnt_list todo;
     gnt_list_init(&todo);
     gnt_list_splice_back(&todo, &front->paused);
-    for (struct gnt_list *link; (link = gnt_list_pop_front(&todo));) {
-        struct gnt_mqtt_connection *c = GNT_CONTAINER(link, struct gnt_mqtt_connection, paused);
-        if (c->state == GNT_CONNECTION_OPEN && c->in.data)
-            gnt_connection_read(
-                c); /* it may have whole packets that nobody has acted on since it came here */
-        else
-            gnt_connection_want(c);
-    }
+    for (struct gnt_list *link; (link = gnt_list_pop_front(&todo));)
+        gnt_connection_unpause(GNT_CONTAINER(link, struct gnt_mqtt_connection, paused));
 }
 
 gnt_err gnt_connection_discard(struct gnt_mqtt_connection *c)

@@ -9,8 +9,7 @@
 
 #include <stdlib.h>
 
-/* An outcome of the core in MQTT 5's words. */
-static uint8_t reason_of(enum gnt_outcome outcome)
+uint8_t gnt_connection_reason(enum gnt_outcome outcome)
 {
     static const uint8_t reasons[] = {
         [GNT_DONE] = GNT_REASON_SUCCESS,
@@ -123,7 +122,7 @@ static bool released(struct gnt_mqtt_connection *c, uint16_t id)
 static void answer_publish(struct gnt_mqtt_connection *c, const struct gnt_mqtt_publish *p,
                            enum gnt_outcome outcome)
 {
-    uint8_t reason = reason_of(outcome);
+    uint8_t reason = gnt_connection_reason(outcome);
     bool failed = outcome == GNT_FAILED, v5 = c->engine.version == GNT_MQTT_5;
     if (p->qos == 2 && (failed || (v5 && reason >= 0x80)))
         released(c, p->id); /* that ends it [MQTT5 4.3.3] */
@@ -212,139 +211,6 @@ static void on_pubcomp(struct gnt_mqtt_connection *c, const struct gnt_mqtt_pack
     gnt_session_completed(c->session, packet->ack.id);
 }
 
-/* ---- SUBSCRIBE and UNSUBSCRIBE */
-
-struct subscribing_one {
-    struct gnt_subscribing request;
-    struct subscribing *all;
-    uint8_t qos; /* that is granted */
-};
-
-/* A SUBSCRIBE that is being worked on, all its filters. */
-struct subscribing {
-    struct gnt_list link; /* in connection->subscribing */
-    struct gnt_mqtt_connection *connection;
-    uint16_t id;
-    uint32_t count, outstanding;
-    uint8_t *codes; /* behind the filters */
-    struct subscribing_one one[];
-};
-
-static uint8_t granted(enum gnt_outcome outcome, uint8_t qos)
-{
-    return outcome == GNT_DONE ? qos : reason_of(outcome);
-}
-
-static void subscribing_free(struct subscribing *s)
-{
-    gnt_ring_remove(&s->connection->subscribing, &s->link);
-    free(s);
-}
-
-void gnt_connection_drop_subscribing(struct gnt_mqtt_connection *c)
-{
-    while (c->subscribing.first)
-        subscribing_free(GNT_CONTAINER(c->subscribing.first, struct subscribing, link));
-}
-
-static void answer_subscribe(struct subscribing *s)
-{
-    struct gnt_mqtt_connection *c = s->connection;
-    gnt_err err = gnt_mqtt_server_codes(&c->engine, GNT_MQTT_SUBACK, s->id, s->codes, s->count);
-    subscribing_free(s);
-    if (err)
-        gnt_connection_unanswered(c, err);
-    else
-        gnt_connection_dirty(c);
-}
-
-static void on_subscribed(struct gnt_subscribing *request, enum gnt_outcome outcome)
-{
-    struct subscribing_one *one = GNT_CONTAINER(request, struct subscribing_one, request);
-    struct subscribing *s = one->all;
-    s->codes[one - s->one] = granted(outcome, one->qos);
-    if (--s->outstanding == 0)
-        answer_subscribe(s);
-}
-
-static struct subscribing *subscribing_new(struct gnt_mqtt_connection *c,
-                                           const struct gnt_mqtt_filters *filters)
-{
-    size_t fixed = sizeof(struct subscribing) + filters->count * sizeof(struct subscribing_one);
-    struct subscribing *s = malloc(fixed + filters->count);
-    if (!s)
-        return NULL;
-    *s = (struct subscribing){.connection = c, .id = filters->id, .count = filters->count};
-    s->codes = (uint8_t *)s + fixed;
-    gnt_ring_push_back(&c->subscribing, &s->link);
-    return s;
-}
-
-static void subscribe_one(struct subscribing *s, uint32_t i,
-                          const struct gnt_mqtt_subscription *wanted, uint32_t subscription_id)
-{
-    uint8_t objection = gnt_mqtt_server_objection(&s->connection->engine, wanted->filter);
-    if (objection != GNT_REASON_SUCCESS) {
-        s->codes[i] = objection;
-        return;
-    }
-    uint8_t most = s->connection->engine.options->qos_max; /* [MQTT-3.2.2-10] */
-    uint8_t qos = wanted->qos < most ? wanted->qos : most;
-    struct gnt_sub_options options = {.id = subscription_id,
-                                      .qos = qos,
-                                      .no_local = wanted->no_local,
-                                      .retain_as_published = wanted->retain_as_published};
-    s->one[i] = (struct subscribing_one){{on_subscribed}, s, qos};
-    enum gnt_outcome outcome;
-    if (gnt_session_subscribe(s->connection->session, wanted->filter, &options,
-                              (enum gnt_retain_handling)wanted->retain_handling, &s->one[i].request,
-                              &outcome))
-        s->codes[i] = granted(outcome, qos);
-    else
-        s->outstanding++;
-}
-
-static void on_subscribe(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
-{
-    if (packet->filters.count > gnt_connection_home(c)->config.subscriptions_per_session) {
-        gnt_connection_fail(c, GNT_REASON_QUOTA_EXCEEDED, NULL);
-        return;
-    }
-    struct subscribing *s = subscribing_new(c, &packet->filters);
-    if (!s) {
-        gnt_connection_unanswered(c, GNT_NOMEM);
-        return;
-    }
-    uint32_t id = gnt_mqtt_number(&packet->props, GNT_PROP_SUBSCRIPTION_ID, 0);
-    struct gnt_slice list = packet->filters.list;
-    struct gnt_mqtt_subscription wanted;
-    for (uint32_t i = 0; gnt_mqtt_next_subscription(&list, c->engine.version, &wanted); i++)
-        subscribe_one(s, i, &wanted, id);
-    if (s->outstanding == 0)
-        answer_subscribe(s);
-}
-
-static void on_unsubscribe(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
-{
-    uint8_t *codes = malloc(packet->filters.count);
-    if (!codes) {
-        gnt_connection_unanswered(c, GNT_NOMEM);
-        return;
-    }
-    struct gnt_slice list = packet->filters.list, filter;
-    for (uint32_t i = 0; gnt_mqtt_next_filter(&list, &filter); i++) {
-        bool there = gnt_session_unsubscribe(c->session, filter) == GNT_DONE;
-        codes[i] = there ? GNT_REASON_SUCCESS : GNT_REASON_NO_SUBSCRIPTION_EXISTED;
-    }
-    gnt_err err = gnt_mqtt_server_codes(&c->engine, GNT_MQTT_UNSUBACK, packet->filters.id, codes,
-                                        packet->filters.count);
-    free(codes);
-    if (err)
-        gnt_connection_unanswered(c, err);
-    else
-        gnt_connection_dirty(c);
-}
-
 /* ---- DISCONNECT and AUTH */
 
 static void on_disconnect(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
@@ -377,8 +243,8 @@ void gnt_connection_on_packet(struct gnt_mqtt_connection *c, const struct gnt_mq
         [GNT_MQTT_PUBREC] = on_pubrec,
         [GNT_MQTT_PUBREL] = on_pubrel,
         [GNT_MQTT_PUBCOMP] = on_pubcomp,
-        [GNT_MQTT_SUBSCRIBE] = on_subscribe,
-        [GNT_MQTT_UNSUBSCRIBE] = on_unsubscribe,
+        [GNT_MQTT_SUBSCRIBE] = gnt_connection_on_filters,
+        [GNT_MQTT_UNSUBSCRIBE] = gnt_connection_on_filters,
         [GNT_MQTT_DISCONNECT] = on_disconnect,
         [GNT_MQTT_AUTH] = on_auth,
     };
