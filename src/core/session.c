@@ -11,7 +11,9 @@
 
 static void set_timer(struct gnt_session *s)
 {
-    uint64_t due = s->expires_at < s->will_due ? s->expires_at : s->will_due;
+    uint64_t due = s->expires_at;
+    if (s->will && s->will->due < due)
+        due = s->will->due;
     gnt_err err = gnt_timer_set(s->home->timers, &s->timer, due < GNT_FAR ? due : GNT_FAR);
     GNT_ASSERT(err == GNT_OK); /* it is set already, or was unset just now */
 }
@@ -23,20 +25,47 @@ static uint64_t after_s(const struct gnt_session *s, uint32_t seconds)
     return gnt_deadline(*s->home->now, seconds * GNT_NS_PER_S);
 }
 
+/* ---- The will */
+
+/* *out is NULL where there is none; its message is still REQUEST's. */
+static gnt_err will_new(const struct gnt_session_open *request, struct gnt_will **out)
+{
+    *out = NULL;
+    if (!request->will)
+        return GNT_OK;
+    struct gnt_will *w = malloc(sizeof *w);
+    if (!w)
+        return GNT_NOMEM;
+    *w = (struct gnt_will){.message = request->will,
+                           .delay_s = request->will_delay_s,
+                           .expiry_s = request->will_expiry_s,
+                           .due = GNT_NEVER};
+    *out = w;
+    return GNT_OK;
+}
+
+/* What was the will is the caller's: NULL if there was none. */
+static struct gnt_message *take_will(struct gnt_session *s)
+{
+    struct gnt_message *message = s->will ? s->will->message : NULL;
+    free(s->will);
+    s->will = NULL;
+    return message;
+}
+
 static void drop_will(struct gnt_session *s)
 {
-    s->will_due = GNT_NEVER;
-    gnt_message_unref(&s->will);
+    struct gnt_message *will = take_will(s);
+    gnt_message_unref(&will);
 }
 
 static void publish_will(struct gnt_session *s)
 {
-    struct gnt_message *will = s->will;
-    s->will = NULL;
-    s->will_due = GNT_NEVER;
-    if (!will)
+    if (!s->will)
         return;
-    will->expires = after_s(s, s->will_expiry_s); /* nobody else has it yet */
+    uint64_t expires = after_s(s, s->will->expiry_s);
+    struct gnt_message *will = take_will(s);
+    will->expires = expires; /* nobody else has it yet */
     if (gnt_publish(s->home, will, NULL) == GNT_FAILED)
         gnt_ledger_pass(s->home, NULL, GNT_COUNT_DROPPED_NO_MEMORY);
     gnt_message_unref(&will);
@@ -86,6 +115,11 @@ void gnt_sessions_audit(struct gnt_home *home, struct gnt_audit *audit)
     }
 }
 
+static bool will_due(const struct gnt_session *s, uint64_t now)
+{
+    return s->will && s->will->due <= now;
+}
+
 static void on_timer(struct gnt_timer *timer, uint64_t now)
 {
     struct gnt_session *s = GNT_CONTAINER(timer, struct gnt_session, timer);
@@ -96,7 +130,7 @@ static void on_timer(struct gnt_timer *timer, uint64_t now)
         session_end(s, false);
         return;
     }
-    if (s->will_due <= now)
+    if (will_due(s, now))
         publish_will(s);
     set_timer(s);
 }
@@ -123,16 +157,14 @@ static gnt_err session_new(struct gnt_home *home, struct gnt_slice client_id, ui
     struct gnt_session *s = calloc(1, sizeof *s + client_id.size);
     if (!s)
         return GNT_NOMEM;
-    memcpy(s + 1, client_id.data, client_id.size);
-    s->client_id = gnt_slice(s + 1, client_id.size);
+    GNT_ASSERT(client_id.size <= UINT16_MAX);
+    memcpy(s->client_id, client_id.data, client_id.size);
+    s->client_id_size = (uint16_t)client_id.size;
     s->home = home;
     s->sink.ops = &gnt_session_sink_ops;
-    s->expires_at = s->will_due = GNT_NEVER;
+    s->expires_at = GNT_NEVER;
     s->timer.fire = on_timer;
     gnt_work_init(&s->work, session_work);
-    gnt_list_init(&s->turned_down);
-    gnt_list_init(&s->requests);
-    gnt_list_init(&s->walks);
     gnt_window_init(&s->window);
     gnt_err err = gnt_timer_set(home->timers, &s->timer, GNT_FAR);
     if (!err)
@@ -157,7 +189,7 @@ static struct gnt_session *session_find(const struct gnt_home *home, struct gnt_
     struct gnt_map_node *node = gnt_map_first(&home->sessions, hash);
     for (; node; node = gnt_map_next(node)) {
         struct gnt_session *s = GNT_CONTAINER(node, struct gnt_session, by_client_id);
-        if (gnt_slice_eq(s->client_id, id))
+        if (gnt_slice_eq(gnt_slice(s->client_id, s->client_id_size), id))
             return s;
     }
     return NULL;
@@ -177,10 +209,10 @@ static void let_go(struct gnt_session *s, enum gnt_parting how)
     s->expires_at = after_s(s, s->expiry_s);
     if (how == GNT_PARTING_CLEAN)
         drop_will(s);
-    else if (s->will_delay_s == 0)
+    else if (s->will && s->will->delay_s)
+        s->will->due = after_s(s, s->will->delay_s);
+    else
         publish_will(s);
-    else if (s->will)
-        s->will_due = after_s(s, s->will_delay_s);
     set_timer(s);
 }
 
@@ -201,6 +233,10 @@ static uint32_t capped_expiry(const struct gnt_home *home, uint32_t expiry_s)
 gnt_err gnt_session_open(struct gnt_home *home, struct gnt_session_open *request,
                          struct gnt_receiver *receiver, struct gnt_session **out, bool *present)
 {
+    struct gnt_will *will;
+    gnt_err err = will_new(request, &will);
+    if (err)
+        return err;
     uint64_t hash = gnt_hash(request->client_id);
     struct gnt_session *s = session_find(home, request->client_id, hash);
     if (s && s->receiver)
@@ -210,21 +246,21 @@ gnt_err gnt_session_open(struct gnt_home *home, struct gnt_session_open *request
         session_end(s, false);
         s = NULL;
     }
-    if (s && s->will_due <= *home->now)
+    if (s && will_due(s, *home->now))
         publish_will(s); /* likewise */
     *present = s != NULL;
     if (!s) {
-        gnt_err err = session_new(home, request->client_id, hash, &s);
-        if (err)
+        err = session_new(home, request->client_id, hash, &s);
+        if (err) {
+            free(will);
             return err;
+        }
     }
     drop_will(s); /* the client is back before its delay was over [MQTT-3.1.3-9] */
-    s->will = request->will;
+    s->will = will;
     request->will = NULL;
-    if (s->will)
-        s->will->publisher = s->sink.id;
-    s->will_delay_s = request->will_delay_s;
-    s->will_expiry_s = request->will_expiry_s;
+    if (will)
+        will->message->publisher = s->sink.id;
     s->expiry_s = capped_expiry(home, request->expiry_s);
     s->expires_at = GNT_NEVER;
     set_timer(s);
@@ -280,7 +316,7 @@ void gnt_session_work_later(struct gnt_session *s)
 static void close_receiver(struct gnt_session *s)
 {
     struct gnt_receiver *receiver = s->receiver;
-    enum gnt_close_reason why = s->why;
+    enum gnt_close_reason why = (enum gnt_close_reason)s->why;
     gnt_session_close(s, GNT_PARTING_WITH_WILL, s->expiry_s);
     receiver->ops->closed(receiver, why);
 }

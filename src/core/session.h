@@ -38,7 +38,7 @@ struct gnt_session;
 #define GNT_EXPIRY_NEVER UINT32_MAX /* seconds [MQTT5 3.1.2.11.2] */
 
 struct gnt_session_open {
-    struct gnt_slice client_id; /* not empty */
+    struct gnt_slice client_id; /* not empty, at most UINT16_MAX bytes */
     bool clean_start;
     uint32_t expiry_s;        /* 0: the session ends with the connection */
     uint16_t receive_max;     /* unsettled deliveries that the client takes, at least 1 */

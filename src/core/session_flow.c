@@ -23,7 +23,7 @@ struct session_queue {
 static void close_later(struct gnt_session *s, enum gnt_close_reason why)
 {
     s->closing = true;
-    s->why = why;
+    s->why = (uint8_t)why;
     gnt_session_work_later(s);
 }
 
@@ -294,7 +294,7 @@ void gnt_session_pump(struct gnt_session *s)
             return;
     while (send_one(s))
         ;
-    if (!gnt_list_empty(&s->walks) || !gnt_session_tell_groups(s))
+    if (s->walks.first || !gnt_session_tell_groups(s))
         gnt_session_work_later(s);
 }
 

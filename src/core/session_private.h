@@ -14,39 +14,42 @@ struct gnt_session {
     struct gnt_sink sink;
     struct gnt_map_node by_client_id; /* in home->sessions */
     struct gnt_home *home;
-    struct gnt_slice client_id; /* behind the struct */
-
     struct gnt_receiver *receiver; /* NULL: the client is away */
-    bool held;                     /* between _open and _resume: nothing is sent yet */
-    bool closing;                  /* its connection is to be closed, and nothing more is sent */
-    enum gnt_close_reason why;     /* if closing */
     struct gnt_work work;
 
     /* Towards the client. */
     struct gnt_window window;
-    uint32_t receive_max; /* how many may be unsettled */
-    uint32_t unsettled;   /* sent on this connection and not settled */
-    uint16_t resend_from; /* the first in the window that is still to be sent again, 0: none */
+    uint32_t receive_max;      /* how many may be unsettled */
+    uint32_t unsettled;        /* sent on this connection and not settled */
+    uint16_t resend_from;      /* the first in the window that is still to be sent again, 0: none */
+    bool held;                 /* between _open and _resume: nothing is sent yet */
+    bool closing;              /* its connection is to be closed, and nothing more is sent */
+    uint8_t why;               /* enum gnt_close_reason, if closing */
     struct gnt_queue *queue;   /* NULL while nothing waits */
     struct gnt_ledger *ledger; /* NULL: nothing has ever come for it */
 
     struct gnt_idset unreleased; /* exactly-once messages from the client */
 
     struct gnt_map subscriptions; /* struct subscription, by place in the tree */
-    struct gnt_map shared;        /* struct shared, by "$share/GROUP/FILTER" */
-    struct gnt_map joined;        /* the same, by group, if that has answered */
-    struct gnt_list turned_down;  /* the same, if the group waits to hear that there is room */
-    uint32_t rounds;              /* the last one that any of them began (core/group.h) */
-    struct gnt_list requests;     /* struct request: shared subscriptions not answered yet */
-    struct gnt_list walks;        /* struct walk: retained messages still to be got */
-    size_t subscription_count;    /* of both kinds */
+    struct gnt_shares *shares;    /* NULL before the first shared one */
+    struct gnt_ring walks;        /* struct walk: retained messages still to be got */
+    uint32_t subscription_count;  /* of both kinds */
 
     uint32_t expiry_s;
-    uint64_t expires_at; /* GNT_NEVER while connected */
-    struct gnt_message *will;
-    uint32_t will_delay_s, will_expiry_s;
-    uint64_t will_due;      /* GNT_NEVER: not on its way */
-    struct gnt_timer timer; /* the earlier of both; always set, so that setting cannot fail */
+    uint64_t expires_at;    /* GNT_NEVER while connected */
+    struct gnt_will *will;  /* NULL: none */
+    struct gnt_timer timer; /* expiry or will, whatever is earlier; always set, so that setting
+                               cannot fail */
+
+    uint16_t client_id_size;
+    uint8_t client_id[];
+};
+
+/* What is published when the client parts without a word. */
+struct gnt_will {
+    struct gnt_message *message;
+    uint32_t delay_s, expiry_s;
+    uint64_t due; /* GNT_NEVER: not on its way */
 };
 
 /* ---- session.c */

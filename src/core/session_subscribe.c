@@ -32,7 +32,6 @@ static struct walk *walk_new(struct gnt_slice filter, const struct gnt_sub_optio
         return NULL;
     memcpy(w + 1, filter.data, filter.size);
     *w = (struct walk){.options = *options, .filter = gnt_slice(w + 1, filter.size)};
-    gnt_list_init(&w->link);
     return w;
 }
 
@@ -43,7 +42,7 @@ static void walk_end(struct gnt_session *s, struct subscription *sub)
     if (!w)
         return;
     gnt_tree_cursor_fini(s->home->tree, &w->cursor);
-    gnt_list_remove(&w->link);
+    gnt_ring_remove(&s->walks, &w->link);
     free(w);
     sub->walk = NULL;
 }
@@ -54,7 +53,7 @@ static void walk_start(struct gnt_session *s, struct subscription *sub, struct w
     walk_end(s, sub);
     sub->walk = w;
     w->subscription = sub;
-    gnt_list_push_back(&s->walks, &w->link);
+    gnt_ring_push_back(&s->walks, &w->link);
     gnt_session_work_later(s);
 }
 
@@ -76,12 +75,12 @@ static bool room_for_walk(const struct gnt_session *s)
 
 bool gnt_session_walk(struct gnt_session *s)
 {
-    for (int steps = 0; !gnt_list_empty(&s->walks); steps++) {
+    for (int steps = 0; s->walks.first; steps++) {
         if (!room_for_walk(s))
             return false; /* goes on when the queue has been pumped */
         if (steps == WALK_SLICE)
             return true;
-        struct walk *w = GNT_CONTAINER(s->walks.next, struct walk, link);
+        struct walk *w = GNT_CONTAINER(s->walks.first, struct walk, link);
         struct gnt_message *found;
         size_t count = 0;
         gnt_err err = gnt_tree_retained(s->home->tree, w->filter, &w->cursor, 1, &found, &count);
@@ -116,7 +115,7 @@ static struct subscription *find_plain(const struct gnt_session *s, struct gnt_s
 
 static void count_subscriptions(struct gnt_session *s, int n, bool shared)
 {
-    s->subscription_count += (size_t)n;
+    s->subscription_count += (uint32_t)n;
     gnt_count(&s->home->counters, GNT_COUNT_SUBSCRIPTIONS, n);
     if (shared)
         gnt_count(&s->home->counters, GNT_COUNT_SHARED_SUBSCRIPTIONS, n);
@@ -186,10 +185,20 @@ static enum gnt_outcome subscribe_plain(struct gnt_session *s, struct gnt_slice 
 
 /* ---- Shared subscriptions */
 
+/* What only sessions with shared subscriptions have: made with the first one, freed with the
+ * session. */
+struct gnt_shares {
+    struct gnt_map by_key;       /* struct shared, by "$share/GROUP/FILTER" */
+    struct gnt_map joined;       /* the same, by group, if that has answered */
+    struct gnt_list turned_down; /* the same, if the group waits to hear that there is room */
+    struct gnt_list requests;    /* struct request: not answered yet */
+    uint32_t rounds;             /* the last one that any of them began (core/group.h) */
+};
+
 struct shared {
-    struct gnt_map_node by_key;   /* in session->shared */
-    struct gnt_map_node by_group; /* in session->joined, if group is not 0 */
-    struct gnt_list turned_down;  /* in session->turned_down */
+    struct gnt_map_node by_key;   /* in shares->by_key */
+    struct gnt_map_node by_group; /* in shares->joined, if group is not 0 */
+    struct gnt_list turned_down;  /* in shares->turned_down */
     uint64_t group;               /* 0 while the group has not answered yet */
     uint32_t joined, round;       /* the first round and the current one (core/group.h) */
     struct gnt_slice key;         /* "$share/GROUP/FILTER", behind the struct */
@@ -200,15 +209,28 @@ struct shared {
  * the session by id and its subscription by key. */
 struct request {
     struct gnt_joining joining;
-    struct gnt_list link; /* in session->requests, while that lives */
+    struct gnt_list link; /* in shares->requests, while those live */
     struct gnt_home *home;
     struct gnt_subscribing *answer;
     struct gnt_slice key; /* behind the struct */
 };
 
+/* NULL: no memory. */
+static struct gnt_shares *shares_of(struct gnt_session *s)
+{
+    if (!s->shares) {
+        s->shares = calloc(1, sizeof *s->shares);
+        if (!s->shares)
+            return NULL;
+        gnt_list_init(&s->shares->turned_down);
+        gnt_list_init(&s->shares->requests);
+    }
+    return s->shares;
+}
+
 static struct shared *find_shared(const struct gnt_session *s, struct gnt_slice key)
 {
-    struct gnt_map_node *node = gnt_map_first(&s->shared, gnt_hash(key));
+    struct gnt_map_node *node = s->shares ? gnt_map_first(&s->shares->by_key, gnt_hash(key)) : NULL;
     for (; node; node = gnt_map_next(node)) {
         struct shared *sub = GNT_CONTAINER(node, struct shared, by_key);
         if (gnt_slice_eq(sub->key, key))
@@ -219,7 +241,8 @@ static struct shared *find_shared(const struct gnt_session *s, struct gnt_slice 
 
 static struct shared *find_joined(const struct gnt_session *s, uint64_t group)
 {
-    struct gnt_map_node *node = gnt_map_first(&s->joined, gnt_hash_mix(0, group));
+    struct gnt_map_node *node =
+        s->shares ? gnt_map_first(&s->shares->joined, gnt_hash_mix(0, group)) : NULL;
     for (; node; node = gnt_map_next(node)) {
         struct shared *sub = GNT_CONTAINER(node, struct shared, by_group);
         if (sub->group == group)
@@ -233,9 +256,9 @@ static gnt_err set_group(struct gnt_session *s, struct shared *sub, uint64_t gro
     if (sub->group == group)
         return GNT_OK;
     if (sub->group)
-        gnt_map_remove(&s->joined, &sub->by_group);
+        gnt_map_remove(&s->shares->joined, &sub->by_group);
     sub->group = 0;
-    gnt_err err = gnt_map_insert(&s->joined, &sub->by_group, gnt_hash_mix(0, group));
+    gnt_err err = gnt_map_insert(&s->shares->joined, &sub->by_group, gnt_hash_mix(0, group));
     if (!err)
         sub->group = group;
     return err;
@@ -244,11 +267,11 @@ static gnt_err set_group(struct gnt_session *s, struct shared *sub, uint64_t gro
 static void shared_remove(struct gnt_session *s, struct shared *sub)
 {
     if (sub->group) {
-        gnt_map_remove(&s->joined, &sub->by_group);
+        gnt_map_remove(&s->shares->joined, &sub->by_group);
         gnt_group_leave(s->home, sub->group, s->sink.id);
     }
     gnt_list_remove(&sub->turned_down);
-    gnt_map_remove(&s->shared, &sub->by_key);
+    gnt_map_remove(&s->shares->by_key, &sub->by_key);
     free(sub);
     count_subscriptions(s, -1, true);
 }
@@ -260,11 +283,11 @@ static struct shared *shared_new(struct gnt_session *s, struct gnt_slice key)
         return NULL;
     memcpy(sub + 1, key.data, key.size);
     *sub = (struct shared){.key = gnt_slice(sub + 1, key.size)};
-    if (gnt_map_insert(&s->shared, &sub->by_key, gnt_hash(key))) {
+    if (gnt_map_insert(&s->shares->by_key, &sub->by_key, gnt_hash(key))) {
         free(sub);
         return NULL;
     }
-    sub->joined = sub->round = ++s->rounds;
+    sub->joined = sub->round = ++s->shares->rounds;
     gnt_list_init(&sub->turned_down);
     count_subscriptions(s, 1, true);
     return sub;
@@ -311,7 +334,8 @@ static struct request *request_new(struct gnt_session *s, struct gnt_slice key,
                                    const struct gnt_sub_options *options,
                                    struct gnt_subscribing *answer)
 {
-    struct request *r = malloc(sizeof *r + key.size);
+    struct gnt_shares *shares = shares_of(s);
+    struct request *r = shares ? malloc(sizeof *r + key.size) : NULL;
     if (!r)
         return NULL;
     memcpy(r + 1, key.data, key.size);
@@ -325,7 +349,7 @@ static struct request *request_new(struct gnt_session *s, struct gnt_slice key,
                                       .name = share.group,
                                       .filter = share.filter};
     gnt_list_init(&r->link);
-    gnt_list_push_back(&s->requests, &r->link);
+    gnt_list_push_back(&shares->requests, &r->link);
     return r;
 }
 
@@ -356,10 +380,12 @@ static bool subscribe_shared(struct gnt_session *s, struct gnt_slice key,
 
 void gnt_session_shared_stop(struct gnt_session *s)
 {
-    gnt_list_each (link, &s->requests)
+    if (!s->shares)
+        return;
+    gnt_list_each (link, &s->shares->requests)
         GNT_CONTAINER(link, struct request, link)->answer = NULL;
     struct gnt_map_cursor cursor = {0};
-    for (struct gnt_map_node *node; (node = gnt_map_walk(&s->shared, &cursor));)
+    for (struct gnt_map_node *node; (node = gnt_map_walk(&s->shares->by_key, &cursor));)
         gnt_session_turn_down(s, GNT_CONTAINER(node, struct shared, by_key));
 }
 
@@ -383,23 +409,41 @@ enum gnt_offer gnt_session_consider(struct gnt_session *s, uint64_t group, uint3
 void gnt_session_turn_down(struct gnt_session *s, struct shared *sub)
 {
     if (!gnt_list_linked(&sub->turned_down))
-        gnt_list_push_back(&s->turned_down, &sub->turned_down);
+        gnt_list_push_back(&s->shares->turned_down, &sub->turned_down);
 }
 
 bool gnt_session_tell_groups(struct gnt_session *s)
 {
-    if (gnt_list_empty(&s->turned_down) || !gnt_session_has_room(s))
+    struct gnt_shares *shares = s->shares;
+    if (!shares || gnt_list_empty(&shares->turned_down) || !gnt_session_has_room(s))
         return true;
-    gnt_list_each_safe (link, &s->turned_down) {
+    gnt_list_each_safe (link, &shares->turned_down) {
         struct shared *sub = GNT_CONTAINER(link, struct shared, turned_down);
         if (!sub->group)
             continue; /* once it has answered */
-        if (gnt_group_ready(s->home, sub->group, s->sink.id, s->rounds + 1))
+        if (gnt_group_ready(s->home, sub->group, s->sink.id, shares->rounds + 1))
             return false;
-        sub->round = ++s->rounds;
+        sub->round = ++shares->rounds;
         gnt_list_remove(link);
     }
     return true;
+}
+
+static void shares_free(struct gnt_session *s)
+{
+    gnt_session_shared_stop(s);
+    struct gnt_shares *shares = s->shares;
+    if (!shares)
+        return;
+    gnt_list_each_safe (link, &shares->requests)
+        gnt_list_remove(link); /* they free themselves */
+    struct gnt_map_cursor cursor = {0};
+    for (struct gnt_map_node *node; (node = gnt_map_walk(&shares->by_key, &cursor));)
+        shared_remove(s, GNT_CONTAINER(node, struct shared, by_key));
+    gnt_map_fini(&shares->by_key);
+    gnt_map_fini(&shares->joined);
+    s->shares = NULL;
+    free(shares);
 }
 
 /* ---- Both */
@@ -435,15 +479,8 @@ enum gnt_outcome gnt_session_unsubscribe(struct gnt_session *s, struct gnt_slice
 
 void gnt_session_unsubscribe_all(struct gnt_session *s)
 {
-    gnt_session_shared_stop(s);
-    gnt_list_each_safe (link, &s->requests)
-        gnt_list_remove(link); /* they free themselves */
+    shares_free(s);
     struct gnt_map_cursor cursor = {0};
-    for (struct gnt_map_node *node; (node = gnt_map_walk(&s->shared, &cursor));)
-        shared_remove(s, GNT_CONTAINER(node, struct shared, by_key));
-    gnt_map_fini(&s->shared);
-    gnt_map_fini(&s->joined);
-    cursor = (struct gnt_map_cursor){0};
     for (struct gnt_map_node *node; (node = gnt_map_walk(&s->subscriptions, &cursor));)
         plain_free(s, GNT_CONTAINER(node, struct subscription, node));
     gnt_map_fini(&s->subscriptions);
