@@ -1,4 +1,4 @@
-/* The topic tree: subscribing, and the lock-free match. */
+/* The topic tree: subscribing. */
 #include "core/tree.h"
 
 #include "base/assert.h"
@@ -51,6 +51,13 @@ static void changed(struct gnt_tree *tree)
 {
     uint64_t generation = atomic_load_explicit(&tree->generation, memory_order_relaxed);
     atomic_store_explicit(&tree->generation, generation + 1, memory_order_release);
+}
+
+void gnt_tree_limit(struct gnt_tree *tree, uint32_t reach_max)
+{
+    pthread_mutex_lock(&tree->lock);
+    tree->reach_max = reach_max;
+    pthread_mutex_unlock(&tree->lock);
 }
 
 uint64_t gnt_tree_generation(const struct gnt_tree *tree)
@@ -127,84 +134,4 @@ size_t gnt_tree_filter(const struct gnt_tree_node *node, char *out, size_t cap)
             out[--at] = '/';
     }
     return size;
-}
-
-/* ---- Matching */
-
-struct match {
-    const struct gnt_tree_table *table;
-    struct gnt_slice topic;
-    const struct gnt_tree_node *node;
-    size_t at;   /* where the level after NODE's starts; size + 1: all levels were taken */
-    bool hidden; /* from wildcards in the first level [MQTT-4.7.2-1] */
-    void (*found)(void *context, uint64_t sink, const struct gnt_sub_options *options);
-    void *context;
-};
-
-static bool sees_wildcards(const struct match *m, const struct gnt_tree_node *parent)
-{
-    return parent->parent || !m->hidden;
-}
-
-/* From NODE, where it has just arrived, down to a child that matches the next level; false if there
- * is none.  What is subscribed to NODE, if it is the topic's last level, and to NODE/# is told:
- * "sport/#" matches "sport" too [MQTT5 4.7.1.2]. */
-static bool down(struct match *m)
-{
-    const struct gnt_tree_node *plus, *hash = gnt_tree_wild(m->node, &plus);
-    bool wildcards = sees_wildcards(m, m->node);
-    if (hash && wildcards)
-        gnt_tree_subs_each(hash, m->found, m->context);
-    if (m->at > m->topic.size) {
-        gnt_tree_subs_each(m->node, m->found, m->context);
-        return false;
-    }
-    struct gnt_slice level = gnt_tree_level_at(m->topic, m->at);
-    const struct gnt_tree_node *child = NULL;
-    if (gnt_tree_named(m->node))
-        child = gnt_tree_table_find(m->table, m->node, level);
-    if (!child && wildcards)
-        child = plus;
-    if (!child)
-        return false;
-    m->node = child;
-    m->at += level.size + 1;
-    return true;
-}
-
-/* From NODE, done with, up until there is a `+` beside the way it came; false if there is none. */
-static bool up(struct match *m)
-{
-    for (const struct gnt_tree_node *parent; (parent = m->node->parent); m->node = parent) {
-        const struct gnt_tree_node *plus;
-        bool was_plus = gnt_tree_is(gnt_tree_node_level(m->node), '+');
-        if (!was_plus && sees_wildcards(m, parent)) {
-            (void)gnt_tree_wild(parent, &plus);
-            if (plus) {
-                m->node = plus;
-                return true;
-            }
-        }
-        m->at = gnt_tree_level_start(m->topic, m->at - 1);
-    }
-    return false;
-}
-
-/* Depth first.  The way back is in the nodes and in the topic, so that any number of levels needs
- * no memory. */
-void gnt_tree_match(const struct gnt_tree *tree, struct gnt_slice topic,
-                    void (*found)(void *context, uint64_t sink,
-                                  const struct gnt_sub_options *options),
-                    void *context)
-{
-    struct match m = {
-        .table = atomic_load_explicit(&tree->table, memory_order_acquire),
-        .topic = topic,
-        .node = tree->root,
-        .hidden = topic.size && topic.data[0] == '$',
-        .found = found,
-        .context = context,
-    };
-    while (down(&m) || up(&m))
-        ;
 }

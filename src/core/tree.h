@@ -49,8 +49,17 @@ void gnt_tree_free(struct gnt_tree **tree); /* no readers are left */
 /* A subscription's place in the tree; stays valid until it is unsubscribed. */
 struct gnt_tree_node;
 
+/* How much one topic name may find to do.  Filters of many levels that have `+` here and a name
+ * there multiply each other: all of {a,+}/{a,+}/... of N levels are 2^N nodes, and a name may lead
+ * to all of them without matching any.  So the most that one name can lead to is kept at hand, and
+ * a filter that would make it more than REACH_MAX is refused.  Not concerned are filters without
+ * `+`, and those of up to GNT_TREE_SHORT levels: they cannot do harm.  0, the default: no limit. */
+enum { GNT_TREE_SHORT = 8 };
+void gnt_tree_limit(struct gnt_tree *tree, uint32_t reach_max);
+
 /* Subscribes SINK to FILTER (valid, "$share/..." taken off), or changes the options of the
- * subscription that it has.  *existed says which; *node (may be NULL) is the place. */
+ * subscription that it has.  *existed says which; *node (may be NULL) is the place.  GNT_NOMEM;
+ * GNT_FULL: over the limit. */
 GNT_MUST gnt_err gnt_tree_subscribe(struct gnt_tree *tree, struct gnt_slice filter, uint64_t sink,
                                     const struct gnt_sub_options *options, bool *existed,
                                     struct gnt_tree_node **node);
@@ -73,12 +82,35 @@ uint64_t gnt_tree_generation(const struct gnt_tree *tree);
 
 /* Calls FOUND for each subscription that matches the topic name (a sink once for each of its
  * matching filters, in any order). FOUND must not change the tree.  Cost: with the number of
- * filters that match and of wildcard levels that exist, not with the number of subscriptions. Needs
- * no memory, however many levels. */
+ * filters that match and of wildcard levels that exist, not with the number of subscriptions;
+ * bounded by gnt_tree_limit.  Needs no memory, however many levels. */
 void gnt_tree_match(const struct gnt_tree *tree, struct gnt_slice topic,
                     void (*found)(void *context, uint64_t sink,
                                   const struct gnt_sub_options *options),
                     void *context);
+
+/* The same in steps, for who knows names some time before they are matched: when the tree is large,
+ * most of a match is waiting for memory.  _fetch_places, then _fetch_nodes, begin to fetch what the
+ * match will look at, and do not wait for it; they change no result, and do nothing as long as the
+ * tree is small.  The name is lent for the topic's life. */
+enum { GNT_TREE_TOPIC_LEVELS = 32 }; /* that are taken apart once; further ones whenever needed */
+
+struct gnt_tree_topic {
+    struct gnt_slice name;
+    uint32_t count;
+    struct {
+        uint64_t hash;
+        uint32_t start, end;
+    } level[GNT_TREE_TOPIC_LEVELS];
+};
+
+void gnt_tree_topic_init(struct gnt_tree_topic *t, struct gnt_slice name);
+void gnt_tree_fetch_places(const struct gnt_tree *tree, const struct gnt_tree_topic *t);
+void gnt_tree_fetch_nodes(const struct gnt_tree *tree, const struct gnt_tree_topic *t);
+void gnt_tree_match_topic(const struct gnt_tree *tree, const struct gnt_tree_topic *topic,
+                          void (*found)(void *context, uint64_t sink,
+                                        const struct gnt_sub_options *options),
+                          void *context);
 
 /* ---- Retained messages [MQTT5 3.3.1.3] */
 

@@ -5,13 +5,15 @@
 
 #include <stdlib.h>
 
-static struct gnt_tree_node *node_new(struct gnt_tree_node *parent, struct gnt_slice level)
+static struct gnt_tree_node *node_new(struct gnt_tree_node *parent, struct gnt_slice level,
+                                      uint32_t key)
 {
     size_t size = offsetof(struct gnt_tree_node, level) + level.size;
     struct gnt_tree_node *node = calloc(1, size > sizeof *node ? size : sizeof *node);
     if (!node)
         return NULL;
     node->parent = parent;
+    node->key = key;
     node->level_size = (uint16_t)level.size;
     if (level.size)
         memcpy(node->level, level.data, level.size);
@@ -32,8 +34,11 @@ static void reclaim(struct gnt_rcu_head *head)
 
 gnt_err gnt_tree_root_new(struct gnt_tree_node **out)
 {
-    *out = node_new(NULL, gnt_slice(NULL, 0));
-    return *out ? GNT_OK : GNT_NOMEM;
+    *out = node_new(NULL, gnt_slice(NULL, 0), 0);
+    if (!*out)
+        return GNT_NOMEM;
+    (*out)->reach = 1;
+    return GNT_OK;
 }
 
 static struct gnt_tree_node *wild_of(const struct gnt_tree_node *node)
@@ -60,13 +65,17 @@ void gnt_tree_nodes_free(struct gnt_tree *tree)
 
 /* ---- Children */
 
-struct gnt_tree_node *gnt_tree_node_child(const struct gnt_tree *tree,
-                                          const struct gnt_tree_node *parent,
+static uint32_t key_of(const struct gnt_tree_node *parent, struct gnt_slice level)
+{
+    return gnt_tree_key(parent->key, gnt_tree_is_wild(level) ? GNT_TREE_PLUS : gnt_hash(level));
+}
+
+struct gnt_tree_node *gnt_tree_node_child(const struct gnt_tree *tree, struct gnt_tree_node *parent,
                                           struct gnt_slice level)
 {
     if (!gnt_tree_is_wild(level))
-        return gnt_tree_table_find(atomic_load_explicit(&tree->table, memory_order_relaxed), parent,
-                                   level);
+        return gnt_tree_table_find(atomic_load_explicit(&tree->table, memory_order_relaxed),
+                                   key_of(parent, level), parent, level);
     struct gnt_tree_node *w = wild_of(parent);
     if (w && w->level[0] != level.data[0])
         w = w->level[0] == '#' ? wild_of(w) : NULL;
@@ -109,9 +118,10 @@ static struct gnt_tree_node *add_child(struct gnt_tree *tree, struct gnt_tree_no
                                        struct gnt_slice level)
 {
     bool wild = gnt_tree_is_wild(level);
-    if (!wild && gnt_tree_table_reserve(&tree->table) != GNT_OK)
+    uint32_t key = key_of(parent, level);
+    if (!wild && gnt_tree_table_reserve(&tree->table, key) != GNT_OK)
         return NULL;
-    struct gnt_tree_node *node = node_new(parent, level);
+    struct gnt_tree_node *node = node_new(parent, level, key);
     if (!node)
         return NULL;
     if (wild) {
@@ -131,34 +141,73 @@ static void take_out(struct gnt_tree *tree, struct gnt_tree_node *node)
         gnt_tree_table_remove(&tree->table, node);
         count_named(node->parent, -1);
     }
+    gnt_tree_reach_removed(node);
     gnt_rcu_defer(&node->rcu, reclaim);
 }
 
 /* ---- Paths */
 
+/* As far as there are nodes of *filter; what is left of it is what there are none for. */
+static struct gnt_tree_node *follow(const struct gnt_tree *tree, struct gnt_slice *filter)
+{
+    struct gnt_tree_node *node = tree->root, *child;
+    struct gnt_slice level, rest = *filter;
+    while (gnt_topic_next_level(&rest, &level)) {
+        child = gnt_tree_node_child(tree, node, level);
+        if (!child)
+            break;
+        node = child;
+        *filter = rest;
+    }
+    return node;
+}
+
 struct gnt_tree_node *gnt_tree_node_find(const struct gnt_tree *tree, struct gnt_slice filter)
 {
-    struct gnt_tree_node *node = tree->root;
-    struct gnt_slice level;
-    while (node && gnt_topic_next_level(&filter, &level))
-        node = gnt_tree_node_child(tree, node, level);
-    return node;
+    struct gnt_tree_node *node = follow(tree, &filter);
+    return filter.data ? NULL : node;
+}
+
+static uint32_t count_levels(struct gnt_slice filter)
+{
+    uint32_t levels = 1;
+    for (size_t at = 0; at < filter.size; at++)
+        levels += filter.data[at] == '/';
+    return levels;
+}
+
+/* Filters without a `+`, and short ones, cannot multiply each other beyond measure. */
+static bool is_harmless(struct gnt_slice filter, uint32_t levels)
+{
+    return levels <= GNT_TREE_SHORT || !memchr(filter.data, '+', filter.size);
+}
+
+static bool allowed(const struct gnt_tree *tree, const struct gnt_tree_node *node,
+                    struct gnt_slice filter, struct gnt_slice rest)
+{
+    if (!tree->reach_max || is_harmless(filter, count_levels(filter)))
+        return true;
+    struct gnt_slice first = gnt_tree_level_at(rest, 0);
+    return gnt_tree_reach_allows(tree, node, gnt_tree_is_wild(first), count_levels(rest));
 }
 
 gnt_err gnt_tree_node_make(struct gnt_tree *tree, struct gnt_slice filter,
                            struct gnt_tree_node **out)
 {
-    struct gnt_tree_node *node = tree->root;
-    struct gnt_slice level;
-    while (gnt_topic_next_level(&filter, &level)) {
-        struct gnt_tree_node *child = gnt_tree_node_child(tree, node, level);
-        if (!child)
-            child = add_child(tree, node, level);
-        if (!child) {
-            gnt_tree_node_settle(tree, node);
-            return GNT_NOMEM;
-        }
-        node = child;
+    struct gnt_slice rest = filter, level;
+    struct gnt_tree_node *found = follow(tree, &rest), *node = found, *child = found;
+    if (rest.data && !allowed(tree, found, filter, rest))
+        return GNT_FULL;
+    while (child && gnt_topic_next_level(&rest, &level)) {
+        child = add_child(tree, node, level);
+        if (child)
+            node = child;
+    }
+    if (node != found)
+        gnt_tree_reach_added(node);
+    if (!child) {
+        gnt_tree_node_settle(tree, node);
+        return GNT_NOMEM;
     }
     *out = node;
     return GNT_OK;

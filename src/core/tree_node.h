@@ -7,6 +7,7 @@
 #ifndef GNT_CORE_TREE_NODE_H
 #define GNT_CORE_TREE_NODE_H
 
+#include "base/hash.h"
 #include "base/list.h"
 #include "base/rcu.h"
 #include "core/tree.h"
@@ -49,10 +50,6 @@ struct gnt_tree_node {
         } trail;
         struct gnt_rcu_head rcu; /* once it was taken out */
     };
-    /* Children in the table.  A match looks at it before it looks for one: most nodes with a
-     * wildcard below them have none.  Changed by writers only. */
-    _Atomic uint32_t named;
-    uint32_t pins; /* by cursors that stand here */
 
     struct gnt_tree_node *parent; /* NULL: the root */
 
@@ -65,8 +62,21 @@ struct gnt_tree_node {
     _Atomic uint64_t first_sink;
     _Atomic(struct gnt_tree_subs *) subs; /* the other ones; NULL: there are none */
     _Atomic uint32_t first_options;
-    bool first_used; /* the writers' */
+
+    /* Children in the table.  A match looks at it before it looks for one: most nodes with a
+     * wildcard below them have none.  Changed by writers only. */
+    _Atomic uint32_t named;
+    uint32_t key;  /* of the path from the root to here */
+    uint32_t pins; /* by cursors that stand here */
+
+    /* How many nodes of this one's subtree, itself included, one topic name can lead to at most:
+     * see gnt_tree_limit.  Of the children in the table only the one that adds most counts; those
+     * that add more than a few are counted, so that it is known when the last of them is gone. */
+    uint32_t reach;
+    uint32_t wide;
+
     uint16_t level_size;
+    bool first_used; /* the writers' */
     uint8_t level[];
 };
 
@@ -92,8 +102,9 @@ struct gnt_tree {
     _Atomic uint64_t retained;
 
     /* Guards every change of the tree.  Innermost lock.  Held for one change, or for one slice of a
-     * walk; when the table grows, for as long as copying it takes. */
+     * walk. */
     _Alignas(64) pthread_mutex_t lock;
+    uint32_t reach_max; /* 0: no limit */
     struct gnt_tree_cursor sweep;
     uint64_t retained_of_clients;
 };
@@ -143,17 +154,27 @@ static inline const struct gnt_tree_node *gnt_tree_wild(const struct gnt_tree_no
 
 GNT_MUST gnt_err gnt_tree_root_new(struct gnt_tree_node **out);
 
+/* The key of a path is made of its levels' hashes one after the other, so that those of all levels
+ * of a topic name are known before the first node is looked at.  Two paths may have the same. */
+static inline uint32_t gnt_tree_key(uint32_t parent, uint64_t level_hash)
+{
+    return (uint32_t)(gnt_hash_mix(level_hash, parent) >> 32);
+}
+
+/* What stands for the hash of `+`: it need not be a secret. */
+#define GNT_TREE_PLUS UINT64_C(0x9e3779b97f4a7c15)
+
 /* Frees all nodes, at once. */
 void gnt_tree_nodes_free(struct gnt_tree *tree);
 
-struct gnt_tree_node *gnt_tree_node_child(const struct gnt_tree *tree,
-                                          const struct gnt_tree_node *parent,
+struct gnt_tree_node *gnt_tree_node_child(const struct gnt_tree *tree, struct gnt_tree_node *parent,
                                           struct gnt_slice level);
 
 /* The node of a filter or topic, NULL if there is none. */
 struct gnt_tree_node *gnt_tree_node_find(const struct gnt_tree *tree, struct gnt_slice filter);
 
-/* The same, made if there is none; whoever has no use for it in the end calls _settle. */
+/* The same, made if there is none; whoever has no use for it in the end calls _settle.  GNT_NOMEM;
+ * GNT_FULL if it would be over the tree's limit. */
 GNT_MUST gnt_err gnt_tree_node_make(struct gnt_tree *tree, struct gnt_slice filter,
                                     struct gnt_tree_node **out);
 
@@ -182,21 +203,41 @@ void gnt_tree_subs_each(const struct gnt_tree_node *node,
 
 uint32_t gnt_tree_options_pack(const struct gnt_sub_options *options);
 
-/* ---- The table of all nodes without a wildcard, by parent and level (tree_table.c) */
+/* ---- How far one topic name reaches (tree_reach.c) */
+
+/* Whether LEVELS new nodes may be made below NODE, the first of them a wildcard or not. */
+bool gnt_tree_reach_allows(const struct gnt_tree *tree, const struct gnt_tree_node *node, bool wild,
+                           uint32_t levels);
+
+/* NODE has been added, perhaps with ancestors that have not been counted yet; or it is being taken
+ * out, and is no child of its parent any more. */
+void gnt_tree_reach_added(struct gnt_tree_node *node);
+void gnt_tree_reach_removed(struct gnt_tree_node *node);
+
+/* ---- The table of all nodes without a wildcard, by their keys (tree_table.c) */
 
 GNT_MUST gnt_err gnt_tree_table_new(struct gnt_tree_table **out);
 void gnt_tree_table_free(struct gnt_tree_table *table); /* at once */
 
 /* For readers. */
-struct gnt_tree_node *gnt_tree_table_find(const struct gnt_tree_table *table,
+struct gnt_tree_node *gnt_tree_table_find(const struct gnt_tree_table *table, uint32_t key,
                                           const struct gnt_tree_node *parent,
                                           struct gnt_slice level);
 
-/* Makes room for one more node; the table may be another one afterwards. */
-GNT_MUST gnt_err gnt_tree_table_reserve(_Atomic(struct gnt_tree_table *) *table);
+/* Whether it is much larger than a core's cache: then fetching ahead is worth its price. */
+enum { GNT_TREE_LARGE_BITS = 5 };
+bool gnt_tree_table_large(const struct gnt_tree_table *table);
+
+/* For readers of a large table: has the place of KEY fetched into the cache, without waiting for
+ * it; and what is probably its node, to be fetched only, NULL: there seems to be none. */
+void gnt_tree_table_fetch(const struct gnt_tree_table *table, uint32_t key);
+const struct gnt_tree_node *gnt_tree_table_guess(const struct gnt_tree_table *table, uint32_t key);
+
+/* Makes room for one more node with KEY; the table may be another one afterwards. */
+GNT_MUST gnt_err gnt_tree_table_reserve(_Atomic(struct gnt_tree_table *) *table, uint32_t key);
 void gnt_tree_table_insert(struct gnt_tree_table *table, struct gnt_tree_node *node);
 
-/* Never fails; the table may be a smaller one afterwards. */
+/* Never fails; the table may be another one afterwards. */
 void gnt_tree_table_remove(_Atomic(struct gnt_tree_table *) *table, struct gnt_tree_node *node);
 
 /* Calls EACH for all nodes, which it may free. */

@@ -490,7 +490,7 @@ static void no_memory(void **state)
         assert_null(tree);
     }
     gnt_alloc_fail_at(-1);
-    assert_int_equal(n, 3);
+    assert_int_equal(n, 4);
     gnt_tree_free(&tree);
 
     for (n = 0;; n++) {

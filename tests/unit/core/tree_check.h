@@ -33,12 +33,34 @@ static inline void check_node(struct gnt_tree_node *node)
     assert_true(marked <= gnt_tree_named(node));
 }
 
+static inline uint32_t reach_of(const struct gnt_tree_node *node)
+{
+    return node ? node->reach : 0;
+}
+
+/* What its parent counts of it is not too little. */
+static inline void check_reach(const struct gnt_tree_node *node)
+{
+    struct gnt_tree_node *parent = node->parent;
+    const struct gnt_tree_node *plus, *hash = gnt_tree_wild(parent, &plus);
+    uint32_t least = 1 + reach_of(plus) + reach_of(hash);
+    if (node != plus && node != hash)
+        least += node->reach;
+    assert_true(node->reach > 0);
+    assert_true(parent->reach >= least);
+    if (!gnt_tree_named(parent))
+        assert_int_equal(parent->reach, least);
+}
+
 /* NODE and all that is reached from it by wildcards alone. */
 static inline void check_chain(struct gnt_tree_node *node)
 {
-    for (; node; node = atomic_load(&node->wild))
-        if (node->parent)
+    for (; node; node = atomic_load(&node->wild)) {
+        if (node->parent) {
             check_node(node);
+            check_reach(node);
+        }
+    }
 }
 
 /* Returns how many nodes there are without the root. */
