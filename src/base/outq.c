@@ -19,13 +19,23 @@ struct chunk {
 
 void gnt_outq_init(struct gnt_outq *q)
 {
-    gnt_list_init(&q->chunks);
-    q->size = 0;
+    *q = (struct gnt_outq){0};
 }
 
-static void chunk_free(struct chunk *c)
+/* NULL: the queue is empty. */
+static struct chunk *first_chunk(const struct gnt_outq *q)
 {
-    gnt_list_remove(&c->link);
+    return q->chunks.first ? GNT_CONTAINER(q->chunks.first, struct chunk, link) : NULL;
+}
+
+static struct chunk *last_chunk(const struct gnt_outq *q)
+{
+    return q->chunks.first ? GNT_CONTAINER(q->chunks.first->prev, struct chunk, link) : NULL;
+}
+
+static void chunk_free(struct gnt_outq *q, struct chunk *c)
+{
+    gnt_ring_remove(&q->chunks, &c->link);
     if (c->release)
         c->release(c->context);
     free(c);
@@ -33,8 +43,8 @@ static void chunk_free(struct chunk *c)
 
 void gnt_outq_fini(struct gnt_outq *q)
 {
-    gnt_list_each_safe (link, &q->chunks)
-        chunk_free(GNT_CONTAINER(link, struct chunk, link));
+    for (struct chunk *c; (c = first_chunk(q));)
+        chunk_free(q, c);
     q->size = 0;
 }
 
@@ -44,14 +54,8 @@ static struct chunk *chunk_new(struct gnt_outq *q, size_t cap)
     if (!c)
         return NULL;
     *c = (struct chunk){.data = c->own, .cap = cap};
-    gnt_list_init(&c->link);
-    gnt_list_push_back(&q->chunks, &c->link);
+    gnt_ring_push_back(&q->chunks, &c->link);
     return c;
-}
-
-static struct chunk *last_chunk(const struct gnt_outq *q)
-{
-    return gnt_list_empty(&q->chunks) ? NULL : GNT_CONTAINER(q->chunks.prev, struct chunk, link);
 }
 
 gnt_err gnt_outq_reserve(struct gnt_outq *q, size_t n, uint8_t **at)
@@ -74,7 +78,7 @@ void gnt_outq_wrote(struct gnt_outq *q, size_t n)
     c->end += n;
     q->size += n;
     if (c->start == c->end) /* nothing was written after all */
-        chunk_free(c);
+        chunk_free(q, c);
 }
 
 gnt_err gnt_outq_put(struct gnt_outq *q, struct gnt_slice bytes)
@@ -115,16 +119,18 @@ gnt_err gnt_outq_wrote_ref(struct gnt_outq *q, size_t n, struct gnt_slice bytes,
     return GNT_OK;
 }
 
+/* NULL behind the last one. */
+static const struct chunk *next_chunk(const struct gnt_outq *q, const struct chunk *c)
+{
+    return c->link.next == q->chunks.first ? NULL : GNT_CONTAINER(c->link.next, struct chunk, link);
+}
+
 int gnt_outq_iov(const struct gnt_outq *q, struct iovec *iov, int max)
 {
     int n = 0;
-    gnt_list_each (link, &q->chunks) {
-        const struct chunk *c = GNT_CONTAINER(link, struct chunk, link);
-        if (n == max)
-            break;
+    for (const struct chunk *c = first_chunk(q); c && n < max; c = next_chunk(q, c))
         if (c->end > c->start) /* iovec's base is not const, though writev only reads */
             iov[n++] = (struct iovec){(void *)(uintptr_t)(c->data + c->start), c->end - c->start};
-    }
     return n;
 }
 
@@ -132,13 +138,12 @@ void gnt_outq_take(struct gnt_outq *q, size_t n)
 {
     GNT_ASSERT(n <= q->size);
     q->size -= n;
-    gnt_list_each_safe (link, &q->chunks) {
-        struct chunk *c = GNT_CONTAINER(link, struct chunk, link);
+    for (struct chunk *c; (c = first_chunk(q));) {
         size_t here = c->end - c->start < n ? c->end - c->start : n;
         c->start += here;
         n -= here;
         if (c->start < c->end)
             return;
-        chunk_free(c);
+        chunk_free(q, c);
     }
 }

@@ -12,7 +12,7 @@
 #include <sys/uio.h>
 
 struct gnt_outq {
-    struct gnt_list chunks;
+    struct gnt_ring chunks;
     size_t size; /* bytes not taken yet */
 };
 

@@ -14,7 +14,6 @@ enum {
 };
 
 static void on_ready(struct gnt_stream *stream);
-static void on_flush(struct gnt_task *task);
 static void on_timer(struct gnt_timer *timer, uint64_t now);
 
 static void move_state(struct gnt_mqtt_connection *c, enum gnt_connection_state to)
@@ -88,7 +87,7 @@ static void leave(struct gnt_mqtt_connection *c)
 {
     gnt_list_remove(&c->link);
     gnt_list_remove(&c->paused);
-    gnt_task_cancel(&c->flush);
+    gnt_list_remove(&c->dirty);
     gnt_timer_cancel(&c->front->loop->timers, &c->timer);
     terms_leave(c);
 }
@@ -102,7 +101,7 @@ static void count_end(struct gnt_mqtt_connection *c)
 
 const char *gnt_connection_name(const struct gnt_mqtt_connection *c, char out[GNT_NAME_SIZE])
 {
-    snprintf(out, GNT_NAME_SIZE, "c%" PRIu64, c->number);
+    snprintf(out, GNT_NAME_SIZE, "c%" PRIu32, c->number);
     return out;
 }
 
@@ -153,7 +152,7 @@ static struct gnt_mqtt_connection *connection_new(struct gnt_mqtt_front *front,
     gnt_list_init(&c->link);
     gnt_list_init(&c->paused);
     gnt_outq_init(&c->out);
-    gnt_task_init(&c->flush, on_flush);
+    gnt_list_init(&c->dirty);
     gnt_mqtt_server_init(&c->engine, &c->out, front->loop->now);
     c->number = atomic_fetch_add_explicit(&front->shared->next_number, 1, memory_order_relaxed);
     return c;
@@ -310,7 +309,7 @@ static void flush(struct gnt_mqtt_connection *c)
     if (c->blocked && c->session && c->out.size <= c->front->limits.output_max / 2) {
         c->blocked = false;
         gnt_session_ready(c->session);
-        gnt_task_cancel(&c->flush); /* the next turn writes it, after others had theirs */
+        gnt_list_remove(&c->dirty); /* the next turn writes it, after others had theirs */
     }
     if (c->state == GNT_CONNECTION_ENDING && c->out.size == 0)
         finish(c);
@@ -319,14 +318,20 @@ static void flush(struct gnt_mqtt_connection *c)
 
 static void on_flush(struct gnt_task *task)
 {
-    struct gnt_mqtt_connection *c = GNT_CONTAINER(task, struct gnt_mqtt_connection, flush);
-    flush(c);
-    reap(c);
+    struct gnt_mqtt_front *front = GNT_CONTAINER(task, struct gnt_mqtt_front, flush);
+    for (struct gnt_list *link; (link = gnt_list_pop_front(&front->dirty));) {
+        struct gnt_mqtt_connection *c = GNT_CONTAINER(link, struct gnt_mqtt_connection, dirty);
+        flush(c);
+        reap(c);
+    }
 }
 
 void gnt_connection_dirty(struct gnt_mqtt_connection *c)
 {
-    gnt_loop_at_end(c->front->loop, &c->flush);
+    if (gnt_list_linked(&c->dirty))
+        return;
+    gnt_list_push_back(&c->front->dirty, &c->dirty);
+    gnt_loop_at_end(c->front->loop, &c->front->flush);
 }
 
 static void on_ready(struct gnt_stream *stream)
@@ -455,6 +460,8 @@ gnt_err gnt_mqtt_front_init(struct gnt_mqtt_front *front, struct gnt_mqtt_shared
         .shared = shared, .loop = loop, .home = home, .limits = shared->limits};
     gnt_list_init(&front->connections);
     gnt_list_init(&front->paused);
+    gnt_list_init(&front->dirty);
+    gnt_task_init(&front->flush, on_flush);
     gnt_list_init(&front->working);
     gnt_work_init(&front->work, gnt_connection_work);
     front->read_buffer = malloc(GNT_MQTT_READ_SIZE);
@@ -472,6 +479,7 @@ void gnt_mqtt_front_fini(struct gnt_mqtt_front *front)
         connection_free(c);
     }
     gnt_work_cancel(&front->work);
+    gnt_task_cancel(&front->flush);
     gnt_buf_fini(&front->extras);
     free(front->read_buffer);
     front->read_buffer = NULL;

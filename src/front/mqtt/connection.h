@@ -32,20 +32,20 @@ struct gnt_mqtt_connection {
     struct gnt_stream *stream;
     struct gnt_session *session; /* NULL before CONNECT was accepted, and when it is over */
     struct gnt_outq out;
-    struct gnt_buf in; /* a packet that has come in part */
-    struct gnt_task flush;
+    struct gnt_buf in;     /* a packet that has come in part */
+    struct gnt_list dirty; /* in front->dirty: it has something to write or to end */
     struct gnt_timer timer;
     struct gnt_ring subscribing; /* struct subscribing: SUBSCRIBEs not answered yet */
-    uint64_t number;             /* of all connections of this broker, in the log */
     uint64_t assigned;           /* the client id that it was given says this, 0: none was */
-    uint32_t unreleased;         /* exactly-once messages of this connection before their PUBREL */
     uint64_t took_at;            /* while stalled: when its client took something last */
+    uint32_t number;             /* of the broker's connections, in the log */
+    uint16_t unreleased;         /* exactly-once messages of this connection before their PUBREL */
     uint8_t state;               /* enum gnt_connection_state */
-    bool surplus;                /* beyond connections_max: only to be told where to go */
-    bool admitted;               /* has been counted as one that connects */
-    bool stalled;                /* there is output that could not be written */
-    bool waited;                 /* for what its client's earlier connection still had to say */
-    bool blocked; /* turned a delivery down: the session is told when there is room */
+    bool surplus : 1;            /* beyond connections_max: only to be told where to go */
+    bool admitted : 1;           /* has been counted as one that connects */
+    bool stalled : 1;            /* there is output that could not be written */
+    bool waited : 1;             /* for what its client's earlier connection still had to say */
+    bool blocked : 1; /* turned a delivery down: the session is told when there is room */
 };
 
 static inline struct gnt_home *gnt_connection_home(const struct gnt_mqtt_connection *c)
@@ -98,7 +98,7 @@ void gnt_connection_input_ended(struct gnt_mqtt_connection *c, gnt_err err);
 void gnt_connection_want(struct gnt_mqtt_connection *c);
 
 /* Reads what has come, within bounds, and acts on it.  Ends or frees the connection only through
- * its flush task; but where CONNECT moves it, it must not be touched any more. */
+ * the front's flush task; but where CONNECT moves it, it must not be touched any more. */
 void gnt_connection_read(struct gnt_mqtt_connection *c);
 
 /* It is not paused any more: acts on what had come before it was, and reads on. */

@@ -46,7 +46,7 @@ struct gnt_mqtt_shared {
     const struct gnt_random *random;
     _Atomic uint32_t connections;    /* open ones, of all fronts */
     _Atomic uint64_t connects_until; /* the time that the connects so far take at connect_rate */
-    _Atomic uint64_t next_number;
+    _Atomic uint32_t next_number;
     struct gnt_mqtt_front *fronts; /* of each home */
 };
 
@@ -60,6 +60,8 @@ struct gnt_mqtt_front {
     struct gnt_mqtt_terms *terms;  /* of connections to come: NULL if the next one has to make them,
                                       else lent by the connections that have them */
     struct gnt_list connections;
+    struct gnt_list dirty; /* that are written at the end of the turn, by `flush` */
+    struct gnt_task flush;
     struct gnt_list paused;  /* that may not be read until this worker's mail has been taken */
     struct gnt_list working; /* nor these, until what they have said is done, in slices */
     struct gnt_work work;    /* on those */

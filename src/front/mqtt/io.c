@@ -21,7 +21,7 @@ void gnt_connection_want(struct gnt_mqtt_connection *c)
     if (c->state == GNT_CONNECTION_OPEN && !gnt_list_linked(&c->paused) &&
         c->out.size < UNREAD_ANSWERS_MAX)
         want = GNT_READABLE;
-    if (c->out.size && !gnt_list_linked(&c->flush.link))
+    if (c->out.size && !gnt_list_linked(&c->dirty))
         want |= GNT_WRITABLE;
     gnt_stream_want(c->stream, want);
 }

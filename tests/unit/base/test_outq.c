@@ -51,7 +51,7 @@ static void test_copies_share_a_chunk(void **state)
     assert_front(&q, "e two");
     gnt_outq_take(&q, 5);
     assert_front(&q, "");
-    assert_true(gnt_list_empty(&q.chunks));
+    assert_null(q.chunks.first);
     gnt_outq_fini(&q);
 }
 
@@ -103,11 +103,11 @@ static void test_empty_pieces_hold_nothing(void **state)
     int released = 0;
     gnt_outq_init(&q);
     assert_int_equal(gnt_outq_put(&q, gnt_slice(NULL, 0)), GNT_OK);
-    assert_true(gnt_list_empty(&q.chunks));
+    assert_null(q.chunks.first);
     assert_int_equal(gnt_outq_wrote_ref(&q, 0, gnt_slice(NULL, 0), count_release, &released),
                      GNT_OK);
     assert_int_equal(released, 1);
-    assert_true(gnt_list_empty(&q.chunks));
+    assert_null(q.chunks.first);
     gnt_outq_fini(&q);
     assert_int_equal(released, 1);
 }
@@ -279,7 +279,7 @@ static void test_random_stream(void **state)
         else
             take_some(&s);
         assert_int_equal(s.q.size, s.in - s.out);
-        assert_int_equal(s.q.size == 0, gnt_list_empty(&s.q.chunks));
+        assert_int_equal(s.q.size == 0, s.q.chunks.first == NULL);
     }
     gnt_outq_take(&s.q, s.q.size);
     assert_int_equal(s.released, s.linked);
