@@ -16,7 +16,9 @@
  * doubles with each failure.  Meanwhile requests wait in a bounded queue.  After
  * gnatter_client_disconnect, _stop, or a refusal that will not go away by itself (not authorised,
  * taken over by another client of the same id, ...) it stays disconnected until it is told to
- * connect again.
+ * connect again.  A server that sends its clients elsewhere is not obeyed: that it did, and where
+ * to, is told (reasons 0x9c and 0x9d, GNATTER_SERVER_REFERENCE), and following is the program's
+ * decision.
  *
  * Ownership  gnatter_client_new() to gnatter_client_free().  What you pass in is copied before the
  *            call returns; what a callback gets is lent until it returns.
@@ -166,6 +168,7 @@ struct gnatter_client_info {
     int error;      /* of the last connection or attempt: see struct gnatter_disconnected */
     uint8_t reason; /* likewise */
     char reason_string[256];              /* likewise, the server's words; cut if longer */
+    char server_reference[256];           /* likewise, where it sent its clients; cut if longer */
     char client_id[256];                  /* with the id that the server assigned; cut if longer */
     uint16_t keep_alive_s;                /* in use */
     size_t outstanding;                   /* requests that are not settled */

@@ -119,15 +119,24 @@ static int connack_code(uint8_t reason, uint8_t version)
     return version == GNATTER_MQTT_5 ? reason : gnt_mqtt_reason_to_v3_connack(reason);
 }
 
-/* " (the broker's own words)", or nothing. */
+/* " (the broker's own words)", or nothing; and ": another server", or nothing. */
 static const char *own_words(const struct gnatter_disconnected *d, char *text, size_t size)
 {
-    struct gnatter_property property;
+    static const struct {
+        uint8_t id;
+        const char *before, *after;
+    } parts[] = {{GNATTER_REASON_STRING, " (", ")"}, {GNATTER_SERVER_REFERENCE, ": ", ""}};
+    size_t used = 0;
     text[0] = '\0';
-    if (gnatter_properties_find(d->properties, GNATTER_REASON_STRING, &property)) {
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        struct gnatter_property property;
+        if (!gnatter_properties_find(d->properties, parts[i].id, &property))
+            continue;
         char shown[256];
         gnt_utf8_printable(gnt_slice(property.text.data, property.text.size), shown, sizeof shown);
-        (void)snprintf(text, size, " (%s)", shown);
+        int n =
+            snprintf(text + used, size - used, "%s%s%s", parts[i].before, shown, parts[i].after);
+        used = n < 0 || (size_t)n >= size - used ? size - 1 : used + (size_t)n;
     }
     return text;
 }
@@ -138,7 +147,7 @@ static int describe(const struct gnt_peer *peer, const struct gnatter_disconnect
 {
     const struct gnt_peer_options *o = peer->options;
     const char *verb = d->was_connected ? "lost the connection to" : "cannot connect to";
-    char words[300];
+    char words[600];
     own_words(d, words, sizeof words);
     if (d->reason >= 0x80) {
         (void)snprintf(text, size, "%s %s port %u: the broker says: %s%s.%s", verb, o->host,

@@ -334,6 +334,7 @@ void gnatter_client_get_info(gnatter_client *c, struct gnatter_client_info *out)
         .connections = c->connections,
     };
     memcpy(out->reason_string, c->reason_string, sizeof out->reason_string);
+    memcpy(out->server_reference, c->server_reference, sizeof out->server_reference);
     size_t size =
         s.client_id.size < sizeof out->client_id ? s.client_id.size : sizeof out->client_id - 1;
     if (size)

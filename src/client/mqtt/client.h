@@ -59,7 +59,7 @@ struct gnatter_client {
     bool heard;         /* bytes have come on this link */
     int error;          /* why the last one ended */
     uint8_t reason;
-    char reason_string[256];
+    char reason_string[256], server_reference[256];
 
     /* The thread's own. */
     struct gnt_loop loop;

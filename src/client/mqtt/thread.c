@@ -56,17 +56,25 @@ static uint32_t back_off_ms(gnatter_client *c)
     return (uint32_t)(ms - gnt_random_below(&gnt_random_system, ms / 2 + 1));
 }
 
-static void keep_reason_string(gnatter_client *c, struct gnatter_properties properties)
+/* OUT has CAP bytes. */
+static void keep_text(struct gnatter_properties properties, uint8_t id, char *out, size_t cap)
 {
     struct gnatter_property p;
-    c->reason_string[0] = '\0';
-    if (!gnatter_properties_find(properties, GNATTER_REASON_STRING, &p))
+    out[0] = '\0';
+    if (!gnatter_properties_find(properties, id, &p))
         return;
-    size_t size = p.text.size < sizeof c->reason_string ? p.text.size : sizeof c->reason_string - 1;
+    size_t size = p.text.size < cap ? p.text.size : cap - 1;
     while (size < p.text.size && size && (((const uint8_t *)p.text.data)[size] & 0xc0) == 0x80)
         size--; /* not within a character */
-    memcpy(c->reason_string, p.text.data, size);
-    c->reason_string[size] = '\0';
+    memcpy(out, p.text.data, size);
+    out[size] = '\0';
+}
+
+static void keep_words(gnatter_client *c, struct gnatter_properties properties)
+{
+    keep_text(properties, GNATTER_REASON_STRING, c->reason_string, sizeof c->reason_string);
+    keep_text(properties, GNATTER_SERVER_REFERENCE, c->server_reference,
+              sizeof c->server_reference);
 }
 
 /* A connection or an attempt is over: what comes next, and telling of it. */
@@ -86,7 +94,7 @@ static void ended(gnatter_client *c, int error, uint8_t reason,
     };
     c->error = error;
     c->reason = reason;
-    keep_reason_string(c, properties);
+    keep_words(c, properties);
     if (!again && error)
         c->wanted = false;
     c->once = false;
@@ -124,7 +132,7 @@ static void on_connected(gnatter_client *c, const struct gnatter_engine_event *e
     c->once = false;
     c->error = 0;
     c->reason = 0;
-    c->reason_string[0] = '\0';
+    c->reason_string[0] = c->server_reference[0] = '\0';
     c->deadline = GNT_NEVER;
     pthread_cond_broadcast(&c->changed);
     if (c->options.on_connected) {

@@ -57,11 +57,40 @@ static void defaults(void **state)
     assert_int_equal(c.limits.session_expiry_s, GNT_CONFIG_EXPIRY_UNLIMITED);
     assert_int_equal(c.limits.keep_alive_max_s, 0);
     assert_int_equal(c.limits.connect_timeout_ms, 10000);
+    assert_int_equal(c.limits.topic_bytes, 65535);
+    assert_int_equal(c.limits.client_id_bytes, 65535);
+    assert_int_equal(c.limits.properties_bytes, 256 << 10);
+    assert_int_equal(c.limits.sessions, 1000000);
+    assert_int_equal(c.limits.retained, 10000000);
+    assert_int_equal(c.limits.connect_rate, 0);
+    assert_int_equal(c.limits.write_timeout_ms, 120000);
+    assert_string_equal(c.moved.to, "none");
+    assert_int_equal(c.moved.clients, GNT_MOVED_ALL);
+    assert_false(c.moved.permanent);
     assert_int_equal(c.limits.maximum_qos, 2);
     assert_true(c.limits.retain_available);
     assert_true(c.limits.wildcard_available);
     assert_true(c.limits.shared_available);
     assert_true(c.limits.subscription_ids_available);
+    gnt_config_fini(&c);
+}
+
+/* A list of servers as MQTT 5 has it: printable, one space between two. */
+static void references(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"b", "b.example:1883", "10.0.0.1:1883 [2001:db8::1]:1883"};
+    static const char *const bad[] = {"", " b", "b ", "b  c", "b\n", "b\tc", "\xc3\xa4"};
+    const struct gnt_option *row = gnt_option_find(&gnt_config_table, "moved.to");
+    struct gnt_config c;
+    struct gnt_why why;
+    assert_int_equal(gnt_config_init(&c), GNT_OK);
+    for (size_t i = 0; i < COUNT_OF(good); i++)
+        assert_int_equal(gnt_option_set(row, &c, gnt_slice_str(good[i]), &why), GNT_OK);
+    assert_string_equal(c.moved.to, good[2]);
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        assert_int_equal(gnt_option_set(row, &c, gnt_slice_str(bad[i]), &why), GNT_INVALID);
+    assert_string_equal(c.moved.to, good[2]);
     gnt_config_fini(&c);
 }
 
@@ -395,6 +424,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults),
+        cmocka_unit_test(references),
         cmocka_unit_test(rows_are_sound),
         cmocka_unit_test(a_file),
         cmocka_unit_test(mistakes_in_a_file),

@@ -26,6 +26,23 @@ static int retain_until(struct gnt_tree *tree, struct gnt_slice topic, const cha
     return change;
 }
 
+/* The same for a client's message, where there may be MAX of those. */
+static gnt_err retain_within(struct gnt_tree *tree, const char *topic, const char *payload,
+                             uint64_t publisher, uint64_t max)
+{
+    struct gnt_message_init init = {.topic = gnt_slice_str(topic),
+                                    .payload = gnt_slice_str(payload),
+                                    .retain = true,
+                                    .publisher = publisher,
+                                    .expires = GNT_NEVER};
+    struct gnt_message *message;
+    int change;
+    assert_int_equal(gnt_message_new(&init, &message), GNT_OK);
+    gnt_err err = gnt_tree_retain(tree, message, max, &change);
+    gnt_message_unref(&message);
+    return err;
+}
+
 static int retain(struct gnt_tree *tree, const char *topic, const char *payload)
 {
     return retain_until(tree, gnt_slice_str(topic), payload, GNT_NEVER);
@@ -65,6 +82,31 @@ static size_t find(struct gnt_tree *tree, const char *filter)
 static void check_payload(void *context, const struct gnt_message *message)
 {
     assert_true(gnt_slice_eq_str(message->payload, context));
+}
+
+/* What the broker or its program retains does not count, and is not held up. */
+static void no_more_than_there_may_be(void **state)
+{
+    (void)state;
+    struct gnt_tree *tree = tree_new();
+    assert_int_equal(retain_within(tree, "$SYS/a", "own", 0, 2), GNT_OK);
+    assert_int_equal(retain_within(tree, "$SYS/b", "own", 0, 2), GNT_OK);
+    assert_int_equal(retain_within(tree, "one", "x", 7, 2), GNT_OK);
+    assert_int_equal(retain_within(tree, "two", "x", 8, 2), GNT_OK);
+    assert_int_equal(retain_within(tree, "three", "x", 7, 2), GNT_FULL);
+    assert_int_equal(gnt_tree_retained_count(tree), 4);
+    assert_int_equal(retain_within(tree, "$SYS/c", "own", 0, 2), GNT_OK);
+    assert_int_equal(retain_within(tree, "two", "y", 7, 2), GNT_OK); /* replaced */
+    assert_int_equal(retain_within(tree, "$SYS/a", "y", 7, 2), GNT_FULL);
+    assert_int_equal(retain_within(tree, "none", "", 7, 2), GNT_OK);
+    assert_int_equal(retain_within(tree, "one", "", 7, 2), GNT_OK); /* removed */
+    assert_int_equal(retain_within(tree, "three", "x", 7, 2), GNT_OK);
+    assert_int_equal(retain_within(tree, "one", "x", 7, 2), GNT_FULL);
+    assert_int_equal(retain_within(tree, "one", "x", 7, 3), GNT_OK);
+    assert_int_equal(retain_within(tree, "four", "x", 7, 2), GNT_FULL); /* it has been lowered */
+    assert_int_equal(gnt_tree_retained_count(tree), 6);
+    (void)check_tree(tree);
+    gnt_tree_free(&tree);
 }
 
 static void replaced_and_cleared(void **state)
@@ -443,6 +485,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replaced_and_cleared),
+        cmocka_unit_test(no_more_than_there_may_be),
         cmocka_unit_test(filters),
         cmocka_unit_test(random_lives),
         cmocka_unit_test(changes_during_a_walk),

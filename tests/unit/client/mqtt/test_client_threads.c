@@ -941,6 +941,48 @@ static void takeover_is_not_answered_by_takeover(void **state)
     assert_int_equal(server.accepted, 1);
 }
 
+/* Where a server sends its client is told, and left to the program [MQTT5 4.11]. */
+static void another_server_is_told_and_not_followed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words;
+        size_t size;
+        int error;
+        uint8_t reason;
+        const char *reference;
+    } rows[] = {
+#define ROW(words, ...) {words, sizeof words - 1, __VA_ARGS__}
+        ROW("\x20\x0e\x00\x9c\x0b\x1c\x00\x08"
+            "b.x:1883",
+            GNATTER_EREFUSED, 0x9c, "b.x:1883"),
+        ROW("\x20\x03\x00\x00\x00"
+            "\xe0\x0d\x9d\x0b\x1c\x00\x08"
+            "b.x:1883",
+            GNATTER_ECLOSED, 0x9d, "b.x:1883"),
+        ROW("\x20\x03\x00\x9c\x00", GNATTER_EREFUSED, 0x9c, ""),
+#undef ROW
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct canned server;
+        struct seen s = SEEN_INIT;
+        struct gnatter_client_info info;
+        canned_start(&server, rows[i].words, rows[i].size);
+        struct gnatter_client_options o = options_for(server.port, &s);
+        gnatter_client *c = client_new(&o);
+        assert_int_equal(gnatter_client_start(c), GNATTER_OK);
+        wait_until(&s, &s.disconnected, 1);
+        assert_int_equal(s.last_end.error, rows[i].error);
+        assert_int_equal(s.last_end.reason, rows[i].reason);
+        assert_false(s.last_end.will_reconnect);
+        gnatter_client_get_info(c, &info);
+        assert_string_equal(info.server_reference, rows[i].reference);
+        gnatter_client_free(c);
+        canned_stop(&server);
+        assert_int_equal(server.accepted, 1);
+    }
+}
+
 /* Connections that end as soon as they have begun are failures to the back-off. */
 static void short_connections_back_off(void **state)
 {
@@ -1046,6 +1088,7 @@ int main(void)
         cmocka_unit_test(no_such_name),
         cmocka_unit_test(the_offline_queue_is_bounded),
         cmocka_unit_test(takeover_is_not_answered_by_takeover),
+        cmocka_unit_test(another_server_is_told_and_not_followed),
         cmocka_unit_test(short_connections_back_off),
         cmocka_unit_test(broken_servers_are_left),
         cmocka_unit_test(silence_times_out),

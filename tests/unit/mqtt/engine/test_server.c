@@ -488,6 +488,52 @@ static void a_connect_is_given_again_after_a_move(void **state)
     engine_fini(&e);
 }
 
+/* Topics and properties up to their limits, and one byte more. */
+static void topics_and_properties_over_the_limit(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *packet;
+        gnt_err err;
+        uint8_t reason;
+    } rows[] = {
+        {"30 | ['a/34'] () 'x'", GNT_OK, 0},
+        {"30 | ['a/345'] () 'x'", GNT_PROTOCOL, 0x90},
+        {"30 | ['a'] (26 ['k'] ['1']) 'x'", GNT_OK, 0},
+        {"30 | ['a'] (26 ['k'] ['12']) 'x'", GNT_TOOBIG, 0x97},
+        {"82 | 0001 (26 ['k'] ['12']) ['a'] 00", GNT_TOOBIG, 0x97},
+        {"a2 | 0001 (26 ['k'] ['12']) ['a']", GNT_TOOBIG, 0x97},
+        {"40 | 0001 00 (26 ['k'] ['12'])", GNT_TOOBIG, 0x97},
+        {"e0 | 00 (26 ['k'] ['12'])", GNT_TOOBIG, 0x97},
+    };
+    static const char *const connects[] = {
+        "10 | ['MQTT'] 05 02 0000 (26 ['k'] ['12']) ['c']",
+        "10 | ['MQTT'] 05 06 0000 () ['c'] (26 ['k'] ['12']) ['w'] ['x']",
+    };
+    struct gnt_mqtt_server_options options = usual;
+    options.packet_max = GNT_MQTT_REMAINING_MAX;
+    options.topic_max = 4;
+    options.props_max = 7;
+    struct engine e;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        engine_open(&e, &options, CONNECT5(""));
+        assert_int_equal(feed(&e, rows[i].packet), rows[i].err);
+        assert_int_equal(e.s.reason, rows[i].reason);
+        engine_fini(&e);
+    }
+    for (size_t i = 0; i < COUNT_OF(connects); i++) {
+        engine_init(&e, &options);
+        assert_int_equal(feed(&e, connects[i]), GNT_TOOBIG);
+        gnt_mqtt_server_refuse(&e.s, e.s.reason, NULL);
+        expect_out(&e, "20 | 00 97 ()");
+        engine_fini(&e);
+    }
+    engine_open(&e, &options, CONNECT4);
+    assert_int_equal(gnt_mqtt_server_objection(&e.s, gnt_slice_str("a/34")), 0);
+    assert_int_equal(gnt_mqtt_server_objection(&e.s, gnt_slice_str("a/345")), 0x8f);
+    engine_fini(&e);
+}
+
 /* ---- DISCONNECT */
 
 static void disconnects(void **state)
@@ -511,6 +557,38 @@ static void disconnects(void **state)
         expect_out(&e, rows[i].disconnect);
         gnt_mqtt_server_disconnect(&e.s, GNT_REASON_SERVER_SHUTTING_DOWN, "why");
         expect_out(&e, "");
+        assert_int_equal(e.s.state, GNT_MQTT_ENDED);
+        engine_fini(&e);
+    }
+}
+
+/* [MQTT5 4.11]: with the reference, unless the client takes no packet of that size. */
+static void references(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *connect, *connack, *disconnect;
+    } rows[] = {
+        {CONNECT3, "20 | 00 03", ""},
+        {CONNECT4, "20 | 00 03", ""},
+        {CONNECT5(""), "20 | 00 9c (1c ['b:1'])", "e0 | 9c (1c ['b:1'])"},
+        {CONNECT5("17 00"), "20 | 00 9c (1c ['b:1'])", "e0 | 9c (1c ['b:1'])"},
+        {CONNECT5("27 0000000a"), "20 | 00 9c ()", "e0 | 9c (1c ['b:1'])"},
+        {CONNECT5("27 00000009"), "20 | 00 9c ()", "e0 | 9c"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct engine e;
+        struct gnt_mqtt_server_options options = usual;
+        options.packet_max = GNT_MQTT_REMAINING_MAX;
+        engine_init(&e, &options);
+        assert_int_equal(feed(&e, rows[i].connect), GNT_OK);
+        gnt_mqtt_server_refer(&e.s, GNT_REASON_USE_ANOTHER_SERVER, "b:1");
+        expect_out(&e, rows[i].connack);
+        assert_int_equal(e.s.state, GNT_MQTT_ENDED);
+        engine_fini(&e);
+        engine_open(&e, &options, rows[i].connect);
+        gnt_mqtt_server_refer(&e.s, GNT_REASON_USE_ANOTHER_SERVER, "b:1");
+        expect_out(&e, rows[i].disconnect);
         assert_int_equal(e.s.state, GNT_MQTT_ENDED);
         engine_fini(&e);
     }
@@ -852,8 +930,10 @@ int main(void)
         cmocka_unit_test(objections),
         cmocka_unit_test(refusals),
         cmocka_unit_test(connects_that_fail),
+        cmocka_unit_test(topics_and_properties_over_the_limit),
         cmocka_unit_test(a_connect_is_given_again_after_a_move),
         cmocka_unit_test(disconnects),
+        cmocka_unit_test(references),
         cmocka_unit_test(deadlines),
         cmocka_unit_test(packets_over_the_limit),
         cmocka_unit_test(answers_the_client_does_not_take),
