@@ -1,10 +1,8 @@
 #include "conf/config.h"
 #include "conf/url.h"
 #include "support/alloc_fault.h"
+#include "support/unit.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
