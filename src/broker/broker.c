@@ -125,6 +125,9 @@ static gnt_err fill(struct gnt_broker *b, const struct gnt_config *config, char 
     err = gnt_workers_new(config, worker_count(config), &gnt_door_system, &b->workers);
     if (err)
         return err;
+    err = gnt_workers_read_users(b->workers, config, problem, cap);
+    if (err)
+        return err == GNT_NOMEM ? err : GNT_INVALID;
     b->inbox.worker = &b->workers->worker[0];
     b->seats = calloc(b->workers->count, sizeof *b->seats);
     for (unsigned i = 0; b->seats && i < b->workers->count; i++) {
@@ -263,5 +266,10 @@ gnt_err gnt_broker_publish(struct gnt_broker *b, const struct gnt_message_init *
 
 gnt_err gnt_broker_reload(struct gnt_broker *b, const struct gnt_config *config)
 {
-    return gnt_workers_reload(b->workers, config);
+    char problem[1024] = "";
+    gnt_err err = gnt_workers_reload(b->workers, config);
+    if (!err && gnt_workers_read_users(b->workers, config, problem, sizeof problem))
+        gnt_log(GNT_LOG_ERROR, NULL, "reload-failed", GNT_F_STR("problem", problem),
+                GNT_F_STR("users", "as before"));
+    return err;
 }

@@ -48,7 +48,9 @@ unsigned gnt_broker_workers(const struct gnt_broker *b);
 GNT_MUST gnt_err gnt_broker_publish(struct gnt_broker *b, const struct gnt_message_init *init);
 
 /* Applies what CONFIG changes and what needs no restart (conf's table says which), but for the log,
- * which is the process's; while it runs, too.  GNT_NOMEM: some of it may have been applied. */
+ * which is the process's; while it runs, too.  The users are read again; if their file is not as it
+ * should be that is logged, and they stay as they are.  GNT_NOMEM: some of it may have been
+ * applied. */
 GNT_MUST gnt_err gnt_broker_reload(struct gnt_broker *b, const struct gnt_config *config);
 
 #endif

@@ -47,8 +47,9 @@ static gnt_err add(struct gnt_listeners *l, const struct gnt_url *url, const str
     return GNT_OK;
 }
 
-static gnt_err open_url(struct gnt_listeners *l, const char *text,
-                        enum gnt_config_anonymous anonymous, char *problem, size_t cap)
+/* LOOPBACK_ONLY: whoever could connect would need no password. */
+static gnt_err open_url(struct gnt_listeners *l, const char *text, bool loopback_only,
+                        char *problem, size_t cap)
 {
     struct gnt_url url;
     struct gnt_why why;
@@ -66,11 +67,12 @@ static gnt_err open_url(struct gnt_listeners *l, const char *text,
     size_t before = l->count;
     for (const struct addrinfo *a = list; a && !err; a = a->ai_next) {
         bool family_missing = false;
-        if (anonymous == GNT_ANONYMOUS_LOOPBACK && !is_loopback(a->ai_addr)) {
+        if (loopback_only && !is_loopback(a->ai_addr)) {
             snprintf(
                 problem, cap,
-                "%s: other machines could connect without a password; listen on 127.0.0.1, or "
-                "say 'allow_anonymous: true' (--allow-anonymous=true) if that is what you want",
+                "%s: other machines could connect without a password; listen on 127.0.0.1, name "
+                "who may (--users FILE), or say 'allow_anonymous: true' (--allow-anonymous=true) "
+                "if that is what you want",
                 text);
             err = GNT_DENIED;
         } else {
@@ -89,9 +91,11 @@ static gnt_err open_url(struct gnt_listeners *l, const char *text,
 gnt_err gnt_listeners_open(struct gnt_listeners *l, const struct gnt_config *config, char *problem,
                            size_t cap)
 {
+    bool loopback_only =
+        config->allow_anonymous == GNT_ANONYMOUS_LOOPBACK && !gnt_config_users(config);
     gnt_err err = GNT_OK;
     for (size_t i = 0; i < config->listeners.count && !err; i++)
-        err = open_url(l, config->listeners.items[i].url, config->allow_anonymous, problem, cap);
+        err = open_url(l, config->listeners.items[i].url, loopback_only, problem, cap);
     return err;
 }
 

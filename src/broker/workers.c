@@ -1,5 +1,7 @@
 #include "broker/workers.h"
 
+#include "auth/hasher.h"
+#include "auth/users.h"
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/rcu.h"
@@ -7,6 +9,7 @@
 #include "core/ledger.h"
 #include "net/epoll.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -102,7 +105,7 @@ static void fill_shared(struct gnt_mqtt_shared *s, const struct gnt_config *c,
                         const struct gnt_door *door)
 {
     s->limits = mqtt_limits(c);
-    s->anonymous = c->allow_anonymous != GNT_ANONYMOUS_NO;
+    s->anonymous = gnt_config_anonymous(c);
     s->random = door->random;
 }
 
@@ -153,6 +156,9 @@ static gnt_err fill(struct gnt_workers *w, const struct gnt_config *config,
     if (err)
         return err;
     fill_shared(&w->mqtt, config, door);
+    err = gnt_config_users(config) ? gnt_hasher_new(&w->mqtt.hasher) : GNT_OK;
+    if (err)
+        return err;
     w->worker = calloc(w->count, sizeof *w->worker);
     w->mqtt.fronts = calloc(w->count, sizeof *w->mqtt.fronts);
     if (!w->worker || !w->mqtt.fronts)
@@ -225,6 +231,65 @@ gnt_err gnt_workers_reload(struct gnt_workers *w, const struct gnt_config *confi
     return result;
 }
 
+/* ---- Users */
+
+static void on_bad_line(void *context, const char *file, unsigned line, const char *why)
+{
+    (void)context;
+    gnt_log(GNT_LOG_WARNING, NULL, "users", GNT_F_STR("file", file), GNT_F_NUM("line", line),
+            GNT_F_STR("problem", why));
+}
+
+static void on_users(const struct gnt_mail *mail)
+{
+    struct gnt_worker *worker = mail->to;
+    struct gnt_users *users = mail->object;
+    gnt_mqtt_front_take_users(worker->mqtt, &users);
+}
+
+/* A reference for each worker.  On failure some may have got it. */
+static gnt_err hand_out(struct gnt_workers *w, struct gnt_users *users)
+{
+    gnt_err result = GNT_OK;
+    for (unsigned i = 0; i < w->count; i++) {
+        struct gnt_users *one = gnt_users_ref(users);
+        const struct gnt_mail mail = {.run = on_users, .to = &w->worker[i], .object = one};
+        gnt_err err = gnt_post_send_outside(w->post, i, &mail);
+        if (err) {
+            gnt_users_unref(&one);
+            result = err;
+        }
+    }
+    return result;
+}
+
+gnt_err gnt_workers_read_users(struct gnt_workers *w, const struct gnt_config *config,
+                               char *problem, size_t cap)
+{
+    struct gnt_users *users = NULL;
+    const char *file = gnt_config_users(config);
+    if (!file || !w->mqtt.hasher)
+        return GNT_OK;
+    gnt_err err = gnt_users_load(file, w->users, w->mqtt.random, on_bad_line, NULL, &users);
+    if (err == GNT_MALFORMED)
+        snprintf(problem, cap, "users: %s: no line of it is a user's; gnatter passwd writes them",
+                 file);
+    else if (err)
+        snprintf(problem, cap, "users: %s: %s", file,
+                 err == GNT_NOMEM ? gnt_err_text(err) : strerror(errno));
+    if (!err)
+        err = hand_out(w, users);
+    if (!err) {
+        gnt_log(GNT_LOG_INFO, NULL, "users", GNT_F_STR("file", file),
+                GNT_F_NUM("count", gnt_users_count(users)));
+        gnt_users_unref(&w->users);
+        w->users = users;
+    } else {
+        gnt_users_unref(&users);
+    }
+    return err;
+}
+
 /* ---- The end */
 
 /* Mail that is still under way holds messages and connections: it is delivered, so that everything
@@ -266,6 +331,7 @@ void gnt_workers_free(struct gnt_workers **workers)
     if (!w)
         return;
     bool complete = w->sys != NULL;
+    gnt_hasher_free(&w->mqtt.hasher); /* what it has not looked at comes back by mail */
     if (complete)
         deliver_mail(w);
     gnt_sys_free(&w->sys);
@@ -280,6 +346,7 @@ void gnt_workers_free(struct gnt_workers **workers)
     for (unsigned i = 0; w->worker && i < w->count; i++)
         worker_fini(&w->worker[i]);
     gnt_post_free(&w->post);
+    gnt_users_unref(&w->users);
     free(w->mqtt.fronts);
     free(w->worker);
     free(w);

@@ -35,7 +35,8 @@ struct gnt_workers {
     struct gnt_core *core;
     struct gnt_post *post;
     struct gnt_mqtt_shared mqtt;
-    struct gnt_sys *sys; /* lives at worker 0 */
+    struct gnt_sys *sys;     /* lives at worker 0 */
+    struct gnt_users *users; /* that the workers have been given, for the next reading */
     struct gnt_worker *worker;
 };
 
@@ -57,6 +58,13 @@ void gnt_worker_accept(struct gnt_worker *worker, struct gnt_stream *stream);
  * worker takes it by mail.  Limits that clients have been told of hold for their connection; new
  * ones get the new limits.  GNT_NOMEM: some workers may have got it; say it again. */
 GNT_MUST gnt_err gnt_workers_reload(struct gnt_workers *w, const struct gnt_config *config);
+
+/* Reads CONFIG's users, if it has any, and gives them to all workers by mail: before they run, or
+ * instead of those that they have; from any thread that is no worker, one at a time.  Lines that
+ * are not as they should be are logged.  On failure the workers keep what they have (short of
+ * memory some may have the new ones), and PROBLEM says in a line for people what is wrong. */
+GNT_MUST gnt_err gnt_workers_read_users(struct gnt_workers *w, const struct gnt_config *config,
+                                        char *problem, size_t cap);
 
 /* Says good-bye to the worker's clients, on its thread; done when _idle. */
 void gnt_worker_stop(struct gnt_worker *worker);

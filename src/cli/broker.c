@@ -6,7 +6,6 @@
 #include "cli/notify.h"
 #include "cli/say.h"
 #include "cli/wait.h"
-#include "conf/url.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -23,12 +22,13 @@ static const char footer[] =
     "  gnatter broker --config gnatter.yaml --log-level debug\n"
     "  gnatter broker --listen mqtt://127.0.0.1:0  any free port; the log says which\n"
     "  gnatter broker --listen mqtt://:1883 --allow-anonymous   for the whole network\n"
+    "  gnatter broker --listen mqtt://:1883 --users users.txt   for those in that file\n"
     "\n"
     "The configuration file is YAML with the same options, and more, as\n"
     "docs/configuration.md describes them.\n"
     "\n"
     "Signals: SIGINT and SIGTERM stop it, a second one at once; SIGHUP reads the\n"
-    "configuration again, and a mistake in it leaves everything as it was.\n"
+    "configuration and the users again, and a mistake leaves everything as it was.\n"
     "\n"
     "Exit codes: 0 it was stopped; else those of sysexits.h: 64 wrong usage, 69 an\n"
     "address that cannot be listened on, 71 the system refused something, 77 not\n"
@@ -97,23 +97,13 @@ static bool read_config(int argc, char **argv, struct gnt_config *config, int *c
     return !err && !result.help && !result.version;
 }
 
-static bool on_loopback(const struct gnt_config *config)
-{
-    struct gnt_url url;
-    struct gnt_why why;
-    for (size_t i = 0; i < config->listeners.count; i++) {
-        if (gnt_url_parse(config->listeners.items[i].url, &url, &why) || !gnt_url_is_loopback(&url))
-            return false;
-    }
-    return true;
-}
-
 /* Who may connect, for the line that says all. */
 static const char *access_text(const struct gnt_config *config)
 {
-    if (config->allow_anonymous == GNT_ANONYMOUS_NO)
+    if (!gnt_config_anonymous(config))
         return "users only";
-    return on_loopback(config) ? "anonymous, this machine only" : "anonymous, any machine";
+    return gnt_config_on_loopback(config) ? "anonymous, this machine only"
+                                          : "anonymous, any machine";
 }
 
 static void put_listeners(const struct gnt_broker *broker, struct gnt_buf *out)

@@ -135,6 +135,17 @@ static const struct gnt_option rows[] = {
      .restart = true,
      .metavar = "N",
      .help = "How many threads serve connections; auto is one per core."},
+    {.path = "users",
+     .flag = "users",
+     .kind = GNT_OPTION_STRING,
+     FIELD(users),
+     .fallback = "none",
+     .min = 1,
+     .restart = true,
+     .metavar = "FILE",
+     .help = "The file of users and their passwords, which gnatter passwd writes. With it clients "
+             "log in by user name and password or, in MQTT 5, by SCRAM-SHA-256. SIGHUP reads it "
+             "again; with none nobody can log in."},
     {.path = "allow_anonymous",
      .flag = "allow-anonymous",
      .kind = GNT_OPTION_WORD,
@@ -146,7 +157,7 @@ static const struct gnt_option rows[] = {
      .metavar = "WHO",
      .help = "Whether clients may connect without a user name: true, false, or loopback, which "
              "allows it only where every listener is on a loopback address. Other listeners are "
-             "refused unless this is set in words."},
+             "refused unless this is set in words, or there are users."},
     {.path = "queue_full",
      .flag = "queue-full",
      .kind = GNT_OPTION_WORD,
@@ -524,6 +535,29 @@ gnt_err gnt_config_args(int argc, char **argv, struct gnt_config *config,
     gnt_config_fini(config);
     *config = fresh;
     return GNT_OK;
+}
+
+const char *gnt_config_users(const struct gnt_config *config)
+{
+    return config->users && strcmp(config->users, "none") != 0 ? config->users : NULL;
+}
+
+bool gnt_config_on_loopback(const struct gnt_config *config)
+{
+    struct gnt_url url;
+    struct gnt_why why;
+    for (size_t i = 0; i < config->listeners.count; i++)
+        if (gnt_url_parse(config->listeners.items[i].url, &url, &why) || !gnt_url_is_loopback(&url))
+            return false;
+    return true;
+}
+
+bool gnt_config_anonymous(const struct gnt_config *config)
+{
+    if (config->allow_anonymous != GNT_ANONYMOUS_LOOPBACK)
+        return config->allow_anonymous == GNT_ANONYMOUS_YES;
+    /* Without users a listener that is open to others is refused. */
+    return !gnt_config_users(config) || gnt_config_on_loopback(config);
 }
 
 size_t gnt_config_diff(const struct gnt_config *a, const struct gnt_config *b,

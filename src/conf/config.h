@@ -90,6 +90,7 @@ struct gnt_config {
     struct gnt_config_listeners listeners;
     char *data;       /* a directory, or "none" */
     uint32_t workers; /* 0: one per core */
+    char *users;      /* a file, or "none" */
     enum gnt_config_anonymous allow_anonymous;
     enum gnt_log_level log_level;
     enum gnt_log_format log_format;
@@ -120,6 +121,15 @@ GNT_MUST gnt_err gnt_config_load(const char *file, struct gnt_config *config,
  * and on failure (as gnt_config_load), *config is as it was. */
 GNT_MUST gnt_err gnt_config_args(int argc, char **argv, struct gnt_config *config,
                                  struct gnt_args_result *result, struct gnt_diag *diag);
+
+/* The file of users, or NULL. */
+const char *gnt_config_users(const struct gnt_config *config);
+
+/* Whether every listener is on a loopback address. */
+bool gnt_config_on_loopback(const struct gnt_config *config);
+
+/* Whether clients may connect that do not say who they are. */
+bool gnt_config_anonymous(const struct gnt_config *config);
 
 /* Writes up to CAP rows whose values differ, in table order, and returns how many differ.  A row
  * with `restart` takes effect at the next start only; gnt_option_text() shows the values. */

@@ -12,10 +12,9 @@ enum { RESPONSE_INFO_SIZE = 1024 };
 static uint8_t objection(const struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
 {
     const struct gnt_mqtt_connect *p = &packet->connect;
-    if (gnt_mqtt_has(&packet->props, GNT_PROP_AUTH_METHOD))
-        return GNT_REASON_BAD_AUTH_METHOD;
-    if (!c->front->shared->anonymous)
-        return p->has_username ? GNT_REASON_BAD_USER_OR_PASSWORD : GNT_REASON_NOT_AUTHORIZED;
+    uint8_t reason = gnt_login_objection(c, packet);
+    if (reason != GNT_REASON_SUCCESS)
+        return reason;
     if (p->client_id.size > c->front->limits.client_id_max)
         return GNT_REASON_CLIENT_ID_NOT_VALID;
     bool must_name_itself = p->version == GNT_MQTT_3_1 ||
@@ -122,20 +121,24 @@ static void log_connect(const struct gnt_mqtt_connection *c, const struct gnt_mq
     if (!gnt_log_enabled(GNT_LOG_INFO))
         return;
     char peer[64], name[GNT_NAME_SIZE];
+    const char *user = gnt_login_user(c);
     gnt_stream_peer(c->stream, peer, sizeof peer);
     gnt_log_limited(GNT_LOG_INFO, gnt_connection_name(c, name), "connect", GNT_F_TEXT("client", id),
                     GNT_F_STR("from", peer), GNT_F_NUM("version", p->version),
-                    GNT_F_NUM("keep_alive", p->keep_alive_s), GNT_F_NUM("session", present));
+                    GNT_F_NUM("keep_alive", p->keep_alive_s), GNT_F_NUM("session", present),
+                    GNT_F_STR("user", user ? user : ""));
 }
 
-static void welcome(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet,
-                    struct gnt_slice id, bool present)
+static void answer(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet,
+                   struct gnt_slice id, bool present, struct gnt_slice auth_data)
 {
     char info[RESPONSE_INFO_SIZE];
     struct gnt_mqtt_welcome w = {.session_present = present,
                                  .assigned_id = c->assigned ? id : gnt_slice(NULL, 0),
                                  .response_info = response_info(packet, id, info, sizeof info),
-                                 .session_expiry_s = gnt_session_expiry(c->session)};
+                                 .session_expiry_s = gnt_session_expiry(c->session),
+                                 .auth_method = gnt_mqtt_text(&packet->props, GNT_PROP_AUTH_METHOD),
+                                 .auth_data = auth_data};
     gnt_err err = gnt_mqtt_server_accept(&c->engine, packet, &w);
     if (err) {
         gnt_connection_unanswered(c, err);
@@ -160,6 +163,32 @@ static bool must_wait(struct gnt_mqtt_connection *c, const struct gnt_home *home
     return wait;
 }
 
+void gnt_connection_welcome(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet,
+                            struct gnt_slice auth_data)
+{
+    const struct gnt_mqtt_connect *p = &packet->connect;
+    char assigned[GNT_ASSIGNED_SIZE];
+    struct gnt_slice id = client_id(c, p, assigned);
+    struct gnt_session_open open = {
+        .client_id = id,
+        .clean_start = p->clean_start,
+        .expiry_s = wanted_expiry(packet),
+        .receive_max =
+            (uint16_t)gnt_mqtt_number(&packet->props, GNT_PROP_RECEIVE_MAXIMUM, UINT16_MAX),
+        .will_expiry_s = GNT_EXPIRY_NEVER,
+    };
+    bool present = false;
+    gnt_err err = will_message(c, p, &open);
+    if (!err)
+        err = gnt_session_open(gnt_connection_home(c), &open, &c->receiver, &c->session, &present);
+    if (err) {
+        gnt_message_unref(&open.will);
+        gnt_connection_unanswered(c, err);
+        return;
+    }
+    answer(c, packet, id, present, auth_data);
+}
+
 bool gnt_connection_on_connect(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet,
                                struct gnt_slice whole)
 {
@@ -177,23 +206,7 @@ bool gnt_connection_on_connect(struct gnt_mqtt_connection *c, const struct gnt_m
     unsigned at = gnt_home_of(home, id);
     if (at != home->index || must_wait(c, home, id))
         return !gnt_connection_move(c, at, whole);
-    struct gnt_session_open open = {
-        .client_id = id,
-        .clean_start = p->clean_start,
-        .expiry_s = wanted_expiry(packet),
-        .receive_max =
-            (uint16_t)gnt_mqtt_number(&packet->props, GNT_PROP_RECEIVE_MAXIMUM, UINT16_MAX),
-        .will_expiry_s = GNT_EXPIRY_NEVER,
-    };
-    bool present = false;
-    gnt_err err = will_message(c, p, &open);
-    if (!err)
-        err = gnt_session_open(home, &open, &c->receiver, &c->session, &present);
-    if (err) {
-        gnt_message_unref(&open.will);
-        gnt_connection_unanswered(c, err);
-        return true;
-    }
-    welcome(c, packet, id, present);
+    if (!gnt_login_begin(c, packet, whole))
+        gnt_connection_welcome(c, packet, gnt_slice(NULL, 0));
     return true;
 }

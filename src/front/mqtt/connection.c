@@ -1,5 +1,6 @@
 #include "front/mqtt/connection.h"
 
+#include "auth/users.h"
 #include "base/assert.h"
 #include "base/log.h"
 #include "net/post.h"
@@ -95,7 +96,7 @@ static void leave(struct gnt_mqtt_connection *c)
 /* A connection that ends before CONNACK has said yes counts as refused, once. */
 static void count_end(struct gnt_mqtt_connection *c)
 {
-    if (c->engine.state == GNT_MQTT_AWAITS_CONNECT || c->engine.state == GNT_MQTT_DECIDES)
+    if (c->engine.state != GNT_MQTT_OPEN && c->engine.state != GNT_MQTT_ENDED)
         gnt_count(gnt_connection_counters(c), GNT_COUNT_CONNECTIONS_REFUSED, 1);
 }
 
@@ -123,6 +124,7 @@ static void connection_free(struct gnt_mqtt_connection *c)
     atomic_fetch_sub_explicit(&c->front->shared->connections, 1, memory_order_relaxed);
     gnt_stream_close(&c->stream);
     gnt_connection_drop_subscribing(c);
+    gnt_login_free(&c->login);
     gnt_mqtt_server_fini(&c->engine);
     gnt_outq_fini(&c->out);
     gnt_buf_fini(&c->in);
@@ -376,7 +378,7 @@ static void on_timer(struct gnt_timer *timer, uint64_t now)
         gnt_count(gnt_connection_counters(c), GNT_COUNT_KEEP_ALIVE_TIMEOUTS, 1);
         gnt_connection_fail(c, GNT_REASON_KEEP_ALIVE_TIMEOUT, NULL);
     } else {
-        lost(c, "no CONNECT in time");
+        lost(c, c->login ? "not logged in in time" : "no CONNECT in time");
     }
 }
 
@@ -480,6 +482,7 @@ void gnt_mqtt_front_fini(struct gnt_mqtt_front *front)
     }
     gnt_work_cancel(&front->work);
     gnt_task_cancel(&front->flush);
+    gnt_users_unref(&front->users);
     gnt_buf_fini(&front->extras);
     free(front->read_buffer);
     front->read_buffer = NULL;
@@ -496,6 +499,13 @@ void gnt_mqtt_front_configure(struct gnt_mqtt_front *front, const struct gnt_mqt
         if (c->engine.state == GNT_MQTT_OPEN) /* others hear it when they connect */
             gnt_connection_refer(c);
     }
+}
+
+void gnt_mqtt_front_take_users(struct gnt_mqtt_front *front, struct gnt_users **users)
+{
+    gnt_users_unref(&front->users);
+    front->users = *users;
+    *users = NULL;
 }
 
 void gnt_mqtt_front_stop(struct gnt_mqtt_front *front)

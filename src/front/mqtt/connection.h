@@ -2,6 +2,7 @@
  *   connection.c   its life: accepting, moving home, time, closing
  *   io.c           reading and writing
  *   connect.c      CONNECT and its answer
+ *   login.c        who the client is
  *   packets.c      what an open connection does with each packet
  *   subscribe.c    SUBSCRIBE and UNSUBSCRIBE, in slices
  *   deliver.c      the core's receiver: from the session to the client */
@@ -21,6 +22,8 @@ enum gnt_connection_state {
 };
 
 /* Of the texts that gnt_connection_name and an assigned client id come to. */
+struct gnt_login;
+
 enum { GNT_NAME_SIZE = 24, GNT_ASSIGNED_SIZE = 24 };
 
 struct gnt_mqtt_connection {
@@ -31,6 +34,7 @@ struct gnt_mqtt_connection {
     struct gnt_list paused; /* in front->paused or ->working: nothing is read */
     struct gnt_stream *stream;
     struct gnt_session *session; /* NULL before CONNECT was accepted, and when it is over */
+    struct gnt_login *login;     /* NULL: anonymous, or nothing is known yet */
     struct gnt_outq out;
     struct gnt_buf in;     /* a packet that has come in part */
     struct gnt_list dirty; /* in front->dirty: it has something to write or to end */
@@ -116,6 +120,29 @@ GNT_MUST gnt_err gnt_connection_write(struct gnt_mqtt_connection *c);
  * has moved (or ended). */
 bool gnt_connection_on_connect(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet,
                                struct gnt_slice whole);
+
+/* CONNECT is accepted; AUTH_DATA is what enhanced authentication has to say in the end. */
+void gnt_connection_welcome(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet,
+                            struct gnt_slice auth_data);
+
+/* ---- login.c */
+
+/* Why this client cannot be let in whatever it may prove; GNT_REASON_SUCCESS if it may try. */
+uint8_t gnt_login_objection(const struct gnt_mqtt_connection *c,
+                            const struct gnt_mqtt_packet *packet);
+
+/* The client of a CONNECT, at the front of WHOLE, that has no objection has to show who it is:
+ * true, and the CONNECT is answered when it has.  False: it is anonymous. */
+bool gnt_login_begin(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet,
+                     struct gnt_slice whole);
+
+/* AUTH, whose turn the engine has checked. */
+void gnt_login_on_auth(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet);
+
+/* Who the client is, NULL for anonymous ones. */
+const char *gnt_login_user(const struct gnt_mqtt_connection *c);
+
+void gnt_login_free(struct gnt_login **login);
 
 /* ---- packets.c */
 

@@ -32,6 +32,9 @@ struct gnt_mqtt_limits {
     size_t output_max; /* bytes that may wait for one client before it gets no more deliveries */
 };
 
+struct gnt_hasher;
+struct gnt_users;
+
 /* What the connections of one front that came under the same limits share.  They own it together.
  */
 struct gnt_mqtt_terms {
@@ -44,6 +47,7 @@ struct gnt_mqtt_shared {
     struct gnt_mqtt_limits limits; /* that the fronts begin with */
     bool anonymous;                /* clients without a user name may connect */
     const struct gnt_random *random;
+    struct gnt_hasher *hasher;       /* NULL: there are no users, and so no passwords */
     _Atomic uint32_t connections;    /* open ones, of all fronts */
     _Atomic uint64_t connects_until; /* the time that the connects so far take at connect_rate */
     _Atomic uint32_t next_number;
@@ -59,6 +63,7 @@ struct gnt_mqtt_front {
     struct gnt_mqtt_limits limits; /* its own copy: see gnt_mqtt_front_configure */
     struct gnt_mqtt_terms *terms;  /* of connections to come: NULL if the next one has to make them,
                                       else lent by the connections that have them */
+    struct gnt_users *users;       /* counted; NULL: nobody can log in */
     struct gnt_list connections;
     struct gnt_list dirty; /* that are written at the end of the turn, by `flush` */
     struct gnt_task flush;
@@ -86,6 +91,10 @@ void gnt_mqtt_front_turn(struct gnt_mqtt_front *front);
 /* New limits, on this front's thread.  Where they send all clients elsewhere, those that are
  * connected are told, and their connections end. */
 void gnt_mqtt_front_configure(struct gnt_mqtt_front *front, const struct gnt_mqtt_limits *limits);
+
+/* From now on these are the users, on this front's thread: takes the reference.  Who has logged in
+ * stays. */
+void gnt_mqtt_front_take_users(struct gnt_mqtt_front *front, struct gnt_users **users);
 
 /* Topics of the broker's own, where nobody else publishes. */
 bool gnt_mqtt_topic_reserved(struct gnt_slice topic);

@@ -13,13 +13,20 @@ enum {
     UNREAD_ANSWERS_MAX = 1 << 20, /* a client that does not read its answers is not read either */
 };
 
+/* Whether the next packet is acted on: not while what was said before is still worked on, nor while
+ * the hasher looks at the client's password. */
+static bool hears(const struct gnt_mqtt_connection *c)
+{
+    return c->state == GNT_CONNECTION_OPEN && !gnt_list_linked(&c->paused) &&
+           c->engine.state != GNT_MQTT_DECIDES;
+}
+
 void gnt_connection_want(struct gnt_mqtt_connection *c)
 {
     uint8_t want = 0;
     if (c->state == GNT_CONNECTION_LINGERS)
         want = GNT_READABLE;
-    if (c->state == GNT_CONNECTION_OPEN && !gnt_list_linked(&c->paused) &&
-        c->out.size < UNREAD_ANSWERS_MAX)
+    if (hears(c) && c->out.size < UNREAD_ANSWERS_MAX)
         want = GNT_READABLE;
     if (c->out.size && !gnt_list_linked(&c->dirty))
         want |= GNT_WRITABLE;
@@ -32,7 +39,7 @@ void gnt_connection_want(struct gnt_mqtt_connection *c)
  * False: the connection has gone elsewhere, and must not be touched any more. */
 static bool act(struct gnt_mqtt_connection *c, struct gnt_slice *in, size_t *need)
 {
-    while (c->state == GNT_CONNECTION_OPEN && !gnt_list_linked(&c->paused)) {
+    while (hears(c)) {
         struct gnt_slice whole = *in;
         struct gnt_mqtt_packet packet;
         gnt_err err = gnt_mqtt_server_next(&c->engine, in, c->front->loop->now, &packet, need);
@@ -113,9 +120,9 @@ static gnt_err read_more(struct gnt_mqtt_connection *c)
 {
     size_t n, need = 0;
     gnt_err err = act_on_kept(c, &need);
-    if (err || c->state != GNT_CONNECTION_OPEN)
+    if (err || !hears(c))
         return err;
-    if (!c->in.data || gnt_list_linked(&c->paused))
+    if (!c->in.data)
         return GNT_OK;
     if (need <= JOIN_MAX && gnt_buf_size(&c->in) <= JOIN_MAX)
         return read_fresh(c);
@@ -136,9 +143,7 @@ static gnt_err read_more(struct gnt_mqtt_connection *c)
 void gnt_connection_read(struct gnt_mqtt_connection *c)
 {
     struct gnt_mqtt_front *front = c->front;
-    for (int i = 0; i < READS_A_TURN && c->state == GNT_CONNECTION_OPEN; i++) {
-        if (gnt_list_linked(&c->paused))
-            break;
+    for (int i = 0; i < READS_A_TURN && hears(c); i++) {
         if (gnt_post_backlog(front->loop->post, front->loop->address)) {
             gnt_list_push_back(&front->paused, &c->paused);
             break;

@@ -215,6 +215,10 @@ static void on_pubcomp(struct gnt_mqtt_connection *c, const struct gnt_mqtt_pack
 
 static void on_disconnect(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
 {
+    if (!c->session) { /* it has given up authenticating */
+        gnt_connection_end(c, GNT_PARTING_CLEAN, 0);
+        return;
+    }
     uint32_t expiry = gnt_session_expiry(c->session);
     uint32_t wanted = gnt_mqtt_number(&packet->props, GNT_PROP_SESSION_EXPIRY, expiry);
     if (expiry == 0 && wanted != 0) { /* [MQTT5 3.14.2.2.2] */
@@ -228,11 +232,9 @@ static void on_disconnect(struct gnt_mqtt_connection *c, const struct gnt_mqtt_p
     gnt_connection_end(c, clean ? GNT_PARTING_CLEAN : GNT_PARTING_WITH_WILL, wanted);
 }
 
-/* Nobody gets here who has agreed on an authentication method: there is none yet. */
 static void on_auth(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
 {
-    (void)packet;
-    gnt_connection_broke(c, GNT_REASON_PROTOCOL_ERROR, NULL);
+    gnt_login_on_auth(c, packet);
 }
 
 void gnt_connection_on_packet(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)

@@ -10,7 +10,9 @@ static void move(struct gnt_mqtt_server *s, enum gnt_mqtt_server_state to)
 {
     static const uint8_t allowed[] = {
         [GNT_MQTT_AWAITS_CONNECT] = 1u << GNT_MQTT_DECIDES | 1u << GNT_MQTT_ENDED,
-        [GNT_MQTT_DECIDES] = 1u << GNT_MQTT_OPEN | 1u << GNT_MQTT_ENDED,
+        [GNT_MQTT_DECIDES] =
+            1u << GNT_MQTT_OPEN | 1u << GNT_MQTT_AUTHENTICATES | 1u << GNT_MQTT_ENDED,
+        [GNT_MQTT_AUTHENTICATES] = 1u << GNT_MQTT_DECIDES | 1u << GNT_MQTT_ENDED,
         [GNT_MQTT_OPEN] = 1u << GNT_MQTT_ENDED,
         [GNT_MQTT_ENDED] = 1u << GNT_MQTT_ENDED,
     };
@@ -49,6 +51,18 @@ void gnt_mqtt_server_rewind(struct gnt_mqtt_server *s)
     GNT_ASSERT(s->state == GNT_MQTT_DECIDES);
     gnt_count(s->options->counters, GNT_COUNT_PACKETS_RECEIVED, -1);
     s->state = GNT_MQTT_AWAITS_CONNECT;
+    s->auth = GNT_MQTT_AUTH_NONE;
+}
+
+void gnt_mqtt_server_recall(const struct gnt_mqtt_server *s, struct gnt_slice bytes,
+                            struct gnt_mqtt_packet *out)
+{
+    struct gnt_mqtt_frame frame;
+    uint8_t reason;
+    gnt_err err = gnt_mqtt_frame(bytes, SIZE_MAX, &frame);
+    if (!err)
+        err = gnt_mqtt_decode(&frame, s->version, GNT_MQTT_FROM_CLIENT, out, &reason);
+    GNT_ASSERT(err == GNT_OK && out->type == GNT_MQTT_CONNECT);
 }
 
 uint64_t gnt_mqtt_server_deadline(const struct gnt_mqtt_server *s)
@@ -56,6 +70,7 @@ uint64_t gnt_mqtt_server_deadline(const struct gnt_mqtt_server *s)
     switch ((enum gnt_mqtt_server_state)s->state) {
     case GNT_MQTT_AWAITS_CONNECT:
     case GNT_MQTT_DECIDES:
+    case GNT_MQTT_AUTHENTICATES:
         return gnt_deadline(s->began, s->options->connect_timeout_ms * GNT_NS_PER_MS);
     case GNT_MQTT_OPEN:
         if (s->keep_alive_s == 0)
@@ -187,6 +202,8 @@ static gnt_err on_connect(struct gnt_mqtt_server *s, const struct gnt_mqtt_packe
     s->keep_alive_s = c->keep_alive_s;
     move(s, GNT_MQTT_DECIDES);
     if (s->version == GNT_MQTT_5) {
+        if (gnt_mqtt_has(&p->props, GNT_PROP_AUTH_METHOD))
+            s->auth = GNT_MQTT_AUTH_OWNERS;
         s->packet_max_out = gnt_mqtt_number(&p->props, GNT_PROP_MAXIMUM_PACKET_SIZE, UINT32_MAX);
         s->problem_information = gnt_mqtt_number(&p->props, GNT_PROP_REQUEST_PROBLEM_INFO, 1) != 0;
         uint32_t most = gnt_mqtt_number(&p->props, GNT_PROP_TOPIC_ALIAS_MAXIMUM, 0);
@@ -196,6 +213,19 @@ static gnt_err on_connect(struct gnt_mqtt_server *s, const struct gnt_mqtt_packe
     if (check_props(s, &p->props))
         return GNT_TOOBIG;
     return c->has_will ? check_will(s, &c->will) : GNT_OK;
+}
+
+/* 0x19 begins an exchange and 0x18 goes on with one: each only where there is none, or one whose
+ * turn is the client's [MQTT5 4.12, 4.12.1]. */
+static gnt_err on_auth(struct gnt_mqtt_server *s, const struct gnt_mqtt_packet *p)
+{
+    bool again = p->close.code == GNT_REASON_RE_AUTHENTICATE;
+    if (s->auth != (again ? GNT_MQTT_AUTH_IDLE : GNT_MQTT_AUTH_CLIENTS))
+        return fail(s, GNT_PROTOCOL, GNT_REASON_PROTOCOL_ERROR);
+    s->auth = GNT_MQTT_AUTH_OWNERS;
+    if (s->state == GNT_MQTT_AUTHENTICATES)
+        move(s, GNT_MQTT_DECIDES);
+    return GNT_OK;
 }
 
 /* A version that is not spoken here is answered in words of 3.1.1, which all clients know; another
@@ -209,12 +239,20 @@ static gnt_err on_other_version(struct gnt_mqtt_server *s, const struct gnt_mqtt
     return fail(s, GNT_UNSUPPORTED, GNT_REASON_UNSUPPORTED_VERSION);
 }
 
+/* Whether a packet of TYPE may come now. */
+static bool may_come(const struct gnt_mqtt_server *s, uint8_t type)
+{
+    if (s->state == GNT_MQTT_AUTHENTICATES) /* [MQTT-3.1.2-30] */
+        return type == GNT_MQTT_AUTH || type == GNT_MQTT_DISCONNECT;
+    bool first = s->state == GNT_MQTT_AWAITS_CONNECT; /* [MQTT-3.1.0-1, MQTT-3.1.0-2] */
+    return (type == GNT_MQTT_CONNECT) == first;
+}
+
 /* One packet has been framed: *acted is false if it was one for the engine alone. */
 static gnt_err on_frame(struct gnt_mqtt_server *s, const struct gnt_mqtt_frame *frame,
                         struct gnt_mqtt_packet *out, bool *acted)
 {
-    bool is_connect = frame->type == GNT_MQTT_CONNECT;
-    if (is_connect != (s->state == GNT_MQTT_AWAITS_CONNECT)) /* [MQTT-3.1.0-1, MQTT-3.1.0-2] */
+    if (!may_come(s, frame->type))
         return fail(s, GNT_PROTOCOL, GNT_REASON_PROTOCOL_ERROR);
     gnt_err err = gnt_mqtt_decode(frame, s->version, GNT_MQTT_FROM_CLIENT, out, &s->reason);
     if (err == GNT_UNSUPPORTED)
@@ -226,6 +264,7 @@ static gnt_err on_frame(struct gnt_mqtt_server *s, const struct gnt_mqtt_frame *
     case GNT_MQTT_CONNECT: return on_connect(s, out);
     case GNT_MQTT_PUBLISH: return on_publish(s, out);
     case GNT_MQTT_SUBSCRIBE: return on_subscribe(s, out);
+    case GNT_MQTT_AUTH: return on_auth(s, out);
     case GNT_MQTT_PINGREQ: {
         *acted = false;
         uint8_t *at;
@@ -251,18 +290,17 @@ static size_t packet_max(const struct gnt_mqtt_server *s)
     enum { CONNECT_MAX = 1 << 20 };
     size_t max =
         s->options->packet_max < GNT_MQTT_REMAINING_MAX ? s->options->packet_max : SIZE_MAX;
-    return s->state == GNT_MQTT_AWAITS_CONNECT && max > CONNECT_MAX ? CONNECT_MAX : max;
+    return s->state != GNT_MQTT_OPEN && max > CONNECT_MAX ? CONNECT_MAX : max;
 }
 
 gnt_err gnt_mqtt_server_next(struct gnt_mqtt_server *s, struct gnt_slice *in, uint64_t now,
                              struct gnt_mqtt_packet *out, size_t *need)
 {
-    GNT_ASSERT(s->state == GNT_MQTT_AWAITS_CONNECT || s->state == GNT_MQTT_OPEN);
+    GNT_ASSERT(s->state != GNT_MQTT_DECIDES && s->state != GNT_MQTT_ENDED);
     for (bool acted = false; !acted;) {
         struct gnt_mqtt_frame frame;
         /* Whoever speaks another protocol need not finish what would be a packet. */
-        bool first = s->state == GNT_MQTT_AWAITS_CONNECT;
-        if (first && in->size && in->data[0] >> 4 != GNT_MQTT_CONNECT)
+        if (s->state != GNT_MQTT_OPEN && in->size && !may_come(s, in->data[0] >> 4))
             return fail(s, GNT_PROTOCOL, GNT_REASON_PROTOCOL_ERROR);
         gnt_err err = gnt_mqtt_frame(*in, packet_max(s), &frame);
         if (err == GNT_MORE) {

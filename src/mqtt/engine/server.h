@@ -46,9 +46,19 @@ struct gnt_mqtt_server_options {
 /*   state       what may come                                             next states */
 enum gnt_mqtt_server_state {
     GNT_MQTT_AWAITS_CONNECT, /* CONNECT                                    DECIDES, ENDED */
-    GNT_MQTT_DECIDES,        /* nothing: the owner answers by _accept or _refuse   OPEN, ENDED */
+    GNT_MQTT_DECIDES,        /* nothing: the owner answers by _accept, _refuse or _auth
+                                                                 OPEN, AUTHENTICATES, ENDED */
+    GNT_MQTT_AUTHENTICATES,  /* AUTH, DISCONNECT                           DECIDES, ENDED */
     GNT_MQTT_OPEN,           /* everything but CONNECT                     ENDED */
     GNT_MQTT_ENDED,          /* nothing, and nothing is sent any more */
+};
+
+/* Enhanced authentication [MQTT5 4.12]: whose turn it is. */
+enum gnt_mqtt_server_auth {
+    GNT_MQTT_AUTH_NONE,    /* CONNECT named no method: never an AUTH [MQTT-4.12.0-6, -7] */
+    GNT_MQTT_AUTH_IDLE,    /* done; the client may begin again with 0x19 */
+    GNT_MQTT_AUTH_CLIENTS, /* the client has been asked, and goes on with 0x18 */
+    GNT_MQTT_AUTH_OWNERS,  /* the client has spoken: _auth, or the end */
 };
 
 struct gnt_mqtt_aliases;
@@ -64,6 +74,7 @@ struct gnt_mqtt_server {
     uint8_t state;                    /* enum gnt_mqtt_server_state */
     uint8_t version;                  /* enum gnt_mqtt_version */
     uint8_t reason;                   /* of a failure of _next */
+    uint8_t auth;                     /* enum gnt_mqtt_server_auth */
     bool problem_information;         /* the client wants reason strings [MQTT5 3.1.2.11.7] */
     struct gnt_mqtt_aliases *aliases; /* NULL until one is used */
 };
@@ -85,9 +96,10 @@ void gnt_mqtt_server_rewind(struct gnt_mqtt_server *s);
 /* Takes the next packet off the front of *in.
  *   GNT_OK    *out is to be acted on: CONNECT, PUBLISH (its topic is there even if only an alias
  * came, and it is valid), PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, UNSUBSCRIBE, DISCONNECT,
- *             AUTH.  It borrows from *in and from the engine until the next call.
- *   GNT_MORE  *in holds no whole packet any more; *need (may be NULL) is the size of the one it
- * begins with, 0 if that is not known yet. else      the connection is lost: see `reason`. */
+ *             AUTH (whose method the owner compares).  It borrows from *in and from the engine
+ * until the next call. GNT_MORE  *in holds no whole packet any more; *need (may be NULL) is the
+ * size of the one it begins with, 0 if that is not known yet. else      the connection is lost: see
+ * `reason`. */
 GNT_MUST gnt_err gnt_mqtt_server_next(struct gnt_mqtt_server *s, struct gnt_slice *in, uint64_t now,
                                       struct gnt_mqtt_packet *out, size_t *need);
 
@@ -110,6 +122,8 @@ struct gnt_mqtt_welcome {
     bool session_present;
     struct gnt_slice assigned_id;   /* empty: the client brought its own */
     struct gnt_slice response_info; /* empty: none */
+    struct gnt_slice auth_method;   /* empty: CONNECT named none [MQTT-4.12.0-5] */
+    struct gnt_slice auth_data;     /* empty: none */
     uint32_t session_expiry_s;      /* told if it is not what the client asked for */
 };
 
@@ -117,6 +131,15 @@ struct gnt_mqtt_welcome {
 GNT_MUST gnt_err gnt_mqtt_server_accept(struct gnt_mqtt_server *s,
                                         const struct gnt_mqtt_packet *connect,
                                         const struct gnt_mqtt_welcome *welcome);
+
+/* AUTH: CODE 0x18 asks the client to go on, before CONNACK or when it authenticates again; 0 says
+ * that doing so has succeeded.  DATA may be empty.  Its turn as in s->auth. */
+GNT_MUST gnt_err gnt_mqtt_server_auth(struct gnt_mqtt_server *s, uint8_t code,
+                                      struct gnt_slice method, struct gnt_slice data);
+
+/* BYTES are those of the CONNECT that _next has given: gives it again, borrowing from them. */
+void gnt_mqtt_server_recall(const struct gnt_mqtt_server *s, struct gnt_slice bytes,
+                            struct gnt_mqtt_packet *out);
 
 /* CONNACK with a refusal; the engine has ended.  Nothing is sent to a client that has not sent a
  * CONNECT that can be answered. */

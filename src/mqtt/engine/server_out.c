@@ -105,6 +105,8 @@ static void announce(struct gnt_mqtt_server *s, const struct gnt_mqtt_packet *co
     announce_missing(o, p);
     add_text(p, GNT_PROP_ASSIGNED_CLIENT_ID, w->assigned_id);
     add_text(p, GNT_PROP_RESPONSE_INFO, w->response_info);
+    add_text(p, GNT_PROP_AUTH_METHOD, w->auth_method);
+    add_text(p, GNT_PROP_AUTH_DATA, w->auth_data);
 }
 
 gnt_err gnt_mqtt_server_accept(struct gnt_mqtt_server *s, const struct gnt_mqtt_packet *connect,
@@ -126,9 +128,37 @@ gnt_err gnt_mqtt_server_accept(struct gnt_mqtt_server *s, const struct gnt_mqtt_
         }
     }
     gnt_err err = connack(s, &p, &props.out);
-    if (!err)
-        s->state = GNT_MQTT_OPEN;
-    return err;
+    if (err)
+        return err;
+    s->state = GNT_MQTT_OPEN;
+    if (s->auth != GNT_MQTT_AUTH_NONE)
+        s->auth = GNT_MQTT_AUTH_IDLE;
+    return GNT_OK;
+}
+
+/* ---- AUTH */
+
+gnt_err gnt_mqtt_server_auth(struct gnt_mqtt_server *s, uint8_t code, struct gnt_slice method,
+                             struct gnt_slice data)
+{
+    bool goes_on = code == GNT_REASON_CONTINUE_AUTHENTICATION;
+    GNT_ASSERT(s->auth == GNT_MQTT_AUTH_OWNERS && (goes_on || s->state == GNT_MQTT_OPEN));
+    const struct gnt_mqtt_close p = {.code = code};
+    struct props props;
+    props_init(&props);
+    add_text(&props, GNT_PROP_AUTH_METHOD, method);
+    add_text(&props, GNT_PROP_AUTH_DATA, data);
+    size_t size = gnt_mqtt_close_size(GNT_MQTT_AUTH, &p, s->version, &props.out);
+    uint8_t *at;
+    gnt_err err = room(s, size, &at);
+    if (err)
+        return err;
+    gnt_mqtt_close_write(at, GNT_MQTT_AUTH, &p, s->version, &props.out);
+    sent(s, size);
+    s->auth = goes_on ? GNT_MQTT_AUTH_CLIENTS : GNT_MQTT_AUTH_IDLE;
+    if (s->state == GNT_MQTT_DECIDES)
+        s->state = GNT_MQTT_AUTHENTICATES;
+    return GNT_OK;
 }
 
 /* The return codes of 3.x have none for a client's mistake [MQTT-3.2.2-6 of 3.1.1]; "unavailable"
@@ -149,7 +179,8 @@ static bool has_words_for(const struct gnt_mqtt_server *s, uint8_t reason)
 /* PROPS are left out where the client takes no packet of that size. */
 static void refuse(struct gnt_mqtt_server *s, uint8_t reason, struct props *props)
 {
-    if (s->state == GNT_MQTT_DECIDES && has_words_for(s, reason)) {
+    bool heard = s->state == GNT_MQTT_DECIDES || s->state == GNT_MQTT_AUTHENTICATES;
+    if (heard && has_words_for(s, reason)) {
         struct gnt_mqtt_connack p = {
             .code = s->version == GNT_MQTT_5 ? reason : gnt_mqtt_reason_to_v3_connack(reason)};
         /* Out of memory: the close has to say it. */

@@ -119,7 +119,7 @@ static const struct {
     {"c0 |", "c0 |", GNT_PROTOCOL, GNT_MORE, GNT_PROTOCOL, GNT_MORE}, /* answered by itself */
     {"d0 |", "d0 |", GNT_PROTOCOL, GNT_PROTOCOL, GNT_PROTOCOL, GNT_PROTOCOL},
     {"e0 |", "e0 |", GNT_PROTOCOL, GNT_OK, GNT_PROTOCOL, GNT_OK},
-    {"f0 | 18 (15 ['x'])", "f0 |", GNT_PROTOCOL, GNT_OK, GNT_PROTOCOL, GNT_MALFORMED},
+    {"f0 | 18 (15 ['x'])", "f0 |", GNT_PROTOCOL, GNT_PROTOCOL, GNT_PROTOCOL, GNT_MALFORMED},
 };
 
 static gnt_err feed_any(struct engine *e, const char *notation)
@@ -917,6 +917,169 @@ static void without_memory(void **state)
     gnt_message_unref(&m);
 }
 
+/* ---- Enhanced authentication [MQTT5 4.12] */
+
+#define AUTH(code, data) "f0 | " code " (15 ['M'] 16 ['" data "'])"
+
+static gnt_err say(struct engine *e, uint8_t code, const char *data)
+{
+    return gnt_mqtt_server_auth(&e->s, code, gnt_slice_str("M"), gnt_slice_str(data));
+}
+
+/* As far as the server's first question. */
+static void engine_ask(struct engine *e)
+{
+    engine_init(e, NULL);
+    assert_int_equal(feed(e, CONNECT5("15 ['M'] 16 ['a'] 11 00000005")), GNT_OK);
+    assert_int_equal(e->s.auth, GNT_MQTT_AUTH_OWNERS);
+    assert_int_equal(say(e, 0x18, "b"), GNT_OK);
+    assert_int_equal(e->s.state, GNT_MQTT_AUTHENTICATES);
+    expect_out(e, AUTH("18", "b"));
+}
+
+static void authenticates_before_it_opens(void **state)
+{
+    (void)state;
+    struct engine e;
+    engine_ask(&e);
+    struct gnt_slice connect = gnt_test_bytes(CONNECT5("15 ['M'] 16 ['a'] 11 00000005"));
+    assert_int_equal(feed(&e, AUTH("18", "c")), GNT_OK);
+    assert_int_equal(e.packet.type, GNT_MQTT_AUTH);
+    assert_int_equal(say(&e, 0x18, ""), GNT_OK); /* once more, without data */
+    expect_out(&e, "f0 | 18 (15 ['M'])");
+    assert_int_equal(feed(&e, AUTH("18", "d")), GNT_OK);
+    struct gnt_mqtt_packet again;
+    gnt_mqtt_server_recall(&e.s, connect, &again);
+    assert_slice(again.connect.client_id, "c");
+    const struct gnt_mqtt_welcome w = {.session_expiry_s = 5,
+                                       .auth_method = gnt_slice_str("M"),
+                                       .auth_data = gnt_slice_str("e")};
+    assert_int_equal(gnt_mqtt_server_accept(&e.s, &again, &w), GNT_OK);
+    expect_out(&e, "20 | 00 00 (27 00100000 22 0002 15 ['M'] 16 ['e'])");
+    assert_int_equal(e.s.auth, GNT_MQTT_AUTH_IDLE);
+    gnt_test_free(connect);
+    engine_fini(&e);
+}
+
+/* Between CONNECT and CONNACK [MQTT-3.1.2-30]; who breaks that is told why by CONNACK. */
+static void nothing_but_auth_and_disconnect_before_connack(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(order); i++) {
+        struct engine e;
+        engine_ask(&e);
+        gnt_err expected = strncmp(order[i].bytes5, "e0", 2) == 0 ? GNT_OK : GNT_PROTOCOL;
+        if (strncmp(order[i].bytes5, "f0", 2) == 0)
+            expected = GNT_OK;
+        assert_int_equal(feed_any(&e, order[i].bytes5), expected);
+        if (expected) {
+            assert_int_equal(e.s.reason, GNT_REASON_PROTOCOL_ERROR);
+            gnt_mqtt_server_refuse(&e.s, e.s.reason, NULL);
+            expect_out(&e, "20 | 00 82 ()");
+        }
+        engine_fini(&e);
+    }
+}
+
+static void before_connack_a_packet_is_known_by_its_first_byte(void **state)
+{
+    (void)state;
+    struct engine e;
+    engine_ask(&e);
+    static const uint8_t publish[] = {0x30};
+    struct gnt_slice in = gnt_slice(publish, 1);
+    assert_int_equal(gnt_mqtt_server_next(&e.s, &in, e.now, &e.packet, NULL), GNT_PROTOCOL);
+    engine_fini(&e);
+    engine_ask(&e); /* and it is no larger than what a stranger may send */
+    static const uint8_t large[] = {0xf0, 0xff, 0xff, 0x7f};
+    in = gnt_slice(large, sizeof large);
+    assert_int_equal(gnt_mqtt_server_next(&e.s, &in, e.now, &e.packet, NULL), GNT_TOOBIG);
+    engine_fini(&e);
+}
+
+static void one_timeout_for_the_whole_exchange(void **state)
+{
+    (void)state;
+    struct engine e;
+    engine_ask(&e);
+    e.now += 4 * GNT_NS_PER_S;
+    assert_int_equal(feed(&e, AUTH("18", "c")), GNT_OK);
+    assert_int_equal(say(&e, 0x18, "d"), GNT_OK);
+    drop_out(&e);
+    assert_int_equal(gnt_mqtt_server_deadline(&e.s), (START_S + 5) * GNT_NS_PER_S);
+    engine_fini(&e);
+}
+
+/* What of AUTH may come when: each row is what is fed, one after the other, and how the last one
+ * ends; the owner answers each but the last, by 0x18, or by 0 where the row says so. */
+static const struct {
+    const char *first, *second, *third;
+    uint8_t answer; /* to the first */
+    gnt_err last;
+} turns[] = {
+    {AUTH("19", "a"), NULL, NULL, 0, GNT_OK},
+    {AUTH("18", "a"), NULL, NULL, 0, GNT_PROTOCOL},
+    {AUTH("19", "a"), AUTH("18", "b"), NULL, 0x18, GNT_OK},
+    {AUTH("19", "a"), AUTH("19", "b"), NULL, 0x18, GNT_PROTOCOL},
+    {AUTH("19", "a"), AUTH("18", "b"), NULL, 0, GNT_PROTOCOL},
+    {AUTH("19", "a"), AUTH("19", "b"), NULL, 0, GNT_OK},
+    {AUTH("19", "a"), AUTH("18", "b"), AUTH("18", "c"), 0x18, GNT_OK},
+    {AUTH("19", "a"), "30 | ['t'] () 'x'", AUTH("18", "c"), 0x18, GNT_OK},
+};
+
+static void authenticates_again(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(turns); i++) {
+        struct engine e;
+        engine_open(&e, NULL, CONNECT5("15 ['M']"));
+        const char *const steps[] = {turns[i].first, turns[i].second, turns[i].third};
+        gnt_err err = GNT_OK;
+        for (size_t k = 0; k < 3 && steps[k]; k++) {
+            assert_int_equal(err, GNT_OK);
+            err = feed_any(&e, steps[k]);
+            bool last = k == 2 || !steps[k + 1];
+            if (!last && e.s.auth == GNT_MQTT_AUTH_OWNERS)
+                assert_int_equal(say(&e, k == 0 ? turns[i].answer : 0x18, ""), GNT_OK);
+        }
+        if (err != turns[i].last)
+            fail_msg("row %zu: %d", i, err);
+        engine_fini(&e);
+    }
+}
+
+/* [MQTT-4.12.0-7] */
+static void no_auth_without_a_method(void **state)
+{
+    (void)state;
+    struct engine e;
+    engine_open(&e, NULL, CONNECT5(""));
+    assert_int_equal(feed(&e, AUTH("19", "a")), GNT_PROTOCOL);
+    assert_int_equal(e.s.reason, GNT_REASON_PROTOCOL_ERROR);
+    engine_fini(&e);
+}
+
+static void an_auth_that_is_too_large_is_not_sent(void **state)
+{
+    (void)state;
+    struct engine e;
+    engine_init(&e, NULL);
+    assert_int_equal(feed(&e, CONNECT5("15 ['M'] 27 0000000c")), GNT_OK);
+    assert_int_equal(say(&e, 0x18, "too much"), GNT_TOOBIG);
+    assert_int_equal(e.s.state, GNT_MQTT_DECIDES);
+    assert_int_equal(say(&e, 0x18, "b"), GNT_OK);
+    expect_out(&e, AUTH("18", "b"));
+    for (long n = 0; n < 1; n++) {
+        assert_int_equal(feed(&e, AUTH("18", "")), GNT_OK);
+        gnt_alloc_fail_at(n);
+        gnt_err err = say(&e, 0x18, "b");
+        bool failed = gnt_alloc_failed();
+        gnt_alloc_fail_at(-1);
+        assert_int_equal(err, failed ? GNT_NOMEM : GNT_OK);
+    }
+    engine_fini(&e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -944,6 +1107,13 @@ int main(void)
         cmocka_unit_test(aliases_out),
         cmocka_unit_test(aliases_and_the_maximum_packet_size),
         cmocka_unit_test(without_memory),
+        cmocka_unit_test(authenticates_before_it_opens),
+        cmocka_unit_test(nothing_but_auth_and_disconnect_before_connack),
+        cmocka_unit_test(before_connack_a_packet_is_known_by_its_first_byte),
+        cmocka_unit_test(one_timeout_for_the_whole_exchange),
+        cmocka_unit_test(authenticates_again),
+        cmocka_unit_test(no_auth_without_a_method),
+        cmocka_unit_test(an_auth_that_is_too_large_is_not_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
