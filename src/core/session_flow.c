@@ -115,8 +115,7 @@ static void flight_send(struct gnt_session *s, struct gnt_flight *flight, bool a
 /* A client that never settles one delivery may use up the ids behind it. */
 static bool window_has_room(const struct gnt_session *s)
 {
-    return s->unsettled < s->receive_max && s->resend_from == 0 &&
-           s->window.tail - s->window.head < UINT16_MAX;
+    return s->unsettled < s->receive_max && s->resend_from == 0 && !gnt_window_full(&s->window);
 }
 
 static bool receiver_ready(const struct gnt_session *s)

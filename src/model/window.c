@@ -5,9 +5,8 @@
 #include <stdlib.h>
 
 enum {
-    IDS = 65535,   /* 1 to 65535; sequence number 0 is id 1 */
+    IDS = 65535,   /* 1 to 65535 */
     FIRST_CAP = 8, /* slots */
-    KEPT_CAP = 64, /* an empty window gives a larger ring back */
 };
 
 #define TO(state) (1u << GNT_FLIGHT_##state)
@@ -20,20 +19,28 @@ static const uint8_t next_states[] = {
     [GNT_FLIGHT_REQUESTED] = TO(NONE),
 };
 
-static struct gnt_flight *slot(const struct gnt_window *w, uint64_t sequence)
+/* Ids are reckoned modulo 65536.  0, which is none, is a hole that never fills. */
+
+static struct gnt_flight *slot(const struct gnt_window *w, uint16_t id)
 {
-    return &w->ring[sequence & (w->cap - 1)];
+    return &w->ring[id & w->mask];
 }
 
-static uint16_t id_of(uint64_t sequence)
+static uint16_t id_after(uint16_t id)
 {
-    return (uint16_t)(sequence % IDS + 1);
+    return id == IDS ? 1 : (uint16_t)(id + 1);
 }
 
-/* The first sequence number at or over FROM that has the id ID. */
-static uint64_t sequence_of(uint16_t id, uint64_t from)
+/* How far ID is behind the first in flight. */
+static uint16_t distance(const struct gnt_window *w, uint16_t id)
 {
-    return from + (id - 1u + IDS - from % IDS) % IDS;
+    return (uint16_t)(id - w->first);
+}
+
+/* From the first in flight to the last id, holes included. */
+static bool in_stretch(const struct gnt_window *w, uint16_t id)
+{
+    return w->count && distance(w, id) <= distance(w, w->last);
 }
 
 /* The one mover.  A message is there exactly while the flight is PUBLISHED. */
@@ -51,13 +58,12 @@ static void move(struct gnt_flight *flight, enum gnt_flight_state to)
 /* What holds between calls. */
 static void check(const struct gnt_window *w)
 {
-    GNT_ASSERT(w->head <= w->tail && w->tail - w->head <= IDS);
-    GNT_ASSERT(w->count <= w->tail - w->head && w->tail - w->head <= w->cap);
-    GNT_ASSERT((w->count == 0) == (w->head == w->tail));
+    GNT_ASSERT((w->count == 0) == (w->ring == NULL));
     if (w->count == 0)
         return;
-    GNT_ASSERT(slot(w, w->head)->state != GNT_FLIGHT_NONE);
-    GNT_ASSERT(slot(w, w->head)->id == id_of(w->head));
+    GNT_ASSERT(distance(w, w->last) <= w->mask && w->count <= distance(w, w->last) + 1);
+    GNT_ASSERT(slot(w, w->first)->state != GNT_FLIGHT_NONE);
+    GNT_ASSERT(slot(w, w->first)->id == w->first);
 }
 
 void gnt_window_init(struct gnt_window *w)
@@ -67,50 +73,53 @@ void gnt_window_init(struct gnt_window *w)
 
 void gnt_window_fini(struct gnt_window *w)
 {
-    for (uint64_t i = w->head; i != w->tail; i++) {
-        gnt_message_unref(&slot(w, i)->message);
-        gnt_sub_ids_fini(&slot(w, i)->ids);
+    for (struct gnt_flight *f = NULL; (f = gnt_window_next(w, f));) {
+        gnt_message_unref(&f->message);
+        gnt_sub_ids_fini(&f->ids);
     }
     free(w->ring);
     gnt_window_init(w);
 }
 
-/* Makes the ring at least SPAN slots; what is in flight keeps its sequence numbers. */
-static gnt_err reserve(struct gnt_window *w, uint64_t span)
+/* Makes the ring at least SPAN slots; what is in flight keeps its place by its id. */
+static gnt_err reserve(struct gnt_window *w, uint32_t span)
 {
-    if (span <= w->cap)
+    uint32_t cap = w->ring ? w->mask + 1u : FIRST_CAP;
+    if (w->ring && span <= cap)
         return GNT_OK;
-    uint32_t cap = w->cap ? w->cap : FIRST_CAP;
     while (cap < span)
         cap *= 2;
-    struct gnt_flight *ring = calloc(cap, sizeof *ring);
+    struct gnt_flight *ring = malloc(cap * sizeof *ring);
     if (!ring)
         return GNT_NOMEM;
-    for (uint64_t i = w->head; i != w->tail; i++)
-        ring[i & (cap - 1)] = *slot(w, i);
+    for (uint32_t i = 0; w->count && i <= distance(w, w->last); i++) {
+        uint16_t id = (uint16_t)(w->first + i);
+        ring[id & (cap - 1)] = *slot(w, id);
+    }
     free(w->ring);
     w->ring = ring;
-    w->cap = cap;
+    w->mask = (uint16_t)(cap - 1);
     return GNT_OK;
 }
 
-/* Puts *flight where SEQUENCE says, which is at the tail or beyond it, over holes. */
+/* Puts *flight at ID, which is behind the last one, over holes. */
 static gnt_err put(struct gnt_window *w, struct gnt_flight *flight, enum gnt_flight_state state,
-                   uint64_t sequence)
+                   uint16_t id)
 {
-    uint64_t head = w->count ? w->head : sequence;
-    gnt_err err = reserve(w, sequence + 1 - head);
+    gnt_err err = reserve(w, w->count ? distance(w, id) + 1u : 1);
     if (err)
         return err;
-    if (w->count == 0)
-        w->tail = sequence;
-    w->head = head;
-    /* A slot of the ring may still hold what was there a round ago. */
-    for (; w->tail <= sequence; w->tail++)
-        *slot(w, w->tail) = (struct gnt_flight){.id = id_of(w->tail)};
-    struct gnt_flight *to = slot(w, sequence);
+    if (w->count == 0) {
+        w->first = id;
+        w->last = (uint16_t)(id - 1);
+    }
+    while (w->last != id) { /* a slot may still hold what was there a round ago */
+        w->last++;
+        *slot(w, w->last) = (struct gnt_flight){.id = w->last};
+    }
+    struct gnt_flight *to = slot(w, id);
     *to = *flight;
-    to->id = id_of(sequence);
+    to->id = id;
     to->state = GNT_FLIGHT_NONE;
     move(to, state);
     w->count++;
@@ -120,15 +129,20 @@ static gnt_err put(struct gnt_window *w, struct gnt_flight *flight, enum gnt_fli
     return GNT_OK;
 }
 
+bool gnt_window_full(const struct gnt_window *w)
+{
+    return w->count && id_after(w->last) == w->first;
+}
+
 gnt_err gnt_window_add(struct gnt_window *w, struct gnt_flight *flight, enum gnt_flight_state state,
                        struct gnt_flight **out)
 {
     GNT_ASSERT(state == GNT_FLIGHT_PUBLISHED || state == GNT_FLIGHT_REQUESTED);
-    if (w->tail - w->head == IDS)
+    if (gnt_window_full(w))
         return GNT_FULL;
-    gnt_err err = put(w, flight, state, w->tail);
+    gnt_err err = put(w, flight, state, id_after(w->last));
     if (!err)
-        *out = slot(w, w->tail - 1);
+        *out = slot(w, w->last);
     return err;
 }
 
@@ -136,22 +150,16 @@ gnt_err gnt_window_restore(struct gnt_window *w, struct gnt_flight *flight,
                            enum gnt_flight_state state)
 {
     GNT_ASSERT(state != GNT_FLIGHT_NONE);
-    if (flight->id == 0)
+    if (flight->id == 0 || in_stretch(w, flight->id))
         return GNT_INVALID;
-    uint64_t sequence = sequence_of(flight->id, w->tail);
-    if (w->count && sequence - w->head >= IDS)
-        return GNT_INVALID;
-    return put(w, flight, state, sequence);
+    return put(w, flight, state, flight->id);
 }
 
 struct gnt_flight *gnt_window_find(struct gnt_window *w, uint16_t id)
 {
-    if (id == 0)
+    if (!in_stretch(w, id))
         return NULL;
-    uint64_t sequence = sequence_of(id, w->head);
-    if (sequence >= w->tail)
-        return NULL;
-    struct gnt_flight *flight = slot(w, sequence);
+    struct gnt_flight *flight = slot(w, id);
     return flight->state == GNT_FLIGHT_NONE ? NULL : flight;
 }
 
@@ -166,12 +174,11 @@ void gnt_window_remove(struct gnt_window *w, struct gnt_flight *flight)
     GNT_ASSERT(flight == gnt_window_find(w, flight->id));
     move(flight, GNT_FLIGHT_NONE);
     w->count--;
-    while (w->head != w->tail && slot(w, w->head)->state == GNT_FLIGHT_NONE)
-        w->head++;
-    if (w->count == 0 && w->cap > KEPT_CAP) {
+    while (w->count && slot(w, w->first)->state == GNT_FLIGHT_NONE)
+        w->first++;
+    if (w->count == 0) {
         free(w->ring);
         w->ring = NULL;
-        w->cap = 0;
     }
     check(w);
 }
@@ -180,12 +187,14 @@ struct gnt_flight *gnt_window_next(struct gnt_window *w, const struct gnt_flight
 {
     if (w->count == 0)
         return NULL; /* the ring, and AFTER with it, may be gone */
-    uint64_t i = w->head;
-    /* A hole keeps its id; if the head has passed it, the same id comes after the tail only. */
-    if (after && sequence_of(after->id, w->head) < w->tail)
-        i = sequence_of(after->id, w->head) + 1;
-    for (; i < w->tail; i++)
-        if (slot(w, i)->state != GNT_FLIGHT_NONE)
-            return slot(w, i);
+    uint32_t i = 0;
+    /* A hole keeps its id; one that is not in the stretch any more is before its first. */
+    if (after && in_stretch(w, after->id))
+        i = distance(w, after->id) + 1u;
+    for (; i <= distance(w, w->last); i++) {
+        struct gnt_flight *flight = slot(w, (uint16_t)(w->first + i));
+        if (flight->state != GNT_FLIGHT_NONE)
+            return flight;
+    }
     return NULL;
 }

@@ -2,9 +2,9 @@
  *
  * Both ends of MQTT that send need exactly this: a broker's session towards its client, and the
  * client library towards its broker.  Ids are given out in turn (1..65535, round), so that what is
- * in flight is a stretch of that sequence: an id is found by subtraction, the order is the
- * sequence, and what was settled out of order leaves a hole until the front catches up.  One
- * thread. */
+ * in flight is a stretch of that circle: an id is found by subtraction, the order is the circle's,
+ * and what was settled out of order leaves a hole until the front catches up.  A window with
+ * nothing in flight holds no memory.  One thread. */
 #ifndef GNT_MODEL_WINDOW_H
 #define GNT_MODEL_WINDOW_H
 
@@ -32,10 +32,11 @@ struct gnt_flight {
 };
 
 struct gnt_window {
-    struct gnt_flight *ring; /* cap slots, a power of two, by sequence number */
-    uint32_t cap;
-    uint32_t count;      /* in flight, without holes */
-    uint64_t head, tail; /* sequence numbers: what is in flight lies in [head, tail) */
+    struct gnt_flight *ring; /* by the low bits of the id; NULL while nothing is in flight */
+    uint16_t mask;           /* slots - 1, a power of two less one; meaningless without a ring */
+    uint16_t count;          /* in flight, without holes */
+    uint16_t first;          /* the oldest in flight; meaningless without a ring */
+    uint16_t last;           /* the id that was given last, 0: none yet */
 };
 
 void gnt_window_init(struct gnt_window *w);
@@ -54,6 +55,9 @@ GNT_MUST gnt_err gnt_window_add(struct gnt_window *w, struct gnt_flight *flight,
 GNT_MUST gnt_err gnt_window_restore(struct gnt_window *w, struct gnt_flight *flight,
                                     enum gnt_flight_state state);
 
+/* Whether _add would say GNT_FULL. */
+bool gnt_window_full(const struct gnt_window *w);
+
 /* NULL if ID is not in flight. */
 struct gnt_flight *gnt_window_find(struct gnt_window *w, uint16_t id);
 
@@ -61,7 +65,7 @@ struct gnt_flight *gnt_window_find(struct gnt_window *w, uint16_t id);
  * becomes RELEASED and the message is let go. */
 void gnt_window_release(struct gnt_window *w, struct gnt_flight *flight);
 
-/* Settled: the message is let go, the id is free.  A large ring is given back with the last one. */
+/* Settled: the message is let go, the id is free; FLIGHT itself is gone if it was the only one. */
 void gnt_window_remove(struct gnt_window *w, struct gnt_flight *flight);
 
 /* The first in flight after AFTER in the order of sending (NULL: the first of all); NULL at the

@@ -153,12 +153,6 @@ static void put_publishes(struct writer *w, const struct gnt_client *c, uint64_t
     }
 }
 
-/* The id that was given out last: ids are the window's sequence numbers, counted round. */
-static uint16_t last_id(const struct gnt_window *w)
-{
-    return w->tail ? (uint16_t)((w->tail - 1) % UINT16_MAX + 1) : 0;
-}
-
 gnt_err gnt_client_save(const struct gnt_client *c, uint64_t now, void *to, size_t cap,
                         size_t *size)
 {
@@ -168,7 +162,7 @@ gnt_err gnt_client_save(const struct gnt_client *c, uint64_t now, void *to, size
     put(&w, gnt_slice_str(magic));
     put_number(&w, FORMAT, 1);
     put_text(&w, status.client_id);
-    put_number(&w, last_id(&c->window), 2);
+    put_number(&w, c->window.last, 2);
     put_subscriptions(&w, c);
     put_received(&w, c);
     put_publishes(&w, c, now);
@@ -306,7 +300,7 @@ static gnt_err read_each(struct gnt_client *c, struct gnt_reader *r, uint64_t no
  * state must not come again soon. */
 static gnt_err advance_ids(struct gnt_client *c, uint16_t last)
 {
-    if (last == last_id(&c->window) || last == 0)
+    if (last == c->window.last || last == 0)
         return GNT_OK;
     struct gnt_flight flight = {.id = last, .qos = 2};
     gnt_err err = gnt_window_restore(&c->window, &flight, GNT_FLIGHT_RELEASED);
