@@ -54,6 +54,7 @@ static struct gnt_core_config core_config(const struct gnt_config *c, unsigned h
         .inflight_per_session = c->limits.inflight_per_session,
         .session_expiry_max_s = c->limits.session_expiry_s,
         .overflow = overflow_of(c->queue_full),
+        .hold_ms = c->queue_full_wait_ms,
         .post = post,
         .post_context = posts,
     };
@@ -97,6 +98,7 @@ static struct gnt_mqtt_limits mqtt_limits(const struct gnt_config *c)
         .write_timeout_ms = c->limits.write_timeout_ms,
         .client_id_max = c->limits.client_id_bytes,
         .moved = moved(&c->moved),
+        .qos0_waits = c->queue_full_qos0 == GNT_QOS0_WAIT,
         .output_max = in_memory(c->limits.output_bytes),
     };
 }

@@ -71,6 +71,10 @@ static const struct gnt_option_word queue_full[] = {
     {NULL, 0},
 };
 
+static const struct gnt_option_word queue_full_qos0[] = {{"drop", GNT_QOS0_DROP},
+                                                         {"wait", GNT_QOS0_WAIT},
+                                                         {NULL, 0}};
+
 static const struct gnt_option_word unlimited[] = {{"unlimited", GNT_CONFIG_EXPIRY_UNLIMITED},
                                                    {NULL, 0}};
 
@@ -167,7 +171,28 @@ static const struct gnt_option rows[] = {
      .metavar = "POLICY",
      .help = "What happens to a message for a session whose queue is full: drop_newest drops it, "
              "drop_oldest drops the one that waited longest, disconnect closes the connection of "
-             "the receiver."},
+             "the receiver. While the receiver is connected, publishers of QoS 1 and 2 first wait "
+             "for it, as queue_full_wait says."},
+    {.path = "queue_full_wait",
+     .flag = "queue-full-wait",
+     .kind = GNT_OPTION_DURATION,
+     FIELD(queue_full_wait_ms),
+     .fallback = "10s",
+     .max = 3600000,
+     .metavar = "TIME",
+     .help = "How long the acknowledgement of a message is withheld while the queue of a connected "
+             "receiver is full, before queue_full applies; 0 is not at all. A receiver that let it "
+             "come to that is not waited for again until half of its queue is empty."},
+    {.path = "queue_full_qos0",
+     .flag = "queue-full-qos0",
+     .kind = GNT_OPTION_WORD,
+     FIELD(queue_full_qos0),
+     .fallback = "drop",
+     .words = queue_full_qos0,
+     .metavar = "WHAT",
+     .help = "What happens to QoS 0 messages for a connected receiver whose queue is full: drop "
+             "applies queue_full at once, wait reads no more from their publishers, for "
+             "queue_full_wait at most, until there is room."},
     {.path = "sys_interval",
      .flag = "sys-interval",
      .kind = GNT_OPTION_DURATION,

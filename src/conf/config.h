@@ -56,6 +56,9 @@ struct gnt_config_moved {
     bool permanent;
 };
 
+/* What happens to a QoS 0 message for a connected session whose queue is full. */
+enum gnt_config_qos0 { GNT_QOS0_DROP, GNT_QOS0_WAIT };
+
 struct gnt_config_limits {
     uint32_t connections;
     uint32_t packet_bytes;         /* of a received packet */
@@ -96,6 +99,8 @@ struct gnt_config {
     enum gnt_log_format log_format;
     uint64_t sys_interval_ms; /* 0: no $SYS topics */
     enum gnt_config_queue_full queue_full;
+    uint32_t queue_full_wait_ms; /* how long publishers wait for a connected receiver before that */
+    enum gnt_config_qos0 queue_full_qos0;
     struct gnt_config_limits limits;
     struct gnt_config_moved moved;
 };

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "core/group.h"
+#include "core/receipt.h"
 #include "core/session_private.h"
 
 #include <stdlib.h>
@@ -42,8 +43,11 @@ void gnt_core_free(struct gnt_core **core)
         home->config.post = refuse_mail; /* there is nobody left to run it */
         gnt_sessions_free(home);
         gnt_groups_free(home);
-        gnt_home_fini(home);
     }
+    for (unsigned i = 0; i < c->count; i++)
+        gnt_slips_free(&c->homes[i]);
+    for (unsigned i = 0; i < c->count; i++)
+        gnt_home_fini(&c->homes[i]);
     gnt_tree_free(&c->tree);
     free(c->homes);
     free(c);

@@ -140,11 +140,11 @@ static uint64_t name_hash(struct gnt_slice name, struct gnt_slice filter)
     return gnt_hash_mix(gnt_hash(name), gnt_hash(filter));
 }
 
-static void group_free(struct group *g, bool home_ends)
+static void group_free(struct group *g)
 {
     gnt_tree_unsubscribe(g->home->tree, g->place, g->sink.id);
     returned_drop(g);
-    gnt_queue_fini(&g->waiting, GNT_COUNT_DROPPED_SESSION_END, home_ends);
+    gnt_queue_fini(&g->waiting, GNT_COUNT_DROPPED_SESSION_END);
     gnt_work_cancel(&g->again);
     gnt_slots_remove(&g->home->slots, &g->sink);
     gnt_map_remove(&g->home->groups, &g->by_name);
@@ -156,7 +156,7 @@ void gnt_groups_free(struct gnt_home *home)
 {
     struct gnt_map_cursor cursor = {0};
     for (struct gnt_map_node *node; (node = gnt_map_walk(&home->groups, &cursor));)
-        group_free(GNT_CONTAINER(node, struct group, by_name), true);
+        group_free(GNT_CONTAINER(node, struct group, by_name));
     gnt_map_fini(&home->groups);
 }
 
@@ -242,7 +242,7 @@ static void member_remove(struct group *g, struct member *m)
 {
     *m = g->members[--g->count];
     if (g->count == 0)
-        group_free(g, false);
+        group_free(g);
 }
 
 static void on_answer(const struct gnt_mail *mail);
@@ -433,7 +433,7 @@ static enum gnt_outcome join_here(struct gnt_home *home, struct gnt_joining *j)
     struct member *m = find_member(g, j->member);
     if (!m && !(m = member_new(g))) {
         if (g->count == 0)
-            group_free(g, false);
+            group_free(g);
         return GNT_FAILED;
     }
     if (m->id != j->member || m->joined != j->round) /* it is new, or new again */

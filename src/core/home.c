@@ -125,7 +125,10 @@ void gnt_home_init(struct gnt_home *home, struct gnt_home *homes, unsigned index
 
 void gnt_home_fini(struct gnt_home *home)
 {
-    gnt_slips_free(home);
+    for (struct gnt_list *link; (link = gnt_list_pop_front(&home->work));) {
+        struct gnt_work *work = GNT_CONTAINER(link, struct gnt_work, link);
+        work->run(home, work); /* receipts, which free themselves */
+    }
     gnt_routes_fini(&home->routes);
     gnt_slots_fini(&home->slots);
     if (!home->timers)

@@ -81,7 +81,8 @@ struct gnt_home {
 void gnt_home_init(struct gnt_home *home, struct gnt_home *homes, unsigned index,
                    struct gnt_tree *tree, const struct gnt_core_config *config);
 
-/* Its sessions and groups are gone.  The timers are still there. */
+/* Its sessions, groups and slips are gone: what waits now are receipts, which are given.  The
+ * timers are still there. */
 void gnt_home_fini(struct gnt_home *home);
 
 /* Ties a home to its worker: NOW is the time of the worker's turn (monotonic ns, not 0), TIMERS are

@@ -66,12 +66,11 @@ static void set_full(struct gnt_queue *q, bool full)
 
 /* ---- Who waits */
 
-static void hold_end(struct hold *h, bool answer)
+static void hold_end(struct hold *h)
 {
     gnt_list_remove(&h->link);
     gnt_list_remove(&h->by_time);
-    if (answer)
-        gnt_receipt_release(h->queue->home, h->receipt);
+    gnt_receipt_release(h->queue->home, h->receipt);
     free(h);
 }
 
@@ -80,10 +79,10 @@ static struct hold *first_hold(struct gnt_queue *q)
     return gnt_list_empty(&q->holds) ? NULL : GNT_CONTAINER(q->holds.next, struct hold, link);
 }
 
-static void end_holds(struct gnt_queue *q, bool answer)
+static void end_holds(struct gnt_queue *q)
 {
     for (struct hold *h; (h = first_hold(q));)
-        hold_end(h, answer);
+        hold_end(h);
 }
 
 static void set_timer(struct gnt_home *home)
@@ -137,7 +136,7 @@ static void gone_down(struct gnt_queue *q)
     if (!no_room(q, 0))
         set_full(q, false);
     for (struct hold *h; (h = first_hold(q)) && within_limit(q, h->number);)
-        hold_end(h, true);
+        hold_end(h);
 }
 
 static void drop_first(struct gnt_queue *q, enum gnt_counter why)
@@ -228,7 +227,7 @@ static void drop_last(struct gnt_queue *q)
 static void shrink(struct gnt_queue *q)
 {
     set_full(q, false);
-    end_holds(q, true);
+    end_holds(q);
     bool oldest = q->home->config.overflow == GNT_OVERFLOW_DROP_OLDEST;
     while (over_limit(q)) {
         if (oldest || first_expired(q))
@@ -264,10 +263,10 @@ void gnt_queues_give_up(struct gnt_home *home, uint64_t now)
     set_timer(home);
 }
 
-void gnt_queue_fini(struct gnt_queue *q, enum gnt_counter why, bool home_ends)
+void gnt_queue_fini(struct gnt_queue *q, enum gnt_counter why)
 {
     set_full(q, false);
-    end_holds(q, !home_ends);
+    end_holds(q);
     while (q->backlog.count) {
         struct gnt_waiting w;
         take_first(q, &w);

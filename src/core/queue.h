@@ -34,9 +34,8 @@ struct gnt_queue {
 void gnt_queue_init(struct gnt_queue *q, struct gnt_home *home, struct gnt_ledger *ledger,
                     void (*disconnect)(struct gnt_queue *queue));
 
-/* Counts all that is left out as WHY.  Who still waits is answered if the home goes on, and else
- * forgotten. */
-void gnt_queue_fini(struct gnt_queue *q, enum gnt_counter why, bool home_ends);
+/* Counts all that is left out as WHY; who still waits is answered. */
+void gnt_queue_fini(struct gnt_queue *q, enum gnt_counter why);
 
 /* Takes what *w holds, or drops it; CONNECTED: whether there is a receiver to wait for.  RECEIPT is
  * its publisher's, or NULL. */

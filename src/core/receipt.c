@@ -83,6 +83,7 @@ void gnt_slips_free(struct gnt_home *home)
 {
     for (struct gnt_list *link; (link = gnt_list_pop_front(&home->slips));) {
         struct slip *slip = GNT_CONTAINER(link, struct slip, link);
+        gnt_receipt_release(&home->homes[slip->from], slip->original);
         gnt_work_cancel(&slip->receipt.settled);
         free(slip);
     }

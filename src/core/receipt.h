@@ -44,7 +44,7 @@ GNT_MUST gnt_err gnt_slip_mail(struct gnt_home *home, unsigned to, struct gnt_me
                                void (*deliver)(struct gnt_home *home, struct gnt_message *message,
                                                struct gnt_receipt *receipt));
 
-/* Frees the slips that are held at HOME, which ends. */
+/* Gives back the slips that are left at HOME, which ends, without mail: no home runs. */
 void gnt_slips_free(struct gnt_home *home);
 
 #endif

@@ -75,13 +75,13 @@ static void publish_will(struct gnt_session *s)
 
 /* A will that is still there waits for its delay, which the end of the session ends
  * [MQTT5 3.1.3.2.2]. */
-static void session_end(struct gnt_session *s, bool home_ends)
+static void session_end(struct gnt_session *s)
 {
     GNT_ASSERT(s->receiver == NULL);
     publish_will(s);
     gnt_session_flow_stop(s, true);
     gnt_session_unsubscribe_all(s);
-    gnt_session_flow_fini(s, home_ends);
+    gnt_session_flow_fini(s);
     gnt_idset_fini(&s->unreleased);
     gnt_work_cancel(&s->work);
     gnt_timer_cancel(s->home->timers, &s->timer);
@@ -98,7 +98,7 @@ void gnt_sessions_free(struct gnt_home *home)
         struct gnt_session *s = GNT_CONTAINER(node, struct gnt_session, by_client_id);
         s->receiver = NULL;
         drop_will(s);
-        session_end(s, true);
+        session_end(s);
     }
     gnt_map_fini(&home->sessions);
 }
@@ -127,7 +127,7 @@ static void on_timer(struct gnt_timer *timer, uint64_t now)
     set_timer(s); /* first of all, while there is surely room for it */
     if (expired) {
         gnt_count(&s->home->counters, GNT_COUNT_SESSIONS_EXPIRED, 1);
-        session_end(s, false);
+        session_end(s);
         return;
     }
     if (will_due(s, now))
@@ -243,7 +243,7 @@ gnt_err gnt_session_open(struct gnt_home *home, struct gnt_session_open *request
         take_over(s);
     bool ended = s && s->expires_at <= *home->now; /* its timer is due in this very turn */
     if (s && (request->clean_start || ended)) {
-        session_end(s, false);
+        session_end(s);
         s = NULL;
     }
     if (s && will_due(s, *home->now))
@@ -293,7 +293,7 @@ void gnt_session_close(struct gnt_session *s, enum gnt_parting how, uint32_t exp
     s->expiry_s = capped_expiry(s->home, expiry_s);
     let_go(s, how);
     if (s->expiry_s == 0)
-        session_end(s, false);
+        session_end(s);
 }
 
 uint64_t gnt_session_sink(const struct gnt_session *s)

@@ -47,11 +47,11 @@ static struct gnt_queue *queue_of(struct gnt_session *s)
     return s->queue;
 }
 
-static void queue_free(struct gnt_session *s, bool home_ends)
+static void queue_free(struct gnt_session *s)
 {
     if (!s->queue)
         return;
-    gnt_queue_fini(s->queue, GNT_COUNT_DROPPED_SESSION_END, home_ends);
+    gnt_queue_fini(s->queue, GNT_COUNT_DROPPED_SESSION_END);
     free(GNT_CONTAINER(s->queue, struct session_queue, queue));
     s->queue = NULL;
 }
@@ -171,7 +171,7 @@ static void enqueue(struct gnt_session *s, struct gnt_waiting *w, struct gnt_rec
     if (queue) {
         gnt_queue_put(queue, w, s->receiver != NULL, receipt);
         if (gnt_queue_empty(queue))
-            queue_free(s, false);
+            queue_free(s);
     } else {
         count_out(s, GNT_COUNT_DROPPED_NO_MEMORY, w->message);
         gnt_waiting_fini(w);
@@ -269,7 +269,7 @@ static struct gnt_waiting *first_waiting(struct gnt_session *s)
 {
     struct gnt_waiting *first = s->queue ? gnt_queue_first(s->queue) : NULL;
     if (!first)
-        queue_free(s, false);
+        queue_free(s);
     return first;
 }
 
@@ -394,12 +394,12 @@ void gnt_session_flow_stop(struct gnt_session *s, bool for_good)
         gnt_queue_away(s->queue);
 }
 
-void gnt_session_flow_fini(struct gnt_session *s, bool home_ends)
+void gnt_session_flow_fini(struct gnt_session *s)
 {
     for (struct gnt_flight *f = NULL; (f = gnt_window_next(&s->window, f));)
         if (f->message)
             count_out(s, GNT_COUNT_DROPPED_SESSION_END, f->message);
     gnt_window_fini(&s->window);
-    queue_free(s, home_ends);
+    queue_free(s);
     free(s->ledger);
 }

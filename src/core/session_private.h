@@ -91,7 +91,7 @@ bool gnt_session_has_room(const struct gnt_session *s);
 void gnt_session_flow_stop(struct gnt_session *s, bool for_good);
 
 /* Frees window, queue and ledger; what is lost with them is counted. */
-void gnt_session_flow_fini(struct gnt_session *s, bool home_ends);
+void gnt_session_flow_fini(struct gnt_session *s);
 
 /* ---- session_subscribe.c */
 

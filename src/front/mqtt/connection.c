@@ -1,4 +1,5 @@
 #include "front/mqtt/connection.h"
+#include "front/mqtt/withhold.h"
 
 #include "auth/users.h"
 #include "base/assert.h"
@@ -253,6 +254,7 @@ static void lost(struct gnt_mqtt_connection *c, const char *reason)
         c->session = NULL;
         gnt_session_close(s, GNT_PARTING_WITH_WILL, gnt_session_expiry(s));
     }
+    gnt_withhold_end(c);
     move_state(c, GNT_CONNECTION_DEAD);
     gnt_connection_dirty(c);
 }
@@ -372,7 +374,8 @@ static void on_timer(struct gnt_timer *timer, uint64_t now)
     } else if (write <= now) { /* it could not be told anything, either */
         gnt_count(gnt_connection_counters(c), GNT_COUNT_WRITE_TIMEOUTS, 1);
         lost(c, "nothing was taken in time");
-    } else if (gnt_list_linked(&c->paused)) { /* who is not listened to cannot be heard */
+    } else if (gnt_list_linked(&c->paused) || gnt_withholds_too_much(c)) {
+        /* who is not listened to cannot be heard */
         set_timer(c, gnt_deadline(now, GNT_NS_PER_S));
     } else if (c->engine.state == GNT_MQTT_OPEN) {
         gnt_count(gnt_connection_counters(c), GNT_COUNT_KEEP_ALIVE_TIMEOUTS, 1);
@@ -398,6 +401,7 @@ void gnt_connection_end(struct gnt_mqtt_connection *c, enum gnt_parting how, uin
     c->session = NULL;
     if (s)
         gnt_session_close(s, how, expiry_s);
+    gnt_withhold_end(c);
     gnt_connection_drop_subscribing(c);
     move_state(c, GNT_CONNECTION_ENDING);
     set_timer(c, gnt_deadline(c->front->loop->now, LINGER_S * GNT_NS_PER_S));
@@ -465,6 +469,7 @@ gnt_err gnt_mqtt_front_init(struct gnt_mqtt_front *front, struct gnt_mqtt_shared
     gnt_list_init(&front->dirty);
     gnt_task_init(&front->flush, on_flush);
     gnt_list_init(&front->working);
+    gnt_list_init(&front->orphans);
     gnt_work_init(&front->work, gnt_connection_work);
     front->read_buffer = malloc(GNT_MQTT_READ_SIZE);
     return front->read_buffer ? GNT_OK : GNT_NOMEM;
@@ -477,9 +482,11 @@ void gnt_mqtt_front_fini(struct gnt_mqtt_front *front)
         if (c->session)
             gnt_session_close(c->session, GNT_PARTING_CLEAN, gnt_session_expiry(c->session));
         c->session = NULL;
+        gnt_withhold_end(c);
         leave(c);
         connection_free(c);
     }
+    gnt_withhold_fini(front);
     gnt_work_cancel(&front->work);
     gnt_task_cancel(&front->flush);
     gnt_users_unref(&front->users);

@@ -4,6 +4,7 @@
  *   connect.c      CONNECT and its answer
  *   login.c        who the client is
  *   packets.c      what an open connection does with each packet
+ *   withhold.c     acknowledgements that wait for somebody's queue
  *   subscribe.c    SUBSCRIBE and UNSUBSCRIBE, in slices
  *   deliver.c      the core's receiver: from the session to the client */
 #ifndef GNT_FRONT_MQTT_CONNECTION_H
@@ -23,6 +24,7 @@ enum gnt_connection_state {
 
 /* Of the texts that gnt_connection_name and an assigned client id come to. */
 struct gnt_login;
+struct gnt_withholding;
 
 enum { GNT_NAME_SIZE = 24, GNT_ASSIGNED_SIZE = 24 };
 
@@ -40,6 +42,7 @@ struct gnt_mqtt_connection {
     struct gnt_list dirty; /* in front->dirty: it has something to write or to end */
     struct gnt_timer timer;
     struct gnt_ring subscribing; /* struct subscribing: SUBSCRIBEs not answered yet */
+    struct gnt_withholding *withholding; /* acknowledgements; NULL: none (withhold.h) */
     uint64_t assigned;           /* the client id that it was given says this, 0: none was */
     uint64_t took_at;            /* while stalled: when its client took something last */
     uint32_t number;             /* of the broker's connections, in the log */
@@ -147,6 +150,10 @@ void gnt_login_free(struct gnt_login **login);
 /* ---- packets.c */
 
 void gnt_connection_on_packet(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet);
+
+/* Answers the PUBLISH with this QOS and ID. */
+void gnt_connection_answer_publish(struct gnt_mqtt_connection *c, uint8_t qos, uint16_t id,
+                                   enum gnt_outcome outcome);
 
 /* An outcome of the core in MQTT 5's words. */
 uint8_t gnt_connection_reason(enum gnt_outcome outcome);

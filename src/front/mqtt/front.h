@@ -29,6 +29,7 @@ struct gnt_mqtt_limits {
     uint32_t write_timeout_ms; /* for a client that takes nothing; 0: no limit */
     uint16_t client_id_max;    /* bytes */
     struct gnt_mqtt_moved moved;
+    bool qos0_waits;   /* at a full queue, QoS 0 publishers are held back instead of dropped */
     size_t output_max; /* bytes that may wait for one client before it gets no more deliveries */
 };
 
@@ -56,6 +57,8 @@ struct gnt_mqtt_shared {
 
 enum { GNT_MQTT_READ_SIZE = 64 * 1024 };
 
+struct gnt_withheld;
+
 struct gnt_mqtt_front {
     struct gnt_mqtt_shared *shared;
     struct gnt_loop *loop;
@@ -72,6 +75,8 @@ struct gnt_mqtt_front {
     struct gnt_work work;    /* on those */
     uint32_t filters_left;   /* of this turn's slice */
     bool stopping;
+    struct gnt_withheld *ready; /* the record for the next acknowledgement that is withheld */
+    struct gnt_list orphans;    /* struct gnt_withheld whose connections have gone */
     struct gnt_buf extras; /* scratch, for one PUBLISH */
     uint8_t *read_buffer;  /* GNT_MQTT_READ_SIZE: what has come for the connection being read */
 };

@@ -1,7 +1,7 @@
 /* Between a connection's stream and its engine: reading, with the packets that have come in part,
  * and writing. */
 
-#include "front/mqtt/connection.h"
+#include "front/mqtt/withhold.h"
 #include "net/post.h"
 
 enum {
@@ -26,7 +26,7 @@ void gnt_connection_want(struct gnt_mqtt_connection *c)
     uint8_t want = 0;
     if (c->state == GNT_CONNECTION_LINGERS)
         want = GNT_READABLE;
-    if (hears(c) && c->out.size < UNREAD_ANSWERS_MAX)
+    if (hears(c) && c->out.size < UNREAD_ANSWERS_MAX && !gnt_withholds_too_much(c))
         want = GNT_READABLE;
     if (c->out.size && !gnt_list_linked(&c->dirty))
         want |= GNT_WRITABLE;
@@ -148,7 +148,7 @@ void gnt_connection_read(struct gnt_mqtt_connection *c)
             gnt_list_push_back(&front->paused, &c->paused);
             break;
         }
-        if (c->out.size >= UNREAD_ANSWERS_MAX)
+        if (c->out.size >= UNREAD_ANSWERS_MAX || gnt_withholds_too_much(c))
             break;
         gnt_err err = c->in.data ? read_more(c) : read_fresh(c);
         if (err == GNT_STATE)

@@ -1,6 +1,6 @@
 /* What an open connection does with each packet. */
 
-#include "front/mqtt/connection.h"
+#include "front/mqtt/withhold.h"
 
 #include "base/assert.h"
 #include "core/ledger.h"
@@ -119,19 +119,19 @@ static bool released(struct gnt_mqtt_connection *c, uint16_t id)
 
 /* Answers a PUBLISH of QoS 1 or 2.  3.x has no way to say no: what is not allowed is acknowledged
  * and goes nowhere [MQTT-3.3.5-2], and what failed is not acknowledged: it comes again. */
-static void answer_publish(struct gnt_mqtt_connection *c, const struct gnt_mqtt_publish *p,
-                           enum gnt_outcome outcome)
+void gnt_connection_answer_publish(struct gnt_mqtt_connection *c, uint8_t qos, uint16_t id,
+                                   enum gnt_outcome outcome)
 {
     uint8_t reason = gnt_connection_reason(outcome);
     bool failed = outcome == GNT_FAILED, v5 = c->engine.version == GNT_MQTT_5;
-    if (p->qos == 2 && (failed || (v5 && reason >= 0x80)))
-        released(c, p->id); /* that ends it [MQTT5 4.3.3] */
-    if (p->qos == 0)
+    if (qos == 2 && (failed || (v5 && reason >= 0x80)))
+        released(c, id); /* that ends it [MQTT5 4.3.3] */
+    if (qos == 0)
         return;
     if (failed && !v5)
         gnt_connection_unanswered(c, GNT_NOMEM);
     else
-        answer(c, p->qos == 1 ? GNT_MQTT_PUBACK : GNT_MQTT_PUBREC, p->id, reason);
+        answer(c, qos == 1 ? GNT_MQTT_PUBACK : GNT_MQTT_PUBREC, id, reason);
 }
 
 /* Whether a PUBLISH of QoS 2 is new; if not, or if it cannot be, it has been dealt with. */
@@ -139,26 +139,39 @@ static bool received_once(struct gnt_mqtt_connection *c, const struct gnt_mqtt_p
 {
     gnt_err err = gnt_session_receive_once(c->session, p->id);
     if (err == GNT_EXISTS) {
-        answer(c, GNT_MQTT_PUBREC, p->id, GNT_REASON_SUCCESS);
+        if (!gnt_withholds(c, p->id))
+            answer(c, GNT_MQTT_PUBREC, p->id, GNT_REASON_SUCCESS);
     } else if (err) {
         gnt_connection_unanswered(c, err);
-    } else if (++c->unreleased > c->engine.options->receive_max &&
-               c->engine.version == GNT_MQTT_5) { /* others have not been told of any */
-        released(c, p->id);
-        gnt_connection_broke(c, GNT_REASON_RECEIVE_MAXIMUM_EXCEEDED, NULL);
     } else {
+        c->unreleased++;
         return true;
     }
+    return false;
+}
+
+/* Whether the client keeps to its Receive Maximum with P [MQTT5 3.3.4]; clients of 3.x have not
+ * been told of any. */
+static bool within_receive_max(struct gnt_mqtt_connection *c, const struct gnt_mqtt_publish *p)
+{
+    if (c->engine.version != GNT_MQTT_5 || p->qos == 0)
+        return true;
+    uint32_t unanswered = gnt_withheld_once(c) + c->unreleased + (p->qos == 1);
+    if (unanswered <= c->engine.options->receive_max)
+        return true;
+    if (p->qos == 2)
+        released(c, p->id);
+    gnt_connection_broke(c, GNT_REASON_RECEIVE_MAXIMUM_EXCEEDED, NULL);
     return false;
 }
 
 static void on_publish(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
 {
     const struct gnt_mqtt_publish *p = &packet->publish;
-    if (p->qos == 2 && !received_once(c, p))
+    if ((p->qos == 2 && !received_once(c, p)) || !within_receive_max(c, p))
         return;
     if (gnt_mqtt_topic_reserved(p->topic)) {
-        answer_publish(c, p, GNT_NOT_ALLOWED);
+        gnt_connection_answer_publish(c, p->qos, p->id, GNT_NOT_ALLOWED);
         return;
     }
     const struct gnt_publication publication = {
@@ -171,15 +184,23 @@ static void on_publish(struct gnt_mqtt_connection *c, const struct gnt_mqtt_pack
         .expiry_s = gnt_mqtt_number(&packet->props, GNT_PROP_MESSAGE_EXPIRY, GNT_EXPIRY_NEVER),
     };
     struct gnt_message *message;
-    if (gnt_connection_message(c, &publication, &message)) {
+    struct gnt_receipt *receipt;
+    gnt_err err = gnt_withhold_receipt(c, p->qos, &receipt);
+    if (!err)
+        err = gnt_connection_message(c, &publication, &message);
+    if (err) {
         if (p->qos == 0)
             gnt_ledger_pass(gnt_connection_home(c), NULL, GNT_COUNT_DROPPED_NO_MEMORY);
-        answer_publish(c, p, GNT_FAILED);
+        gnt_connection_answer_publish(c, p->qos, p->id, GNT_FAILED);
         return;
     }
-    enum gnt_outcome outcome = gnt_publish(gnt_connection_home(c), message, NULL);
+    size_t size = message->payload.size;
+    enum gnt_outcome outcome = gnt_publish(gnt_connection_home(c), message, receipt);
     gnt_message_unref(&message);
-    answer_publish(c, p, outcome);
+    if (outcome == GNT_WITHHELD)
+        gnt_withhold(c, p, size);
+    else
+        gnt_connection_answer_publish(c, p->qos, p->id, outcome);
 }
 
 /* ---- Acknowledgements */

@@ -572,7 +572,8 @@ static void a_full_queue_may_end_the_connection(void **state)
 {
     (void)state;
     struct script s;
-    script_init(&s, 1, "queue_full=disconnect", "limits.queued_per_session=2", NULL);
+    script_init(&s, 1, "queue_full=disconnect", "queue_full_wait=0", "limits.queued_per_session=2",
+                NULL);
     struct script_client *from = connect4(&s, 0, "from");
     struct script_client *c =
         script_connect(&s, 0, "10 | ['MQTT'] 05 02 003c (21 0001) ['c']", CONNACK5);

@@ -476,6 +476,7 @@ static void reload_changes_limits(void **state)
     script_set(&s, "limits.connections=2");
     script_set(&s, "limits.queued_per_session=1");
     script_set(&s, "queue_full=drop_oldest");
+    script_set(&s, "queue_full_wait=0");
     script_set(&s, "sys_interval=10s");
     assert_int_equal(gnt_workers_reload(s.workers, &s.config), GNT_OK);
     script_settle(&s);

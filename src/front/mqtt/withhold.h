@@ -1,0 +1,43 @@
+/* Acknowledgements that are withheld, because a message waits at somebody's full queue
+ * (core/receipt.h).  A connection that has too many of them is not read until some have been given,
+ * so that what its client can make the broker hold is bounded:
+ *
+ *   MQTT 5      by its Receive Maximum, which the client was told
+ *   3.x         by the same number, from which on it is not read
+ *   any         by limits.output_per_connection, in bytes of payload
+ *   QoS 0       there is nothing to withhold; with queue_full_qos0: wait the client is not read
+ *
+ * The record of a withheld acknowledgement outlives its connection.  An exactly-once message that
+ * its client sends again meanwhile, on whatever connection, is not acknowledged early either. */
+#ifndef GNT_FRONT_MQTT_WITHHOLD_H
+#define GNT_FRONT_MQTT_WITHHOLD_H
+
+#include "core/receipt.h"
+#include "front/mqtt/connection.h"
+
+/* The receipt for a PUBLISH of QOS that is about to be published: *out, NULL for one that nobody
+ * would wait for.  Good for one gnt_publish. */
+GNT_MUST gnt_err gnt_withhold_receipt(struct gnt_mqtt_connection *c, uint8_t qos,
+                                      struct gnt_receipt **out);
+
+/* gnt_publish has withheld it: the PUBLISH, of SIZE bytes, is answered later, by
+ * gnt_connection_answer_publish. */
+void gnt_withhold(struct gnt_mqtt_connection *c, const struct gnt_mqtt_publish *p, size_t size);
+
+/* Whether the answer to the exactly-once message ID of this client is withheld; it goes to this
+ * connection from now on. */
+bool gnt_withholds(struct gnt_mqtt_connection *c, uint16_t id);
+
+/* How many messages of QoS 1 are withheld. */
+uint32_t gnt_withheld_once(const struct gnt_mqtt_connection *c);
+
+/* Whether the connection is not to be read for now. */
+bool gnt_withholds_too_much(const struct gnt_mqtt_connection *c);
+
+/* The connection has no session any more. */
+void gnt_withhold_end(struct gnt_mqtt_connection *c);
+
+/* FRONT, whose connections have gone, ends; records that are still held go with the core. */
+void gnt_withhold_fini(struct gnt_mqtt_front *front);
+
+#endif
