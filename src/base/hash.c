@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum { FIRST_BUCKETS = 16, MASK_MAX = INT32_MAX };
+enum { FIRST_BUCKETS = 2, MASK_MAX = INT32_MAX };
 
 static struct {
     uint64_t k0, k1;

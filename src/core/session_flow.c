@@ -362,7 +362,7 @@ bool gnt_session_released(struct gnt_session *s, uint16_t id)
 
 uint32_t gnt_session_unreleased(const struct gnt_session *s)
 {
-    return s->unreleased.count;
+    return gnt_idset_count(&s->unreleased);
 }
 
 /* ---- Parting */

@@ -19,12 +19,13 @@ struct gnt_session {
 
     /* Towards the client. */
     struct gnt_window window;
-    uint32_t receive_max;      /* how many may be unsettled */
-    uint32_t unsettled;        /* sent on this connection and not settled */
-    uint16_t resend_from;      /* the first in the window that is still to be sent again, 0: none */
-    bool held;                 /* between _open and _resume: nothing is sent yet */
-    bool closing;              /* its connection is to be closed, and nothing more is sent */
-    uint8_t why;               /* enum gnt_close_reason, if closing */
+    uint32_t receive_max; /* how many may be unsettled */
+    uint32_t unsettled;   /* sent on this connection and not settled */
+    uint16_t resend_from; /* the first in the window that is still to be sent again, 0: none */
+    bool held;            /* between _open and _resume: nothing is sent yet */
+    bool closing;         /* its connection is to be closed, and nothing more is sent */
+    uint8_t why;          /* enum gnt_close_reason, if closing */
+    uint16_t client_id_size;
     struct gnt_queue *queue;   /* NULL while nothing waits */
     struct gnt_ledger *ledger; /* NULL: nothing has ever come for it */
 
@@ -41,8 +42,7 @@ struct gnt_session {
     struct gnt_timer timer; /* expiry or will, whatever is earlier; always set, so that setting
                                cannot fail */
 
-    uint16_t client_id_size;
-    uint8_t client_id[];
+    uint8_t client_id[]; /* client_id_size */
 };
 
 /* What is published when the client parts without a word. */
