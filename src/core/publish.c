@@ -40,21 +40,20 @@ static void deliver_mailed(struct gnt_home *home, struct gnt_message *message,
 static void on_mailed(const struct gnt_mail *mail)
 {
     struct gnt_message *message = mail->object;
-    bool acknowledged = mail->value;
-    deliver_mailed(mail->to, message, acknowledged ? &gnt_receipt_given : NULL);
+    bool given = mail->value;
+    deliver_mailed(mail->to, message, given ? &gnt_receipt_given : NULL);
     gnt_message_unref(&message);
 }
 
-/* Whoever can wait is acknowledged before the message is there, unless the home TO says that
- * somebody's queue is full. */
+/* Whoever can wait need not, unless the home TO says that somebody's queue is full; what is on its
+ * way when that happens is taken in. */
 static gnt_err mail(struct gnt_home *home, unsigned to, struct gnt_message *message,
                     struct gnt_receipt *receipt)
 {
     if (receipt && atomic_load_explicit(&home->homes[to].full, memory_order_relaxed))
         return gnt_slip_mail(home, to, message, receipt, deliver_mailed);
-    bool acknowledged = receipt && message->qos;
     struct gnt_message *ref = gnt_message_ref(message);
-    gnt_err err = gnt_home_mail(home, to, on_mailed, ref, acknowledged, 0);
+    gnt_err err = gnt_home_mail(home, to, on_mailed, ref, receipt != NULL, 0);
     if (err)
         gnt_message_unref(&ref);
     return err;

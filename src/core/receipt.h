@@ -26,7 +26,7 @@ struct gnt_receipt {
     uint32_t outstanding;     /* who holds it */
 };
 
-/* The receipt of a message whose publisher has been acknowledged. */
+/* The receipt of a message whose publisher could have waited, and did not have to. */
 extern struct gnt_receipt gnt_receipt_given;
 
 static inline void gnt_receipt_hold(struct gnt_receipt *r)
