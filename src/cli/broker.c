@@ -22,7 +22,7 @@ static const char footer[] =
     "  gnatter broker --config gnatter.yaml --log-level debug\n"
     "  gnatter broker --listen mqtt://127.0.0.1:0  any free port; the log says which\n"
     "  gnatter broker --listen mqtt://:1883 --allow-anonymous   for the whole network\n"
-    "  gnatter broker --listen mqtt://:1883 --users users.txt   for those in that file\n"
+    "  gnatter broker --listen mqtt://:1883 --users users.txt   for those named there\n"
     "\n"
     "The configuration file is YAML with the same options, and more, as\n"
     "docs/configuration.md describes them.\n"

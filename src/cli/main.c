@@ -14,6 +14,7 @@ static const struct subcommand {
     {"broker", "runs the broker", gnt_command_broker},
     {"pub", "publishes messages, as mosquitto_pub does", gnt_command_pub},
     {"sub", "subscribes and prints messages, as mosquitto_sub does", gnt_command_sub},
+    {"passwd", "keeps the file of users and their passwords", gnt_command_passwd},
     {"bench", "puts a load on brokers and measures them", gnt_command_bench},
     {"thermometer", "reads a sensor and publishes what it says as JSON", gnt_command_thermometer},
 };

@@ -22,10 +22,10 @@ enum gnt_connection_state {
     GNT_CONNECTION_DEAD,    /* freed when its turn is over */
 };
 
-/* Of the texts that gnt_connection_name and an assigned client id come to. */
 struct gnt_login;
 struct gnt_withholding;
 
+/* Of the texts that gnt_connection_name and an assigned client id come to. */
 enum { GNT_NAME_SIZE = 24, GNT_ASSIGNED_SIZE = 24 };
 
 struct gnt_mqtt_connection {

@@ -1,0 +1,227 @@
+"""gnatter passwd, and a broker that reads what it has written."""
+import os
+import pathlib
+import pty
+import select
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import harness
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+import scram  # noqa: E402
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory(prefix="gnatter-passwd-")
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+        self.file = os.path.join(directory.name, "users")
+
+    def passwd(self, *argv, data=""):
+        done = subprocess.run([harness.GNATTER, "passwd", *argv], input=data, check=False,
+                              capture_output=True, timeout=harness.PATIENCE, text=True)
+        return done.returncode, done.stdout, done.stderr
+
+    def text(self):
+        with open(self.file, encoding="utf-8") as file:
+            return file.read()
+
+    def write(self, text, mode=0o600):
+        with open(self.file, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(self.file, mode)
+
+    def mode(self):
+        return stat.S_IMODE(os.stat(self.file).st_mode)
+
+
+class File(Case):
+    def test_adds_changes_and_deletes(self):
+        os.umask(0o022)
+        self.assertEqual(self.passwd(self.file, "ann", data="secret\n"), (0, "ann: added\n", ""))
+        self.assertEqual(self.mode(), 0o600)
+        self.assertRegex(self.text(), r"\Aann:SCRAM-SHA-256\$100000:[\w+/]{22}==\$[\w+/]{43}=:"
+                                      r"[\w+/]{43}=\n\Z")
+        ann = self.text()
+        self.assertEqual(self.passwd("-b", "other", self.file, "bob", "-I", "4096"),
+                         (0, "bob: added\n", ""))
+        self.assertTrue(self.text().startswith(ann + "bob:SCRAM-SHA-256$4096:"))
+        bob = self.text()[len(ann):]
+        self.assertEqual(self.passwd(self.file, "ann", data="secret"), (0, "ann: changed\n", ""))
+        self.assertTrue(self.text().endswith(bob))
+        self.assertNotIn(ann, self.text())  # another salt
+        self.assertEqual(self.passwd("--delete", self.file, "ann"), (0, "ann: deleted\n", ""))
+        self.assertEqual(self.text(), bob)
+        self.assertEqual(self.passwd("--delete", self.file, "ann"),
+                         (67, "", f"gnatter passwd: {self.file}: there is no user 'ann'\n"))
+        self.assertEqual(os.listdir(self.directory), ["users"])
+
+    def test_is_what_others_make_of_the_password(self):
+        self.passwd("-I", "5000", self.file, "ann", data="s\u00e9cret\r\n")
+        verifier = self.text().strip().split(":", 1)[1]
+        salt = verifier.split("$")[1].split(":")[1]
+        import base64
+        self.assertEqual(verifier, scram.verifier("s\u00e9cret", 5000, base64.b64decode(salt)))
+
+    def test_leaves_the_rest_alone(self):
+        others = "# who may\n\nannabel:x\nnonsense\nan:y\n#ann:z\n"
+        self.write(others + "ann:old\nann:older\nlast", 0o640)
+        self.assertEqual(self.passwd(self.file, "ann", data="secret\n")[0], 0)
+        self.assertRegex(self.text(), r"\A" + others + r"ann:SCRAM-SHA-256\S+\nlast\n\Z")
+        self.assertEqual(self.mode(), 0o640)
+
+    def test_follows_a_link(self):
+        link = os.path.join(self.directory, "link")
+        os.symlink(self.file, link)
+        self.write("")
+        self.assertEqual(self.passwd(link, "ann", data="secret\n")[0], 0)
+        self.assertTrue(os.path.islink(link))
+        self.assertIn("ann:", self.text())
+
+    def test_what_cannot_be(self):
+        rows = [
+            (["file"], "", 64),
+            ([self.file, "a", "b"], "", 64),
+            (["-I", "4095", self.file, "ann"], "secret\n", 64),
+            (["--delete", "-b", "x", self.file, "ann"], "", 64),
+            ([self.file, "a:b"], "secret\n", 65),
+            ([self.file, "#a"], "secret\n", 65),
+            ([self.file, ""], "secret\n", 65),
+            ([self.file, "a\nb"], "secret\n", 65),
+            ([self.file, "a" * 256], "secret\n", 65),
+            ([self.file, "ann"], "", 65),
+            ([self.file, "ann"], "\n", 65),
+            ([self.file, "ann"], "se\tcret\n", 65),
+            ([self.file, "ann"], "s" * 1025 + "\n", 65),
+            ([self.directory, "ann"], "secret\n", 66),
+            ([self.directory + "/no/users", "ann"], "secret\n", 73),
+        ]
+        for argv, data, code in rows:
+            done, out, err = self.passwd(*argv, data=data)
+            self.assertEqual((done, out), (code, ""), (argv, err))
+            self.assertTrue(err.startswith("gnatter passwd: "), err)
+            self.assertNotIn("secret", err)
+        self.assertFalse(os.path.exists(self.file))
+        self.assertEqual(self.passwd(self.file, "ann", data="s" * 1024)[0], 0)
+
+
+class Terminal(Case):
+    def talk(self, *lines, end=None):
+        """What is shown on a terminal on which LINES are typed."""
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.execv(harness.GNATTER, [harness.GNATTER, "passwd", self.file, "ann"])
+        self.addCleanup(os.close, fd)
+        shown = b""
+        for prompt, line in zip((b"Password: ", b"Once more: "), lines):
+            shown += self.until(fd, prompt)
+            os.write(fd, line)
+        if end:
+            shown += self.until(fd, b"Password: ")
+            os.kill(pid, end)
+        shown += self.until(fd, None)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
+
+    def until(self, fd, text):
+        shown = b""
+        while text is None or text not in shown:
+            self.assertTrue(select.select([fd], [], [], harness.PATIENCE)[0], shown)
+            try:
+                data = os.read(fd, 1000)
+            except OSError:  # Linux' way to say that the other side has gone
+                data = b""
+            if not data:
+                self.assertIsNone(text, shown)
+                return shown
+            shown += data
+        return shown
+
+    def test_asks_twice_and_shows_nothing(self):
+        code, shown = self.talk(b"secret\n", b"secret\n")
+        self.assertEqual((code, shown), (0, "Password: \r\nOnce more: \r\nann: added\r\n"))
+
+    def test_two_that_differ(self):
+        code, shown = self.talk(b"secret\n", b"secret2\n")
+        self.assertEqual(code, 65)
+        self.assertIn("not the same", shown)
+        self.assertNotIn("secret", shown)
+        self.assertFalse(os.path.exists(self.file))
+
+    def test_can_be_interrupted(self):
+        code, shown = self.talk(end=signal.SIGINT)
+        self.assertEqual(code, 65)
+        self.assertIn("no password", shown)
+
+
+class Broker(Case):
+    def broker(self, *argv):
+        broker = harness.Process([harness.GNATTER, "broker", "--listen", "mqtt://127.0.0.1:0",
+                                  "--users", self.file, *argv])
+        self.addCleanup(broker.kill)
+        self.port = broker.line("stderr", b" ready ").split(b"127.0.0.1:")[1].split()[0].decode()
+        return broker
+
+    def pub(self, *argv):
+        done = subprocess.run([harness.GNATTER, "pub", "-p", self.port, "-t", "t", "-m", "m", "-q",
+                               "1", *argv], check=False, capture_output=True,
+                              timeout=harness.PATIENCE, text=True)
+        return done.returncode
+
+    def test_who_may_come_changes_on_sighup(self):
+        self.passwd(self.file, "ann", "-I", "4096", data="secret")
+        broker = self.broker("--allow-anonymous=false")
+        ann = ["-u", "ann", "-P", "secret"]
+        bob = ["-u", "bob", "-P", "other"]
+        self.assertEqual(self.pub(*ann), 0)
+        self.assertEqual(self.pub(*ann, "-V", "mqttv5"), 0)
+        self.assertEqual(self.pub(*bob), 4)
+        self.assertEqual(self.pub(*bob, "-V", "mqttv5"), 0x86)
+        self.assertEqual(self.pub("-u", "ann", "-P", "nope-nope"), 4)
+        self.assertEqual(self.pub(), 5)
+        self.passwd(self.file, "bob", "-I", "4096", data="other")
+        self.passwd("--delete", self.file, "ann")
+        with open(self.file, "a", encoding="ascii") as file:
+            file.write("zoe:top secret\n")
+        broker.send(signal.SIGHUP)
+        line = broker.line("stderr", b"problem=")
+        self.assertIn(f"file={self.file} line=2".encode(), line)
+        self.assertIn(b"count=1", broker.line("stderr", b"count="))
+        self.assertEqual(self.pub(*ann), 4)
+        self.assertEqual(self.pub(*bob), 0)
+        os.rename(self.file, self.file + ".gone")
+        broker.send(signal.SIGHUP)
+        line = broker.line("stderr", b"reload-failed")
+        self.assertIn(b"No such file", line)
+        self.assertIn(b'users="as before"', line)
+        self.assertEqual(self.pub(*bob), 0)
+        self.assertEqual(harness.terminate(broker), 0)
+        log = broker.text["stderr"]
+        for secret in (b"secret", b"other", b"nope-nope", b"SCRAM"):
+            self.assertNotIn(secret, log.replace(b"expected SCRAM-SHA-256$ behind the name", b""))
+
+    def test_users_are_enough_for_other_machines(self):
+        self.passwd(self.file, "ann", "-I", "4096", data="secret")
+        broker = self.broker("--listen", "mqtt://0.0.0.0:0")
+        self.assertIn(b'access="users only"', b"".join(broker.read["stderr"]))
+        self.assertEqual(self.pub(), 5)
+        self.assertEqual(self.pub("-u", "ann", "-P", "secret"), 0)
+
+    def test_a_file_that_cannot_be(self):
+        for text, words in ((None, b"No such file"), ("nonsense\n", b"no line of it")):
+            if text:
+                self.write(text)
+            broker = harness.Process([harness.GNATTER, "broker", "--listen", "mqtt://127.0.0.1:0",
+                                      "--users", self.file])
+            self.addCleanup(broker.kill)
+            self.assertEqual(broker.end(), 78)
+            self.assertIn(words, broker.text["stderr"])
+
+
+if __name__ == "__main__":
+    unittest.main()
