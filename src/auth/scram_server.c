@@ -19,7 +19,7 @@ static gnt_err refuse(struct gnt_buf *out, gnt_err err, const char *word)
     if (!put)
         put = gnt_scram_put_str(out, word);
     if (put)
-        out->end -= gnt_buf_size(out) - before;
+        gnt_buf_cut(out, before);
     return put ? put : err;
 }
 
@@ -224,7 +224,7 @@ gnt_err gnt_scram_server_finish(struct gnt_scram_server *s, struct gnt_slice ans
     if (!err)
         err = gnt_scram_put_base64(out, gnt_slice(signature, sizeof signature));
     if (err)
-        out->end -= gnt_buf_size(out) - before;
+        gnt_buf_cut(out, before);
     return err;
 }
 

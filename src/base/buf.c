@@ -4,6 +4,8 @@
 
 enum { FIRST_CAPACITY = 256 };
 
+#define CAPACITY_MAX (UINT32_C(1) << 31)
+
 void gnt_buf_fini(struct gnt_buf *b)
 {
     free(b->data);
@@ -15,12 +17,13 @@ gnt_err gnt_buf_reserve(struct gnt_buf *b, size_t n)
     size_t used = gnt_buf_size(b);
     if (n <= b->cap - b->end)
         return GNT_OK;
-    if (n > SIZE_MAX / 2 - used)
+    if (n > CAPACITY_MAX - used)
         return GNT_NOMEM;
     if (used + n <= b->cap && b->start >= b->cap / 2) { /* sliding is cheaper than growing */
         memmove(b->data, b->data + b->start, used);
     } else {
-        size_t cap = b->cap ? b->cap * 2 : FIRST_CAPACITY;
+        uint32_t cap = b->cap ? b->cap : FIRST_CAPACITY / 2;
+        cap = cap < CAPACITY_MAX ? cap * 2 : cap;
         while (cap < used + n)
             cap *= 2;
         uint8_t *data = malloc(cap);
@@ -33,7 +36,7 @@ gnt_err gnt_buf_reserve(struct gnt_buf *b, size_t n)
         b->cap = cap;
     }
     b->start = 0;
-    b->end = used;
+    b->end = (uint32_t)used;
     return GNT_OK;
 }
 

@@ -11,15 +11,16 @@
 
 struct gnt_buf {
     uint8_t *data;
-    size_t start; /* first byte that has not been taken */
-    size_t end;   /* one past the last byte that was put */
-    size_t cap;
+    uint32_t start; /* first byte that has not been taken */
+    uint32_t end;   /* one past the last byte that was put */
+    uint32_t cap;
 };
 
 /* Frees the bytes; the buf is empty and usable again. */
 void gnt_buf_fini(struct gnt_buf *b);
 
-/* Makes room for N more bytes at the back: GNT_NOMEM leaves the buf as it was. */
+/* Makes room for N more bytes at the back: GNT_NOMEM leaves the buf as it was.  It holds 2 GiB at
+ * most. */
 GNT_MUST gnt_err gnt_buf_reserve(struct gnt_buf *b, size_t n);
 
 GNT_MUST gnt_err gnt_buf_put(struct gnt_buf *b, struct gnt_slice bytes);
@@ -43,15 +44,21 @@ static inline uint8_t *gnt_buf_tail(const struct gnt_buf *b)
 
 static inline void gnt_buf_wrote(struct gnt_buf *b, size_t n)
 {
-    b->end += n;
+    b->end += (uint32_t)n;
 }
 
 /* Takes N bytes (at most gnt_buf_size) off the front. */
 static inline void gnt_buf_take(struct gnt_buf *b, size_t n)
 {
-    b->start += n;
+    b->start += (uint32_t)n;
     if (b->start == b->end)
         b->start = b->end = 0;
+}
+
+/* Takes back what was put behind the first SIZE bytes (at most gnt_buf_size). */
+static inline void gnt_buf_cut(struct gnt_buf *b, size_t size)
+{
+    b->end = b->start + (uint32_t)size;
 }
 
 static inline void gnt_buf_clear(struct gnt_buf *b)

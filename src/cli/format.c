@@ -432,6 +432,6 @@ gnt_err gnt_format_put(const char *format, const struct gnt_format_message *mess
     while (!err && *format)
         err = put_piece(&format, message, out);
     if (err)
-        out->end = out->start + before;
+        gnt_buf_cut(out, before);
     return err;
 }

@@ -64,15 +64,15 @@ static bool admit(struct gnt_mqtt_connection *c)
     return c->admitted;
 }
 
-/* The client's name, or the one it is given: 64 random bits, kept across the move home. */
-static struct gnt_slice client_id(struct gnt_mqtt_connection *c, const struct gnt_mqtt_connect *p,
-                                  char text[GNT_ASSIGNED_SIZE])
+/* The client's name, or the one it is given: the connection's number under a secret key, so that
+ * nobody guesses it and it is the same after the move home. */
+static struct gnt_slice client_id(const struct gnt_mqtt_connection *c,
+                                  const struct gnt_mqtt_connect *p, char text[GNT_ASSIGNED_SIZE])
 {
     if (p->client_id.size)
         return p->client_id;
-    while (!c->assigned)
-        c->assigned = gnt_random_u64(c->front->shared->random);
-    snprintf(text, GNT_ASSIGNED_SIZE, "auto-%016" PRIx64, c->assigned);
+    snprintf(text, GNT_ASSIGNED_SIZE, "auto-%016" PRIx64,
+             gnt_hash(gnt_slice(&c->number, sizeof c->number)));
     return gnt_slice_str(text);
 }
 
@@ -133,13 +133,14 @@ static void answer(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *
                    struct gnt_slice id, bool present, struct gnt_slice auth_data)
 {
     char info[RESPONSE_INFO_SIZE];
+    bool given = packet->connect.client_id.size == 0;
     struct gnt_mqtt_welcome w = {.session_present = present,
-                                 .assigned_id = c->assigned ? id : gnt_slice(NULL, 0),
+                                 .assigned_id = given ? id : gnt_slice(NULL, 0),
                                  .response_info = response_info(packet, id, info, sizeof info),
                                  .session_expiry_s = gnt_session_expiry(c->session),
                                  .auth_method = gnt_mqtt_text(&packet->props, GNT_PROP_AUTH_METHOD),
                                  .auth_data = auth_data};
-    gnt_err err = gnt_mqtt_server_accept(&c->engine, packet, &w);
+    gnt_err err = gnt_mqtt_server_accept(&c->engine, packet, &w, c->front->loop->now);
     if (err) {
         gnt_connection_unanswered(c, err);
         return;

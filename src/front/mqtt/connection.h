@@ -41,18 +41,17 @@ struct gnt_mqtt_connection {
     struct gnt_buf in;     /* a packet that has come in part */
     struct gnt_list dirty; /* in front->dirty: it has something to write or to end */
     struct gnt_timer timer;
-    struct gnt_ring subscribing; /* struct subscribing: SUBSCRIBEs not answered yet */
+    struct gnt_ring subscribing;         /* struct subscribing: SUBSCRIBEs not answered yet */
     struct gnt_withholding *withholding; /* acknowledgements; NULL: none (withhold.h) */
-    uint64_t assigned;           /* the client id that it was given says this, 0: none was */
-    uint64_t took_at;            /* while stalled: when its client took something last */
-    uint32_t number;             /* of the broker's connections, in the log */
-    uint16_t unreleased;         /* exactly-once messages of this connection before their PUBREL */
-    uint8_t state;               /* enum gnt_connection_state */
-    bool surplus : 1;            /* beyond connections_max: only to be told where to go */
-    bool admitted : 1;           /* has been counted as one that connects */
-    bool stalled : 1;            /* there is output that could not be written */
-    bool waited : 1;             /* for what its client's earlier connection still had to say */
-    bool blocked : 1; /* turned a delivery down: the session is told when there is room */
+    uint64_t took_at;                    /* while stalled: when its client took something last */
+    uint32_t number;                     /* of the broker's connections, in the log */
+    uint16_t unreleased; /* exactly-once messages of this connection before their PUBREL */
+    uint8_t state;       /* enum gnt_connection_state */
+    bool surplus : 1;    /* beyond connections_max: only to be told where to go */
+    bool admitted : 1;   /* has been counted as one that connects */
+    bool stalled : 1;    /* there is output that could not be written */
+    bool waited : 1;     /* for what its client's earlier connection still had to say */
+    bool blocked : 1;    /* turned a delivery down: the session is told when there is room */
 };
 
 static inline struct gnt_home *gnt_connection_home(const struct gnt_mqtt_connection *c)

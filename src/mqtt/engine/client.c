@@ -270,7 +270,7 @@ static gnt_err say_close(struct gnt_client *c, enum gnt_mqtt_type type, uint8_t 
         return err;
     err = check_written(c, before);
     if (err)
-        c->out.end -= gnt_buf_size(&c->out) - before;
+        gnt_buf_cut(&c->out, before);
     return err;
 }
 

@@ -23,8 +23,7 @@ static void move(struct gnt_mqtt_server *s, enum gnt_mqtt_server_state to)
 void gnt_mqtt_server_init(struct gnt_mqtt_server *s, struct gnt_outq *out, uint64_t now)
 {
     *s = (struct gnt_mqtt_server){.out = out,
-                                  .last_received = now,
-                                  .began = now,
+                                  .since = now,
                                   .packet_max_out = UINT32_MAX,
                                   .version = GNT_MQTT_3_1_1,
                                   .problem_information = true};
@@ -37,7 +36,8 @@ void gnt_mqtt_server_fini(struct gnt_mqtt_server *s)
 
 void gnt_mqtt_server_lives(struct gnt_mqtt_server *s, uint64_t now)
 {
-    s->last_received = now;
+    if (s->state == GNT_MQTT_OPEN)
+        s->since = now;
 }
 
 void gnt_mqtt_server_settle(struct gnt_mqtt_server *s,
@@ -71,11 +71,11 @@ uint64_t gnt_mqtt_server_deadline(const struct gnt_mqtt_server *s)
     case GNT_MQTT_AWAITS_CONNECT:
     case GNT_MQTT_DECIDES:
     case GNT_MQTT_AUTHENTICATES:
-        return gnt_deadline(s->began, s->options->connect_timeout_ms * GNT_NS_PER_MS);
+        return gnt_deadline(s->since, s->options->connect_timeout_ms * GNT_NS_PER_MS);
     case GNT_MQTT_OPEN:
         if (s->keep_alive_s == 0)
             return GNT_NEVER;
-        return gnt_deadline(s->last_received, s->keep_alive_s * GNT_NS_PER_S * 3 / 2);
+        return gnt_deadline(s->since, s->keep_alive_s * GNT_NS_PER_S * 3 / 2);
     case GNT_MQTT_ENDED: break;
     }
     return GNT_NEVER;
@@ -312,7 +312,7 @@ gnt_err gnt_mqtt_server_next(struct gnt_mqtt_server *s, struct gnt_slice *in, ui
             return fail(s, err,
                         err == GNT_TOOBIG ? GNT_REASON_PACKET_TOO_LARGE
                                           : GNT_REASON_MALFORMED_PACKET);
-        s->last_received = now;
+        gnt_mqtt_server_lives(s, now);
         gnt_count(s->options->counters, GNT_COUNT_PACKETS_RECEIVED, 1);
         *in = gnt_slice_skip(*in, frame.size);
         err = on_frame(s, &frame, out, &acted);

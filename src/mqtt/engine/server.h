@@ -66,8 +66,7 @@ struct gnt_mqtt_aliases;
 struct gnt_mqtt_server {
     const struct gnt_mqtt_server_options *options;
     struct gnt_outq *out;
-    uint64_t last_received;
-    uint64_t began;
+    uint64_t since; /* OPEN: the client's last sign of life; before that: the connection began */
     uint32_t keep_alive_s; /* one and a half times of it may pass in silence; 0: any time */
     uint32_t packet_max_out;
     uint16_t aliases_out_count;
@@ -127,10 +126,10 @@ struct gnt_mqtt_welcome {
     uint32_t session_expiry_s;      /* told if it is not what the client asked for */
 };
 
-/* CONNECT is the one that _next gave. */
+/* CONNECT is the one that _next gave; the keep alive begins NOW. */
 GNT_MUST gnt_err gnt_mqtt_server_accept(struct gnt_mqtt_server *s,
                                         const struct gnt_mqtt_packet *connect,
-                                        const struct gnt_mqtt_welcome *welcome);
+                                        const struct gnt_mqtt_welcome *welcome, uint64_t now);
 
 /* AUTH: CODE 0x18 asks the client to go on, before CONNACK or when it authenticates again; 0 says
  * that doing so has succeeded.  DATA may be empty.  Its turn as in s->auth. */

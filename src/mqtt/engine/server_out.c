@@ -110,7 +110,7 @@ static void announce(struct gnt_mqtt_server *s, const struct gnt_mqtt_packet *co
 }
 
 gnt_err gnt_mqtt_server_accept(struct gnt_mqtt_server *s, const struct gnt_mqtt_packet *connect,
-                               const struct gnt_mqtt_welcome *welcome)
+                               const struct gnt_mqtt_welcome *welcome, uint64_t now)
 {
     GNT_ASSERT(s->state == GNT_MQTT_DECIDES);
     const struct gnt_mqtt_connack p = {
@@ -131,6 +131,7 @@ gnt_err gnt_mqtt_server_accept(struct gnt_mqtt_server *s, const struct gnt_mqtt_
     if (err)
         return err;
     s->state = GNT_MQTT_OPEN;
+    s->since = now;
     if (s->auth != GNT_MQTT_AUTH_NONE)
         s->auth = GNT_MQTT_AUTH_IDLE;
     return GNT_OK;

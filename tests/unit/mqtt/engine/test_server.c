@@ -60,7 +60,7 @@ static gnt_err feed(struct engine *e, const char *notation)
 static gnt_err accept_it(struct engine *e, uint32_t expiry_s)
 {
     const struct gnt_mqtt_welcome w = {.session_expiry_s = expiry_s};
-    return gnt_mqtt_server_accept(&e->s, &e->packet, &w);
+    return gnt_mqtt_server_accept(&e->s, &e->packet, &w, e->now);
 }
 
 static void expect_out(struct engine *e, const char *notation)
@@ -265,7 +265,7 @@ static void connack_of_each_version(void **state)
         engine_init(&e, &options);
         assert_int_equal(feed(&e, rows[i].connect), GNT_OK);
         const struct gnt_mqtt_welcome w = {.session_present = rows[i].present};
-        assert_int_equal(gnt_mqtt_server_accept(&e.s, &e.packet, &w), GNT_OK);
+        assert_int_equal(gnt_mqtt_server_accept(&e.s, &e.packet, &w, e.now), GNT_OK);
         expect_out(&e, rows[i].connack);
         engine_fini(&e);
     }
@@ -283,7 +283,7 @@ static void connack_with_everything(void **state)
     const struct gnt_mqtt_welcome w = {.assigned_id = LITERAL("id"),
                                        .response_info = LITERAL("r"),
                                        .session_expiry_s = 9};
-    assert_int_equal(gnt_mqtt_server_accept(&e.s, &e.packet, &w), GNT_OK);
+    assert_int_equal(gnt_mqtt_server_accept(&e.s, &e.packet, &w, e.now), GNT_OK);
     expect_out(&e,
                "20 | 00 00 (11 00000009 21 0007 27 00100000 22 0002 12 ['id'] 1a ['r'] 13 0005)");
     assert_int_equal(gnt_mqtt_server_deadline(&e.s), e.now + 7500 * GNT_NS_PER_MS);
@@ -954,7 +954,7 @@ static void authenticates_before_it_opens(void **state)
     const struct gnt_mqtt_welcome w = {.session_expiry_s = 5,
                                        .auth_method = gnt_slice_str("M"),
                                        .auth_data = gnt_slice_str("e")};
-    assert_int_equal(gnt_mqtt_server_accept(&e.s, &again, &w), GNT_OK);
+    assert_int_equal(gnt_mqtt_server_accept(&e.s, &again, &w, e.now), GNT_OK);
     expect_out(&e, "20 | 00 00 (27 00100000 22 0002 15 ['M'] 16 ['e'])");
     assert_int_equal(e.s.auth, GNT_MQTT_AUTH_IDLE);
     gnt_test_free(connect);
