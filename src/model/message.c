@@ -68,7 +68,7 @@ void gnt_message_unref(struct gnt_message **m)
         return;
     /* Release, so that what this thread has read is read before another one frees; acquire, so that
      * the one who frees comes after all of them. */
-    uint32_t refs = atomic_fetch_sub_explicit(&gone->refs, 1, memory_order_acq_rel);
+    uint32_t refs = gnt_message_count(gone, (uint32_t)-1, memory_order_acq_rel);
     GNT_ASSERT(refs > 0);
     if (refs > 1)
         return;

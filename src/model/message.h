@@ -50,9 +50,23 @@ GNT_MUST gnt_err gnt_message_new(const struct gnt_message_init *init, struct gnt
 GNT_MUST gnt_err gnt_message_adopt(uint8_t **buffer, const struct gnt_message_init *init,
                                    struct gnt_message **out);
 
+/* Adds BY to the references; gives what they were.  With GNATTER_SMALL all is one thread, and the
+ * smallest cores have no instruction that would do this for several. */
+static inline uint32_t gnt_message_count(struct gnt_message *m, uint32_t by, memory_order order)
+{
+#ifdef GNATTER_SMALL
+    (void)order;
+    uint32_t refs = atomic_load_explicit(&m->refs, memory_order_relaxed);
+    atomic_store_explicit(&m->refs, refs + by, memory_order_relaxed);
+    return refs;
+#else
+    return atomic_fetch_add_explicit(&m->refs, by, order);
+#endif
+}
+
 static inline struct gnt_message *gnt_message_ref(struct gnt_message *m)
 {
-    atomic_fetch_add_explicit(&m->refs, 1, memory_order_relaxed);
+    gnt_message_count(m, 1, memory_order_relaxed);
     return m;
 }
 
