@@ -50,6 +50,8 @@ struct gnatter_connected {
  *   GNATTER_ECLOSED    the server ended it, with a DISCONNECT (reason) or without
  *   GNATTER_ERESOLVE   host name not found
  *   GNATTER_ETIMEOUT   no connection, no CONNACK or no PINGRESP in time
+ *   GNATTER_EDENIED    the server could not prove that it knows the user (see auth_method); the
+ *                      client does not connect again by itself
  *   GNATTER_EIO        the transport broke
  *   GNATTER_EMALFORMED, GNATTER_EPROTOCOL, GNATTER_ETOOBIG   the server broke the protocol
  *   GNATTER_ENOMEM     out of memory; no request is lost by it */
@@ -73,7 +75,8 @@ typedef void gnatter_on_message(gnatter_client *c, const struct gnatter_received
 /* Each request ends in exactly one call; see struct gnatter_result. */
 typedef void gnatter_on_done(gnatter_client *c, const struct gnatter_result *result, void *context);
 
-/* The server asks for more (0x18) or is content (0): answer with gnatter_client_auth. */
+/* The server asks for more (0x18): answer with gnatter_client_auth.  Or it is content (0), when the
+ * client has authenticated again.  With auth_method the client answers by itself. */
 typedef void gnatter_on_auth(gnatter_client *c, uint8_t reason,
                              struct gnatter_properties properties, void *context);
 
@@ -108,6 +111,11 @@ struct gnatter_client_options {
     struct gnatter_mqtt_options mqtt;
     struct gnatter_transport transport; /* [TCP: all NULL] */
 
+    /* How mqtt.username and mqtt.password are used.  [NULL: they are sent]  "SCRAM-SHA-256" (MQTT 5
+     * only): neither is sent, but client and server prove to each other that they know them [RFC
+     * 7677].  Takes as long as the server asks, some tens of milliseconds on a PC. */
+    const char *auth_method;
+
     bool no_reconnect;         /* [false] */
     bool reconnect_on_refusal; /* also after refusals that will not go away by themselves [false] */
     uint32_t reconnect_min_ms; /* the first wait; it doubles [1,000] */
@@ -127,7 +135,8 @@ struct gnatter_client_options {
 GNATTER_API void gnatter_client_options_init_size(struct gnatter_client_options *options,
                                                   size_t size);
 
-/* GNATTER_EINVALID: an option that cannot be; see gnatter_engine_new for those of MQTT.  In 3.1 and
+/* GNATTER_EINVALID: an option that cannot be; see gnatter_engine_new for those of MQTT.
+ * GNATTER_EUNSUPPORTED: another auth_method.  In 3.1 and
  * 3.1.1 a client without an id gets one at random. */
 GNATTER_API int gnatter_client_new(const struct gnatter_client_options *options,
                                    gnatter_client **out);
@@ -213,7 +222,13 @@ GNATTER_API int gnatter_client_unsubscribe_wait(gnatter_client *c, const char *c
 /* With manual_ack: see gnatter_engine_ack. */
 GNATTER_API int gnatter_client_ack(gnatter_client *c, uint64_t ack, uint8_t reason);
 
-/* Enhanced authentication: see gnatter_engine_auth. */
+/* Authenticates once more, while messages go on, by the options' auth_method; when the server is
+ * content, on_auth is called with 0; else the connection ends.  GNATTER_ESTATE: not connected, or
+ * it is just being done.  GNATTER_EINVALID: without auth_method. */
+GNATTER_API int gnatter_client_reauthenticate(gnatter_client *c);
+
+/* Enhanced authentication by a method of your own, which is one of the options' properties: see
+ * gnatter_engine_auth.  GNATTER_EINVALID: with auth_method. */
 GNATTER_API int gnatter_client_auth(gnatter_client *c, uint8_t reason,
                                     const struct gnatter_property_list *properties);
 

@@ -50,7 +50,8 @@ enum gnatter_engine_event_type {
     GNATTER_EVENT_CLOSED,    /* error, reason, properties */
     GNATTER_EVENT_MESSAGE,   /* message */
     GNATTER_EVENT_DONE,      /* result, user: one for each request */
-    GNATTER_EVENT_AUTH       /* reason, properties: answer with gnatter_engine_auth */
+    GNATTER_EVENT_AUTH       /* reason, properties: 0x18 asks for a gnatter_engine_auth, 0 says that
+                                authenticating again has succeeded */
 };
 
 /* CLOSED's error:
@@ -75,6 +76,11 @@ struct gnatter_engine_event {
 /* Begins a connection on a transport that has just been opened.  GNATTER_ESTATE: there is one
  * already, or its CLOSED has not been fetched. */
 GNATTER_API int gnatter_engine_connect(gnatter_engine *e, uint64_t now);
+
+/* The same, with authentication data in its CONNECT: what is new for each connection, as the method
+ * among the options' properties says.  GNATTER_EINVALID: they name none. */
+GNATTER_API int gnatter_engine_connect_with(gnatter_engine *e, struct gnatter_bytes auth_data,
+                                            uint64_t now);
 
 /* Takes all of the bytes.  GNATTER_ESTATE: no connection.  GNATTER_EFULL: fetch the events and
  * write the output first (gnatter_engine_hungry says when it would take some). */
@@ -121,7 +127,8 @@ GNATTER_API int gnatter_engine_unsubscribe(gnatter_engine *e, const char *const 
 GNATTER_API int gnatter_engine_ack(gnatter_engine *e, uint64_t ack, uint8_t reason);
 
 /* Enhanced authentication [MQTT5 4.12]: REASON 0x18 goes on, 0x19 begins anew.  GNATTER_EINVALID:
- * the options named no authentication method. */
+ * the options named no authentication method, or PROPERTIES do not name the same.  GNATTER_ESTATE:
+ * 0x19 before the CONNACK or within an exchange, 0x18 outside of one. */
 GNATTER_API int gnatter_engine_auth(gnatter_engine *e, uint8_t reason,
                                     const struct gnatter_property_list *properties);
 

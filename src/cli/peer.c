@@ -26,6 +26,10 @@ const struct gnt_option_word gnt_peer_versions[] = {
     {NULL, 0},
 };
 
+const struct gnt_option_word gnt_peer_methods[] = {{"none", GNT_PEER_PLAIN},
+                                                   {"SCRAM-SHA-256", GNT_PEER_SCRAM},
+                                                   {NULL, 0}};
+
 const struct gnt_option_word gnt_peer_expiries[] = {
     {"-1", UINT32_MAX},
     {"∞", UINT32_MAX},
@@ -63,7 +67,8 @@ void gnt_peer_say(const struct gnt_peer *peer, const char *format, ...)
 
 static uint8_t version_of(const struct gnt_peer_options *o, const struct gnt_properties *properties)
 {
-    return properties && properties->count > 0 ? GNATTER_MQTT_5 : (uint8_t)o->version;
+    bool five = (properties && properties->count > 0) || o->auth_method != GNT_PEER_PLAIN;
+    return five ? GNATTER_MQTT_5 : (uint8_t)o->version;
 }
 
 /* ---- what failures of a connection mean, and what to do about them */
@@ -86,6 +91,8 @@ static const struct {
      " Is that the port of an MQTT broker?"},
     {GNATTER_EPROTOCOL, false, EX_PROTOCOL, "the answer breaks the protocol",
      " Is that the port of an MQTT broker?"},
+    {GNATTER_EDENIED, false, EX_NOPERM, "the broker could not prove that it knows the password",
+     " Is it the broker that you mean?"},
     {GNATTER_ECLOSED, true, EX_UNAVAILABLE, "closed by the broker", ""},
     {GNATTER_ETIMEOUT, true, EX_UNAVAILABLE, "the broker has fallen silent", ""},
     {GNATTER_EMALFORMED, true, EX_PROTOCOL, "the broker sent a malformed packet", ""},
@@ -101,6 +108,7 @@ static const struct {
     {GNT_REASON_UNSUPPORTED_VERSION, " Try another --protocol-version."},
     {GNT_REASON_CLIENT_ID_NOT_VALID, " Give another client id (--id)."},
     {GNT_REASON_BAD_USER_OR_PASSWORD, " Check the user name and the password (-u, -P)."},
+    {GNT_REASON_BAD_AUTH_METHOD, " Try without --auth-method."},
     {GNT_REASON_NOT_AUTHORIZED, " Give a user name and a password (-u, -P) that it accepts."},
 };
 
@@ -240,6 +248,8 @@ bool gnt_peer_check(const char *command, const struct gnt_peer_options *o,
         mistake = "--id and --id-prefix exclude each other";
     else if ((o->keep_session || for_ever) && !o->id)
         mistake = "a session that outlives the connection (-c, -x -1) needs a client id (--id)";
+    else if (o->auth_method != GNT_PEER_PLAIN && (!o->username || !o->password))
+        mistake = "--auth-method needs a user name and a password (-u, -P)";
     else if (o->password && !o->username && !five)
         mistake = "a password needs a user name (-u) before MQTT 5";
     else if (o->session_expiry_s != UINT64_MAX && !five)
@@ -314,6 +324,8 @@ static void build(struct gnt_peer *peer, struct built *b)
     b->options.on_message = on_message;
     b->options.context = peer;
     b->options.reconnect_max_ms = 10000;
+    if (o->auth_method == GNT_PEER_SCRAM)
+        b->options.auth_method = gnt_peer_methods[1].word;
     mqtt->version = version_of(o, peer->properties);
     mqtt->client_id = o->id;
     if (o->id_prefix) {

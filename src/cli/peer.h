@@ -17,7 +17,8 @@ struct gnt_peer_options {
     char *host;
     uint16_t port;
     char *id, *id_prefix, *username, *password;
-    uint32_t version; /* enum gnatter_mqtt_version */
+    uint32_t auth_method; /* enum gnt_peer_method */
+    uint32_t version;     /* enum gnatter_mqtt_version */
     uint16_t keep_alive_s;
     bool keep_session;
     uint64_t session_expiry_s; /* UINT64_MAX: not given */
@@ -27,7 +28,9 @@ struct gnt_peer_options {
     bool debug, quiet;
 };
 
-extern const struct gnt_option_word gnt_peer_versions[], gnt_peer_expiries[];
+enum gnt_peer_method { GNT_PEER_PLAIN, GNT_PEER_SCRAM };
+
+extern const struct gnt_option_word gnt_peer_versions[], gnt_peer_expiries[], gnt_peer_methods[];
 
 /* The rows of an option table whose struct TYPE has a struct gnt_peer_options named `peer`. */
 /* clang-format off */
@@ -50,6 +53,11 @@ extern const struct gnt_option_word gnt_peer_versions[], gnt_peer_expiries[];
     {.flag = "pw", .letter = 'P', .kind = GNT_OPTION_STRING, .group = "Connection", \
      GNT_OPTION_FIELD(type, peer.password), .metavar = "PASSWORD", .max = 65535, \
      .help = "The password."}, \
+    {.flag = "auth-method", .kind = GNT_OPTION_WORD, .group = "Connection", \
+     GNT_OPTION_FIELD(type, peer.auth_method), .fallback = "none", .metavar = "METHOD", \
+     .words = gnt_peer_methods, \
+     .help = "SCRAM-SHA-256: the password is not sent, but client and broker prove to each other " \
+             "that they know it. Connects by MQTT 5."}, \
     {.flag = "keepalive", .letter = 'k', .kind = GNT_OPTION_INTEGER, .group = "Connection", \
      GNT_OPTION_FIELD(type, peer.keep_alive_s), .fallback = "60", .max = 65535, .metavar = "SECONDS", \
      .help = "The keep alive; 0: none."}, \

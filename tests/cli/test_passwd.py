@@ -205,6 +205,23 @@ class Broker(Case):
         for secret in (b"secret", b"other", b"nope-nope", b"SCRAM"):
             self.assertNotIn(secret, log.replace(b"expected SCRAM-SHA-256$ behind the name", b""))
 
+    def test_scram(self):
+        self.passwd(self.file, "z\u00eb, =x", "-I", "4096", data="secret")
+        broker = self.broker("--allow-anonymous=false")
+        scram_ = ["--auth-method", "SCRAM-SHA-256", "-u", "z\u00eb, =x"]
+        self.assertEqual(self.pub(*scram_, "-P", "secret"), 0)
+        self.assertEqual(self.pub(*scram_, "-P", "nope-nope"), 0x87)
+        self.assertEqual(self.pub(*scram_), 64)
+        self.assertEqual(self.pub("--auth-method", "PLAIN"), 64)
+        sub = harness.Process([harness.GNATTER, "sub", "-p", self.port, "-t", "t", "-d", "-C", "1",
+                               *scram_, "-P", "secret"])
+        self.addCleanup(sub.kill)
+        sub.line("stderr", b"subscribed to")
+        self.assertEqual(self.pub(*scram_, "-P", "secret"), 0)
+        self.assertEqual(sub.end(), 0)
+        self.assertEqual(harness.terminate(broker), 0)
+        self.assertIn("user=".encode(), broker.text["stderr"])
+
     def test_users_are_enough_for_other_machines(self):
         self.passwd(self.file, "ann", "-I", "4096", data="secret")
         broker = self.broker("--listen", "mqtt://0.0.0.0:0")

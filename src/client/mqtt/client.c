@@ -51,6 +51,7 @@ static gnt_err check_options(const struct gnatter_client_options *o)
 static void destroy(gnatter_client *c)
 {
     gnt_client_free(&c->engine);
+    gnt_client_login_free(&c->login);
     pthread_cond_destroy(&c->changed);
     pthread_mutex_destroy(&c->lock);
     free((void *)(uintptr_t)c->options.host);
@@ -74,8 +75,13 @@ static gnt_err create(const struct gnatter_client_options *o, gnatter_client **o
     c->options = *o;
     c->options.host = strdup(o->host);
     gnt_err err = c->options.host ? GNT_OK : GNT_NOMEM;
+    struct gnatter_mqtt_options mqtt = o->mqtt;
+    struct gnatter_property *props = NULL;
+    if (!err && o->auth_method)
+        err = gnt_client_login_new(o, &mqtt, &props, &c->login);
     if (!err)
-        err = gnt_convert_new(&o->mqtt, client_id(&o->mqtt, made, sizeof made), &c->engine);
+        err = gnt_convert_new(&mqtt, client_id(&mqtt, made, sizeof made), &c->engine);
+    free(props);
     if (err) {
         destroy(c);
         return err;
@@ -353,11 +359,21 @@ int gnatter_client_ack(gnatter_client *c, uint64_t ack, uint8_t reason)
     return err;
 }
 
+int gnatter_client_reauthenticate(gnatter_client *c)
+{
+    pthread_mutex_lock(&c->lock);
+    gnt_err err = gnt_client_login_again(c);
+    if (!err)
+        gnt_thread_wake(c);
+    pthread_mutex_unlock(&c->lock);
+    return err;
+}
+
 int gnatter_client_auth(gnatter_client *c, uint8_t reason,
                         const struct gnatter_property_list *properties)
 {
     pthread_mutex_lock(&c->lock);
-    gnt_err err = gnt_convert_auth(c->engine, reason, properties);
+    gnt_err err = c->login ? GNT_INVALID : gnt_convert_auth(c->engine, reason, properties);
     gnt_thread_wake(c);
     pthread_mutex_unlock(&c->lock);
     return err;

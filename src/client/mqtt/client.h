@@ -21,6 +21,7 @@
 
 struct gnatter_engine_event;
 struct gnt_lookup;
+struct gnt_client_login;
 
 /*   state      what it waits for                                     next states              */
 enum gnt_link_state {
@@ -38,6 +39,7 @@ struct gnatter_client {
     pthread_t thread;
     struct gnatter_client_options options; /* host is owned; mqtt is the engine's and not used */
     struct gnt_client *engine;
+    struct gnt_client_login *login; /* by auth_method; NULL: there is none */
 
     /* What is wanted. */
     bool wanted;  /* a connection */
@@ -102,6 +104,24 @@ uint64_t gnt_thread_wait_deadline(uint32_t timeout_ms);
 
 /* request.c: hands a DONE back; the lock is not held while a callback runs. */
 void gnt_request_complete(gnatter_client *c, const struct gnatter_engine_event *event);
+
+/* login.c: logging in by auth_method.  _new copies what it needs of OPTIONS, and gives *mqtt
+ * instead of options->mqtt for the engine; PROPS belongs to it and is to be freed. */
+GNT_MUST gnt_err gnt_client_login_new(const struct gnatter_client_options *options,
+                                      struct gnatter_mqtt_options *mqtt,
+                                      struct gnatter_property **props,
+                                      struct gnt_client_login **out);
+void gnt_client_login_free(struct gnt_client_login **login);
+
+/* By the thread, with the lock: gnt_client_connect, and what comes of it.  _answer lets go of the
+ * lock while it works.  _proved: whether the server, which is content, has proved who it is; if not
+ * the engine has been told, and CLOSED comes. */
+GNT_MUST gnt_err gnt_client_login_connect(gnatter_client *c, uint64_t now);
+void gnt_client_login_answer(gnatter_client *c, const struct gnt_mqtt_props *props);
+bool gnt_client_login_proved(gnatter_client *c, const struct gnt_mqtt_props *props);
+
+/* By any thread, with the lock: begins anew. */
+GNT_MUST gnt_err gnt_client_login_again(gnatter_client *c);
 
 /* link.c, by the thread, with the lock: begins an attempt, or goes on with the next address.  The
  * state is RESOLVING or OPENING afterwards; on failure unchanged. */

@@ -33,6 +33,11 @@ int gnatter_engine_connect(gnatter_engine *e, uint64_t now)
     return gnt_client_connect(inner(e), now);
 }
 
+int gnatter_engine_connect_with(gnatter_engine *e, struct gnatter_bytes auth_data, uint64_t now)
+{
+    return gnt_client_connect_with(inner(e), gnt_slice(auth_data.data, auth_data.size), now);
+}
+
 int gnatter_engine_receive(gnatter_engine *e, const void *bytes, size_t size, uint64_t now)
 {
     return gnt_client_receive(inner(e), gnt_slice(bytes, size), now);

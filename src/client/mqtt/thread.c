@@ -83,7 +83,7 @@ static void ended(gnatter_client *c, int error, uint8_t reason,
 {
     if (c->was_connected && now - c->connected_at >= STEADY_MS * GNT_NS_PER_MS)
         c->failures = 0;
-    const bool again = error && will_reconnect(c, reason);
+    const bool again = error && error != GNT_DENIED && will_reconnect(c, reason);
     struct gnatter_disconnected told = {
         .error = error,
         .reason = reason,
@@ -181,11 +181,19 @@ static void dispatch(gnatter_client *c, const struct gnt_client_event *inner, ui
     struct gnatter_engine_event event;
     gnt_convert_event(inner, &event);
     switch (inner->type) {
-    case GNT_CLIENT_CONNECTED: on_connected(c, &event, now); break;
+    case GNT_CLIENT_CONNECTED:
+        if (gnt_client_login_proved(c, inner->props))
+            on_connected(c, &event, now);
+        break;
     case GNT_CLIENT_CLOSED: on_closed(c, &event, now); break;
     case GNT_CLIENT_MESSAGE: on_message(c, &event); break;
     case GNT_CLIENT_DONE: gnt_request_complete(c, &event); break;
-    case GNT_CLIENT_AUTH: on_auth(c, &event); break;
+    case GNT_CLIENT_AUTH:
+        if (c->login && event.reason)
+            gnt_client_login_answer(c, inner->props);
+        else if (gnt_client_login_proved(c, inner->props))
+            on_auth(c, &event);
+        break;
     }
 }
 
@@ -287,7 +295,7 @@ static void opening(gnatter_client *c, uint64_t now)
     if (err == GNT_OK)
         err = GNT_PROTOCOL;
     else if (err == GNT_MORE)
-        err = gnt_client_connect(c->engine, now);
+        err = gnt_client_login_connect(c, now);
     if (!err)
         c->state = GNT_LINK_UP;
     else if (!try_next_address(c, err))

@@ -170,6 +170,7 @@ static void start(struct gnt_client *c, uint64_t now)
     c->generation++;
     c->started = c->last_sent = c->last_received = now;
     c->ping_waits = false;
+    c->reauth = false;
     c->session_present = false;
     c->inbound = 0;
     c->end_props = false;
@@ -185,6 +186,11 @@ static void release_lent(struct gnt_client *c);
 
 gnt_err gnt_client_connect(struct gnt_client *c, uint64_t now)
 {
+    return gnt_client_connect_with(c, gnt_slice(NULL, 0), now);
+}
+
+gnt_err gnt_client_connect_with(struct gnt_client *c, struct gnt_slice auth_data, uint64_t now)
+{
     if (c->state != GNT_CLIENT_IDLE)
         return GNT_STATE;
     release_lent(c);
@@ -196,9 +202,15 @@ gnt_err gnt_client_connect(struct gnt_client *c, uint64_t now)
         p->client_id = gnt_slice(c->client_id, c->client_id_size);
     if (c->version == GNT_MQTT_5 && c->resumed && c->outlives)
         p->clean_start = false;
-    const struct gnt_mqtt_proplist props = {.raw = c->packet.props.raw};
+    const struct gnt_mqtt_prop data = {.row = GNT_PROP_AUTH_DATA, .text = auth_data};
+    const struct gnt_mqtt_proplist props = {.list = &data,
+                                            .count = auth_data.size > 0,
+                                            .raw = c->packet.props.raw};
     const struct gnt_mqtt_proplist will_props = {.raw = p->will.props.raw};
     size_t size = gnt_mqtt_connect_size(p, &props, &will_props);
+    bool twice = gnt_mqtt_has(&c->packet.props, GNT_PROP_AUTH_DATA);
+    if (auth_data.size && (!size || twice || !gnt_client_method(c).data))
+        return GNT_INVALID;
     gnt_buf_clear(&c->in);
     gnt_buf_clear(&c->out);
     err = gnt_buf_reserve(&c->out, size);
@@ -243,6 +255,12 @@ void gnt_client_fail(struct gnt_client *c, gnt_err err, uint8_t code)
     gnt_client_end(c, err, code);
 }
 
+void gnt_client_reject(struct gnt_client *c, gnt_err err, uint8_t code)
+{
+    if (c->state == GNT_CLIENT_CONNECTING || c->state == GNT_CLIENT_UP)
+        gnt_client_fail(c, err, code);
+}
+
 void gnt_client_lost(struct gnt_client *c, gnt_err err)
 {
     if (c->state == GNT_CLIENT_CONNECTING || c->state == GNT_CLIENT_UP)
@@ -258,7 +276,8 @@ static gnt_err check_written(const struct gnt_client *c, size_t from)
     gnt_err err = gnt_mqtt_frame(gnt_slice_skip(gnt_buf_slice(&c->out), from), SIZE_MAX, &frame);
     if (!err)
         err = gnt_mqtt_decode(&frame, c->version, GNT_MQTT_FROM_CLIENT, &packet, &reason);
-    return err ? GNT_INVALID : GNT_OK;
+    bool other = !err && packet.type == GNT_MQTT_AUTH && !gnt_client_method_is(c, &packet.props);
+    return err || other ? GNT_INVALID : GNT_OK;
 }
 
 static gnt_err say_close(struct gnt_client *c, enum gnt_mqtt_type type, uint8_t code,
@@ -295,9 +314,14 @@ gnt_err gnt_client_auth(struct gnt_client *c, uint8_t code, const struct gnt_mqt
 {
     if (c->state != GNT_CLIENT_UP && c->state != GNT_CLIENT_CONNECTING)
         return GNT_STATE;
-    if (c->version < GNT_MQTT_5 || !gnt_client_names_method(c)) /* [MQTT-4.12.0-7] */
+    if (!gnt_client_method(c).data) /* [MQTT-4.12.0-7] */
         return GNT_INVALID;
-    return say_close(c, GNT_MQTT_AUTH, code, props);
+    bool begins = code == GNT_REASON_RE_AUTHENTICATE; /* [MQTT-4.12.1-1] */
+    if (begins ? c->state != GNT_CLIENT_UP || c->reauth : c->state == GNT_CLIENT_UP && !c->reauth)
+        return GNT_STATE;
+    gnt_err err = say_close(c, GNT_MQTT_AUTH, code, props);
+    c->reauth |= !err && begins;
+    return err;
 }
 
 /* SUBSCRIBE and UNSUBSCRIBE are not part of a session: they are asked anew.  Publishes wait in

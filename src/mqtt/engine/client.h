@@ -74,7 +74,7 @@ enum gnt_client_event_type {
     GNT_CLIENT_CLOSED,    /* err, code, props: see below */
     GNT_CLIENT_MESSAGE,   /* publish, props, ack */
     GNT_CLIENT_DONE,      /* a request is settled: request, token, user, err, code, codes, props */
-    GNT_CLIENT_AUTH,      /* code, props: answer with gnt_client_auth */
+    GNT_CLIENT_AUTH,      /* code, props: 0x18 asks for a gnt_client_auth; 0 ends what 0x19 began */
 };
 
 /* CLOSED: the connection is over; write what gnt_client_output still has if that is possible, close
@@ -113,6 +113,11 @@ struct gnt_client_event {
  * CLOSED has not been fetched. */
 GNT_MUST gnt_err gnt_client_connect(struct gnt_client *c, uint64_t now);
 
+/* The same, with AUTH_DATA as the CONNECT's authentication data: what is new for each connection,
+ * as the method says.  GNT_INVALID: the options name no method, or have such data themselves. */
+GNT_MUST gnt_err gnt_client_connect_with(struct gnt_client *c, struct gnt_slice auth_data,
+                                         uint64_t now);
+
 /* Takes bytes from the transport.  GNT_STATE: no connection.  GNT_FULL: fetch the events first, and
  * write the output; nothing was taken.  GNT_NOMEM: nothing was taken. */
 GNT_MUST gnt_err gnt_client_receive(struct gnt_client *c, struct gnt_slice bytes, uint64_t now);
@@ -134,6 +139,10 @@ uint64_t gnt_client_deadline(const struct gnt_client *c);
 /* The transport broke or ended: the next event is CLOSED with ERR.  Without a connection nothing
  * happens. */
 void gnt_client_lost(struct gnt_client *c, gnt_err err);
+
+/* The owner finds fault with the server, which has not proved who it is: as _lost, after a
+ * DISCONNECT with CODE. */
+void gnt_client_reject(struct gnt_client *c, gnt_err err, uint8_t code);
 
 /* Says DISCONNECT and ends: the next event is CLOSED.  CODE 0x04 has the will published; in 3.x,
  * which has no word for that, it ends without DISCONNECT.  GNT_STATE: not connected.  GNT_INVALID:
@@ -170,7 +179,8 @@ GNT_MUST gnt_err gnt_client_unsubscribe(struct gnt_client *c, const struct gnt_s
 GNT_MUST gnt_err gnt_client_ack(struct gnt_client *c, uint64_t ack, uint8_t code);
 
 /* An AUTH packet [MQTT5 4.12]: CODE 0x18 goes on, 0x19 begins anew.  GNT_INVALID: the CONNECT named
- * no authentication method. */
+ * no authentication method, or PROPS another one or none.  GNT_STATE: 0x19 before the CONNACK or
+ * within an exchange, 0x18 outside of one. */
 GNT_MUST gnt_err gnt_client_auth(struct gnt_client *c, uint8_t code,
                                  const struct gnt_mqtt_proplist *props);
 

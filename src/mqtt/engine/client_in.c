@@ -118,6 +118,10 @@ static gnt_err on_connack(struct gnt_client *c, struct gnt_client_event *out, ui
     }
     if (p->session_present && c->clean_sent) /* [MQTT-3.2.2-2] */
         return GNT_PROTOCOL;
+    bool named = gnt_client_method(c).data != NULL; /* [MQTT-4.12.0-5, MQTT-4.12.0-6] */
+    if (named ? !gnt_client_method_is(c, &c->packet.props)
+              : gnt_mqtt_has(&c->packet.props, GNT_PROP_AUTH_METHOD))
+        return GNT_PROTOCOL;
     gnt_err err = keep_client_id(c, gnt_mqtt_text(&c->packet.props, GNT_PROP_ASSIGNED_CLIENT_ID));
     if (err)
         return err;
@@ -427,8 +431,10 @@ static gnt_err on_disconnect(struct gnt_client *c, struct gnt_client_event *out,
 }
 
 /* The CONNECT is kept as bytes, so that is where it stands. */
-bool gnt_client_names_method(const struct gnt_client *c)
+struct gnt_slice gnt_client_method(const struct gnt_client *c)
 {
+    if (c->version < GNT_MQTT_5)
+        return gnt_slice(NULL, 0);
     struct gnt_reader r = gnt_reader(gnt_slice(c->connect, c->connect_size));
     gnt_read_u8(&r);
     gnt_mqtt_vbi_read(&r);
@@ -438,15 +444,28 @@ bool gnt_client_names_method(const struct gnt_client *c)
     struct gnt_mqtt_prop prop = {.row = GNT_PROP_ROWS};
     while (prop.row != GNT_PROP_AUTH_METHOD && gnt_mqtt_prop_next(&raw, &prop))
         ;
-    return prop.row == GNT_PROP_AUTH_METHOD;
+    return prop.row == GNT_PROP_AUTH_METHOD ? prop.text : gnt_slice(NULL, 0);
 }
 
-/* Only who has named a method in its CONNECT may be asked [MQTT5 4.12]. */
+bool gnt_client_method_is(const struct gnt_client *c, const struct gnt_mqtt_props *props)
+{
+    return gnt_mqtt_has(props, GNT_PROP_AUTH_METHOD) &&
+           gnt_slice_eq(gnt_mqtt_text(props, GNT_PROP_AUTH_METHOD), gnt_client_method(c));
+}
+
+/* Only who has named a method in its CONNECT may be asked [MQTT5 4.12]: before the CONNACK, and
+ * when it has begun anew, which a success ends.  All of them name that method [MQTT-4.12.0-5]. */
 static gnt_err on_auth(struct gnt_client *c, struct gnt_client_event *out, uint8_t *code)
 {
+    const struct gnt_mqtt_props *props = &c->packet.props;
+    bool done = c->packet.close.code == GNT_REASON_SUCCESS;
+    bool in_turn = c->state == GNT_CLIENT_CONNECTING ? !done : c->reauth;
+    bool bare = done && props->present == 0;
     (void)code;
-    if (!gnt_client_names_method(c))
+    if (!gnt_client_method(c).data || !in_turn || (!bare && !gnt_client_method_is(c, props)))
         return GNT_PROTOCOL;
+    if (done)
+        c->reauth = false;
     *out = (struct gnt_client_event){
         .type = GNT_CLIENT_AUTH,
         .code = c->packet.close.code,

@@ -83,6 +83,7 @@ struct gnt_client {
     bool session_present;
     bool clean_sent;
     bool ping_waits;
+    bool reauth;             /* it has begun to authenticate again, and there is no success yet */
     bool stalled;            /* something was left undone because `out` was full */
     bool owes_subscriptions; /* the server has lost them, and has not granted them all again */
     uint32_t own_requests;   /* SUBSCRIBEs for that */
@@ -127,8 +128,11 @@ GNT_MUST gnt_err gnt_client_write_ack(struct gnt_client *c, enum gnt_mqtt_type t
                                       uint8_t code);
 void gnt_client_aliases_fini(struct gnt_slice **aliases, size_t count);
 
-/* Whether the CONNECT has an authentication method [MQTT5 4.12]. */
-bool gnt_client_names_method(const struct gnt_client *c);
+/* The CONNECT's authentication method [MQTT5 4.12]; its data is NULL if there is none. */
+struct gnt_slice gnt_client_method(const struct gnt_client *c);
+
+/* Whether a packet of that connection names the same. */
+bool gnt_client_method_is(const struct gnt_client *c, const struct gnt_mqtt_props *props);
 
 /* client_request.c: requests from call to DONE. */
 void gnt_client_request_free(struct gnt_client_request *r);

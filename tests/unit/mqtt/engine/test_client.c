@@ -72,7 +72,7 @@ static void says_everything_in_connect(void **state)
     assert_int_equal(gnt_client_auth(s.c, 0x00, &answer), GNT_INVALID);
     assert_int_equal(gnt_client_auth(s.c, 0x18, &answer), GNT_OK);
     expect_output(&s, "AUTH !18");
-    serve_connack(&s, false, 0);
+    serve_connack_with(&s, false, 0, &method, 1);
     expect_events(&s, "connected new");
     script_free(&s);
 }

@@ -11,10 +11,10 @@ static uint64_t next_ack(struct script *s)
     return e.ack;
 }
 
-static void connect_with(struct script *s, const struct gnt_mqtt_prop *connack)
+static void connect_with(struct script *s, const struct gnt_mqtt_prop *connack, size_t count)
 {
     assert_int_equal(gnt_client_connect(s->c, s->now), GNT_OK);
-    serve_connack_with(s, false, 0, connack, 1);
+    serve_connack_with(s, false, 0, connack, count);
     expect_events(s, "connected new");
     output_text(s);
 }
@@ -41,7 +41,8 @@ static void properties_do_not_make_a_packet_too_large(void **state)
         const struct gnt_mqtt_proplist in_connect = {.list = &method, .count = 1};
         o.props = &in_connect;
         script_new(&s, &o);
-        connect_with(&s, &most);
+        const struct gnt_mqtt_prop connack[] = {most, method};
+        connect_with(&s, connack, 2);
         assert_int_equal(gnt_client_auth(s.c, 0x19, &two), GNT_TOOBIG);
         assert_int_equal(gnt_client_disconnect(s.c, 0, &one), GNT_TOOBIG);
         expect_output(&s, "");
@@ -61,10 +62,152 @@ static void no_auth_without_a_method(void **state)
     const struct gnt_mqtt_proplist with_method = {.list = &method, .count = 1};
     const struct gnt_mqtt_prop most = NUMBER(MAXIMUM_PACKET_SIZE, 100);
     script_new(&s, &o);
-    connect_with(&s, &most);
+    connect_with(&s, &most, 1);
     assert_int_equal(gnt_client_auth(s.c, 0x19, &with_method), GNT_INVALID);
     expect_output(&s, "");
     script_free(&s);
+}
+
+/* ---- Enhanced authentication [MQTT5 4.12] */
+
+static const struct gnt_mqtt_prop right[] = {
+    {.row = GNT_PROP_AUTH_METHOD, .text = {(const uint8_t *)"m", 1}},
+    {.row = GNT_PROP_AUTH_DATA, .text = {(const uint8_t *)"data", 4}}};
+static const struct gnt_mqtt_prop other = {.row = GNT_PROP_AUTH_METHOD,
+                                           .text = {(const uint8_t *)"n", 1}};
+static const struct gnt_mqtt_proplist right_list = {.list = right, .count = 2};
+static const struct gnt_mqtt_proplist other_list = {.list = &other, .count = 1};
+
+static void auth_begin(struct script *s)
+{
+    struct gnt_client_options o = script_options(GNT_MQTT_5);
+    const struct gnt_mqtt_proplist method = {.list = right, .count = 1};
+    o.props = &method;
+    script_new(s, &o);
+    assert_int_equal(gnt_client_connect(s->c, s->now), GNT_OK);
+    output_text(s);
+}
+
+static void auth_up(struct script *s)
+{
+    auth_begin(s);
+    serve_connack_with(s, false, 0, right, 2);
+    expect_events(s, "connected new");
+}
+
+/* [MQTT-4.12.0-5], [MQTT-4.12.0-6] */
+static void the_server_keeps_to_the_method(void **state)
+{
+    (void)state;
+    struct script s;
+    auth_begin(&s);
+    serve_close(&s, GNT_MQTT_AUTH, 0x18, &other, 1);
+    expect_events(&s, "closed PROTOCOL !82");
+    script_free(&s);
+    auth_begin(&s);
+    serve_connack_with(&s, false, 0, &other, 1);
+    expect_events(&s, "closed PROTOCOL !82");
+    script_free(&s);
+    auth_begin(&s);
+    serve_connack(&s, false, 0);
+    expect_events(&s, "closed PROTOCOL !82");
+    script_free(&s);
+    auth_begin(&s); /* but a refusal need not name it */
+    serve_connack(&s, false, 0x8c);
+    expect_events(&s, "closed REFUSED !8c");
+    script_free(&s);
+    struct gnt_client_options o = script_options(GNT_MQTT_5);
+    script_new(&s, &o);
+    assert_int_equal(gnt_client_connect(s.c, s.now), GNT_OK);
+    serve_connack_with(&s, false, 0, right, 1);
+    expect_events(&s, "closed PROTOCOL !82");
+    script_free(&s);
+}
+
+/* Before the CONNACK the server asks and the client goes on. */
+static void auth_before_connack(void **state)
+{
+    (void)state;
+    struct script s;
+    auth_begin(&s);
+    assert_int_equal(gnt_client_auth(s.c, 0x19, &right_list), GNT_STATE);
+    assert_int_equal(gnt_client_auth(s.c, 0x18, &other_list), GNT_INVALID);
+    assert_int_equal(gnt_client_auth(s.c, 0x18, NULL), GNT_INVALID);
+    expect_output(&s, "");
+    serve_close(&s, GNT_MQTT_AUTH, 0x18, right, 2);
+    expect_events(&s, "auth !18");
+    assert_int_equal(gnt_client_auth(s.c, 0x18, &right_list), GNT_OK);
+    expect_output(&s, "AUTH !18");
+    serve_close(&s, GNT_MQTT_AUTH, 0x00, right, 1); /* which is the CONNACK's to say */
+    expect_events(&s, "closed PROTOCOL !82");
+    script_free(&s);
+}
+
+/* [MQTT-4.12.1-1] */
+static void auth_again(void **state)
+{
+    (void)state;
+    struct script s;
+    auth_up(&s);
+    assert_int_equal(gnt_client_auth(s.c, 0x18, &right_list), GNT_STATE);
+    assert_int_equal(gnt_client_auth(s.c, 0x19, &other_list), GNT_INVALID);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(gnt_client_auth(s.c, 0x19, &right_list), GNT_OK);
+        assert_int_equal(gnt_client_auth(s.c, 0x19, &right_list), GNT_STATE);
+        expect_output(&s, "AUTH !19");
+        serve_close(&s, GNT_MQTT_AUTH, 0x18, right, 2);
+        expect_events(&s, "auth !18");
+        assert_int_equal(gnt_client_auth(s.c, 0x18, &right_list), GNT_OK);
+        expect_output(&s, "AUTH !18");
+        serve_close(&s, GNT_MQTT_AUTH, 0x00, right, i); /* it may say nothing else at all */
+        expect_events(&s, "auth");
+    }
+    serve_close(&s, GNT_MQTT_AUTH, 0x18, right, 2); /* nobody has asked */
+    expect_events(&s, "closed PROTOCOL !82");
+    script_free(&s);
+}
+
+/* [MQTT-4.12.1-2] */
+static void who_does_not_believe_the_server_leaves(void **state)
+{
+    (void)state;
+    struct script s;
+    auth_up(&s);
+    gnt_client_reject(s.c, GNT_DENIED, 0x80);
+    expect_output(&s, "DISCONNECT !80");
+    expect_events(&s, "closed DENIED !80");
+    gnt_client_reject(s.c, GNT_DENIED, 0x80); /* there is nothing any more */
+    expect_events(&s, "");
+    assert_int_equal(gnt_client_connect(s.c, s.now), GNT_OK);
+    output_text(&s);
+    gnt_client_reject(s.c, GNT_DENIED, 0x80);
+    expect_output(&s, ""); /* before the CONNACK there are no words for it */
+    expect_events(&s, "closed DENIED !80");
+    script_free(&s);
+}
+
+static void each_connect_has_its_own_data(void **state)
+{
+    (void)state;
+    struct script s;
+    struct gnt_client_options o = script_options(GNT_MQTT_5);
+    const struct gnt_mqtt_proplist method = {.list = right, .count = 1};
+    for (int named = 0; named < 3; named++) {
+        o.props = named == 0 ? NULL : named == 1 ? &method : &right_list;
+        script_new(&s, &o);
+        gnt_err err = gnt_client_connect_with(s.c, gnt_slice_str("first"), s.now);
+        assert_int_equal(err, named == 1 ? GNT_OK : GNT_INVALID);
+        if (named == 1) {
+            take_output(&s);
+            struct gnt_mqtt_packet p;
+            size_t size;
+            assert_true(next_output(&s, &p, &size));
+            assert_true(gnt_slice_eq_str(gnt_mqtt_text(&p.props, GNT_PROP_AUTH_DATA), "first"));
+            assert_true(gnt_slice_eq_str(gnt_mqtt_text(&p.props, GNT_PROP_AUTH_METHOD), "m"));
+            gnt_buf_clear(&s.said);
+        }
+        script_free(&s);
+    }
 }
 
 /* [MQTT-4.6.0-4] */
@@ -155,7 +298,7 @@ static void nothing_else_waits_for_the_quota(void **state)
     const struct gnt_mqtt_prop one = NUMBER(RECEIVE_MAXIMUM, 1);
     o.connect.keep_alive_s = 10;
     script_new(&s, &o);
-    connect_with(&s, &one);
+    connect_with(&s, &one, 1);
     publish(&s, 1, "t", "a");
     publish(&s, 1, "t", "b");
     subscribe(&s, "f", 1);
@@ -260,6 +403,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(properties_do_not_make_a_packet_too_large),
         cmocka_unit_test(no_auth_without_a_method),
+        cmocka_unit_test(the_server_keeps_to_the_method),
+        cmocka_unit_test(auth_before_connack),
+        cmocka_unit_test(auth_again),
+        cmocka_unit_test(who_does_not_believe_the_server_leaves),
+        cmocka_unit_test(each_connect_has_its_own_data),
         cmocka_unit_test(pubrels_follow_the_pubrecs),
         cmocka_unit_test(a_refused_id_is_free_again),
         cmocka_unit_test(expiry_leaves_handshakes_alone),
