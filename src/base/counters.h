@@ -57,6 +57,9 @@ enum gnt_counter {
         GNT_COUNTER_COUNT
 };
 
+/* Its topic, below $SYS/broker/. */
+const char *gnt_counter_topic(enum gnt_counter which);
+
 /* The rows of the ledger stand together: what came in, and each way that it may have gone out.
  * core/ledger.h says how they add up. */
 enum {

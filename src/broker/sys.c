@@ -128,13 +128,8 @@ static void sum_up(const struct gnt_sys *s, uint64_t *values)
 
 static void tell_counters(struct gnt_sys *s, const uint64_t *values)
 {
-    static const char *const topics[] = {
-#define TOPIC(name, topic, help) [GNT_COUNT_##name] = (topic),
-        GNT_COUNTERS(TOPIC) GNT_GAUGES(TOPIC)
-#undef TOPIC
-    };
     for (unsigned i = 0; i < GNT_COUNTER_COUNT; i++)
-        tell_number(s, topics[i], values[i]);
+        tell_number(s, gnt_counter_topic((enum gnt_counter)i), values[i]);
 #define TELL(topic, value) tell_number(s, topic, value(values));
     COMPUTED(TELL)
 #undef TELL

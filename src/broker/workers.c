@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/rcu.h"
+#include "broker/accounts.h"
 #include "broker/sys.h"
 #include "core/ledger.h"
 #include "net/epoll.h"
@@ -98,6 +99,7 @@ static struct gnt_mqtt_limits mqtt_limits(const struct gnt_config *c)
         .write_timeout_ms = c->limits.write_timeout_ms,
         .client_id_max = c->limits.client_id_bytes,
         .moved = moved(&c->moved),
+        .tell_dropped = c->tell_dropped,
         .qos0_waits = c->queue_full_qos0 == GNT_QOS0_WAIT,
         .output_max = in_memory(c->limits.output_bytes),
     };
@@ -121,8 +123,14 @@ static void on_sleeping(void *context, bool asleep)
         gnt_rcu_online();
 }
 
+static uint64_t accounts_interval_ms(const struct gnt_config *c)
+{
+    return c->sys_ledgers ? c->sys_interval_ms : 0;
+}
+
 static gnt_err worker_init(struct gnt_worker *w, struct gnt_workers *all, unsigned index,
-                           const struct gnt_door *door, struct gnt_mqtt_front *front)
+                           const struct gnt_door *door, struct gnt_mqtt_front *front,
+                           uint64_t accounts_ms)
 {
     struct gnt_poller *poller;
     gnt_err err = door->poller(&poller);
@@ -138,7 +146,9 @@ static gnt_err worker_init(struct gnt_worker *w, struct gnt_workers *all, unsign
     w->loop.sleeping = on_sleeping;
     gnt_post_attach(all->post, index, &w->loop);
     err = gnt_home_attach(w->home, &w->loop.now, &w->loop.timers);
-    return err ? err : gnt_mqtt_front_init(front, &all->mqtt, &w->loop, w->home);
+    if (!err)
+        err = gnt_mqtt_front_init(front, &all->mqtt, &w->loop, w->home);
+    return err ? err : gnt_accounts_new(w, accounts_ms, &w->accounts);
 }
 
 static void worker_fini(struct gnt_worker *w)
@@ -166,7 +176,8 @@ static gnt_err fill(struct gnt_workers *w, const struct gnt_config *config,
     if (!w->worker || !w->mqtt.fronts)
         return GNT_NOMEM;
     for (unsigned i = 0; i < w->count && !err; i++)
-        err = worker_init(&w->worker[i], w, i, door, &w->mqtt.fronts[i]);
+        err = worker_init(&w->worker[i], w, i, door, &w->mqtt.fronts[i],
+                          accounts_interval_ms(config));
     return err ? err : gnt_sys_new(&w->worker[0], config->sys_interval_ms, &w->sys);
 }
 
@@ -193,6 +204,7 @@ struct reload {
     struct gnt_core_config core;
     struct gnt_mqtt_limits mqtt;
     uint64_t sys_interval_ms;
+    uint64_t accounts_interval_ms;
 };
 
 static void reload_unref(struct reload *r)
@@ -209,6 +221,7 @@ static void on_reload(const struct gnt_mail *mail)
     gnt_mqtt_front_configure(worker->mqtt, &r->mqtt);
     if (worker->index == 0)
         gnt_sys_set_interval(worker->all->sys, r->sys_interval_ms);
+    gnt_accounts_set_interval(worker->accounts, r->accounts_interval_ms);
     reload_unref(r);
 }
 
@@ -220,7 +233,8 @@ gnt_err gnt_workers_reload(struct gnt_workers *w, const struct gnt_config *confi
     *r = (struct reload){.refs = w->count,
                          .core = core_config(config, w->count, w->post),
                          .mqtt = mqtt_limits(config),
-                         .sys_interval_ms = config->sys_interval_ms};
+                         .sys_interval_ms = config->sys_interval_ms,
+                         .accounts_interval_ms = accounts_interval_ms(config)};
     gnt_err result = GNT_OK;
     for (unsigned i = 0; i < w->count; i++) {
         const struct gnt_mail mail = {.run = on_reload, .to = &w->worker[i], .object = r};
@@ -337,6 +351,8 @@ void gnt_workers_free(struct gnt_workers **workers)
     if (complete)
         deliver_mail(w);
     gnt_sys_free(&w->sys);
+    for (unsigned i = 0; w->worker && i < w->count; i++)
+        gnt_accounts_free(&w->worker[i].accounts);
     for (unsigned i = 0; w->worker && i < w->count; i++)
         if (w->worker[i].mqtt && w->worker[i].mqtt->shared)
             gnt_mqtt_front_fini(w->worker[i].mqtt);

@@ -28,6 +28,7 @@ struct gnt_worker {
     struct gnt_loop loop;
     struct gnt_home *home;
     struct gnt_mqtt_front *mqtt; /* in all->mqtt.fronts */
+    struct gnt_accounts *accounts;
 };
 
 struct gnt_workers {

@@ -201,6 +201,18 @@ static const struct gnt_option rows[] = {
      .max = 86400000,
      .metavar = "TIME",
      .help = "How often the $SYS topics are published; 0 is never."},
+    {.path = "sys_ledgers",
+     .kind = GNT_OPTION_BOOL,
+     FIELD(sys_ledgers),
+     .fallback = "false",
+     .help = "Whether $SYS/broker/ledger tells what became of the messages of each session and "
+             "each shared group, too, and not only of all together."},
+    {.path = "tell_dropped",
+     .kind = GNT_OPTION_BOOL,
+     FIELD(tell_dropped),
+     .fallback = "false",
+     .help = "Whether CONNACK tells an MQTT 5 client whose session goes on how many of its "
+             "messages have been dropped, and why, as user properties such as dropped/queue_full."},
 
     {.path = "log.level",
      .flag = "log-level",

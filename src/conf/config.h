@@ -98,6 +98,8 @@ struct gnt_config {
     enum gnt_log_level log_level;
     enum gnt_log_format log_format;
     uint64_t sys_interval_ms; /* 0: no $SYS topics */
+    bool sys_ledgers;         /* of each session and shared group, too */
+    bool tell_dropped;        /* to MQTT 5 clients, in CONNACK */
     enum gnt_config_queue_full queue_full;
     uint32_t queue_full_wait_ms; /* how long publishers wait for a connected receiver before that */
     enum gnt_config_qos0 queue_full_qos0;

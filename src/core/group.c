@@ -160,21 +160,19 @@ void gnt_groups_free(struct gnt_home *home)
     gnt_map_fini(&home->groups);
 }
 
-void gnt_groups_audit(struct gnt_home *home, struct gnt_audit *audit)
+static void group_account(struct gnt_sink *sink, struct gnt_account *out)
 {
-    struct gnt_map_cursor cursor = {0};
-    for (struct gnt_map_node *node; (node = gnt_map_walk(&home->groups, &cursor));) {
-        const struct group *g = GNT_CONTAINER(node, struct group, by_name);
-        uint64_t kept = g->waiting.backlog.count + g->returned.count + g->under_way;
-        audit->kept += kept;
-        audit->wrong += gnt_ledger_queued(&g->ledger) != kept;
-    }
+    const struct group *g = group_of(sink);
+    out->group = g->name;
+    out->filter = g->filter;
+    out->ledger = &g->ledger;
+    out->queued = g->waiting.backlog.count + g->returned.count + g->under_way;
 }
 
 static void group_take(struct gnt_sink *sink, struct gnt_message *message,
                        const struct gnt_match *match, struct gnt_receipt *receipt);
 
-static const struct gnt_sink_ops group_sink_ops = {.take = group_take};
+static const struct gnt_sink_ops group_sink_ops = {.take = group_take, .account = group_account};
 
 static gnt_err group_place(struct group *g, uint64_t hash)
 {

@@ -48,11 +48,6 @@ GNT_MUST gnt_err gnt_group_ready(struct gnt_home *home, uint64_t group, uint64_t
 GNT_MUST gnt_err gnt_group_return(struct gnt_home *home, uint64_t group, uint64_t member,
                                   struct gnt_message **message);
 
-struct gnt_audit;
-
-/* Adds what the groups of HOME hold to *audit, and who does not add up. */
-void gnt_groups_audit(struct gnt_home *home, struct gnt_audit *audit);
-
 /* Frees all groups of HOME; their members are gone. */
 void gnt_groups_free(struct gnt_home *home);
 

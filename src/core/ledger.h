@@ -78,6 +78,18 @@ static inline uint64_t gnt_ledger_queued(const struct gnt_ledger *l)
     return queued;
 }
 
+/* One session's, or shared group's. */
+struct gnt_account {
+    struct gnt_slice client_id;      /* of a session; empty: a group's */
+    struct gnt_slice group, filter;  /* of "$share/GROUP/FILTER" */
+    const struct gnt_ledger *ledger; /* NULL: nothing has ever come for it */
+    uint64_t queued;                 /* as it is found */
+};
+
+/* The account that follows place *at of HOME, which is 0 at the beginning; it holds until something
+ * else happens there.  False: that was the last one. */
+bool gnt_account_next(struct gnt_home *home, uint32_t *at, struct gnt_account *out);
+
 struct gnt_audit {
     struct gnt_ledger sum; /* of the homes */
     uint64_t queued;       /* as they have counted it */

@@ -103,18 +103,6 @@ void gnt_sessions_free(struct gnt_home *home)
     gnt_map_fini(&home->sessions);
 }
 
-void gnt_sessions_audit(struct gnt_home *home, struct gnt_audit *audit)
-{
-    static const struct gnt_ledger empty;
-    struct gnt_map_cursor cursor = {0};
-    for (struct gnt_map_node *node; (node = gnt_map_walk(&home->sessions, &cursor));) {
-        struct gnt_session *s = GNT_CONTAINER(node, struct gnt_session, by_client_id);
-        uint64_t kept = gnt_session_kept(s);
-        audit->kept += kept;
-        audit->wrong += gnt_ledger_queued(s->ledger ? s->ledger : &empty) != kept;
-    }
-}
-
 static bool will_due(const struct gnt_session *s, uint64_t now)
 {
     return s->will && s->will->due <= now;
@@ -304,6 +292,11 @@ uint64_t gnt_session_sink(const struct gnt_session *s)
 uint32_t gnt_session_expiry(const struct gnt_session *s)
 {
     return s->expiry_s;
+}
+
+const struct gnt_ledger *gnt_session_ledger(const struct gnt_session *s)
+{
+    return s->ledger;
 }
 
 /* ---- Work that waits */

@@ -12,6 +12,7 @@
 #include "model/delivery.h"
 #include "model/outcome.h"
 
+struct gnt_ledger;
 struct gnt_receiver;
 
 /* A client's connection, as the core sees it.  None of these may call back into the core. */
@@ -74,6 +75,9 @@ void gnt_session_close(struct gnt_session *s, enum gnt_parting how, uint32_t exp
 
 uint64_t gnt_session_sink(const struct gnt_session *s);
 uint32_t gnt_session_expiry(const struct gnt_session *s);
+
+/* What became of its deliveries (core/ledger.h); NULL: there were none. */
+const struct gnt_ledger *gnt_session_ledger(const struct gnt_session *s);
 
 /* ---- Subscriptions */
 

@@ -63,12 +63,14 @@ static void count_out(struct gnt_session *s, enum gnt_counter how,
     gnt_ledger_out(s->home, s->ledger, how, message);
 }
 
-uint64_t gnt_session_kept(struct gnt_session *s)
+static void session_account(struct gnt_sink *sink, struct gnt_account *out)
 {
-    uint64_t kept = s->queue ? s->queue->backlog.count : 0;
+    struct gnt_session *s = gnt_session_of(sink);
+    out->client_id = gnt_slice(s->client_id, s->client_id_size);
+    out->ledger = s->ledger;
+    out->queued = s->queue ? s->queue->backlog.count : 0;
     for (struct gnt_flight *f = NULL; (f = gnt_window_next(&s->window, f));)
-        kept += f->message != NULL;
-    return kept;
+        out->queued += f->message != NULL;
 }
 
 /* ---- In flight */
@@ -244,7 +246,7 @@ static enum gnt_offer session_offer(struct gnt_sink *sink, uint64_t group, uint3
     return GNT_OFFER_TAKEN;
 }
 
-const struct gnt_sink_ops gnt_session_sink_ops = {session_take, session_offer};
+const struct gnt_sink_ops gnt_session_sink_ops = {session_take, session_offer, session_account};
 
 /* ---- Sending what has waited */
 

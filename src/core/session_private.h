@@ -61,9 +61,6 @@ static inline struct gnt_session *gnt_session_of(struct gnt_sink *sink)
 
 void gnt_sessions_free(struct gnt_home *home);
 
-/* Adds what the sessions of HOME hold to *audit, and who does not add up. */
-void gnt_sessions_audit(struct gnt_home *home, struct gnt_audit *audit);
-
 /* Goes on soon with closing the connection, walks, and telling groups. */
 void gnt_session_work_later(struct gnt_session *s);
 
@@ -77,9 +74,6 @@ void gnt_session_send(struct gnt_session *s, struct gnt_message *message, uint8_
 
 /* Makes its ledger, if it has none; false: out of memory. */
 bool gnt_session_have_ledger(struct gnt_session *s);
-
-/* How many deliveries are queued, or in flight and not acknowledged. */
-uint64_t gnt_session_kept(struct gnt_session *s);
 
 /* Sends what can be sent: first again, then what is queued. */
 void gnt_session_pump(struct gnt_session *s);

@@ -70,3 +70,13 @@ struct gnt_sink *gnt_slots_find(const struct gnt_slots *s, uint64_t id)
         return NULL;
     return s->slot[i].sink;
 }
+
+struct gnt_sink *gnt_slots_next(const struct gnt_slots *s, uint32_t *at)
+{
+    while (*at < s->count) {
+        struct gnt_sink *sink = s->slot[(*at)++].sink;
+        if (sink)
+            return sink;
+    }
+    return NULL;
+}

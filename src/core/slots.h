@@ -5,6 +5,7 @@
 
 #include "core/tree.h"
 
+struct gnt_account;
 struct gnt_match;
 struct gnt_receipt;
 struct gnt_sink;
@@ -29,6 +30,8 @@ struct gnt_sink_ops {
      * cannot be members.  Must not publish. */
     enum gnt_offer (*offer)(struct gnt_sink *sink, uint64_t group, uint32_t round,
                             struct gnt_message *message, const struct gnt_sub_options *options);
+    /* Fills in its account (core/ledger.h), which borrows from it. */
+    void (*account)(struct gnt_sink *sink, struct gnt_account *out);
 };
 
 struct gnt_sink {
@@ -50,5 +53,9 @@ void gnt_slots_remove(struct gnt_slots *s, struct gnt_sink *sink);
 
 /* NULL if the sink with this id (of this home) is gone. */
 struct gnt_sink *gnt_slots_find(const struct gnt_slots *s, uint64_t id);
+
+/* The next sink from place *at on, which is moved behind it; NULL at the end.  Whatever is added or
+ * removed between the calls, each sink that stays is met once. */
+struct gnt_sink *gnt_slots_next(const struct gnt_slots *s, uint32_t *at);
 
 #endif

@@ -1,6 +1,8 @@
 /* CONNECT and its answer [MQTT5 3.1, 3.2]. */
 
+#include "base/assert.h"
 #include "base/log.h"
+#include "core/ledger.h"
 #include "front/mqtt/connection.h"
 
 #include <inttypes.h>
@@ -129,17 +131,48 @@ static void log_connect(const struct gnt_mqtt_connection *c, const struct gnt_mq
                     GNT_F_STR("user", user ? user : ""));
 }
 
+/* What a client that comes again is told of its own drops, "dropped/queue_full: 12". */
+struct drops {
+    struct gnt_mqtt_prop list[GNT_MQTT_WELCOME_USER_MAX];
+    char numbers[GNT_MQTT_WELCOME_USER_MAX][24];
+    size_t count;
+};
+
+static void add_drops(struct drops *d, const struct gnt_ledger *ledger)
+{
+    static const char below[] = "ledger/";
+    for (int row = GNT_COUNT_EXPIRED; row <= GNT_LEDGER_LAST; row++) {
+        uint64_t n = gnt_ledger_row(ledger, (enum gnt_counter)row);
+        const char *topic = gnt_counter_topic((enum gnt_counter)row);
+        if (n == 0)
+            continue;
+        GNT_ASSERT(d->count < GNT_MQTT_WELCOME_USER_MAX);
+        char *number = d->numbers[d->count];
+        snprintf(number, sizeof d->numbers[0], "%" PRIu64, n);
+        d->list[d->count++] =
+            (struct gnt_mqtt_prop){.row = GNT_PROP_USER_PROPERTY,
+                                   .text = gnt_slice_str(topic + sizeof below - 1),
+                                   .value = gnt_slice_str(number)};
+    }
+}
+
 static void answer(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet,
                    struct gnt_slice id, bool present, struct gnt_slice auth_data)
 {
     char info[RESPONSE_INFO_SIZE];
     bool given = packet->connect.client_id.size == 0;
+    struct drops drops = {.count = 0};
+    const struct gnt_ledger *ledger = gnt_session_ledger(c->session);
+    if (c->front->limits.tell_dropped && present && ledger)
+        add_drops(&drops, ledger);
     struct gnt_mqtt_welcome w = {.session_present = present,
                                  .assigned_id = given ? id : gnt_slice(NULL, 0),
                                  .response_info = response_info(packet, id, info, sizeof info),
                                  .session_expiry_s = gnt_session_expiry(c->session),
                                  .auth_method = gnt_mqtt_text(&packet->props, GNT_PROP_AUTH_METHOD),
-                                 .auth_data = auth_data};
+                                 .auth_data = auth_data,
+                                 .user = drops.list,
+                                 .user_count = drops.count};
     gnt_err err = gnt_mqtt_server_accept(&c->engine, packet, &w, c->front->loop->now);
     if (err) {
         gnt_connection_unanswered(c, err);

@@ -29,6 +29,7 @@ struct gnt_mqtt_limits {
     uint32_t write_timeout_ms; /* for a client that takes nothing; 0: no limit */
     uint16_t client_id_max;    /* bytes */
     struct gnt_mqtt_moved moved;
+    bool tell_dropped; /* how many of its messages were dropped, to a client that comes again */
     bool qos0_waits;   /* at a full queue, QoS 0 publishers are held back instead of dropped */
     size_t output_max; /* bytes that may wait for one client before it gets no more deliveries */
 };

@@ -117,13 +117,17 @@ uint64_t gnt_mqtt_server_deadline(const struct gnt_mqtt_server *s);
 /* ---- Answers.  Each puts a packet into the queue, or fails and has put nothing: GNT_NOMEM, or
  * GNT_TOOBIG where the client does not take a packet of that size [MQTT-3.1.2-24]. */
 
+enum { GNT_MQTT_WELCOME_USER_MAX = 8 };
+
 struct gnt_mqtt_welcome {
     bool session_present;
-    struct gnt_slice assigned_id;   /* empty: the client brought its own */
-    struct gnt_slice response_info; /* empty: none */
-    struct gnt_slice auth_method;   /* empty: CONNECT named none [MQTT-4.12.0-5] */
-    struct gnt_slice auth_data;     /* empty: none */
-    uint32_t session_expiry_s;      /* told if it is not what the client asked for */
+    struct gnt_slice assigned_id;     /* empty: the client brought its own */
+    struct gnt_slice response_info;   /* empty: none */
+    struct gnt_slice auth_method;     /* empty: CONNECT named none [MQTT-4.12.0-5] */
+    struct gnt_slice auth_data;       /* empty: none */
+    uint32_t session_expiry_s;        /* told if it is not what the client asked for */
+    const struct gnt_mqtt_prop *user; /* user properties, if the client takes them: user_count of */
+    size_t user_count;                /* them, at most GNT_MQTT_WELCOME_USER_MAX */
 };
 
 /* CONNECT is the one that _next gave; the keep alive begins NOW. */

@@ -9,7 +9,7 @@
 /* Payloads up to here are copied behind their headers; larger ones are linked. */
 enum { COPY_MAX = 4096 };
 
-enum { PROPS_MAX = 16 };
+enum { PROPS_MAX = 16 + GNT_MQTT_WELCOME_USER_MAX };
 
 /* Properties on their way; at most PROPS_MAX. */
 struct props {
@@ -109,6 +109,16 @@ static void announce(struct gnt_mqtt_server *s, const struct gnt_mqtt_packet *co
     add_text(p, GNT_PROP_AUTH_DATA, w->auth_data);
 }
 
+/* How many properties there were before. */
+static size_t add_user(struct props *p, const struct gnt_mqtt_welcome *w)
+{
+    size_t before = p->out.count;
+    GNT_ASSERT(w->user_count <= GNT_MQTT_WELCOME_USER_MAX);
+    for (size_t i = 0; i < w->user_count; i++)
+        p->list[p->out.count++] = w->user[i];
+    return before;
+}
+
 gnt_err gnt_mqtt_server_accept(struct gnt_mqtt_server *s, const struct gnt_mqtt_packet *connect,
                                const struct gnt_mqtt_welcome *welcome, uint64_t now)
 {
@@ -119,6 +129,7 @@ gnt_err gnt_mqtt_server_accept(struct gnt_mqtt_server *s, const struct gnt_mqtt_
     };
     struct props props;
     props_init(&props);
+    size_t needed = 0;
     if (s->version == GNT_MQTT_5) {
         announce(s, connect, welcome, &props);
         uint32_t most = s->options->keep_alive_max_s;
@@ -126,8 +137,13 @@ gnt_err gnt_mqtt_server_accept(struct gnt_mqtt_server *s, const struct gnt_mqtt_
             s->keep_alive_s = most;
             add_number(&props, GNT_PROP_SERVER_KEEP_ALIVE, most);
         }
+        needed = add_user(&props, welcome);
     }
     gnt_err err = connack(s, &p, &props.out);
+    if (err == GNT_TOOBIG && props.out.count > needed) { /* [MQTT-3.2.2-20] */
+        props.out.count = needed;
+        err = connack(s, &p, &props.out);
+    }
     if (err)
         return err;
     s->state = GNT_MQTT_OPEN;
