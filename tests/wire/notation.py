@@ -48,28 +48,35 @@ class Code:
         return data[0] in self.codes if data else 0 in self.codes
 
 
-class Without:
-    """Properties, but none of these identifiers [MQTT5 2.2.2.2]."""
+# Properties whose size does not stand before them [MQTT5 2.2.2.2].
+FIXED = {0x01: 1, 0x02: 4, 0x11: 4, 0x13: 2, 0x17: 1, 0x18: 4, 0x19: 1, 0x21: 2, 0x22: 2,
+         0x23: 2, 0x24: 1, 0x25: 1, 0x27: 4, 0x28: 1, 0x29: 1, 0x2A: 1}
 
-    FIXED = {0x01: 1, 0x02: 4, 0x11: 4, 0x13: 2, 0x17: 1, 0x18: 4, 0x19: 1, 0x21: 2, 0x22: 2,
-             0x23: 2, 0x24: 1, 0x25: 1, 0x27: 4, 0x28: 1, 0x29: 1, 0x2A: 1}
+
+def properties(data):
+    """Yields (identifier, value); of texts and binary data the value is without its length."""
+    while data:
+        identifier, data = data[0], data[1:]
+        if identifier == 0x0B:
+            rest = data.lstrip(bytes(range(0x80, 0x100)))[1:]
+            value, data = data[:len(data) - len(rest)], rest
+        elif identifier in FIXED:
+            value, data = data[:FIXED[identifier]], data[FIXED[identifier]:]
+        else:
+            for _ in range(2 if identifier == 0x26 else 1):
+                end = 2 + int.from_bytes(data[:2], "big")
+                value, data = data[2:end], data[end:]
+        yield identifier, value
+
+
+class Without:
+    """Properties, but none of these identifiers."""
 
     def __init__(self, ids):
         self.ids = ids
 
     def matches(self, data):
-        while data:
-            identifier, data = data[0], data[1:]
-            if identifier in self.ids:
-                return False
-            if identifier == 0x0B:
-                data = data.lstrip(bytes(range(0x80, 0x100)))[1:]
-                continue
-            size = self.FIXED.get(identifier)
-            for _ in range(0 if size else 2 if identifier == 0x26 else 1):
-                data = data[2 + int.from_bytes(data[:2], "big"):]
-            data = data[size or 0:]
-        return True
+        return all(identifier not in self.ids for identifier, _ in properties(data))
 
 
 class Group:

@@ -10,7 +10,7 @@ import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from notation import Mistake, Notation  # noqa: E402
+from notation import Mistake, Notation, properties  # noqa: E402
 
 RUN = pathlib.Path(__file__).resolve().parent / "run"
 
@@ -45,6 +45,14 @@ class Written(unittest.TestCase):
                 data(text)
         with self.assertRaises(Mistake):
             data("PUBACK ??")
+
+
+class Properties(unittest.TestCase):
+    def test_each_kind(self):
+        given = bytes.fromhex("11 00000005 0b 8001 15 0001 6d 26 0001 61 0001 62 16 0000 24 01")
+        self.assertEqual(list(properties(given)), [
+            (0x11, b"\0\0\0\5"), (0x0B, b"\x80\1"), (0x15, b"m"), (0x26, b"b"), (0x16, b""),
+            (0x24, b"\1")])
 
 
 class Matched(unittest.TestCase):
