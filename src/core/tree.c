@@ -16,7 +16,7 @@ gnt_err gnt_tree_new(struct gnt_tree **out)
     if (gnt_tree_table_new(&table) != GNT_OK)
         goto no_table;
     atomic_store_explicit(&tree->table, table, memory_order_relaxed);
-    if (gnt_tree_root_new(&tree->root) != GNT_OK)
+    if (gnt_tree_root_new(tree) != GNT_OK)
         goto no_root;
     *out = tree;
     return GNT_OK;

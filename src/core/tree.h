@@ -89,28 +89,16 @@ void gnt_tree_match(const struct gnt_tree *tree, struct gnt_slice topic,
                                   const struct gnt_sub_options *options),
                     void *context);
 
-/* The same in steps, for who knows names some time before they are matched: when the tree is large,
- * most of a match is waiting for memory.  _fetch_places, then _fetch_nodes, begin to fetch what the
- * match will look at, and do not wait for it; they change no result, and do nothing as long as the
- * tree is small.  The name is lent for the topic's life. */
-enum { GNT_TREE_TOPIC_LEVELS = 32 }; /* that are taken apart once; further ones whenever needed */
+/* The same for up to GNT_TREE_MANY names at once; FOUND is told which one.  In a large tree most of
+ * a match is waiting for memory: here the others go on meanwhile. */
+enum { GNT_TREE_MANY = 16 };
+void gnt_tree_match_many(const struct gnt_tree *tree, const struct gnt_slice *names, unsigned count,
+                         void (*found)(void *context, unsigned name, uint64_t sink,
+                                       const struct gnt_sub_options *options),
+                         void *context);
 
-struct gnt_tree_topic {
-    struct gnt_slice name;
-    uint32_t count;
-    struct {
-        uint64_t hash;
-        uint32_t start, end;
-    } level[GNT_TREE_TOPIC_LEVELS];
-};
-
-void gnt_tree_topic_init(struct gnt_tree_topic *t, struct gnt_slice name);
-void gnt_tree_fetch_places(const struct gnt_tree *tree, const struct gnt_tree_topic *t);
-void gnt_tree_fetch_nodes(const struct gnt_tree *tree, const struct gnt_tree_topic *t);
-void gnt_tree_match_topic(const struct gnt_tree *tree, const struct gnt_tree_topic *topic,
-                          void (*found)(void *context, uint64_t sink,
-                                        const struct gnt_sub_options *options),
-                          void *context);
+/* Whether the tree is so large that this makes a difference. */
+bool gnt_tree_large(const struct gnt_tree *tree);
 
 /* ---- Retained messages [MQTT5 3.3.1.3] */
 

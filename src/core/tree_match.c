@@ -1,13 +1,25 @@
 /* The topic tree: the lock-free match. */
+#include "base/assert.h"
 #include "core/tree_node.h"
 
 /* ---- A topic name, taken apart */
 
-void gnt_tree_topic_init(struct gnt_tree_topic *t, struct gnt_slice name)
+enum { LEVELS = 24 }; /* that are taken apart once; further ones whenever they are needed */
+
+struct topic {
+    struct gnt_slice name;
+    uint32_t count;
+    struct {
+        uint64_t hash;
+        uint32_t start, end;
+    } level[LEVELS];
+};
+
+static void topic_init(struct topic *t, struct gnt_slice name)
 {
     t->name = name;
     t->count = 0;
-    for (size_t at = 0; at <= name.size && t->count < GNT_TREE_TOPIC_LEVELS; t->count++) {
+    for (size_t at = 0; at <= name.size && t->count < LEVELS; t->count++) {
         struct gnt_slice level = gnt_tree_level_at(name, at);
         t->level[t->count].hash = gnt_hash(level);
         t->level[t->count].start = (uint32_t)at;
@@ -33,39 +45,38 @@ static void fetch_node(const struct gnt_tree_node *node)
     __builtin_prefetch(&node->level);
 }
 
-void gnt_tree_fetch_places(const struct gnt_tree *tree, const struct gnt_tree_topic *t)
+static void fetch_path(const struct gnt_tree_table *table, const struct topic *t)
 {
-    const struct gnt_tree_table *table = table_of(tree);
-    if (!gnt_tree_table_large(table))
-        return;
-    uint32_t key = tree->root->key;
-    for (uint32_t i = 0; i < t->count; i++) {
-        key = gnt_tree_key(key, t->level[i].hash);
-        gnt_tree_table_fetch(table, key);
-    }
-}
-
-void gnt_tree_fetch_nodes(const struct gnt_tree *tree, const struct gnt_tree_topic *t)
-{
-    const struct gnt_tree_table *table = table_of(tree);
-    if (!gnt_tree_table_large(table))
-        return;
-    uint32_t key = tree->root->key;
+    uint32_t key = 0;
+    for (uint32_t i = 0; i < t->count; i++)
+        gnt_tree_table_fetch(table, key = gnt_tree_key(key, t->level[i].hash));
+    key = 0;
     for (uint32_t i = 0; i < t->count; i++) {
         key = gnt_tree_key(key, t->level[i].hash);
         const struct gnt_tree_node *node = gnt_tree_table_guess(table, key);
-        if (!node)
-            break;
-        fetch_node(node);
+        if (node)
+            fetch_node(node);
     }
+}
+
+void gnt_tree_fetch(const struct gnt_tree *tree, struct gnt_slice filter)
+{
+    const struct gnt_tree_table *table = table_of(tree);
+    if (!gnt_tree_table_large(table))
+        return;
+    struct topic t;
+    topic_init(&t, filter);
+    for (uint32_t i = 0; i < t.count; i++)
+        if (t.level[i].end - t.level[i].start == 1 && filter.data[t.level[i].start] == '+')
+            t.level[i].hash = GNT_TREE_PLUS;
+    fetch_path(table, &t);
 }
 
 /* ---- Matching */
 
 struct match {
-    const struct gnt_tree *tree;
     const struct gnt_tree_table *table;
-    const struct gnt_tree_topic *topic;
+    const struct topic *topic;
     const struct gnt_tree_node *node;
     size_t depth; /* of NODE: levels that were taken */
     size_t at;    /* where the level after NODE's starts; size + 1: all levels were taken */
@@ -78,7 +89,7 @@ struct match {
 /* The level after NODE's, which exists. */
 static struct gnt_slice next_level(const struct match *m, uint64_t *hash)
 {
-    const struct gnt_tree_topic *t = m->topic;
+    const struct topic *t = m->topic;
     struct gnt_slice level;
     if (m->depth < t->count) {
         *hash = t->level[m->depth].hash;
@@ -164,35 +175,166 @@ static bool up(struct match *m)
     return false;
 }
 
-/* Depth first.  The way back is in the nodes and in the topic, so that any number of levels needs
- * no memory. */
-void gnt_tree_match_topic(const struct gnt_tree *tree, const struct gnt_tree_topic *topic,
-                          void (*found)(void *context, uint64_t sink,
-                                        const struct gnt_sub_options *options),
-                          void *context)
+static void match_init(struct match *m, const struct gnt_tree *tree, const struct topic *topic)
 {
-    struct match m = {
-        .tree = tree,
+    *m = (struct match){
         .table = table_of(tree),
         .topic = topic,
         .node = tree->root,
         .hidden = topic->name.size && topic->name.data[0] == '$',
-        .found = found,
-        .context = context,
     };
-    m.large = gnt_tree_table_large(m.table);
-    while (down(&m) || up(&m))
-        ;
+    m->large = gnt_tree_table_large(m->table);
 }
 
+/* Depth first.  The way back is in the nodes and in the topic, so that any number of levels needs
+ * no memory. */
 void gnt_tree_match(const struct gnt_tree *tree, struct gnt_slice topic,
                     void (*found)(void *context, uint64_t sink,
                                   const struct gnt_sub_options *options),
                     void *context)
 {
-    struct gnt_tree_topic t;
-    gnt_tree_topic_init(&t, topic);
-    gnt_tree_fetch_places(tree, &t);
-    gnt_tree_fetch_nodes(tree, &t);
-    gnt_tree_match_topic(tree, &t, found, context);
+    struct topic t;
+    struct match m;
+    topic_init(&t, topic);
+    match_init(&m, tree, &t);
+    m.found = found;
+    m.context = context;
+    if (m.large)
+        fetch_path(m.table, &t);
+    while (down(&m) || up(&m))
+        ;
+}
+
+/* ---- Several at once
+ *
+ * Each match goes on until the next thing that it looks at is probably not in the cache; it has
+ * that fetched, and meanwhile the others go on. */
+
+enum stage {
+    ARRIVES,  /* at NODE, which has been fetched */
+    BRANCHES, /* what it has of wildcards has been fetched, and the place of its named child */
+    CHOOSES,  /* what is probably the named child has been fetched */
+    ENDS
+};
+
+struct search {
+    struct topic topic;
+    struct match match;
+    enum stage stage;
+    const struct gnt_tree_node *plus; /* of NODE; once it has branched */
+    void (*found)(void *context, unsigned name, uint64_t sink,
+                  const struct gnt_sub_options *options);
+    void *context;
+    unsigned name;
+};
+
+static void tell(void *context, uint64_t sink, const struct gnt_sub_options *options)
+{
+    const struct search *s = context;
+    s->found(s->context, s->name, sink, options);
+}
+
+static enum stage back(struct match *m)
+{
+    return up(m) ? ARRIVES : ENDS;
+}
+
+static uint32_t child_key(const struct match *m)
+{
+    uint64_t hash;
+    (void)next_level(m, &hash);
+    return gnt_tree_key(m->node->key, hash);
+}
+
+static enum stage arrive(struct search *s)
+{
+    const struct match *m = &s->match;
+    const struct gnt_tree_node *w = atomic_load_explicit(&m->node->wild, memory_order_acquire);
+    if (w)
+        fetch_node(w);
+    if (m->at <= m->topic->name.size && gnt_tree_named(m->node))
+        gnt_tree_table_fetch(m->table, child_key(m));
+    return BRANCHES;
+}
+
+static enum stage branch(struct search *s)
+{
+    struct match *m = &s->match;
+    const struct gnt_tree_node *hash = NULL;
+    s->plus = NULL;
+    if (m->depth || !m->hidden)
+        hash = gnt_tree_wild(m->node, &s->plus);
+    if (hash)
+        gnt_tree_subs_each(hash, m->found, m->context);
+    if (m->at > m->topic->name.size) {
+        gnt_tree_subs_each(m->node, m->found, m->context);
+        return back(m);
+    }
+    if (hash && s->plus)
+        fetch_node(s->plus);
+    const struct gnt_tree_node *child =
+        gnt_tree_named(m->node) ? gnt_tree_table_guess(m->table, child_key(m)) : NULL;
+    if (child)
+        fetch_node(child);
+    return CHOOSES;
+}
+
+static enum stage choose(struct search *s)
+{
+    struct match *m = &s->match;
+    uint64_t hash;
+    struct gnt_slice level = next_level(m, &hash);
+    const struct gnt_tree_node *child = named_child(m, level, hash);
+    if (!child)
+        child = s->plus;
+    if (!child)
+        return back(m);
+    m->node = child;
+    m->depth++;
+    m->at += level.size + 1;
+    return ARRIVES;
+}
+
+static void step(struct search *s)
+{
+    if (s->stage == CHOOSES)
+        s->stage = choose(s);
+    if (s->stage == ARRIVES)
+        s->stage = arrive(s);
+    else if (s->stage == BRANCHES)
+        s->stage = branch(s);
+}
+
+void gnt_tree_match_many(const struct gnt_tree *tree, const struct gnt_slice *names, unsigned count,
+                         void (*found)(void *context, unsigned name, uint64_t sink,
+                                       const struct gnt_sub_options *options),
+                         void *context)
+{
+    struct search searches[GNT_TREE_MANY], *going[GNT_TREE_MANY];
+    GNT_ASSERT(count <= GNT_TREE_MANY);
+    for (unsigned i = 0; i < count; i++) {
+        struct search *s = going[i] = &searches[i];
+        topic_init(&s->topic, names[i]);
+        match_init(&s->match, tree, &s->topic);
+        s->match.found = tell;
+        s->match.context = s;
+        s->stage = ARRIVES;
+        s->found = found;
+        s->context = context;
+        s->name = i;
+    }
+    for (unsigned left = count; left;) {
+        for (unsigned i = 0; i < left;) {
+            step(going[i]);
+            if (going[i]->stage == ENDS)
+                going[i] = going[--left];
+            else
+                i++;
+        }
+    }
+}
+
+bool gnt_tree_large(const struct gnt_tree *tree)
+{
+    return gnt_tree_table_large(table_of(tree));
 }

@@ -1,17 +1,58 @@
 /* The topic tree's nodes: made, found, and taken out again when nothing uses them. */
 #include "core/tree_node.h"
 
+#include "base/slab.h"
 #include "model/topic.h"
 
 #include <stdlib.h>
 
-static struct gnt_tree_node *node_new(struct gnt_tree_node *parent, struct gnt_slice level,
-                                      uint32_t key)
+/* ---- Memory
+ *
+ * Of a small tree each node is an allocation; in a large one new nodes come from slabs, by size. */
+
+enum {
+    SLAB_NODES = 1 << 16, /* that a tree has before it uses slabs */
+    SLAB_STEP = 16,
+    SLAB_CLASSES = 8,
+    SLAB_MAX = SLAB_STEP * 12
+};
+
+static struct gnt_slabs slabs[SLAB_CLASSES] = {
+    GNT_SLABS_INIT(SLAB_STEP * 5),  GNT_SLABS_INIT(SLAB_STEP * 6),  GNT_SLABS_INIT(SLAB_STEP * 7),
+    GNT_SLABS_INIT(SLAB_STEP * 8),  GNT_SLABS_INIT(SLAB_STEP * 9),  GNT_SLABS_INIT(SLAB_STEP * 10),
+    GNT_SLABS_INIT(SLAB_STEP * 11), GNT_SLABS_INIT(SLAB_STEP * 12),
+};
+
+/* Room for a node of SIZE bytes, zeroed. */
+static struct gnt_tree_node *node_room(const struct gnt_tree *tree, size_t size)
+{
+    if (size > SLAB_MAX || tree->nodes < SLAB_NODES)
+        return calloc(1, size);
+    size_t class = size <= slabs[0].item ? 0 : (size - slabs[0].item + SLAB_STEP - 1) / SLAB_STEP;
+    struct gnt_tree_node *node = gnt_slab_get(&slabs[class]);
+    if (node) {
+        memset(node, 0, size);
+        node->in_slab = true;
+    }
+    return node;
+}
+
+static void node_release(struct gnt_tree_node *node)
+{
+    if (node->in_slab)
+        gnt_slab_put(node);
+    else
+        free(node);
+}
+
+static struct gnt_tree_node *node_new(struct gnt_tree *tree, struct gnt_tree_node *parent,
+                                      struct gnt_slice level, uint32_t key)
 {
     size_t size = offsetof(struct gnt_tree_node, level) + level.size;
-    struct gnt_tree_node *node = calloc(1, size > sizeof *node ? size : sizeof *node);
+    struct gnt_tree_node *node = node_room(tree, size > sizeof *node ? size : sizeof *node);
     if (!node)
         return NULL;
+    tree->nodes++;
     node->parent = parent;
     node->key = key;
     node->level_size = (uint16_t)level.size;
@@ -24,22 +65,24 @@ static void node_free(struct gnt_tree_node *node)
 {
     gnt_tree_subs_free(node);
     gnt_message_unref(&node->retained);
-    free(node);
+    node_release(node);
 }
 
 static void reclaim(struct gnt_rcu_head *head)
 {
-    free(GNT_CONTAINER(head, struct gnt_tree_node, rcu));
+    node_release(GNT_CONTAINER(head, struct gnt_tree_node, rcu));
 }
 
-gnt_err gnt_tree_root_new(struct gnt_tree_node **out)
+gnt_err gnt_tree_root_new(struct gnt_tree *tree)
 {
-    *out = node_new(NULL, gnt_slice(NULL, 0), 0);
-    if (!*out)
+    tree->root = node_new(tree, NULL, gnt_slice(NULL, 0), 0);
+    if (!tree->root)
         return GNT_NOMEM;
-    (*out)->reach = 1;
+    tree->root->reach = 1;
     return GNT_OK;
 }
+
+/* ---- Nodes that are reached by wildcards */
 
 static struct gnt_tree_node *wild_of(const struct gnt_tree_node *node)
 {
@@ -121,7 +164,7 @@ static struct gnt_tree_node *add_child(struct gnt_tree *tree, struct gnt_tree_no
     uint32_t key = key_of(parent, level);
     if (!wild && gnt_tree_table_reserve(&tree->table, key) != GNT_OK)
         return NULL;
-    struct gnt_tree_node *node = node_new(parent, level, key);
+    struct gnt_tree_node *node = node_new(tree, parent, level, key);
     if (!node)
         return NULL;
     if (wild) {
@@ -142,6 +185,7 @@ static void take_out(struct gnt_tree *tree, struct gnt_tree_node *node)
         count_named(node->parent, -1);
     }
     gnt_tree_reach_removed(node);
+    tree->nodes--;
     gnt_rcu_defer(&node->rcu, reclaim);
 }
 
@@ -152,6 +196,7 @@ static struct gnt_tree_node *follow(const struct gnt_tree *tree, struct gnt_slic
 {
     struct gnt_tree_node *node = tree->root, *child;
     struct gnt_slice level, rest = *filter;
+    gnt_tree_fetch(tree, rest);
     while (gnt_topic_next_level(&rest, &level)) {
         child = gnt_tree_node_child(tree, node, level);
         if (!child)

@@ -76,7 +76,8 @@ struct gnt_tree_node {
     uint32_t wide;
 
     uint16_t level_size;
-    bool first_used; /* the writers' */
+    bool first_used : 1; /* the writers' */
+    bool in_slab : 1;    /* constant */
     uint8_t level[];
 };
 
@@ -104,6 +105,7 @@ struct gnt_tree {
     /* Guards every change of the tree.  Innermost lock.  Held for one change, or for one slice of a
      * walk. */
     _Alignas(64) pthread_mutex_t lock;
+    size_t nodes;
     uint32_t reach_max; /* 0: no limit */
     struct gnt_tree_cursor sweep;
     uint64_t retained_of_clients;
@@ -152,7 +154,7 @@ static inline const struct gnt_tree_node *gnt_tree_wild(const struct gnt_tree_no
     return w;
 }
 
-GNT_MUST gnt_err gnt_tree_root_new(struct gnt_tree_node **out);
+GNT_MUST gnt_err gnt_tree_root_new(struct gnt_tree *tree);
 
 /* The key of a path is made of its levels' hashes one after the other, so that those of all levels
  * of a topic name are known before the first node is looked at.  Two paths may have the same. */
@@ -169,6 +171,10 @@ void gnt_tree_nodes_free(struct gnt_tree *tree);
 
 struct gnt_tree_node *gnt_tree_node_child(const struct gnt_tree *tree, struct gnt_tree_node *parent,
                                           struct gnt_slice level);
+
+/* Has what the way to FILTER leads along fetched into the cache, if the tree is large; for readers,
+ * and for writers (tree_match.c). */
+void gnt_tree_fetch(const struct gnt_tree *tree, struct gnt_slice filter);
 
 /* The node of a filter or topic, NULL if there is none. */
 struct gnt_tree_node *gnt_tree_node_find(const struct gnt_tree *tree, struct gnt_slice filter);

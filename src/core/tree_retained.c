@@ -6,8 +6,8 @@
 #include "core/tree_node.h"
 
 enum {
-    SLICE_NODES = 256, /* that one call of _retained visits */
-    SWEEP_NODES = 1024 /* and one of _sweep */
+    SLICE_NODES = 24, /* that one call of _retained visits: a session makes 64 calls in a row */
+    SWEEP_NODES = 512 /* and one of _sweep */
 };
 
 static bool of_client(const struct gnt_message *message)

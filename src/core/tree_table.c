@@ -13,6 +13,7 @@
 #include "core/tree_node.h"
 
 #include "base/assert.h"
+#include "base/slab.h"
 
 #include <stdlib.h>
 
@@ -23,7 +24,8 @@ enum {
     MAX_BUCKETS = 256, /* of a segment, 16 KiB */
     SPARSE = 2,        /* buckets per entry at which a segment shrinks */
     BUCKET_BITS = 8,   /* of a tag: which bucket of a segment of the largest size */
-    MAX_BITS = 32 - BUCKET_BITS
+    MAX_BITS = 32 - BUCKET_BITS,
+    SLAB_BITS = 5 /* of segments that come from slabs: 64 of them are half a slab */
 };
 
 _Static_assert(1 << BUCKET_BITS == MAX_BUCKETS, "the directory and the buckets use different bits");
@@ -70,16 +72,28 @@ static struct segment *segment_of(const struct gnt_tree_table *table, uint32_t t
                                 memory_order_acquire);
 }
 
+/* Segments of the largest size, of large tables. */
+static struct gnt_slabs slabs =
+    GNT_SLABS_INIT(sizeof(struct segment) + MAX_BUCKETS * sizeof(struct bucket));
+
 static struct segment *segment_new(uint32_t buckets, unsigned bits)
 {
     size_t size = sizeof(struct segment) + buckets * sizeof(struct bucket);
-    struct segment *s = aligned_alloc(64, size);
+    struct segment *s = bits > SLAB_BITS ? gnt_slab_get(&slabs) : aligned_alloc(64, size);
     if (!s)
         return NULL;
     memset(s, 0, size);
     s->mask = buckets - 1;
     s->bits = bits;
     return s;
+}
+
+static void segment_free(struct segment *s)
+{
+    if (s && s->bits > SLAB_BITS)
+        gnt_slab_put(s);
+    else
+        free(s);
 }
 
 static struct gnt_tree_table *directory_new(unsigned bits)
@@ -118,7 +132,7 @@ static void each_segment(const struct gnt_tree_table *table,
 static void free_segment(struct segment *s, void *context)
 {
     (void)context;
-    free(s);
+    segment_free(s);
 }
 
 void gnt_tree_table_free(struct gnt_tree_table *table)
@@ -227,7 +241,7 @@ static void copy(struct segment *to, const struct segment *from, uint32_t mask, 
 
 static void reclaim_segment(struct gnt_rcu_head *head)
 {
-    free(GNT_CONTAINER(head, struct segment, rcu));
+    segment_free(GNT_CONTAINER(head, struct segment, rcu));
 }
 
 static void reclaim_directory(struct gnt_rcu_head *head)
@@ -285,8 +299,8 @@ static gnt_err split(_Atomic(struct gnt_tree_table *) *place, struct segment *ol
     if (low && high && bits > table->bits)
         table = redirect(place, bits);
     if (!low || !high || !table) {
-        free(low);
-        free(high);
+        segment_free(low);
+        segment_free(high);
         return GNT_NOMEM;
     }
     uint32_t bit = UINT32_C(1) << (32 - bits);

@@ -428,11 +428,158 @@ static void random_lives(void **state)
     }
 }
 
+/* ---- Several names at once find what each finds alone */
+
+struct many {
+    uint64_t sum[GNT_TREE_MANY];
+    size_t count[GNT_TREE_MANY];
+};
+
+static void found_many(void *context, unsigned name, uint64_t sink,
+                       const struct gnt_sub_options *options)
+{
+    struct many *m = context;
+    m->sum[name] += sink * 1000 + options->id;
+    m->count[name]++;
+}
+
+static void compare_many(const struct gnt_tree *tree, struct gnt_seeded *g)
+{
+    char text[GNT_TREE_MANY][64];
+    struct gnt_slice names[GNT_TREE_MANY];
+    unsigned count = (unsigned)(gnt_seeded_next(g) % (GNT_TREE_MANY + 1));
+    for (unsigned i = 0; i < count; i++)
+        names[i] = random_topic(g, false, text[i]);
+    struct many together = {0};
+    gnt_tree_match_many(tree, names, count, found_many, &together);
+    for (unsigned i = 0; i < count; i++) {
+        struct many alone = {0};
+        struct hit all[SUBS_MAX];
+        struct hits hits = {.all = all, .cap = SUBS_MAX};
+        gnt_tree_match(tree, names[i], found, &hits);
+        for (size_t n = 0; n < hits.count; n++)
+            found_many(&alone, i, all[n].sink, &all[n].options);
+        assert_int_equal(together.count[i], alone.count[i]);
+        assert_true(together.sum[i] == alone.sum[i]);
+    }
+}
+
+static void many_at_once(void **state)
+{
+    (void)state;
+    static struct model model;
+    struct gnt_seeded g;
+    gnt_seeded_init(&g, 4711);
+    struct gnt_tree *tree = tree_new();
+    model.count = 0;
+    for (int step = 0; step < 300; step++) {
+        model_subscribe(tree, &model, &g);
+        compare_many(tree, &g);
+    }
+    char *deep_name, *deep_filter;
+    size_t size, filter_size;
+    deep_name = repeated("a", 300, "b", &size);
+    deep_filter = repeated("+", 300, "b", &filter_size);
+    subscribe(tree, gnt_slice(deep_filter, filter_size), 77);
+    struct gnt_slice name = gnt_slice(deep_name, size);
+    struct many many = {0};
+    gnt_tree_match_many(tree, &name, 1, found_many, &many);
+    struct hit all[SUBS_MAX];
+    struct hits hits = {.all = all, .cap = SUBS_MAX};
+    gnt_tree_match(tree, name, found, &hits);
+    assert_true(hits.count > 0);
+    assert_int_equal(many.count[0], hits.count);
+    free(deep_name);
+    free(deep_filter);
+    gnt_tree_free(&tree);
+}
+
+/* ---- Filters that multiply each other */
+
+/* The NUMBERth of {a,+}/{a,+}/.../x with DEPTH levels before the x. */
+static struct gnt_slice multiplying(char *out, unsigned number, unsigned depth)
+{
+    size_t size = 0;
+    for (unsigned i = 0; i < depth; i++) {
+        out[size++] = number >> i & 1 ? '+' : 'a';
+        out[size++] = '/';
+    }
+    out[size++] = 'x';
+    return gnt_slice(out, size);
+}
+
+static gnt_err try_subscribe(struct gnt_tree *tree, struct gnt_slice filter,
+                             struct gnt_tree_node **node)
+{
+    bool existed;
+    return gnt_tree_subscribe(tree, filter, 1, &(struct gnt_sub_options){0}, &existed, node);
+}
+
+static void limited(void **state)
+{
+    (void)state;
+    enum { DEPTH = 10, LIMIT = 500 };
+    static struct gnt_tree_node *nodes[1 << DEPTH];
+    struct gnt_tree *tree = tree_new();
+    char text[64];
+    size_t refused = 0, accepted = 0, before;
+    gnt_tree_limit(tree, LIMIT);
+    for (unsigned i = 0; i < 1 << DEPTH; i++) {
+        before = check_tree(tree);
+        gnt_err err = try_subscribe(tree, multiplying(text, i, DEPTH), &nodes[i]);
+        assert_true(err == GNT_OK || err == GNT_FULL);
+        if (err == GNT_OK) {
+            accepted++;
+            continue;
+        }
+        refused++;
+        nodes[i] = NULL;
+        assert_int_equal(check_tree(tree), before); /* nothing was made */
+        assert_int_equal(try_subscribe(tree, multiplying(text, i, DEPTH), &nodes[i]), GNT_FULL);
+        nodes[i] = NULL;
+    }
+    assert_true(accepted > LIMIT / 16 && refused > 0);
+    assert_true(tree->root->reach <= LIMIT);
+
+    /* Others are not concerned: elsewhere, without `+`, or short; nor who has the filter already.
+     */
+    struct gnt_tree_node *others[6];
+    static const char *const filters[] = {"other/+/a/+/a/+/a/+/a/+/a",
+                                          "a/a/a/a/a/a/a/a/a/a/y",
+                                          "a/a/a/a/a/a/a/a/a/a/a/a/a/#",
+                                          "+/+/+/+/+/+/+/a",
+                                          "#",
+                                          "+/+/a/+/+/a/+/#"};
+    for (size_t i = 0; i < COUNT_OF(filters); i++)
+        assert_int_equal(try_subscribe(tree, gnt_slice_str(filters[i]), &others[i]), GNT_OK);
+    check_tree(tree);
+    bool existed;
+    assert_int_equal(gnt_tree_subscribe(tree, multiplying(text, 0, DEPTH), 2,
+                                        &(struct gnt_sub_options){0}, &existed, NULL),
+                     GNT_OK);
+    gnt_tree_unsubscribe(tree, gnt_tree_find(tree, multiplying(text, 0, DEPTH)), 2);
+
+    /* And when they have gone there is room again. */
+    for (size_t i = 0; i < COUNT_OF(filters); i++)
+        gnt_tree_unsubscribe(tree, others[i], 1);
+    for (unsigned i = 0; i < 1 << DEPTH; i++)
+        if (nodes[i])
+            gnt_tree_unsubscribe(tree, nodes[i], 1);
+    assert_int_equal(check_tree(tree), 0);
+    assert_int_equal(tree->root->reach, 1);
+    assert_int_equal(tree->root->wide, 0);
+    assert_int_equal(try_subscribe(tree, multiplying(text, (1 << DEPTH) - 1, DEPTH), &nodes[0]),
+                     GNT_OK);
+    gnt_tree_limit(tree, 1); /* what is there stays */
+    assert_int_equal(check_tree(tree), DEPTH + 1);
+    gnt_tree_free(&tree);
+}
+
 /* So many nodes that the table grows and shrinks several times; none is lost on the way. */
 static void many_nodes(void **state)
 {
     (void)state;
-    enum { NODES = 20000 };
+    enum { NODES = 50000 };
     struct gnt_tree *tree = tree_new();
     static struct gnt_tree_node *nodes[NODES];
     char text[32];
@@ -570,6 +717,8 @@ int main(void)
         cmocka_unit_test(coming_and_going),
         cmocka_unit_test(deep),
         cmocka_unit_test(random_lives),
+        cmocka_unit_test(many_at_once),
+        cmocka_unit_test(limited),
         cmocka_unit_test(many_nodes),
         cmocka_unit_test(no_memory),
         cmocka_unit_test(unsubscribe_without_memory),
