@@ -12,6 +12,8 @@ enum { MESSAGES_A_TURN = 256 };
 struct letter {
     struct gnt_list link;
     struct gnt_message *message;
+    struct gnt_inbox *inbox;
+    struct gnt_receipt receipt; /* while a full queue holds it, it counts as waiting here */
 };
 
 static size_t size_of(const struct gnt_message *m)
@@ -27,25 +29,31 @@ void gnt_inbox_init(struct gnt_inbox *inbox)
     pthread_mutex_init(&inbox->mutex, NULL);
 }
 
-/* Frees the first letter of LIST and gives its message, or NULL. */
-static struct gnt_message *open_first(struct gnt_list *list)
+static void letter_free(struct letter *letter)
+{
+    atomic_fetch_sub(&letter->inbox->bytes, size_of(letter->message));
+    gnt_message_unref(&letter->message);
+    free(letter);
+}
+
+static struct letter *first_letter(struct gnt_list *list)
 {
     struct gnt_list *link = gnt_list_pop_front(list);
-    if (!link)
-        return NULL;
-    struct letter *letter = GNT_CONTAINER(link, struct letter, link);
-    struct gnt_message *message = letter->message;
-    free(letter);
-    return message;
+    return link ? GNT_CONTAINER(link, struct letter, link) : NULL;
 }
 
 void gnt_inbox_fini(struct gnt_inbox *inbox)
 {
-    struct gnt_message *message;
     gnt_list_splice_back(&inbox->taken, &inbox->letters);
-    while ((message = open_first(&inbox->taken)) != NULL)
-        gnt_message_unref(&message);
+    for (struct letter *letter; (letter = first_letter(&inbox->taken));)
+        letter_free(letter);
     pthread_mutex_destroy(&inbox->mutex);
+}
+
+static void on_settled(struct gnt_home *home, struct gnt_work *work)
+{
+    (void)home;
+    letter_free(GNT_CONTAINER(work, struct letter, receipt.settled));
 }
 
 /* *was_empty: the worker has to be woken. */
@@ -74,7 +82,8 @@ gnt_err gnt_inbox_put(struct gnt_inbox *inbox, struct gnt_message **message)
     struct letter *letter = malloc(sizeof *letter);
     if (!letter)
         return GNT_NOMEM;
-    letter->message = *message;
+    *letter = (struct letter){.message = *message, .inbox = inbox};
+    gnt_work_init(&letter->receipt.settled, on_settled);
     bool was_empty = false;
     gnt_err err = push(inbox, letter, &was_empty);
     if (err) {
@@ -105,14 +114,15 @@ static void take(struct gnt_inbox *inbox)
 }
 
 /* The publisher is gone and cannot be told of a failure, so it is counted. */
-static void publish(struct gnt_inbox *inbox, struct gnt_message *message)
+static void publish(struct gnt_inbox *inbox, struct letter *letter)
 {
     struct gnt_home *home = inbox->worker->home;
-    size_t size = size_of(message);
-    if (gnt_publish(home, message, NULL) == GNT_FAILED)
+    struct gnt_receipt *receipt = letter->message->qos ? &letter->receipt : NULL;
+    enum gnt_outcome outcome = gnt_publish(home, letter->message, receipt);
+    if (outcome == GNT_FAILED)
         gnt_ledger_pass(home, NULL, GNT_COUNT_DROPPED_NO_MEMORY);
-    gnt_message_unref(&message);
-    atomic_fetch_sub(&inbox->bytes, size);
+    if (outcome != GNT_WITHHELD)
+        letter_free(letter);
 }
 
 bool gnt_inbox_turn(struct gnt_inbox *inbox)
@@ -121,10 +131,10 @@ bool gnt_inbox_turn(struct gnt_inbox *inbox)
     take(inbox);
     /* Where mail is held up, making room for it wakes this worker, and this is called again. */
     for (int i = 0; i < MESSAGES_A_TURN && !gnt_post_backlog(loop->post, loop->address); i++) {
-        struct gnt_message *message = open_first(&inbox->taken);
-        if (!message)
+        struct letter *letter = first_letter(&inbox->taken);
+        if (!letter)
             return false;
-        publish(inbox, message);
+        publish(inbox, letter);
     }
     return !gnt_list_empty(&inbox->taken) && !gnt_post_backlog(loop->post, loop->address);
 }

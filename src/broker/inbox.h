@@ -1,4 +1,5 @@
 /* What the program that a broker lives in publishes, on its way to worker 0: bounded, in order.
+ * What a full queue holds (core/receipt.h) counts as waiting here, so that the program hears of it.
  *
  * Threads  gnt_inbox_put and _close by any thread, _turn by worker 0's; the rest while no other
  *          thread is there. */
@@ -27,6 +28,8 @@ struct gnt_inbox {
 };
 
 void gnt_inbox_init(struct gnt_inbox *inbox);
+
+/* What is still held lives, and *inbox must, until the core has ended. */
 void gnt_inbox_fini(struct gnt_inbox *inbox);
 
 /* Takes *message, which is NULL afterwards, and wakes the worker.  *message stays the caller's on
