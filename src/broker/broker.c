@@ -4,88 +4,23 @@
 #include "base/rcu.h"
 #include "broker/inbox.h"
 #include "broker/listener.h"
+#include "broker/seats.h"
 #include "broker/sys.h"
 #include "broker/workers.h"
 #include "model/topic.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { STOP_PATIENCE_S = 3 };
-
-/* One worker's thread. */
-struct seat {
-    struct gnt_broker *broker;
-    struct gnt_worker *worker;
-    struct gnt_acceptor **acceptors; /* of each listener */
-    pthread_t thread;
-    uint64_t stop_by; /* 0 while it serves; set by mail, on its own thread */
-};
-
 struct gnt_broker {
     struct gnt_workers *workers;
     struct gnt_listeners listeners;
-    struct seat *seats;
+    struct gnt_seats *seats;
     struct gnt_inbox inbox;
-    unsigned running; /* threads that have been started and not joined */
     bool stopped;
 };
-
-/* ---- A worker's thread */
-
-static void on_accept(void *context, struct gnt_stream *stream)
-{
-    struct seat *seat = context;
-    gnt_worker_accept(seat->worker, stream);
-}
-
-static void seat_close(struct seat *seat)
-{
-    for (size_t i = 0; seat->acceptors && i < seat->broker->listeners.count; i++)
-        gnt_acceptor_free(&seat->acceptors[i]);
-}
-
-static void *seat_run(void *context)
-{
-    struct seat *seat = context;
-    struct gnt_worker *worker = seat->worker;
-    gnt_rcu_register();
-    while (!seat->stop_by || (!gnt_worker_idle(worker) && worker->loop.now < seat->stop_by)) {
-        bool more = worker->index == 0 && gnt_inbox_turn(&seat->broker->inbox);
-        uint64_t patience = seat->stop_by ? GNT_NS_PER_S / 10 : GNT_NEVER;
-        gnt_worker_turn(worker, more ? 0 : patience);
-    }
-    gnt_rcu_unregister();
-    return NULL;
-}
-
-static void on_stop(const struct gnt_mail *mail)
-{
-    struct seat *seat = mail->to;
-    seat_close(seat);
-    gnt_worker_stop(seat->worker);
-    seat->stop_by = seat->worker->loop.now + STOP_PATIENCE_S * GNT_NS_PER_S;
-}
-
-static gnt_err seat_open(struct seat *seat)
-{
-    const struct gnt_listeners *listeners = &seat->broker->listeners;
-    seat->acceptors = calloc(listeners->count, sizeof *seat->acceptors);
-    if (!seat->acceptors)
-        return GNT_NOMEM;
-    for (size_t i = 0; i < listeners->count; i++) {
-        gnt_err err = gnt_acceptor_new(&seat->worker->loop, listeners->item[i].fd, on_accept, seat,
-                                       &seat->acceptors[i]);
-        if (err)
-            return err;
-    }
-    return GNT_OK;
-}
-
-/* ---- The broker */
 
 static unsigned worker_count(const struct gnt_config *config)
 {
@@ -129,12 +64,7 @@ static gnt_err fill(struct gnt_broker *b, const struct gnt_config *config, char 
     if (err)
         return err == GNT_NOMEM ? err : GNT_INVALID;
     b->inbox.worker = &b->workers->worker[0];
-    b->seats = calloc(b->workers->count, sizeof *b->seats);
-    for (unsigned i = 0; b->seats && i < b->workers->count; i++) {
-        b->seats[i] = (struct seat){.broker = b, .worker = &b->workers->worker[i]};
-        err = err ? err : seat_open(&b->seats[i]);
-    }
-    return b->seats ? err : GNT_NOMEM;
+    return gnt_seats_new(b->workers, &b->listeners, &b->inbox, &gnt_seats_usual, &b->seats);
 }
 
 gnt_err gnt_broker_new(const struct gnt_config *config, struct gnt_broker **out, char *problem,
@@ -161,38 +91,19 @@ gnt_err gnt_broker_start(struct gnt_broker *b)
 {
     if (b->stopped)
         return GNT_STATE;
-    /* Signals are for the thread that embeds the broker. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = 0;
-    while (b->running < b->workers->count && !failed) {
-        struct seat *seat = &b->seats[b->running];
-        failed = pthread_create(&seat->thread, NULL, seat_run, seat);
-        b->running += !failed;
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!failed)
-        return GNT_OK;
-    gnt_broker_stop(b);
-    return GNT_NOMEM; /* or no right to, or no room for one more thread */
+    gnt_err err = gnt_seats_start(b->seats);
+    if (err)
+        gnt_broker_stop(b);
+    return err;
 }
 
 void gnt_broker_stop(struct gnt_broker *b)
 {
     gnt_inbox_close(&b->inbox);
-    for (unsigned i = 0; i < b->running; i++) {
-        const struct gnt_mail mail = {.run = on_stop, .to = &b->seats[i]};
-        while (gnt_post_send_outside(b->workers->post, i, &mail))
-            usleep(1000); /* out of memory; a moment may help, and it has to be told */
-    }
-    for (unsigned i = 0; i < b->running; i++)
-        pthread_join(b->seats[i].thread, NULL);
-    if (b->running) {
-        b->stopped = true;
-        gnt_listeners_shut(&b->listeners);
-    }
-    b->running = 0;
+    if (!b->seats || !gnt_seats_stop(b->seats))
+        return;
+    b->stopped = true;
+    gnt_listeners_shut(&b->listeners);
 }
 
 void gnt_broker_free(struct gnt_broker **broker)
@@ -203,16 +114,12 @@ void gnt_broker_free(struct gnt_broker **broker)
         return;
     gnt_broker_stop(b);
     gnt_rcu_register();
-    for (unsigned i = 0; b->seats && i < b->workers->count; i++) {
-        seat_close(&b->seats[i]);
-        free(b->seats[i].acceptors);
-    }
+    gnt_seats_free(&b->seats);
     gnt_inbox_fini(&b->inbox);
     gnt_workers_free(&b->workers);
     gnt_rcu_unregister();
     gnt_rcu_barrier();
     gnt_listeners_close(&b->listeners);
-    free(b->seats);
     free(b);
 }
 

@@ -373,6 +373,8 @@ void gnt_workers_free(struct gnt_workers **workers)
 void gnt_worker_turn(struct gnt_worker *worker, uint64_t max_wait_ns)
 {
     gnt_mqtt_front_turn(worker->mqtt);
+    gnt_list_each (link, &worker->loop.guests)
+        gnt_mqtt_front_turn(GNT_CONTAINER(link, struct gnt_worker, loop.guest)->mqtt);
     gnt_loop_turn(&worker->loop, max_wait_ns);
     gnt_rcu_quiescent();
 }

@@ -49,7 +49,8 @@ GNT_MUST gnt_err gnt_workers_new(const struct gnt_config *config, unsigned count
 /* No worker is in a turn. */
 void gnt_workers_free(struct gnt_workers **w);
 
-/* One turn of one worker, which waits at most MAX_WAIT_NS. */
+/* One turn of one worker, and of those whose loops its loop carries, which waits at most
+ * MAX_WAIT_NS. */
 void gnt_worker_turn(struct gnt_worker *worker, uint64_t max_wait_ns);
 
 /* A connection for this worker, on its thread, in its loop. */

@@ -14,6 +14,9 @@ struct epoll {
     struct gnt_poller poller;
     int fd;
     int wake_fd;
+    struct gnt_poller *host; /* NULL: waits by itself */
+    struct gnt_watch watch;  /* in the host: this one has something */
+    bool told;               /* by the watch, since the last wait */
     struct epoll_event events[EVENTS_A_WAIT];
 };
 
@@ -37,6 +40,9 @@ static int timeout_ms(uint64_t timeout_ns)
 static void epoll_sleep(struct gnt_poller *p, uint64_t timeout_ns)
 {
     struct epoll *e = GNT_CONTAINER(p, struct epoll, poller);
+    if (e->host && !e->told)
+        return;
+    e->told = false;
     int n = epoll_wait(e->fd, e->events, EVENTS_A_WAIT, timeout_ms(timeout_ns));
     /* A signal ends the wait early, which gives the owner of the loop a look at what it set. */
     GNT_ASSERT(n >= 0 || errno == EINTR);
@@ -45,6 +51,29 @@ static void epoll_sleep(struct gnt_poller *p, uint64_t timeout_ns)
         if (watch)
             watch->on_events(watch, e->events[i].events);
     }
+}
+
+static void host_on_events(struct gnt_watch *watch, uint32_t events)
+{
+    (void)events;
+    GNT_CONTAINER(watch, struct epoll, watch)->told = true;
+}
+
+/* An epoll descriptor is readable while one of its own is ready, so what a wait has left is told
+ * again. */
+static gnt_err epoll_join(struct gnt_poller *p, struct gnt_poller *host)
+{
+    struct epoll *e = GNT_CONTAINER(p, struct epoll, poller);
+    if (host) {
+        gnt_err err = gnt_epoll_add(host, e->fd, EPOLLIN, &e->watch);
+        if (err)
+            return err;
+    } else {
+        gnt_epoll_remove(e->host, e->fd);
+    }
+    e->host = host;
+    e->told = false;
+    return GNT_OK;
 }
 
 static void epoll_free(struct gnt_poller *p)
@@ -62,7 +91,9 @@ gnt_err gnt_epoll_new(struct gnt_poller **out)
     struct epoll *e = malloc(sizeof *e);
     if (!e)
         return GNT_NOMEM;
-    e->poller = (struct gnt_poller){.wait = epoll_sleep, .wake = epoll_wake, .free = epoll_free};
+    e->poller = (struct gnt_poller){epoll_sleep, epoll_wake, epoll_free, epoll_join};
+    e->host = NULL;
+    e->watch.on_events = host_on_events;
     e->fd = epoll_create1(EPOLL_CLOEXEC);
     e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     /* Edge-triggered, every write to the eventfd is an event by itself: it need not be read. */

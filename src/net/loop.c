@@ -10,12 +10,15 @@ gnt_err gnt_loop_init(struct gnt_loop *loop, const struct gnt_clock *clock,
     *poller = NULL;
     gnt_list_init(&loop->ready);
     gnt_list_init(&loop->tasks);
+    gnt_list_init(&loop->guests);
+    gnt_list_init(&loop->guest);
     return GNT_OK;
 }
 
 void gnt_loop_fini(struct gnt_loop *loop)
 {
     GNT_ASSERT(gnt_list_empty(&loop->ready));
+    GNT_ASSERT(gnt_list_empty(&loop->guests) && !gnt_list_linked(&loop->guest));
     while (gnt_list_pop_front(&loop->tasks))
         ;
     gnt_timers_fini(&loop->timers);
@@ -23,28 +26,63 @@ void gnt_loop_fini(struct gnt_loop *loop)
     loop->poller = NULL;
 }
 
-/* How long the next wait may be: not at all while there is something to do already. */
-static uint64_t wait_time(const struct gnt_loop *loop, uint64_t max_wait_ns)
+static struct gnt_loop *guest_at(struct gnt_list *link)
+{
+    return GNT_CONTAINER(link, struct gnt_loop, guest);
+}
+
+/* How long the next wait may be, NOW being the time: not at all while there is something to do
+ * already. */
+static uint64_t wait_time(const struct gnt_loop *loop, uint64_t now, uint64_t max_wait_ns)
 {
     if (!max_wait_ns || !gnt_list_empty(&loop->ready) || !gnt_list_empty(&loop->tasks))
         return 0;
     uint64_t next = gnt_timers_next(&loop->timers);
     if (next == GNT_NEVER)
         return max_wait_ns;
-    /* The turn before has taken time, so loop->now would make every timer late by as much. */
-    uint64_t now = gnt_now(loop->clock);
     uint64_t left = next > now ? next - now : 0;
     return left < max_wait_ns ? left : max_wait_ns;
 }
 
+static bool may_sleep(struct gnt_loop *loop)
+{
+    return !loop->post || gnt_post_may_sleep(loop->post, loop->address);
+}
+
+static void woke(struct gnt_loop *loop)
+{
+    if (loop->post)
+        gnt_post_woke(loop->post, loop->address);
+}
+
+/* All of them, or none. */
+static bool all_may_sleep(struct gnt_loop *loop)
+{
+    if (!may_sleep(loop))
+        return false;
+    gnt_list_each (link, &loop->guests) {
+        if (may_sleep(guest_at(link)))
+            continue;
+        for (struct gnt_list *done = loop->guests.next; done != link; done = done->next)
+            woke(guest_at(done));
+        woke(loop);
+        return false;
+    }
+    return true;
+}
+
 static void wait_for_something(struct gnt_loop *loop, uint64_t max_wait_ns)
 {
-    uint64_t timeout = wait_time(loop, max_wait_ns);
+    /* The turn before has taken time, so loop->now would make every timer late by as much. */
+    uint64_t before = gnt_now(loop->clock), timeout = wait_time(loop, before, max_wait_ns);
+    gnt_list_each (link, &loop->guests)
+        timeout = wait_time(guest_at(link), before, timeout);
     /* Asked last: between its answer and the wait nothing may happen that should end the wait. */
-    if (timeout && loop->post && !gnt_post_may_sleep(loop->post, loop->address))
+    if (timeout && !all_may_sleep(loop))
         timeout = 0;
     if (!timeout) {
         loop->poller->wait(loop->poller, 0);
+        loop->now = gnt_now(loop->clock);
         return;
     }
     if (loop->sleeping)
@@ -52,8 +90,11 @@ static void wait_for_something(struct gnt_loop *loop, uint64_t max_wait_ns)
     loop->poller->wait(loop->poller, timeout);
     if (loop->sleeping)
         loop->sleeping(loop->sleeping_context, false);
-    if (loop->post)
-        gnt_post_woke(loop->post, loop->address);
+    woke(loop);
+    gnt_list_each (link, &loop->guests)
+        woke(guest_at(link));
+    loop->now = gnt_now(loop->clock);
+    loop->slept_ns += loop->now - before;
 }
 
 /* Each stream goes to the back of the ready list before it is called, so that the list's rule holds
@@ -79,20 +120,67 @@ static void run_tasks(struct gnt_loop *loop)
     }
 }
 
-void gnt_loop_turn(struct gnt_loop *loop, uint64_t max_wait_ns)
+static void receive(struct gnt_loop *loop)
 {
-    wait_for_something(loop, max_wait_ns);
-    loop->now = gnt_now(loop->clock);
     if (loop->post)
         gnt_post_receive(loop->post, loop->address);
+}
+
+static void flush(struct gnt_loop *loop)
+{
+    if (loop->post)
+        gnt_post_flush(loop->post, loop->address);
+}
+
+static void input(struct gnt_loop *loop)
+{
+    receive(loop);
     call_ready(loop);
     gnt_timers_run(&loop->timers, loop->now);
     /* Mail first: what a peer is told in this turn must not outrun what it was told about. */
-    if (loop->post)
-        gnt_post_flush(loop->post, loop->address);
+    flush(loop);
+}
+
+static void output(struct gnt_loop *loop)
+{
     run_tasks(loop);
-    if (loop->post)
-        gnt_post_flush(loop->post, loop->address);
+    flush(loop);
+}
+
+void gnt_loop_turn(struct gnt_loop *loop, uint64_t max_wait_ns)
+{
+    wait_for_something(loop, max_wait_ns);
+    input(loop);
+    gnt_list_each (link, &loop->guests) {
+        struct gnt_loop *guest = guest_at(link);
+        guest->poller->wait(guest->poller, 0);
+        guest->now = loop->now;
+        input(guest);
+    }
+    /* What they have mailed to each other need not wait for the next turn. */
+    if (!gnt_list_empty(&loop->guests))
+        receive(loop);
+    gnt_list_each (link, &loop->guests)
+        receive(guest_at(link));
+    output(loop);
+    gnt_list_each (link, &loop->guests)
+        output(guest_at(link));
+}
+
+gnt_err gnt_loop_carry(struct gnt_loop *host, struct gnt_loop *guest)
+{
+    GNT_ASSERT(gnt_list_empty(&guest->guests) && !gnt_list_linked(&guest->guest));
+    gnt_err err = guest->poller->join(guest->poller, host->poller);
+    if (!err)
+        gnt_list_push_back(&host->guests, &guest->guest);
+    return err;
+}
+
+void gnt_loop_part(struct gnt_loop *guest)
+{
+    gnt_list_remove(&guest->guest);
+    gnt_err err = guest->poller->join(guest->poller, NULL);
+    GNT_ASSERT(err == GNT_OK);
 }
 
 void gnt_loop_at_end(struct gnt_loop *loop, struct gnt_task *task)

@@ -4,7 +4,11 @@
  *
  * A turn: wait (not at all if something is ready); take the mail; call each ready stream once; fire
  * timers; send the mail; run the tasks that this turn has put off to its end (flushing output), and
- * send what they have mailed. */
+ * send what they have mailed.
+ *
+ * A loop may carry others as its guests: they share its waits, and its turn is theirs as well, step
+ * by step, so that all of them wait for the kernel once.  It is how one thread does the work of
+ * several as long as there is little of it. */
 #ifndef GNT_NET_LOOP_H
 #define GNT_NET_LOOP_H
 
@@ -23,6 +27,9 @@ struct gnt_poller {
     void (*wait)(struct gnt_poller *p, uint64_t timeout_ns);
     void (*wake)(struct gnt_poller *p); /* any thread: ends a wait, or lets the next one not wait */
     void (*free)(struct gnt_poller *p);
+    /* From now on what P waits for ends the waits of HOST too, and P's own waits are short: 0 ns,
+     * and free of cost when there is nothing.  HOST NULL: not any more.  May be NULL. */
+    gnt_err (*join)(struct gnt_poller *p, struct gnt_poller *host);
 };
 
 /* Something to do at the end of the turn; lives inside what it is about. */
@@ -40,6 +47,9 @@ struct gnt_loop {
     struct gnt_list tasks;
     struct gnt_post *post; /* NULL: no mail */
     unsigned address;      /* in `post` */
+    struct gnt_list guests;
+    struct gnt_list guest; /* in another's guests */
+    uint64_t slept_ns;     /* in waits that were not for 0 ns, all together */
     /* Called around a wait that may sleep; may be NULL. */
     void (*sleeping)(void *context, bool asleep);
     void *sleeping_context;
@@ -53,8 +63,14 @@ GNT_MUST gnt_err gnt_loop_init(struct gnt_loop *loop, const struct gnt_clock *cl
  * tasks that wait are dropped. */
 void gnt_loop_fini(struct gnt_loop *loop);
 
-/* One turn, waiting at most MAX_WAIT_NS. */
+/* One turn, its guests' included, waiting at most MAX_WAIT_NS. */
 void gnt_loop_turn(struct gnt_loop *loop, uint64_t max_wait_ns);
+
+/* HOST carries GUEST from now on, and its thread is GUEST's thread: no other touches it until
+ * _part.  Between turns of both, by the thread of HOST; GUEST carries nobody.  On failure nothing
+ * has changed. */
+GNT_MUST gnt_err gnt_loop_carry(struct gnt_loop *host, struct gnt_loop *guest);
+void gnt_loop_part(struct gnt_loop *guest);
 
 /* TASK runs at the end of this turn; putting it off twice is once.  A task that is put off by a
  * task runs in the same turn, so a task must not put itself off. */

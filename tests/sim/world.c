@@ -69,7 +69,10 @@ static gnt_err poller_new(struct gnt_poller **out)
     struct sim_poller *p = malloc(sizeof *p);
     if (!p)
         return GNT_NOMEM;
-    *p = (struct sim_poller){{poller_wait, poller_wake, poller_free}, starting, pollers++};
+    *p = (struct sim_poller){
+        .poller = {.wait = poller_wait, .wake = poller_wake, .free = poller_free},
+        .world = starting,
+        .index = pollers++};
     *out = &p->poller;
     return GNT_OK;
 }

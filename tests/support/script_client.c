@@ -41,7 +41,7 @@ static void poller_free(struct gnt_poller *p)
 
 static gnt_err poller_new(struct gnt_poller **out)
 {
-    static struct gnt_poller poller = {no_wait, no_wake, poller_free};
+    static struct gnt_poller poller = {.wait = no_wait, .wake = no_wake, .free = poller_free};
     *out = &poller;
     return GNT_OK;
 }
