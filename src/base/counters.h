@@ -37,6 +37,8 @@
       "connections closed because their client took nothing of what was sent")                    \
     X(RETAIN_REFUSED, "publish/refused/retained",                                                 \
       "publications refused: as many messages are retained as may be")                            \
+    X(FILTERS_REFUSED, "subscriptions/refused/reach",                                             \
+      "subscriptions refused: one topic name would lead to too many levels of filters")           \
     X(TAKE_OVERS, "connections/take_overs", "connections closed because their client came again") \
     X(SESSIONS_EXPIRED, "clients/expired", "sessions that expired")
 

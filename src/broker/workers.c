@@ -50,6 +50,7 @@ static struct gnt_core_config core_config(const struct gnt_config *c, unsigned h
         .sessions_max = c->limits.sessions,
         .retained_max = c->limits.retained,
         .subscriptions_per_session = c->limits.subscriptions,
+        .filter_reach = c->limits.filter_reach,
         .queued_per_session = c->limits.queued_per_session,
         .queued_bytes_per_session = in_memory(c->limits.queued_bytes),
         .inflight_per_session = c->limits.inflight_per_session,

@@ -364,6 +364,17 @@ static const struct gnt_option rows[] = {
      .max = 10000000,
      .unit = "subscriptions",
      .help = "How many subscriptions one session may have."},
+    {.path = "limits.filter_reach",
+     .kind = GNT_OPTION_INTEGER,
+     FIELD(limits.filter_reach),
+     .fallback = "2000",
+     .min = 0,
+     .max = 1000000000,
+     .unit = "levels",
+     .help = "How many levels of filters, of all sessions together, one topic name may lead to. A "
+             "subscription that would make it more is refused (quota exceeded); filters without +, "
+             "and those of up to 8 levels, never are. 0 is no limit: then filters like a/+/a/+/b "
+             "in all combinations make one publication as expensive as all of them."},
     {.path = "limits.output_per_connection",
      .kind = GNT_OPTION_SIZE,
      FIELD(limits.output_bytes),

@@ -75,6 +75,7 @@ struct gnt_config_limits {
     uint32_t sessions;         /* connected or not */
     uint32_t retained;         /* messages */
     uint32_t subscriptions;    /* per session */
+    uint32_t filter_reach;     /* of one topic name; 0: no limit */
     uint64_t output_bytes;     /* unsent, per connection */
     uint32_t session_expiry_s; /* longest; GNT_CONFIG_EXPIRY_UNLIMITED: any */
     uint16_t keep_alive_max_s; /* 0: the client's own */

@@ -110,6 +110,7 @@ static void on_sweep(struct gnt_timer *timer, uint64_t now)
 void gnt_home_init(struct gnt_home *home, struct gnt_home *homes, unsigned index,
                    struct gnt_tree *tree, const struct gnt_core_config *config)
 {
+    gnt_tree_limit(tree, config->filter_reach);
     home->tree = tree;
     home->homes = homes;
     home->config = *config;
@@ -158,6 +159,7 @@ void gnt_home_configure(struct gnt_home *home, const struct gnt_core_config *con
     fresh.post = home->config.post;
     fresh.post_context = home->config.post_context;
     home->config = fresh;
+    gnt_tree_limit(home->tree, fresh.filter_reach);
 }
 
 unsigned gnt_home_of(const struct gnt_home *home, struct gnt_slice client_id)

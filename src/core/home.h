@@ -28,6 +28,7 @@ struct gnt_core_config {
     size_t sessions_max; /* of all homes together; 0: no limit */
     size_t retained_max; /* messages of clients; 0: no limit */
     size_t subscriptions_per_session;
+    uint32_t filter_reach;     /* of one topic name (gnt_tree_limit); 0: no limit */
     size_t queued_per_session; /* deliveries, for a session and for a shared group; 0: no limit */
     size_t queued_bytes_per_session; /* payload bytes; 0: no limit */
     uint32_t inflight_per_session;   /* unsettled deliveries at most, 1 to 65535 */

@@ -180,7 +180,9 @@ static enum gnt_outcome subscribe_plain(struct gnt_session *s, struct gnt_slice 
         free(walk);
     else if (walk)
         walk_start(s, sub, walk);
-    return err ? GNT_FAILED : GNT_DONE;
+    if (err == GNT_FULL)
+        gnt_count(&s->home->counters, GNT_COUNT_FILTERS_REFUSED, 1);
+    return err == GNT_FULL ? GNT_QUOTA : err ? GNT_FAILED : GNT_DONE;
 }
 
 /* ---- Shared subscriptions */
