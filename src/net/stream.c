@@ -99,3 +99,8 @@ void gnt_stream_peer(const struct gnt_stream *s, char *out, size_t cap)
 {
     s->ops->peer(s, out, cap);
 }
+
+size_t gnt_stream_untaken(const struct gnt_stream *s)
+{
+    return s->ops->untaken ? s->ops->untaken(s) : 0;
+}

@@ -48,6 +48,9 @@ struct gnt_stream_ops {
     gnt_err (*move)(struct gnt_stream *s, struct gnt_loop *loop);
     /* The peer's address for people: "127.0.0.1:50412". */
     void (*peer)(const struct gnt_stream *s, char *out, size_t cap);
+    /* How much of what was written the peer has not taken yet, as far as that can be told; may be
+     * NULL. */
+    size_t (*untaken)(const struct gnt_stream *s);
 };
 
 struct gnt_stream {
@@ -87,5 +90,9 @@ void gnt_stream_close(struct gnt_stream **s); /* NULL is fine */
  * can fail (GNT_NOMEM, GNT_IO), and leaves the stream in no loop then. */
 GNT_MUST gnt_err gnt_stream_move(struct gnt_stream *s, struct gnt_loop *loop);
 void gnt_stream_peer(const struct gnt_stream *s, char *out, size_t cap);
+
+/* Whether a peer takes anything at all: this falls, or something can be written.  0 if it is not
+ * known. */
+size_t gnt_stream_untaken(const struct gnt_stream *s);
 
 #endif

@@ -6,11 +6,13 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum {
@@ -149,6 +151,15 @@ static void tcp_peer(const struct gnt_stream *s, char *out, size_t cap)
     gnt_tcp_address_text(((const struct tcp *)t)->peer, out, cap);
 }
 
+/* The kernel takes much more than the peer: writing goes on when a third of its buffer is free
+ * again, which to a slow peer may be minutes. */
+static size_t tcp_untaken(const struct gnt_stream *s)
+{
+    const void *t = (const char *)s - offsetof(struct tcp, stream);
+    int size = 0;
+    return ioctl(((const struct tcp *)t)->fd, SIOCOUTQ, &size) || size < 0 ? 0 : (size_t)size;
+}
+
 static const struct gnt_stream_ops tcp_ops = {
     .read = tcp_read,
     .writev = tcp_writev,
@@ -156,6 +167,7 @@ static const struct gnt_stream_ops tcp_ops = {
     .close = tcp_close,
     .move = tcp_move,
     .peer = tcp_peer,
+    .untaken = tcp_untaken,
 };
 
 /* Of the families that gnt_tcp_address_text knows; what others have in front. */

@@ -101,6 +101,9 @@ class Gnatter(Broker):
         for setting in settings:
             words += ["--set", setting]
         self.spawn(words)
+        return self.wait_for_port()
+
+    def wait_for_port(self):
         listens = re.compile(r"mqtt://127\.0\.0\.1:([1-9]\d*)")
 
         def listening():

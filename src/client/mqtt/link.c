@@ -170,8 +170,8 @@ static void own_peer(const struct gnt_stream *s, char *out, size_t cap)
         out[0] = '\0';
 }
 
-static const struct gnt_stream_ops own_ops = {own_read,  own_writev, own_finish,
-                                              own_close, own_move,   own_peer};
+static const struct gnt_stream_ops own_ops = {own_read, own_writev, own_finish, own_close,
+                                              own_move, own_peer,   NULL};
 
 static void own_ready(void *context)
 {

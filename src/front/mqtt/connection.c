@@ -287,6 +287,18 @@ static uint64_t write_deadline(const struct gnt_mqtt_connection *c)
     return limited ? gnt_deadline(c->took_at, timeout_ms * GNT_NS_PER_MS) : GNT_NEVER;
 }
 
+/* Nothing could be written, but the kernel may have got rid of something meanwhile.  What it had
+ * when the stall began is not known: a stall is over only at the second look. */
+static bool still_takes(struct gnt_mqtt_connection *c, uint64_t now)
+{
+    size_t untaken = gnt_stream_untaken(c->stream);
+    bool takes = untaken < c->untaken;
+    c->untaken = untaken < UINT32_MAX ? (uint32_t)untaken : UINT32_MAX;
+    if (takes)
+        c->took_at = now;
+    return takes;
+}
+
 /* After writing: a stall begins, or is over.  While it goes on the timer finds out about progress
  * when it fires. */
 static void watch_stall(struct gnt_mqtt_connection *c)
@@ -296,6 +308,7 @@ static void watch_stall(struct gnt_mqtt_connection *c)
     if (was || !c->stalled)
         return;
     c->took_at = c->front->loop->now;
+    c->untaken = UINT32_MAX;
     if (c->state == GNT_CONNECTION_OPEN && write_deadline(c) < c->timer.deadline)
         set_timer(c, write_deadline(c));
 }
@@ -371,6 +384,8 @@ static void on_timer(struct gnt_timer *timer, uint64_t now)
     uint64_t deadline = silence < write ? silence : write;
     if (deadline > now) {
         set_timer(c, deadline);
+    } else if (write <= now && still_takes(c, now)) {
+        set_timer(c, write_deadline(c) < silence ? write_deadline(c) : silence);
     } else if (write <= now) { /* it could not be told anything, either */
         gnt_count(gnt_connection_counters(c), GNT_COUNT_WRITE_TIMEOUTS, 1);
         lost(c, "nothing was taken in time");

@@ -45,6 +45,7 @@ struct gnt_mqtt_connection {
     struct gnt_withholding *withholding; /* acknowledgements; NULL: none (withhold.h) */
     uint64_t took_at;                    /* while stalled: when its client took something last */
     uint32_t number;                     /* of the broker's connections, in the log */
+    uint32_t untaken;                    /* while stalled: gnt_stream_untaken then, or UINT32_MAX */
     uint16_t unreleased; /* exactly-once messages of this connection before their PUBREL */
     uint8_t state;       /* enum gnt_connection_state */
     bool surplus : 1;    /* beyond connections_max: only to be told where to go */

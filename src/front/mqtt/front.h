@@ -78,8 +78,8 @@ struct gnt_mqtt_front {
     bool stopping;
     struct gnt_withheld *ready; /* the record for the next acknowledgement that is withheld */
     struct gnt_list orphans;    /* struct gnt_withheld whose connections have gone */
-    struct gnt_buf extras; /* scratch, for one PUBLISH */
-    uint8_t *read_buffer;  /* GNT_MQTT_READ_SIZE: what has come for the connection being read */
+    struct gnt_buf extras;      /* scratch, for one PUBLISH */
+    uint8_t *read_buffer; /* GNT_MQTT_READ_SIZE: what has come for the connection being read */
 };
 
 GNT_MUST gnt_err gnt_mqtt_front_init(struct gnt_mqtt_front *front, struct gnt_mqtt_shared *shared,

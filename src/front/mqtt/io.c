@@ -210,6 +210,7 @@ gnt_err gnt_connection_write(struct gnt_mqtt_connection *c)
             return err;
         gnt_outq_take(&c->out, n);
         c->took_at = c->front->loop->now;
+        c->untaken = UINT32_MAX;
         if (unheard)
             gnt_mqtt_server_lives(&c->engine, c->front->loop->now);
         gnt_count(gnt_connection_counters(c), GNT_COUNT_BYTES_SENT, (int64_t)n);

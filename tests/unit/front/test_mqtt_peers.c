@@ -195,7 +195,7 @@ static void nothing_is_taken(void **state)
         script_send(from, "32 | ['t'] 0001 () '0123456789012345678901234567890123456789'");
         script_expect(from, "40 02 0001");
     }
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         script_send(deaf, "c000");
         slow->deaf = false;
         script_read(slow);
