@@ -1,15 +1,22 @@
-/* packaging/gnatter.yaml is what it says it is: every option, with its default. */
+/* packaging/gnatter.yaml is what it says it is: every option, with its default; and docs/limits.md
+ * knows every limit. */
 #include "conf/config.h"
 #include "support/unit.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static void packaged(char *path, size_t cap)
+/* NAME is a file of the checkout. */
+static void in_checkout(const char *name, char *path, size_t cap)
 {
     const char *here = strstr(__FILE__, "tests/unit/conf/");
     assert_non_null(here);
-    snprintf(path, cap, "%.*spackaging/gnatter.yaml", (int)(here - __FILE__), __FILE__);
+    snprintf(path, cap, "%.*s%s", (int)(here - __FILE__), __FILE__, name);
+}
+
+static void packaged(char *path, size_t cap)
+{
+    in_checkout("packaging/gnatter.yaml", path, cap);
 }
 
 static void test_defaults(void **state)
@@ -68,11 +75,34 @@ static void test_every_option(void **state)
     fclose(file);
 }
 
+/* docs/limits.md says of each limit what happens at it. */
+static void test_every_limit(void **state)
+{
+    (void)state;
+    char path[4096], quoted[80];
+    static char text[64 * 1024];
+    in_checkout("docs/limits.md", path, sizeof path);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    size_t size = fread(text, 1, sizeof text - 1, file);
+    assert_true(size < sizeof text - 1);
+    fclose(file);
+    for (size_t i = 0; i < gnt_config_table.count; i++) {
+        const char *name = gnt_config_table.rows[i].path;
+        if (!name || strncmp(name, "limits.", 7) != 0)
+            continue;
+        snprintf(quoted, sizeof quoted, "`%s`", name);
+        if (!strstr(text, quoted))
+            fail_msg("%s is missing", name);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_every_option),
+        cmocka_unit_test(test_every_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
