@@ -479,9 +479,58 @@ enum gnt_outcome gnt_session_unsubscribe(struct gnt_session *s, struct gnt_slice
     return GNT_DONE;
 }
 
+/* ---- The end */
+
+enum { CLEARING_SLICE = 256 };
+
+/* What a session leaves in the tree when it ends with more than a few subscriptions: cleared away
+ * in slices, so that nobody waits for it.  Until then its sink is found there, and names nobody. */
+struct remains {
+    struct gnt_work work;
+    uint64_t sink;
+    struct gnt_map subscriptions;
+    struct gnt_map_cursor cursor;
+};
+
+static void clear_some(struct gnt_home *home, struct gnt_work *work)
+{
+    struct remains *r = GNT_CONTAINER(work, struct remains, work);
+    for (int i = 0; i < CLEARING_SLICE; i++) {
+        struct gnt_map_node *node = gnt_map_walk(&r->subscriptions, &r->cursor);
+        if (!node) {
+            gnt_map_fini(&r->subscriptions);
+            free(r);
+            return;
+        }
+        struct subscription *sub = GNT_CONTAINER(node, struct subscription, node);
+        gnt_tree_unsubscribe(home->tree, sub->place, r->sink);
+        gnt_map_remove(&r->subscriptions, node);
+        free(sub);
+        gnt_count(&home->counters, GNT_COUNT_SUBSCRIPTIONS, -1);
+    }
+    gnt_home_later(home, work);
+}
+
+/* False: there are few, or there is no memory to put it off. */
+static bool leave_behind(struct gnt_session *s)
+{
+    struct remains *r = s->subscriptions.count > CLEARING_SLICE ? malloc(sizeof *r) : NULL;
+    if (!r)
+        return false;
+    while (s->walks.first)
+        walk_end(s, GNT_CONTAINER(s->walks.first, struct walk, link)->subscription);
+    *r = (struct remains){.sink = s->sink.id, .subscriptions = s->subscriptions};
+    s->subscriptions = (struct gnt_map){0};
+    gnt_work_init(&r->work, clear_some);
+    gnt_home_later(s->home, &r->work);
+    return true;
+}
+
 void gnt_session_unsubscribe_all(struct gnt_session *s)
 {
     shares_free(s);
+    if (leave_behind(s))
+        return;
     struct gnt_map_cursor cursor = {0};
     for (struct gnt_map_node *node; (node = gnt_map_walk(&s->subscriptions, &cursor));)
         plain_free(s, GNT_CONTAINER(node, struct subscription, node));

@@ -132,6 +132,36 @@ static void ends_between_slices(void **state)
     }
 }
 
+/* A session ends at once, what it leaves in the tree is cleared away later, and is nobody's. */
+static void many_subscriptions_end(void **state)
+{
+    (void)state;
+    for (int early = 0; early < 2; early++) {
+        struct script s;
+        script_init(&s, 1, NULL);
+        struct script_client *greedy = connect5(&s, 0, "greedy"), *other = connect5(&s, 0, "other");
+        send_subscribe(greedy);
+        script_expect(greedy, many("90 | 0001 () ", false, "00"));
+        script_close(greedy);
+        script_send(other, "c000");
+        script_turn(&s, 0);
+        script_read(other);
+        assert_int_equal(other->in_size, 2);
+        assert_int_equal(script_counted(&s, GNT_COUNT_SESSIONS), 1);
+        assert_in_range(script_counted(&s, GNT_COUNT_SUBSCRIPTIONS), 1, FILTERS);
+        script_skip(other);
+        if (!early) {
+            greedy = open5(&s, 0, "greedy");
+            script_send(greedy, "82 | 0001 () ['f1'] 00; 30 | ['f1'] () 'x'");
+            script_expect(greedy, CONNACK5 "; 90 | 0001 () 00; 30 | ['f1'] () 'x'");
+            assert_int_equal(script_counted(&s, GNT_COUNT_SUBSCRIPTIONS), 1);
+            script_send(other, "32 | ['f2'] 0001 () 'x'");
+            script_expect(other, "40 | 0001 10");
+        }
+        script_fini(&s);
+    }
+}
+
 static void more_filters_than_there_may_be(void **state)
 {
     (void)state;
@@ -305,6 +335,7 @@ int main(void)
         cmocka_unit_test(many_filters_wait_for_others),
         cmocka_unit_test(greedy_clients_take_turns),
         cmocka_unit_test(ends_between_slices),
+        cmocka_unit_test(many_subscriptions_end),
         cmocka_unit_test(more_filters_than_there_may_be),
         cmocka_unit_test(slices_without_memory),
         cmocka_unit_test(nothing_is_taken),
