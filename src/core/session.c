@@ -299,6 +299,11 @@ const struct gnt_ledger *gnt_session_ledger(const struct gnt_session *s)
     return s->ledger;
 }
 
+uint32_t gnt_session_unsettled(const struct gnt_session *s)
+{
+    return s->unsettled;
+}
+
 /* ---- Work that waits */
 
 void gnt_session_work_later(struct gnt_session *s)

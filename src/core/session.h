@@ -79,6 +79,9 @@ uint32_t gnt_session_expiry(const struct gnt_session *s);
 /* What became of its deliveries (core/ledger.h); NULL: there were none. */
 const struct gnt_ledger *gnt_session_ledger(const struct gnt_session *s);
 
+/* How many deliveries its client has been sent on this connection and has not settled. */
+uint32_t gnt_session_unsettled(const struct gnt_session *s);
+
 /* ---- Subscriptions */
 
 /* One filter of a SUBSCRIBE that may be answered later, because a shared group lives at another

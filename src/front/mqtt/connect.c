@@ -3,7 +3,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "core/ledger.h"
-#include "front/mqtt/connection.h"
+#include "front/mqtt/withhold.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -220,6 +220,7 @@ void gnt_connection_welcome(struct gnt_mqtt_connection *c, const struct gnt_mqtt
         gnt_connection_unanswered(c, err);
         return;
     }
+    gnt_withhold_begin(c);
     answer(c, packet, id, present, auth_data);
 }
 

@@ -330,7 +330,10 @@ static void flush(struct gnt_mqtt_connection *c)
     }
     if (c->state == GNT_CONNECTION_ENDING && c->out.size == 0)
         finish(c);
-    gnt_connection_want(c);
+    if (c->unread)
+        gnt_connection_unpause(c);
+    else
+        gnt_connection_want(c);
 }
 
 static void on_flush(struct gnt_task *task)
@@ -484,7 +487,6 @@ gnt_err gnt_mqtt_front_init(struct gnt_mqtt_front *front, struct gnt_mqtt_shared
     gnt_list_init(&front->dirty);
     gnt_task_init(&front->flush, on_flush);
     gnt_list_init(&front->working);
-    gnt_list_init(&front->orphans);
     gnt_work_init(&front->work, gnt_connection_work);
     front->read_buffer = malloc(GNT_MQTT_READ_SIZE);
     return front->read_buffer ? GNT_OK : GNT_NOMEM;

@@ -53,6 +53,7 @@ struct gnt_mqtt_connection {
     bool stalled : 1;    /* there is output that could not be written */
     bool waited : 1;     /* for what its client's earlier connection still had to say */
     bool blocked : 1;    /* turned a delivery down: the session is told when there is room */
+    bool unread : 1;     /* was not to be read, and what has come before may be whole packets */
 };
 
 static inline struct gnt_home *gnt_connection_home(const struct gnt_mqtt_connection *c)

@@ -59,6 +59,7 @@ struct gnt_mqtt_shared {
 enum { GNT_MQTT_READ_SIZE = 64 * 1024 };
 
 struct gnt_withheld;
+struct gnt_withholding;
 
 struct gnt_mqtt_front {
     struct gnt_mqtt_shared *shared;
@@ -76,9 +77,11 @@ struct gnt_mqtt_front {
     struct gnt_work work;    /* on those */
     uint32_t filters_left;   /* of this turn's slice */
     bool stopping;
+    struct gnt_map withholding; /* by session, and */
+    struct gnt_map withheld;    /* by session and packet id: see withhold.c */
     struct gnt_withheld *ready; /* the record for the next acknowledgement that is withheld */
-    struct gnt_list orphans;    /* struct gnt_withheld whose connections have gone */
-    struct gnt_buf extras;      /* scratch, for one PUBLISH */
+    struct gnt_withholding *ready_all; /* and for the next session from whose client one is */
+    struct gnt_buf extras;             /* scratch, for one PUBLISH */
     uint8_t *read_buffer; /* GNT_MQTT_READ_SIZE: what has come for the connection being read */
 };
 

@@ -143,13 +143,16 @@ static gnt_err read_more(struct gnt_mqtt_connection *c)
 void gnt_connection_read(struct gnt_mqtt_connection *c)
 {
     struct gnt_mqtt_front *front = c->front;
+    c->unread = false;
     for (int i = 0; i < READS_A_TURN && hears(c); i++) {
         if (gnt_post_backlog(front->loop->post, front->loop->address)) {
             gnt_list_push_back(&front->paused, &c->paused);
             break;
         }
-        if (c->out.size >= UNREAD_ANSWERS_MAX || gnt_withholds_too_much(c))
+        if (c->out.size >= UNREAD_ANSWERS_MAX || gnt_withholds_too_much(c)) {
+            c->unread = c->in.data != NULL;
             break;
+        }
         gnt_err err = c->in.data ? read_more(c) : read_fresh(c);
         if (err == GNT_STATE)
             return;

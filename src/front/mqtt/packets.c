@@ -223,6 +223,7 @@ static void on_pubrec(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packe
 static void on_pubrel(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
 {
     bool known = released(c, packet->ack.id);
+    gnt_withhold_released(c, packet->ack.id);
     answer(c, GNT_MQTT_PUBCOMP, packet->ack.id,
            known ? GNT_REASON_SUCCESS : GNT_REASON_PACKET_ID_NOT_FOUND);
 }

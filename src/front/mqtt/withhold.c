@@ -1,89 +1,189 @@
 #include "front/mqtt/withhold.h"
 
+#include "base/assert.h"
+
 #include <stdlib.h>
 
 struct gnt_withheld {
     struct gnt_receipt receipt;
-    struct gnt_list link;                   /* in its connection's list, or in front->orphans */
-    struct gnt_mqtt_connection *connection; /* NULL: it has gone, and nobody is answered */
-    uint64_t session;
-    size_t size; /* of the payload */
+    struct gnt_list link;      /* in all->list */
+    struct gnt_map_node by_id; /* in front->withheld, while `known` */
+    struct gnt_withholding *all;
+    size_t size;
+    uint32_t round; /* of `all`, in which it is answered */
     uint16_t id;
     uint8_t qos;
+    bool known; /* an exactly-once message that may be sent again */
 };
 
-/* What a connection withholds; made with the first and freed with the last. */
+/* What is withheld from one session's client; made with the first and freed with the last. */
 struct gnt_withholding {
     struct gnt_list list;
-    uint32_t count[3]; /* by QoS */
-    uint64_t size;
+    struct gnt_map_node by_session;         /* in front->withholding */
+    struct gnt_mqtt_front *front;           /* NULL: it has ended */
+    struct gnt_mqtt_connection *connection; /* NULL: it has gone, and nobody is answered */
+    uint64_t session;
+    uint32_t round;   /* 1 and up, with each connection */
+    uint32_t once;    /* of QoS 1, to be answered on this connection */
+    uint32_t none;    /* of QoS 0 */
+    uint32_t ordered; /* of QoS 1 and 2 */
+    size_t size;
 };
 
-static void attach(struct gnt_mqtt_connection *c, struct gnt_withheld *w)
+/* ---- Records by session, and by session and packet id */
+
+static uint64_t session_hash(uint64_t session)
 {
-    struct gnt_withholding *all = c->withholding;
-    w->connection = c;
-    all->count[w->qos]++;
+    return gnt_hash_mix(0, session);
+}
+
+static uint64_t id_hash(uint64_t session, uint16_t id)
+{
+    return gnt_hash_mix(session, id);
+}
+
+static struct gnt_withholding *find_all(const struct gnt_mqtt_front *front, uint64_t session)
+{
+    struct gnt_map_node *node = gnt_map_first(&front->withholding, session_hash(session));
+    for (; node; node = gnt_map_next(node)) {
+        struct gnt_withholding *all = GNT_CONTAINER(node, struct gnt_withholding, by_session);
+        if (all->session == session)
+            return all;
+    }
+    return NULL;
+}
+
+static struct gnt_withheld *find(const struct gnt_withholding *all, uint16_t id)
+{
+    if (!all)
+        return NULL;
+    struct gnt_map_node *node = gnt_map_first(&all->front->withheld, id_hash(all->session, id));
+    for (; node; node = gnt_map_next(node)) {
+        struct gnt_withheld *w = GNT_CONTAINER(node, struct gnt_withheld, by_id);
+        if (w->id == id && w->all == all)
+            return w;
+    }
+    return NULL;
+}
+
+static void forget(struct gnt_withheld *w)
+{
+    if (w->known && w->all->front)
+        gnt_map_remove(&w->all->front->withheld, &w->by_id);
+    w->known = false;
+}
+
+/* ---- Coming and going */
+
+static void attach(struct gnt_withholding *all, struct gnt_withheld *w)
+{
+    w->all = all;
+    w->round = all->round;
+    all->once += w->qos == 1;
+    all->none += w->qos == 0;
+    all->ordered += w->qos != 0;
     all->size += w->size;
     gnt_list_push_back(&all->list, &w->link);
+    w->known = w->qos == 2;
+    if (w->known) {
+        gnt_err err =
+            gnt_map_insert(&all->front->withheld, &w->by_id, id_hash(all->session, w->id));
+        GNT_ASSERT(err == GNT_OK); /* there are buckets already */
+    }
+}
+
+static void all_end(struct gnt_withholding *all)
+{
+    if (all->front)
+        gnt_map_remove(&all->front->withholding, &all->by_session);
+    if (all->connection)
+        all->connection->withholding = NULL;
+    free(all);
 }
 
 static void detach(struct gnt_withheld *w)
 {
-    struct gnt_mqtt_connection *c = w->connection;
+    struct gnt_withholding *all = w->all;
     gnt_list_remove(&w->link);
-    if (!c)
-        return;
-    struct gnt_withholding *all = c->withholding;
-    w->connection = NULL;
-    all->count[w->qos]--;
+    all->once -= w->qos == 1 && w->round == all->round;
+    all->none -= w->qos == 0;
+    all->ordered -= w->qos != 0;
     all->size -= w->size;
-    if (!gnt_list_empty(&all->list))
-        return;
-    free(all);
-    c->withholding = NULL;
-}
-
-static bool have_withholding(struct gnt_mqtt_connection *c)
-{
-    if (c->withholding)
-        return true;
-    c->withholding = calloc(1, sizeof *c->withholding);
-    if (!c->withholding)
-        return false;
-    gnt_list_init(&c->withholding->list);
-    return true;
+    forget(w);
+    if (gnt_list_empty(&all->list))
+        all_end(all);
 }
 
 static void on_settled(struct gnt_home *home, struct gnt_work *work)
 {
     (void)home;
     struct gnt_withheld *w = GNT_CONTAINER(work, struct gnt_withheld, receipt.settled);
-    struct gnt_mqtt_connection *c = w->connection;
+    struct gnt_mqtt_connection *c = w->all->connection;
+    bool answered = c && w->round == w->all->round, unread = c && gnt_withholds_too_much(c);
     detach(w);
-    if (c) {
+    if (answered)
         gnt_connection_answer_publish(c, w->qos, w->id, w->receipt.outcome);
-        gnt_connection_want(c); /* it may be read again */
+    if (unread && !gnt_withholds_too_much(c)) {
+        gnt_mqtt_server_lives(&c->engine, c->front->loop->now); /* it could not be heard */
+        gnt_connection_dirty(c);                                /* and is read again */
     }
     free(w);
 }
 
-/* One record is always kept ready, so that only what is withheld costs an allocation. */
+/* ---- What is kept ready, so that withholding needs no memory, and is all that it costs who is not
+ *      withheld anything */
+
+static gnt_err have_record(struct gnt_mqtt_front *front)
+{
+    if (front->ready)
+        return GNT_OK;
+    struct gnt_withheld *w = calloc(1, sizeof *w);
+    if (!w)
+        return GNT_NOMEM;
+    gnt_err err = gnt_map_insert(&front->withheld, &w->by_id, 0); /* for the first buckets */
+    if (err) {
+        free(w);
+        return err;
+    }
+    gnt_map_remove(&front->withheld, &w->by_id);
+    gnt_work_init(&w->receipt.settled, on_settled);
+    gnt_list_init(&w->link);
+    front->ready = w;
+    return GNT_OK;
+}
+
+static gnt_err have_list(struct gnt_mqtt_front *front)
+{
+    if (front->ready_all)
+        return GNT_OK;
+    struct gnt_withholding *all = calloc(1, sizeof *all);
+    if (!all)
+        return GNT_NOMEM;
+    gnt_err err = gnt_map_insert(&front->withholding, &all->by_session, 0);
+    if (err) {
+        free(all);
+        return err;
+    }
+    gnt_map_remove(&front->withholding, &all->by_session);
+    gnt_list_init(&all->list);
+    all->front = front;
+    all->round = 1;
+    front->ready_all = all;
+    return GNT_OK;
+}
+
 gnt_err gnt_withhold_receipt(struct gnt_mqtt_connection *c, uint8_t qos, struct gnt_receipt **out)
 {
     struct gnt_mqtt_front *front = c->front;
     *out = NULL;
     if (qos == 0 && !front->limits.qos0_waits)
         return GNT_OK;
-    if (!front->ready) {
-        front->ready = calloc(1, sizeof *front->ready);
-        if (!front->ready)
-            return GNT_NOMEM;
-        gnt_work_init(&front->ready->receipt.settled, on_settled);
-        gnt_list_init(&front->ready->link);
-    }
-    *out = &front->ready->receipt;
-    return GNT_OK;
+    gnt_err err = have_record(front);
+    if (!err && !c->withholding)
+        err = have_list(front);
+    if (!err)
+        *out = &front->ready->receipt;
+    return err;
 }
 
 void gnt_withhold(struct gnt_mqtt_connection *c, const struct gnt_mqtt_publish *p, size_t size)
@@ -91,48 +191,46 @@ void gnt_withhold(struct gnt_mqtt_connection *c, const struct gnt_mqtt_publish *
     struct gnt_mqtt_front *front = c->front;
     struct gnt_withheld *w = front->ready;
     front->ready = NULL;
-    w->session = gnt_session_sink(c->session);
-    w->size = size;
+    w->size = size + sizeof *w;
     w->id = p->id;
     w->qos = p->qos;
-    if (have_withholding(c)) {
-        attach(c, w);
-    } else {
-        gnt_list_push_back(&front->orphans, &w->link);
-        gnt_connection_unanswered(c, GNT_NOMEM);
+    if (!c->withholding) {
+        struct gnt_withholding *all = front->ready_all;
+        front->ready_all = NULL;
+        all->session = gnt_session_sink(c->session);
+        all->connection = c;
+        c->withholding = all;
+        gnt_err err =
+            gnt_map_insert(&front->withholding, &all->by_session, session_hash(all->session));
+        GNT_ASSERT(err == GNT_OK); /* there are buckets already */
     }
+    attach(c->withholding, w);
 }
 
-static struct gnt_withheld *find(const struct gnt_list *list, uint64_t session, uint16_t id)
-{
-    gnt_list_each (link, list) {
-        struct gnt_withheld *w = GNT_CONTAINER(link, struct gnt_withheld, link);
-        if (w->qos == 2 && w->id == id && w->session == session)
-            return w;
-    }
-    return NULL;
-}
+/* ---- The same message again */
 
 bool gnt_withholds(struct gnt_mqtt_connection *c, uint16_t id)
 {
-    uint64_t session = gnt_session_sink(c->session);
-    if (c->withholding && find(&c->withholding->list, session, id))
-        return true;
-    struct gnt_withheld *w = find(&c->front->orphans, session, id);
-    if (!w)
-        return false;
-    if (have_withholding(c)) {
-        gnt_list_remove(&w->link);
-        attach(c, w);
-    } else {
-        gnt_connection_unanswered(c, GNT_NOMEM);
-    }
-    return true;
+    struct gnt_withheld *w = find(c->withholding, id);
+    if (w)
+        w->round = w->all->round;
+    return w;
 }
+
+void gnt_withhold_released(struct gnt_mqtt_connection *c, uint16_t id)
+{
+    struct gnt_withheld *w = find(c->withholding, id);
+    if (!w)
+        return;
+    forget(w);
+    w->round = 0;
+}
+
+/* ---- Bounds */
 
 uint32_t gnt_withheld_once(const struct gnt_mqtt_connection *c)
 {
-    return c->withholding ? c->withholding->count[1] : 0;
+    return c->withholding ? c->withholding->once : 0;
 }
 
 bool gnt_withholds_too_much(const struct gnt_mqtt_connection *c)
@@ -140,25 +238,43 @@ bool gnt_withholds_too_much(const struct gnt_mqtt_connection *c)
     const struct gnt_withholding *all = c->withholding;
     if (!all)
         return false;
-    bool too_many = all->count[1] + all->count[2] >= c->engine.options->receive_max;
-    return all->count[0] || (too_many && c->engine.version != GNT_MQTT_5) ||
-           all->size >= c->front->limits.output_max;
+    bool too_many =
+        all->ordered >= c->engine.options->receive_max && c->engine.version != GNT_MQTT_5;
+    if ((all->none || too_many) && (!c->session || !gnt_session_unsettled(c->session)))
+        return true;
+    return all->size >= c->front->limits.output_max;
+}
+
+/* ---- Beginnings and ends */
+
+void gnt_withhold_begin(struct gnt_mqtt_connection *c)
+{
+    struct gnt_withholding *all = find_all(c->front, gnt_session_sink(c->session));
+    if (!all)
+        return;
+    all->connection = c;
+    all->round++;
+    all->once = 0;
+    c->withholding = all;
 }
 
 void gnt_withhold_end(struct gnt_mqtt_connection *c)
 {
-    while (c->withholding) {
-        struct gnt_withheld *w =
-            GNT_CONTAINER(c->withholding->list.next, struct gnt_withheld, link);
-        detach(w);
-        gnt_list_push_back(&c->front->orphans, &w->link);
-    }
+    if (!c->withholding)
+        return;
+    c->withholding->connection = NULL;
+    c->withholding = NULL;
 }
 
 void gnt_withhold_fini(struct gnt_mqtt_front *front)
 {
-    while (gnt_list_pop_front(&front->orphans))
-        ;
+    struct gnt_map_cursor cursor = {0};
+    for (struct gnt_map_node *node; (node = gnt_map_walk(&front->withholding, &cursor));)
+        GNT_CONTAINER(node, struct gnt_withholding, by_session)->front = NULL;
+    gnt_map_fini(&front->withholding);
+    gnt_map_fini(&front->withheld);
     free(front->ready);
+    free(front->ready_all);
     front->ready = NULL;
+    front->ready_all = NULL;
 }

@@ -1,14 +1,17 @@
 /* Acknowledgements that are withheld, because a message waits at somebody's full queue
- * (core/receipt.h).  A connection that has too many of them is not read until some have been given,
- * so that what its client can make the broker hold is bounded:
+ * (core/receipt.h).  A client that has too many of them is not read until some have been given, so
+ * that what it can make the broker hold is bounded:
  *
  *   MQTT 5      by its Receive Maximum, which the client was told
  *   3.x         by the same number, from which on it is not read
- *   any         by limits.output_per_connection, in bytes of payload
+ *   any         by limits.output_per_connection, in bytes of payload and of our own records
  *   QoS 0       there is nothing to withhold; with queue_full_qos0: wait the client is not read
  *
- * The record of a withheld acknowledgement outlives its connection.  An exactly-once message that
- * its client sends again meanwhile, on whatever connection, is not acknowledged early either. */
+ * A client that has deliveries to acknowledge is read on up to the bound in bytes, since what
+ * others, or it itself, wait for may stand behind what it publishes.
+ *
+ * What is withheld outlives its connection, and counts for the next one of its session.  An
+ * exactly-once message that the client sends again there is not acknowledged early either. */
 #ifndef GNT_FRONT_MQTT_WITHHOLD_H
 #define GNT_FRONT_MQTT_WITHHOLD_H
 
@@ -25,16 +28,21 @@ GNT_MUST gnt_err gnt_withhold_receipt(struct gnt_mqtt_connection *c, uint8_t qos
 void gnt_withhold(struct gnt_mqtt_connection *c, const struct gnt_mqtt_publish *p, size_t size);
 
 /* Whether the answer to the exactly-once message ID of this client is withheld; it goes to this
- * connection from now on. */
+ * connection, then. */
 bool gnt_withholds(struct gnt_mqtt_connection *c, uint16_t id);
 
-/* How many messages of QoS 1 are withheld. */
+/* The client has released the exactly-once message ID: it is not answered any more, and what comes
+ * with this id is another message. */
+void gnt_withhold_released(struct gnt_mqtt_connection *c, uint16_t id);
+
+/* How many messages of QoS 1 of this connection are withheld. */
 uint32_t gnt_withheld_once(const struct gnt_mqtt_connection *c);
 
 /* Whether the connection is not to be read for now. */
 bool gnt_withholds_too_much(const struct gnt_mqtt_connection *c);
 
-/* The connection has no session any more. */
+/* The connection has its session from now on; has none any more. */
+void gnt_withhold_begin(struct gnt_mqtt_connection *c);
 void gnt_withhold_end(struct gnt_mqtt_connection *c);
 
 /* FRONT, whose connections have gone, ends; records that are still held go with the core. */
