@@ -160,6 +160,7 @@ void gnt_home_configure(struct gnt_home *home, const struct gnt_core_config *con
     fresh.post_context = home->config.post_context;
     home->config = fresh;
     gnt_tree_limit(home->tree, fresh.filter_reach);
+    gnt_queues_review(home, *home->now);
 }
 
 unsigned gnt_home_of(const struct gnt_home *home, struct gnt_slice client_id)

@@ -11,6 +11,7 @@ struct hold {
     struct gnt_queue *queue;
     struct gnt_receipt *receipt;
     uint64_t number; /* of its delivery, as queue->taken counts */
+    uint64_t end;    /* of its payload, as queue->taken_bytes counts */
     uint64_t since;
 };
 
@@ -37,13 +38,14 @@ static bool over_limit(const struct gnt_queue *q)
            (c->queued_bytes_per_session && b->count > 1 && b->bytes > c->queued_bytes_per_session);
 }
 
-/* Whether the delivery with this NUMBER, if it is still here, is not over the limit. */
-static bool within_limit(const struct gnt_queue *q, uint64_t number)
+/* Whether the delivery of H, if it is still here, is not over the limit. */
+static bool within_limit(const struct hold *h)
 {
+    const struct gnt_queue *q = h->queue;
     const struct gnt_core_config *c = &q->home->config;
-    bool by_count = !c->queued_per_session || number < q->taken + c->queued_per_session;
-    bool by_size = !c->queued_bytes_per_session || number <= q->taken ||
-                   q->backlog.bytes <= c->queued_bytes_per_session;
+    bool by_count = !c->queued_per_session || h->number < q->taken + c->queued_per_session;
+    bool by_size = !c->queued_bytes_per_session || h->number <= q->taken ||
+                   h->end <= q->taken_bytes + c->queued_bytes_per_session;
     return by_count && by_size;
 }
 
@@ -96,15 +98,18 @@ static void set_timer(struct gnt_home *home)
     GNT_ASSERT(err == GNT_OK); /* it is always set, so that moving it needs no memory */
 }
 
-/* The delivery that comes next is held. */
-static gnt_err hold(struct gnt_queue *q, struct gnt_receipt *receipt)
+/* The delivery that comes next, of SIZE bytes, is held. */
+static gnt_err hold(struct gnt_queue *q, size_t size, struct gnt_receipt *receipt)
 {
     struct hold *h = malloc(sizeof *h);
     if (!h)
         return GNT_NOMEM;
     struct gnt_home *home = q->home;
-    *h = (struct hold){
-        .queue = q, .receipt = receipt, .number = q->taken + q->backlog.count, .since = *home->now};
+    *h = (struct hold){.queue = q,
+                       .receipt = receipt,
+                       .number = q->taken + q->backlog.count,
+                       .end = q->taken_bytes + q->backlog.bytes + size,
+                       .since = *home->now};
     bool first = gnt_list_empty(&home->holds);
     gnt_list_push_back(&q->holds, &h->link);
     gnt_list_push_back(&home->holds, &h->by_time);
@@ -120,6 +125,7 @@ static void take_first(struct gnt_queue *q, struct gnt_waiting *out)
 {
     gnt_backlog_pop(&q->backlog, out);
     q->taken++;
+    q->taken_bytes += out->message->payload.size;
 }
 
 static void drop(struct gnt_queue *q, struct gnt_waiting *w, enum gnt_counter why)
@@ -135,7 +141,7 @@ static void gone_down(struct gnt_queue *q)
         q->given_up = false;
     if (!no_room(q, 0))
         set_full(q, false);
-    for (struct hold *h; (h = first_hold(q)) && within_limit(q, h->number);)
+    for (struct hold *h; (h = first_hold(q)) && within_limit(h);)
         hold_end(h);
 }
 
@@ -201,7 +207,7 @@ static bool admit(struct gnt_queue *q, size_t size, bool connected, struct gnt_r
     if (!hope || !receipt)
         return make_room(q, size, hope);
     set_full(q, true);
-    return receipt == &gnt_receipt_given || hold(q, receipt) == GNT_OK;
+    return receipt == &gnt_receipt_given || hold(q, size, receipt) == GNT_OK;
 }
 
 void gnt_queue_put(struct gnt_queue *q, struct gnt_waiting *w, bool connected,
@@ -245,8 +251,8 @@ void gnt_queue_away(struct gnt_queue *q)
 
 static void give_up(struct gnt_queue *q)
 {
-    q->given_up = true;
     shrink(q);
+    q->given_up = true;
     if (q->home->config.overflow == GNT_OVERFLOW_DISCONNECT && q->disconnect)
         q->disconnect(q);
 }
@@ -261,6 +267,18 @@ void gnt_queues_give_up(struct gnt_home *home, uint64_t now)
         give_up(h->queue);
     }
     set_timer(home);
+}
+
+void gnt_queues_review(struct gnt_home *home, uint64_t now)
+{
+    gnt_list_each_safe (link, &home->holds) {
+        struct hold *h = GNT_CONTAINER(link, struct hold, by_time);
+        if (!no_room(h->queue, 0))
+            set_full(h->queue, false);
+        if (within_limit(h))
+            hold_end(h);
+    }
+    gnt_queues_give_up(home, now);
 }
 
 void gnt_queue_fini(struct gnt_queue *q, enum gnt_counter why)

@@ -26,7 +26,7 @@ struct gnt_queue {
     struct gnt_ledger *ledger;                   /* of the one whose queue it is */
     void (*disconnect)(struct gnt_queue *queue); /* soon, not now; NULL: nobody to disconnect */
     struct gnt_list holds;                       /* struct hold, first in, first out */
-    uint64_t taken;                              /* so many have been taken out */
+    uint64_t taken, taken_bytes;                 /* so many have been taken out */
     bool full;                                   /* is counted in home->full: what comes is held */
     bool given_up;
 };
@@ -59,5 +59,8 @@ static inline bool gnt_queue_empty(const struct gnt_queue *q)
 
 /* The timer of HOME: what has been held too long. */
 void gnt_queues_give_up(struct gnt_home *home, uint64_t now);
+
+/* The limits of HOME have changed: who waits is looked at again. */
+void gnt_queues_review(struct gnt_home *home, uint64_t now);
 
 #endif
