@@ -11,15 +11,15 @@ enum {
 };
 
 struct row {
-    uint8_t id;
-    enum gnt_mqtt_wire wire;
-    uint32_t lowest, highest; /* of the number types */
-    uint32_t in, repeats;
+    uint32_t in : 17, id : 6, lowest : 1; /* small, for small devices */
+    enum gnt_mqtt_wire wire : 3;
+    uint32_t highest; /* of the number types, as is lowest */
+    uint32_t repeats;
 };
 
 static const struct row rows[GNT_PROP_ROWS] = {
 #define PROP_ROW(id, name, wire, lowest, highest, in, repeats) \
-    [GNT_PROP_##name] = {id, GNT_WIRE_##wire, lowest, highest, in, repeats},
+    [GNT_PROP_##name] = {in, id, lowest, GNT_WIRE_##wire, highest, repeats},
     GNT_MQTT_PROPS(PROP_ROW)
 #undef PROP_ROW
 };
