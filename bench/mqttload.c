@@ -43,7 +43,7 @@ typedef uint8_t u8;
 
 enum scen { FANIN, FANOUT, PAIRS, WILD, CONN, RETAINED };
 static const char *const scen_name[] = {"fanin", "fanout", "pairs", "wild", "conn", "retained"};
-enum role { PUB, SUB, IDLE };
+enum role { PUB, SUB, IDLE, SLOW, DEAF };
 enum cstate { C_NEW, C_TCP, C_TLS, C_CONNACK, C_SUBACK, C_READY, C_DEAD };
 
 struct conn {
@@ -53,9 +53,10 @@ struct conn {
     bool queued;   /* on the ready ring */
     u32 idx;       /* number among its role */
     u16 pid;
-    u32 inflight; /* QoS>0: not yet fully acknowledged */
-    u32 seq;      /* publisher: messages made so far */
-    u8 *part;     /* incomplete incoming packet */
+    u32 inflight;     /* QoS>0: not yet fully acknowledged */
+    u32 seq;          /* publisher: messages made so far */
+    double allowance; /* SLOW: bytes that it may read by now */
+    u8 *part;         /* incomplete incoming packet */
     size_t partlen, partcap;
     u8 *out; /* unsent outgoing bytes */
     size_t outoff, outlen, outcap;
@@ -69,9 +70,10 @@ static enum scen scen = PAIRS;
 static const char *host = "127.0.0.1", *user, *pass, *cafile, *label = "";
 static int port = 1883, qos = 0, v5, keepalive = 600, broker_pid, parallel = 64, nsources = 1,
            sndbuf = 65536;
-static u32 npubs, nsubs, nconns = 1000, nret = 10000, window = 20;
+static u32 npubs, nsubs, nslow, ndeaf, nconns = 1000, nret = 10000, window = 20;
 static size_t psize = 64, burst = 8192;
-static double t_time = 3, t_warm = 0.5, t_drain = 5, t_hold = 1, rate;
+static double t_time = 3, t_warm = 0.5, t_drain = 5, t_quiet = 0.7, t_hold = 1, rate,
+              slow_rate = 1000;
 static u64 credit, count;
 
 /* state */
@@ -79,17 +81,27 @@ static char root[24]; /* first topic level, unique to this run */
 static int ep, tfd;
 static struct sockaddr_in dst;
 static struct conn *conns;
-static u32 nc, sub0, pub0; /* conns[sub0..] subscribers, conns[pub0..] publishers */
+/* conns[sub0..] subscribers, conns[pub0..] publishers, conns[slow0..] slow and then deaf
+ * subscribers */
+static u32 nc, sub0, pub0, slow0;
+static u64 slow_expected, slow_received, slow_dups, slow_disorder, slow_read_at;
 static u64 sent, expected, received, dups, disorder, bad, closed_n, refused, rejected_sub;
 static u64 t_start, t_meas, sched_k;
 static bool running;
 static u32 n_ready_state, n_pending;
-static u32 *lastseq;
+/* What a subscriber has of a publisher's messages, by publisher and then by subscriber, the slow
+   ones last. */
+struct seen {
+    u32 last; /* the highest sequence number */
+    u32 got;  /* how many, repeated ones not counted */
+};
+static struct seen *seen;
 static struct conn **ring;
 static u32 ring_cap, ring_head, ring_n;
 static u8 *tmpl;
 static size_t tmpl_len, off_pid, off_pay;
 static u8 rbuf[512 * 1024];
+static size_t read_most = sizeof rbuf; /* at once */
 static u32 rng = 2463534242u;
 static u64 last_rx, first_rx;
 #ifdef WITH_TLS
@@ -358,7 +370,7 @@ static void send_connect(struct conn *c)
     *p++ = (u8)keepalive;
     if (v5)
         *p++ = 0;
-    snprintf(id, sizeof id, "ml%d%c%u", (int)getpid(), "psi"[c->role], c -> idx);
+    snprintf(id, sizeof id, "ml%d%c%u", (int)getpid(), "psixd"[c->role], c -> idx);
     p += put_str(p, id);
     if (user)
         p += put_str(p, user);
@@ -485,6 +497,7 @@ static void pump(struct conn *c)
         memcpy(p + off_pay + 12, &c->seq, 4);
         sent++;
         expected += fan();
+        slow_expected += scen == PAIRS ? c->idx < nslow : nslow;
         n += tmpl_len;
     }
     if (n)
@@ -492,6 +505,24 @@ static void pump(struct conn *c)
     if (!c->want_out && c->state == C_READY && (!qos || c->inflight < window) && running &&
         (rate <= 0 || due_ns(c) <= now))
         ready_push(c);
+}
+
+static struct seen *seen_by(u32 pub, const struct conn *c)
+{
+    return &seen[(size_t)pub * (nsubs + nslow) + (c->role == SLOW ? nsubs : 0) + c->idx];
+}
+
+/* What is due to this subscriber, was acknowledged to its publisher, and has not come.  While
+   messages are unacknowledged it is a lower bound, for some of those may have come. */
+static u64 acked_lost(const struct conn *c)
+{
+    u64 n = 0;
+    u32 from = scen == PAIRS ? c->idx : 0, to = scen == PAIRS ? c->idx + 1 : npubs;
+    for (u32 i = from; i < to; i++) {
+        u32 acked = conns[pub0 + i].seq - conns[pub0 + i].inflight, got = seen_by(i, c)->got;
+        n += acked > got ? acked - got : 0;
+    }
+    return n;
 }
 
 static void on_publish(struct conn *c, u8 head, const u8 *p, size_t n, u64 now)
@@ -522,20 +553,28 @@ static void on_publish(struct conn *c, u8 head, const u8 *p, size_t n, u64 now)
     memcpy(&ts, p + o, 8);
     memcpy(&pi, p + o + 8, 4);
     memcpy(&seq, p + o + 12, 4);
-    received++;
-    if (!first_rx)
-        first_rx = now;
-    last_rx = now;
-    if (ts >= t_meas && t_meas)
-        hist_add(now > ts ? now - ts : 0);
-    if (lastseq && pi < npubs) {
-        u32 *l = &lastseq[(size_t)pi * nsubs + c->idx];
-        if (seq == *l)
-            dups++;
-        else if (seq < *l)
-            disorder++;
+    bool slow = c->role == SLOW;
+    if (slow) {
+        slow_received++;
+    } else {
+        received++;
+        if (!first_rx)
+            first_rx = now;
+        last_rx = now;
+        if (ts >= t_meas && t_meas)
+            hist_add(now > ts ? now - ts : 0);
+    }
+    if (seen && pi < npubs) {
+        struct seen *l = seen_by(pi, c);
+        if (seq == l->last) {
+            ++*(slow ? &slow_dups : &dups);
+            return;
+        }
+        l->got++;
+        if (seq < l->last)
+            ++*(slow ? &slow_disorder : &disorder);
         else
-            *l = seq;
+            l->last = seq;
     }
 }
 
@@ -548,7 +587,7 @@ static void on_packet(struct conn *c, u8 head, const u8 *p, size_t n, u64 now)
             drop(c);
             return;
         }
-        if (c->role == SUB) {
+        if (c->role != PUB && c->role != IDLE) {
             send_subscribe(c);
         } else {
             c->state = C_READY;
@@ -563,6 +602,8 @@ static void on_packet(struct conn *c, u8 head, const u8 *p, size_t n, u64 now)
             c->state = C_READY;
             n_ready_state++;
             n_pending--;
+            if (c->role != SUB) /* from now on it is read slowly, or not at all */
+                epoll_ctl(ep, EPOLL_CTL_DEL, c->fd, NULL);
         }
         break;
     case 3: on_publish(c, head, p, n, now); break;
@@ -602,7 +643,8 @@ static void on_readable(struct conn *c)
         size_t have = c->partlen;
         if (have)
             memcpy(rbuf, c->part, have);
-        ssize_t r = io_read(c, rbuf + have, sizeof rbuf - have);
+        size_t room = sizeof rbuf - have;
+        ssize_t r = io_read(c, rbuf + have, room < read_most ? room : read_most);
         if (r < 0) {
             drop(c);
             return;
@@ -611,6 +653,7 @@ static void on_readable(struct conn *c)
             break;
         u64 now = now_ns();
         size_t len = have + (size_t)r, o = 0;
+        c->allowance -= (double)r;
         while (len - o >= 2) {
             size_t rl = 0, k = 1;
             int sh = 0;
@@ -724,6 +767,9 @@ static void start_conn(struct conn *c)
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (sndbuf)
         setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof sndbuf);
+    int small = 4096; /* so that what it does not read is soon the broker's to keep */
+    if (c->role == SLOW || c->role == DEAF)
+        setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     if (nsources > 1) {
         struct sockaddr_in a = {.sin_family = AF_INET};
         a.sin_addr.s_addr = htonl(0x7f000001u + c->idx % (u32)nsources);
@@ -741,11 +787,36 @@ static void start_conn(struct conn *c)
     n_pending++;
 }
 
+/* Lets each slow subscriber read what it may by now. */
+static void read_slowly(void)
+{
+    u64 now = now_ns();
+    double more = (double)(now - slow_read_at) / 1e9 * slow_rate * (double)tmpl_len;
+    double most = slow_rate * (double)tmpl_len / 10 + (double)tmpl_len;
+    slow_read_at = now;
+    for (u32 i = 0; i < nslow; i++) {
+        struct conn *c = &conns[slow0 + i];
+        c->allowance = c->allowance + more < most ? c->allowance + more : most;
+        if (c->state == C_READY && c->outlen)
+            flush(c); /* it is not watched */
+        if (c->state != C_READY || c->allowance < (double)tmpl_len)
+            continue;
+        read_most = (size_t)c->allowance;
+        on_readable(c);
+        read_most = sizeof rbuf;
+    }
+}
+
 /* Run the event loop once; timeout in ns (0 = poll). */
 static void loop_once(u64 timeout)
 {
     struct epoll_event ev[512];
     bool go = running && ring_n && credit_ok();
+    if (nslow) {
+        read_slowly();
+        if (timeout > 2000000)
+            timeout = 2000000;
+    }
     int n = epoll_wait(ep, ev, 512, go ? 0 : (int)((timeout + 999999) / 1000000));
     for (int i = 0; i < n; i++)
         if (ev[i].data.ptr)
@@ -803,16 +874,16 @@ static void run_for(double sec)
     }
 }
 
-/* Wait until `want_n` are received, or nothing came for `quiet`, or `limit`;
-   says which.  Only after "quiet" are the missing ones surely lost. */
+/* Wait until `want_n` are received, and what is due to slow subscribers, or nothing came for
+   `quiet`, or `limit`; says which.  Only after "quiet" are the missing ones surely lost. */
 static const char *settle(u64 want_n, double quiet, double limit)
 {
-    u64 t0 = now_ns(), last = t0, seen = received;
-    while (received - dups < want_n) {
+    u64 t0 = now_ns(), last = t0, before = received + slow_received;
+    while (received - dups < want_n || slow_received - slow_dups < slow_expected) {
         loop_once(20000000);
         u64 t = now_ns();
-        if (received != seen) {
-            seen = received;
+        if (received + slow_received != before) {
+            before = received + slow_received;
             last = t;
         }
         if (t - last > (u64)(quiet * 1e9))
@@ -830,6 +901,8 @@ static void usage(void)
           "  --pubs N --subs N --qos Q --size BYTES --window W (QoS>0 in flight per publisher)\n"
           "  --time S --warm S --drain S --rate MSGS_PER_S (open loop) --count N --credit N\n"
           "  --burst BYTES (most per write) --sndbuf BYTES --conns N --retained N --hold S\n"
+          "  --slow N --slow-rate MSGS_PER_S (further subscribers that read so much) --quiet S\n"
+          "  --deaf N (further subscribers that read nothing)\n"
           "  --parallel N (connects at a time) --sources N (127.0.0.1..) --pid BROKERPID --label "
           "TEXT\n",
           stderr);
@@ -838,35 +911,18 @@ static void usage(void)
 
 static void options(int argc, char **argv)
 {
-    static const struct option o[] = {{"scenario", 1, 0, 'S'},
-                                      {"host", 1, 0, 'h'},
-                                      {"port", 1, 0, 'p'},
-                                      {"user", 1, 0, 'u'},
-                                      {"pass", 1, 0, 'P'},
-                                      {"tls", 1, 0, 'T'},
-                                      {"v5", 0, 0, '5'},
-                                      {"keepalive", 1, 0, 'k'},
-                                      {"pubs", 1, 0, 'a'},
-                                      {"subs", 1, 0, 'b'},
-                                      {"qos", 1, 0, 'q'},
-                                      {"size", 1, 0, 's'},
-                                      {"window", 1, 0, 'w'},
-                                      {"time", 1, 0, 't'},
-                                      {"warm", 1, 0, 'W'},
-                                      {"drain", 1, 0, 'd'},
-                                      {"rate", 1, 0, 'r'},
-                                      {"count", 1, 0, 'c'},
-                                      {"credit", 1, 0, 'C'},
-                                      {"burst", 1, 0, 'B'},
-                                      {"sndbuf", 1, 0, 'f'},
-                                      {"conns", 1, 0, 'n'},
-                                      {"retained", 1, 0, 'R'},
-                                      {"hold", 1, 0, 'H'},
-                                      {"parallel", 1, 0, 'l'},
-                                      {"sources", 1, 0, 'o'},
-                                      {"pid", 1, 0, 'i'},
-                                      {"label", 1, 0, 'L'},
-                                      {0, 0, 0, 0}};
+    static const struct option o[] = {
+        {"scenario", 1, 0, 'S'}, {"host", 1, 0, 'h'},      {"port", 1, 0, 'p'},
+        {"user", 1, 0, 'u'},     {"pass", 1, 0, 'P'},      {"tls", 1, 0, 'T'},
+        {"v5", 0, 0, '5'},       {"keepalive", 1, 0, 'k'}, {"pubs", 1, 0, 'a'},
+        {"subs", 1, 0, 'b'},     {"qos", 1, 0, 'q'},       {"size", 1, 0, 's'},
+        {"window", 1, 0, 'w'},   {"time", 1, 0, 't'},      {"warm", 1, 0, 'W'},
+        {"drain", 1, 0, 'd'},    {"rate", 1, 0, 'r'},      {"count", 1, 0, 'c'},
+        {"credit", 1, 0, 'C'},   {"burst", 1, 0, 'B'},     {"sndbuf", 1, 0, 'f'},
+        {"conns", 1, 0, 'n'},    {"retained", 1, 0, 'R'},  {"hold", 1, 0, 'H'},
+        {"parallel", 1, 0, 'l'}, {"sources", 1, 0, 'o'},   {"pid", 1, 0, 'i'},
+        {"label", 1, 0, 'L'},    {"slow", 1, 0, 'x'},      {"slow-rate", 1, 0, 'X'},
+        {"deaf", 1, 0, 'D'},     {"quiet", 1, 0, 'Q'},     {0, 0, 0, 0}};
     int ch;
     while ((ch = getopt_long(argc, argv, "", o, NULL)) != -1) {
         switch (ch) {
@@ -906,6 +962,10 @@ static void options(int argc, char **argv)
         case 'o': nsources = atoi(optarg); break;
         case 'i': broker_pid = atoi(optarg); break;
         case 'L': label = optarg; break;
+        case 'x': nslow = (u32)atol(optarg); break;
+        case 'X': slow_rate = atof(optarg); break;
+        case 'D': ndeaf = (u32)atol(optarg); break;
+        case 'Q': t_quiet = atof(optarg); break;
         default: usage();
         }
     }
@@ -993,10 +1053,32 @@ static void scen_retained(void)
     common_json(m);
 }
 
+/* What was acknowledged, and what of that was lost; how the slow ones fared. */
+static void acked_json(char *s, size_t n)
+{
+    u64 unacked = 0, lost = 0, slow_lost = 0;
+    for (u32 i = 0; i < npubs; i++)
+        unacked += conns[pub0 + i].inflight;
+    for (u32 i = 0; qos && seen && scen != WILD && i < nsubs; i++)
+        lost += acked_lost(&conns[sub0 + i]);
+    for (u32 i = 0; qos && seen && i < nslow; i++)
+        slow_lost += acked_lost(&conns[slow0 + i]);
+    int k = snprintf(s, n, "\"unacked\":%llu,\"acked_lost\":%llu,", (unsigned long long)unacked,
+                     (unsigned long long)lost);
+    if (nslow)
+        snprintf(s + k, n - (size_t)k,
+                 "\"slow_expected\":%llu,\"slow_received\":%llu,\"slow_acked_lost\":%llu,"
+                 "\"slow_dups\":%llu,\"slow_disorder\":%llu,",
+                 (unsigned long long)slow_expected, (unsigned long long)slow_received,
+                 (unsigned long long)slow_lost, (unsigned long long)slow_dups,
+                 (unsigned long long)slow_disorder);
+}
+
 static void scen_traffic(void)
 {
-    char s[600], m[2000];
+    char s[600], m[3000], acked[400];
     bring_up(sub0, sub0 + nsubs, 30);
+    bring_up(slow0, slow0 + nslow + ndeaf, 30);
     bring_up(pub0, pub0 + npubs, 30);
     run_for(0.2);
     struct cost a = cost_now();
@@ -1014,14 +1096,15 @@ static void scen_traffic(void)
     running = false;
     if (count)
         m1 = 0;
-    const char *drained = settle(expected, 0.7, t_drain);
+    const char *drained = settle(expected, t_quiet, t_drain);
     if (!m1)
         r1 = received, m1 = last_rx;
     struct cost b = cost_now();
     double sec = (double)(m1 - m0) / 1e9;
     broker_json(s, sizeof s, a, b, (double)received);
+    acked_json(acked, sizeof acked);
     snprintf(m, sizeof m,
-             "\"sent\":%llu,\"expected\":%llu,\"received\":%llu,\"lost\":%lld,\"drain\":\"%s\","
+             "\"sent\":%llu,\"expected\":%llu,\"received\":%llu,\"lost\":%lld,\"drain\":\"%s\",%s"
              "\"dups\":%llu,\"disorder\":%llu,\"bad\":%llu,"
              "\"closed\":%llu,\"sub_rejected\":%llu,\"seconds\":%.3f,\"total_seconds\":%.3f,\"msgs_"
              "per_s\":%.0f,"
@@ -1029,11 +1112,12 @@ static void scen_traffic(void)
              "\"window_broker_cpu_us_per_msg\":%.3f,\"broker_cpu_percent\":%.1f,\"self_cpu_"
              "percent\":%.1f,%s",
              (unsigned long long)sent, (unsigned long long)expected, (unsigned long long)received,
-             (long long)expected - (long long)(received - dups), drained, (unsigned long long)dups,
-             (unsigned long long)disorder, (unsigned long long)bad, (unsigned long long)closed_n,
-             (unsigned long long)rejected_sub, sec, (double)(last_rx - t_start) / 1e9,
-             (double)(r1 - r0) / sec, hist_us(.5), hist_us(.9), hist_us(.99), hist_us(.999),
-             hist_max / 1e3, r1 > r0 ? (w1.cpu - w0.cpu) * 1e6 / (double)(r1 - r0) : 0,
+             (long long)expected - (long long)(received - dups), drained, acked,
+             (unsigned long long)dups, (unsigned long long)disorder, (unsigned long long)bad,
+             (unsigned long long)closed_n, (unsigned long long)rejected_sub, sec,
+             (double)(last_rx - t_start) / 1e9, (double)(r1 - r0) / sec, hist_us(.5), hist_us(.9),
+             hist_us(.99), hist_us(.999), hist_max / 1e3,
+             r1 > r0 ? (w1.cpu - w0.cpu) * 1e6 / (double)(r1 - r0) : 0,
              (w1.cpu - w0.cpu) * 100 / sec, (w1.self - w0.self) * 100 / sec, s);
     common_json(m);
 }
@@ -1089,18 +1173,29 @@ int main(int argc, char **argv)
     case RETAINED: npubs = nsubs = 1; break;
     case CONN: npubs = nsubs = 0; break;
     }
-    nc = scen == CONN ? nconns : npubs + nsubs;
+    bool floods = scen == FANIN || scen == FANOUT || scen == PAIRS;
+    if ((nslow || ndeaf) && (!floods || nslow > npubs * nsubs || ndeaf > npubs * nsubs))
+        usage(); /* who is slow or deaf in pairs is beside one of them */
+    nc = scen == CONN ? nconns : npubs + nsubs + nslow + ndeaf;
     sub0 = 0;
     pub0 = nsubs;
+    slow0 = pub0 + npubs;
     conns = xalloc(nc * sizeof *conns);
     for (u32 i = 0; i < nc; i++) {
         conns[i].fd = -1;
-        conns[i].role = scen == CONN ? IDLE : i < nsubs ? SUB : PUB;
-        conns[i].idx = scen == CONN || i < nsubs ? i : i - nsubs;
+        u32 from = scen == CONN || i < pub0 ? 0
+                   : i < slow0              ? pub0
+                   : i < slow0 + nslow      ? slow0
+                                            : slow0 + nslow;
+        conns[i].role = scen == CONN        ? IDLE
+                        : i < pub0          ? SUB
+                        : i < slow0         ? PUB
+                        : i < slow0 + nslow ? SLOW
+                                            : DEAF;
+        conns[i].idx = i - from;
     }
-    if (scen != CONN && scen != RETAINED)
-        lastseq =
-            (u64)npubs * nsubs <= 50000000 ? xalloc((size_t)npubs * nsubs * sizeof *lastseq) : NULL;
+    if (scen != CONN && scen != RETAINED && (u64)npubs * (nsubs + nslow) <= 50000000)
+        seen = xalloc((size_t)npubs * (nsubs + nslow) * sizeof *seen);
     ring_cap = npubs + 1;
     ring = xalloc(ring_cap * sizeof *ring);
     make_template();
