@@ -57,15 +57,21 @@ static bool connect_sensible(const struct gnt_mqtt_connect *p, const struct gnt_
            !gnt_topic_has_wildcard(response); /* [MQTT-3.3.2-14] */
 }
 
-/* The CONNECT's bytes, read back into c->packet. */
-static gnt_err read_connect(struct gnt_client *c)
+gnt_err gnt_client_read_own(const struct gnt_client *c, struct gnt_slice bytes,
+                            struct gnt_mqtt_packet *out)
 {
     struct gnt_mqtt_frame frame;
     uint8_t reason;
-    gnt_err err = gnt_mqtt_frame(gnt_slice(c->connect, c->connect_size), SIZE_MAX, &frame);
+    gnt_err err = gnt_mqtt_frame(bytes, SIZE_MAX, &frame);
     if (!err)
-        err = gnt_mqtt_decode(&frame, c->version, GNT_MQTT_FROM_CLIENT, &c->packet, &reason);
+        err = gnt_mqtt_decode(&frame, c->version, GNT_MQTT_FROM_CLIENT, out, &reason);
     return err ? GNT_INVALID : GNT_OK;
+}
+
+/* The CONNECT's bytes, read back into c->packet. */
+static gnt_err read_connect(struct gnt_client *c)
+{
+    return gnt_client_read_own(c, gnt_slice(c->connect, c->connect_size), &c->packet);
 }
 
 static gnt_err keep_connect(struct gnt_client *c, const struct gnt_client_options *o)
@@ -271,11 +277,7 @@ void gnt_client_lost(struct gnt_client *c, gnt_err err)
 static gnt_err check_written(const struct gnt_client *c, size_t from)
 {
     struct gnt_mqtt_packet packet;
-    struct gnt_mqtt_frame frame;
-    uint8_t reason;
-    gnt_err err = gnt_mqtt_frame(gnt_slice_skip(gnt_buf_slice(&c->out), from), SIZE_MAX, &frame);
-    if (!err)
-        err = gnt_mqtt_decode(&frame, c->version, GNT_MQTT_FROM_CLIENT, &packet, &reason);
+    gnt_err err = gnt_client_read_own(c, gnt_slice_skip(gnt_buf_slice(&c->out), from), &packet);
     bool other = !err && packet.type == GNT_MQTT_AUTH && !gnt_client_method_is(c, &packet.props);
     return err || other ? GNT_INVALID : GNT_OK;
 }

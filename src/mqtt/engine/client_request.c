@@ -244,13 +244,9 @@ bool gnt_client_filter_valid(struct gnt_slice filter, bool no_local)
 static gnt_err read_back(struct gnt_client *c, struct gnt_client_request *r)
 {
     struct gnt_mqtt_packet packet;
-    struct gnt_mqtt_frame frame;
-    uint8_t reason;
-    gnt_err err = gnt_mqtt_frame(gnt_slice(r->bytes, r->size), SIZE_MAX, &frame);
-    if (!err)
-        err = gnt_mqtt_decode(&frame, c->version, GNT_MQTT_FROM_CLIENT, &packet, &reason);
+    gnt_err err = gnt_client_read_own(c, gnt_slice(r->bytes, r->size), &packet);
     if (err)
-        return GNT_INVALID;
+        return err;
     r->list = packet.filters.list;
     r->count = packet.filters.count;
     r->subscription_id = gnt_mqtt_number(&packet.props, GNT_PROP_SUBSCRIPTION_ID, 0);

@@ -121,6 +121,11 @@ void gnt_client_end(struct gnt_client *c, gnt_err err, uint8_t code);
 /* As _end, after a DISCONNECT with CODE where the protocol has one. */
 void gnt_client_fail(struct gnt_client *c, gnt_err err, uint8_t code);
 
+/* Reads back a packet that was encoded here: what a client's may have the codec's rows know.
+ * GNT_INVALID: not that. */
+GNT_MUST gnt_err gnt_client_read_own(const struct gnt_client *c, struct gnt_slice bytes,
+                                     struct gnt_mqtt_packet *out);
+
 /* client_in.c: handles the next whole packet in `in`: GNT_OK and *out is an event; GNT_MORE: none,
  * and nothing more to do now. */
 gnt_err gnt_client_next_packet(struct gnt_client *c, struct gnt_client_event *out);
