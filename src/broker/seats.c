@@ -132,12 +132,12 @@ static void consider(struct gnt_seats *s)
     uint64_t span = loop->now - s->since;
     if (span < (s->together ? rule->busy_ms : rule->calm_ms) * GNT_NS_PER_MS)
         return;
-    if (s->together) {
-        if (span - (loop->slept_ns - s->slept) > span / 100 * rule->busy_percent)
-            part(s);
-    } else if (time_needed(s) - s->needed < span / 100 * rule->calm_percent) {
+    /* Time that it waited for a processor counts as busy: it is no time to take on more. */
+    uint64_t busy = span - (loop->slept_ns - s->slept), calm = span / 100 * rule->calm_percent;
+    if (s->together && busy > span / 100 * rule->busy_percent)
+        part(s);
+    else if (!s->together && busy < calm && time_needed(s) - s->needed < calm)
         ask(s);
-    }
     look_anew(s);
 }
 

@@ -19,10 +19,10 @@ struct gnt_seats;
 
 /* When loops change hands, in percent of the time of one thread. */
 struct gnt_seats_rule {
-    uint64_t busy_percent, busy_ms; /* a chief that was busy for more than this, looking so long,
+    uint64_t busy_percent, busy_ms; /* looking so long, a chief that was busy for more than this
                                        gives the loops back */
-    uint64_t calm_percent, calm_ms; /* threads that needed less than this, all together, give their
-                                       loops to the chief */
+    uint64_t calm_percent, calm_ms; /* a chief that was busy for less than this, when the threads
+                                       needed less than this all together, asks for them */
 };
 
 /* The gap between the two figures, and looking longer before joining, keep loops from going to and
