@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 struct gnt_hasher {
@@ -35,6 +36,8 @@ static void finish(struct gnt_hasher_job *job, gnt_err result)
 
 static gnt_err look_at(const struct gnt_hasher_job *job)
 {
+    if (atomic_load(&job->unwanted))
+        return GNT_STATE;
     gnt_err err =
         gnt_scram_verifier_check(&job->verifier, gnt_slice(job->password, job->password_size));
     return !err && !job->known ? GNT_DENIED : err;

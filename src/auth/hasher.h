@@ -19,7 +19,8 @@ struct gnt_hasher;
 struct gnt_hasher_job {
     struct gnt_list link;
     struct gnt_scram_verifier verifier;
-    bool known;                               /* else the answer is no, and comes as late */
+    bool known;            /* else the answer is no, and comes as late */
+    _Atomic bool unwanted; /* any thread may set it: who asked has gone, it need not be looked at */
     void (*done)(struct gnt_hasher_job *job); /* the job is its owner's again */
     gnt_err
         result; /* GNT_OK: it is the password; GNT_DENIED, GNT_NOMEM; GNT_STATE: not looked at */

@@ -65,7 +65,7 @@ gnt_err gnt_scram_verifier_make(struct gnt_slice password, uint32_t iterations,
                                 const struct gnt_random *random, struct gnt_scram_verifier *out)
 {
     struct gnt_scram_verifier v = {.iterations = iterations, .salt_size = GNT_SCRAM_SALT_SIZE};
-    struct gnt_scram_keys keys;
+    struct gnt_scram_keys keys = {.salted = {0}};
     if (iterations < GNT_SCRAM_ITERATIONS_MIN || iterations > GNT_SCRAM_ITERATIONS_MAX)
         return GNT_INVALID;
     random->fill(random->self, v.salt, v.salt_size);
@@ -81,7 +81,7 @@ gnt_err gnt_scram_verifier_make(struct gnt_slice password, uint32_t iterations,
 
 gnt_err gnt_scram_verifier_check(const struct gnt_scram_verifier *v, struct gnt_slice password)
 {
-    struct gnt_scram_keys keys;
+    struct gnt_scram_keys keys = {.salted = {0}};
     gnt_err err = gnt_scram_keys(password, gnt_slice(v->salt, v->salt_size), v->iterations, &keys);
     if (!err && !gnt_scram_equal(keys.stored, v->stored_key))
         err = GNT_DENIED;

@@ -178,7 +178,7 @@ static const char *check_binding(const struct gnt_scram_server *s, struct gnt_sl
 static gnt_err check_proof(struct gnt_scram_server *s, const uint8_t proof[GNT_SCRAM_KEY_SIZE],
                            uint8_t server_signature[GNT_SCRAM_KEY_SIZE])
 {
-    uint8_t key[GNT_SCRAM_KEY_SIZE], stored[GNT_SCRAM_KEY_SIZE];
+    uint8_t key[GNT_SCRAM_KEY_SIZE] = {0}, stored[GNT_SCRAM_KEY_SIZE] = {0};
     struct gnt_slice signed_text = gnt_buf_slice(&s->exchanged);
     gnt_err err = gnt_scram_hmac(s->verifier.stored_key, signed_text, key);
     for (int i = 0; i < GNT_SCRAM_KEY_SIZE; i++)

@@ -404,7 +404,7 @@ static const struct gnt_option rows[] = {
      .fallback = "10s",
      .min = 100,
      .max = 600000,
-     .help = "How long a new connection may take to send its CONNECT packet."},
+     .help = "How long a new connection may take to send its CONNECT packet and to log in."},
     {.path = "limits.connect_rate",
      .kind = GNT_OPTION_INTEGER,
      FIELD(limits.connect_rate),

@@ -10,6 +10,7 @@
 #include "front/mqtt/connection.h"
 #include "net/post.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -40,8 +41,10 @@ static void stop_asking(struct gnt_login *login)
     login->asking = NULL;
     if (!a)
         return;
-    if (a->check)
+    if (a->check) {
         a->check->connection = NULL;
+        atomic_store(&a->check->job.unwanted, true);
+    }
     if (a->connect.data) /* it may hold a password */
         gnt_scram_wipe(a->connect.data, a->connect.cap);
     gnt_buf_fini(&a->connect);

@@ -94,11 +94,12 @@ void gnt_mqtt_server_rewind(struct gnt_mqtt_server *s);
 
 /* Takes the next packet off the front of *in.
  *   GNT_OK    *out is to be acted on: CONNECT, PUBLISH (its topic is there even if only an alias
- * came, and it is valid), PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, UNSUBSCRIBE, DISCONNECT,
- *             AUTH (whose method the owner compares).  It borrows from *in and from the engine
- * until the next call. GNT_MORE  *in holds no whole packet any more; *need (may be NULL) is the
- * size of the one it begins with, 0 if that is not known yet. else      the connection is lost: see
- * `reason`. */
+ *             came, and it is valid), PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, UNSUBSCRIBE,
+ *             DISCONNECT, AUTH (in its turn; its method is the owner's to compare).  It borrows
+ *             from *in and from the engine until the next call.
+ *   GNT_MORE  *in holds no whole packet any more; *need (may be NULL) is the size of the one it
+ *             begins with, 0 if that is not known yet.
+ *   else      the connection is lost: see `reason`. */
 GNT_MUST gnt_err gnt_mqtt_server_next(struct gnt_mqtt_server *s, struct gnt_slice *in, uint64_t now,
                                       struct gnt_mqtt_packet *out, size_t *need);
 

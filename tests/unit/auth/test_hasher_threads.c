@@ -102,6 +102,18 @@ static void says_when_it_is_full(void **state)
     sem_destroy(&gate);
 }
 
+static void passes_over_what_nobody_wants_any_more(void **state)
+{
+    (void)state;
+    struct gnt_hasher *h;
+    assert_int_equal(gnt_hasher_new(&h), GNT_OK);
+    struct job *gone = job_new("secret", true);
+    gone->job.unwanted = true;
+    assert_int_equal(gnt_hasher_submit(h, &gone->job), GNT_OK);
+    assert_int_equal(result_of(gone), GNT_STATE);
+    gnt_hasher_free(&h);
+}
+
 static void needs_no_thread_before_there_is_work(void **state)
 {
     (void)state;
@@ -115,6 +127,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checks_passwords),
         cmocka_unit_test(says_when_it_is_full),
+        cmocka_unit_test(passes_over_what_nobody_wants_any_more),
         cmocka_unit_test(needs_no_thread_before_there_is_work),
     };
     gnt_seeded_init(&seeded, 1);

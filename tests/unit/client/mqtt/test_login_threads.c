@@ -1,5 +1,6 @@
 /* Logging in by SCRAM-SHA-256: the threaded client against a broker of ours, and against a server
  * that only pretends to know the user. */
+#include "support/alloc_fault.h"
 #include "support/unit.h"
 
 #include "auth/scram.h"
@@ -191,6 +192,23 @@ static void options_that_cannot_be(void **state)
     gnatter_client_free(c);
 }
 
+static void bears_a_lack_of_memory(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct gnatter_client_options o = options_of(1, &seen);
+    bool failed = true;
+    for (long n = 0; failed; n++) {
+        gnatter_client *c = NULL;
+        gnt_alloc_fail_at(n);
+        int err = gnatter_client_new(&o, &c);
+        failed = gnt_alloc_failed();
+        gnt_alloc_fail_at(-1);
+        assert_int_equal(err, failed ? GNATTER_ENOMEM : 0);
+        gnatter_client_free(c);
+    }
+}
+
 /* ---- A server that pretends to know the user */
 
 struct pretender {
@@ -305,6 +323,7 @@ int main(void)
         cmocka_unit_test(logs_in_and_again),
         cmocka_unit_test(a_wrong_password_is_refused),
         cmocka_unit_test(options_that_cannot_be),
+        cmocka_unit_test(bears_a_lack_of_memory),
         cmocka_unit_test(a_server_that_only_pretends_is_left),
     };
     gnatter_log(GNATTER_LOG_ERROR, GNATTER_LOG_TEXT, NULL, NULL);
