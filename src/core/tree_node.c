@@ -184,7 +184,6 @@ static void take_out(struct gnt_tree *tree, struct gnt_tree_node *node)
         gnt_tree_table_remove(&tree->table, node);
         count_named(node->parent, -1);
     }
-    gnt_tree_reach_removed(node);
     tree->nodes--;
     gnt_rcu_defer(&node->rcu, reclaim);
 }
@@ -288,18 +287,25 @@ static void unmark(struct gnt_tree_node *node)
     node->trail.next = node->trail.prev = NULL;
 }
 
+/* What is taken out is NODE and, one after the other, ancestors of it: only what the last of them
+ * reached was counted by one that stays. */
 void gnt_tree_node_settle(struct gnt_tree *tree, struct gnt_tree_node *node)
 {
+    struct gnt_tree_node *last_out = NULL;
     while (node->parent && !node->pins && !node->retained && !node->trail.first) {
         struct gnt_tree_node *parent = node->parent;
         bool marked = gnt_tree_node_marked(node);
         bool used = gnt_tree_has_children(node) || gnt_tree_subs_any(node);
         if (marked)
             unmark(node);
-        if (!used)
+        if (!used) {
             take_out(tree, node);
+            last_out = node;
+        }
         if (!marked && used)
-            return;
+            break;
         node = parent;
     }
+    if (last_out)
+        gnt_tree_reach_removed(last_out);
 }

@@ -196,6 +196,31 @@ static void pin(struct gnt_tree *tree, struct gnt_tree_cursor *cursor, struct gn
     }
 }
 
+__attribute__((always_inline)) static inline void fetch_node(const struct gnt_tree_node *node)
+{
+    __builtin_prefetch(node);
+    __builtin_prefetch(&node->reach);
+}
+
+/* What the walk will probably come to next, and after that: in a large tree it would wait for each.
+ * Each thing is fetched while the one before it is at hand, so that no fetching waits either.
+ * Inlined, because gcc takes a function that only fetches for one that does nothing. */
+__attribute__((always_inline)) static inline void fetch_ahead(const struct gnt_tree_node *node)
+{
+    const struct gnt_tree_node *below = node->trail.first, *beside = node->trail.next;
+    if (below)
+        __builtin_prefetch(below->retained);
+    else if (!beside && node->parent)
+        beside = node->parent->trail.next;
+    if (beside) {
+        __builtin_prefetch(beside->retained);
+        if (beside->trail.first)
+            fetch_node(beside->trail.first);
+        if (beside->trail.next)
+            fetch_node(beside->trail.next);
+    }
+}
+
 static gnt_err slice(struct gnt_tree *tree, struct walk *w, struct gnt_tree_cursor *cursor,
                      size_t max, struct gnt_message **out, size_t *count)
 {
@@ -204,6 +229,7 @@ static gnt_err slice(struct gnt_tree *tree, struct walk *w, struct gnt_tree_curs
             pin(tree, cursor, NULL);
             return GNT_OK;
         }
+        fetch_ahead(w->node);
         if (w->node->retained && walk_matches(w))
             out[(*count)++] = gnt_message_ref(w->node->retained);
     }
