@@ -1,4 +1,5 @@
 /* gnatter bench: load and latency, one broker or several in turns. */
+#include "auth/scram.h"
 #include "base/clock.h"
 #include "cli/bench_load.h"
 #include "cli/bench_report.h"
@@ -28,7 +29,7 @@ struct options {
     bool live, json;
     char *host, *username, *password;
     uint16_t port;
-    uint32_t version;
+    uint32_t version, auth_method;
 };
 
 static const struct shape {
@@ -168,6 +169,10 @@ static const struct gnt_option rows[] = {
      .metavar = "NAME", .group = "Broker", .help = "The user name of all clients."},
     {.flag = "pw", .letter = 'P', .kind = GNT_OPTION_STRING, FIELD(password), .max = 65535,
      .metavar = "PASSWORD", .group = "Broker", .help = "Their password."},
+    {.flag = "auth-method", .kind = GNT_OPTION_WORD, FIELD(auth_method), .fallback = "none",
+     .metavar = "METHOD", .words = gnt_peer_methods, .group = "Broker",
+     .help = "SCRAM-SHA-256: how they log in, by MQTT 5. Each login is work for this process, as "
+             "the broker asks; it is done before the load begins."},
     {.flag = "protocol-version", .letter = 'V', .kind = GNT_OPTION_WORD, FIELD(version),
      .fallback = "mqttv311", .metavar = "VERSION", .words = gnt_peer_versions, .group = "Broker",
      .help = "mqttv31, mqttv311 or mqttv5; also 31, 311 and 5."},
@@ -275,7 +280,7 @@ static struct gnt_bench_plan plan_of(const struct options *o, enum gnt_bench_sha
         .groups = o->groups,
         .size = o->size,
         .qos = o->qos,
-        .version = (uint8_t)o->version,
+        .version = o->auth_method == GNT_PEER_SCRAM ? GNATTER_MQTT_5 : (uint8_t)o->version,
         .window = (uint16_t)o->window,
         .credit = o->credit,
         .rate = o->rate,
@@ -285,6 +290,7 @@ static struct gnt_bench_plan plan_of(const struct options *o, enum gnt_bench_sha
         .drain_ns = o->drain_ms * GNT_NS_PER_MS,
         .username = o->username,
         .password = o->password,
+        .scram = o->auth_method == GNT_PEER_SCRAM,
     };
     if (shape == GNT_BENCH_IDLE)
         plan.publishers = 0;
@@ -473,6 +479,11 @@ static bool check(const struct options *o)
             gnt_say(name, "there are more shared groups than subscribers, see --help");
             return false;
         }
+    }
+    if (o->auth_method == GNT_PEER_SCRAM &&
+        !(gnt_scram_text_valid(gnt_slice_str(o->username), GNT_SCRAM_NAME_MAX) && o->password)) {
+        gnt_say(name, "--auth-method needs a user name and a password (-u, -P), see --help");
+        return false;
     }
     if (o->password && !o->username && o->version != GNATTER_MQTT_5) {
         gnt_say(name, "--pw needs --username before MQTT 5, see --help");

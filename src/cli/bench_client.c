@@ -1,8 +1,10 @@
 #include "cli/bench_client.h"
 
+#include "auth/scram.h"
 #include "net/tcp.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 enum {
     READ_SIZE = 64 * 1024, /* of host->read_buffer */
@@ -66,9 +68,69 @@ static void come_up(struct gnt_bench_client *c)
     c->host->up(c);
 }
 
-static void connected(struct gnt_bench_client *c)
+/* ---- Logging in by SCRAM-SHA-256, in the load's thread: it counts before the load begins only */
+
+static const struct gnt_mqtt_prop scram_method = {.row = GNT_PROP_AUTH_METHOD,
+                                                  .text = {(const uint8_t *)GNT_SCRAM_METHOD,
+                                                           sizeof GNT_SCRAM_METHOD - 1}};
+
+static void login_over(struct gnt_bench_client *c)
+{
+    if (c->scram)
+        gnt_scram_client_fini(c->scram);
+    free(c->scram);
+    c->scram = NULL;
+}
+
+static gnt_err login_begin(struct gnt_bench_client *c)
+{
+    struct gnt_buf first = {NULL, 0, 0, 0};
+    c->scram = calloc(1, sizeof *c->scram);
+    gnt_err err = c->scram
+                      ? gnt_scram_client_begin(c->scram, gnt_slice_str(c->host->plan->username),
+                                               &gnt_random_system, &first)
+                      : GNT_NOMEM;
+    if (!err)
+        err = gnt_client_connect_with(c->engine, gnt_buf_slice(&first), c->host->loop->now);
+    gnt_buf_fini(&first);
+    return err;
+}
+
+static void login_answer(struct gnt_bench_client *c, const struct gnt_mqtt_props *props)
+{
+    struct gnt_buf answer = {NULL, 0, 0, 0};
+    gnt_err err = c->scram
+                      ? gnt_scram_client_answer(c->scram, gnt_mqtt_text(props, GNT_PROP_AUTH_DATA),
+                                                gnt_slice_str(c->host->plan->password), &answer)
+                      : GNT_UNSUPPORTED;
+    const struct gnt_mqtt_prop list[] = {
+        scram_method, {.row = GNT_PROP_AUTH_DATA, .text = gnt_buf_slice(&answer)}};
+    const struct gnt_mqtt_proplist said = {.list = list, .count = 2};
+    if (!err)
+        err = gnt_client_auth(c->engine, GNT_REASON_CONTINUE_AUTHENTICATION, &said);
+    gnt_buf_fini(&answer);
+    if (err)
+        fail(c, err, 0);
+}
+
+/* Whether the broker, which is content, has proved who it is. */
+static gnt_err login_proved(struct gnt_bench_client *c, const struct gnt_mqtt_props *props)
+{
+    gnt_err err = GNT_OK;
+    if (c->scram)
+        err = gnt_scram_client_verify(c->scram, gnt_mqtt_text(props, GNT_PROP_AUTH_DATA));
+    login_over(c);
+    return err;
+}
+
+static void connected(struct gnt_bench_client *c, const struct gnt_mqtt_props *props)
 {
     char text[TOPIC_SIZE];
+    gnt_err proved = login_proved(c, props);
+    if (proved) {
+        fail(c, proved, 0);
+        return;
+    }
     if (c->publisher || c->host->plan->shape == GNT_BENCH_IDLE) {
         come_up(c);
         return;
@@ -97,11 +159,11 @@ static void take_events(struct gnt_bench_client *c, uint64_t now)
     struct gnt_client_event event;
     while (!c->closed && gnt_client_event(c->engine, now, &event)) {
         switch (event.type) {
-        case GNT_CLIENT_CONNECTED: connected(c); break;
+        case GNT_CLIENT_CONNECTED: connected(c, event.props); break;
         case GNT_CLIENT_CLOSED: fail(c, event.err, event.code); break;
         case GNT_CLIENT_MESSAGE: c->host->message(c, event.publish->payload, now); break;
         case GNT_CLIENT_DONE: done(c, &event); break;
-        case GNT_CLIENT_AUTH: fail(c, GNT_UNSUPPORTED, event.code); break;
+        case GNT_CLIENT_AUTH: login_answer(c, event.props); break;
         }
     }
 }
@@ -185,10 +247,15 @@ static gnt_err make_engine(struct gnt_bench_client *c)
     o.connect.version = plan->version;
     o.connect.client_id = gnt_slice_str(id);
     o.connect.keep_alive_s = 0; /* a bench ends before it would matter; idle is idle */
-    o.connect.has_username = plan->username != NULL;
-    o.connect.username = gnt_slice_str(plan->username);
-    o.connect.has_password = plan->password != NULL;
-    o.connect.password = gnt_slice_str(plan->password);
+    const struct gnt_mqtt_proplist method = {.list = &scram_method, .count = 1};
+    if (plan->scram) {
+        o.props = &method;
+    } else {
+        o.connect.has_username = plan->username != NULL;
+        o.connect.username = gnt_slice_str(plan->username);
+        o.connect.has_password = plan->password != NULL;
+        o.connect.password = gnt_slice_str(plan->password);
+    }
     o.connect_timeout_ms = 0; /* the load keeps the time */
     o.in_flight_max = plan->window;
     o.queue_messages = QUEUE_MESSAGES;
@@ -210,7 +277,7 @@ gnt_err gnt_bench_client_open(struct gnt_bench_client *c, struct gnt_bench_host 
         err = gnt_tcp_connect(host->loop, host->address->ai_addr, host->address->ai_addrlen,
                               &c->stream);
     if (!err)
-        err = gnt_client_connect(c->engine, host->loop->now);
+        err = host->plan->scram ? login_begin(c) : gnt_client_connect(c->engine, host->loop->now);
     if (err) {
         gnt_bench_client_close(c);
         return err;
@@ -236,6 +303,7 @@ void gnt_bench_client_close(struct gnt_bench_client *c)
     gnt_task_cancel(&c->task);
     gnt_stream_close(&c->stream);
     gnt_client_free(&c->engine);
+    login_over(c);
     c->closed = true;
 }
 

@@ -7,6 +7,7 @@
 #include "net/loop.h"
 
 struct gnt_bench_client;
+struct gnt_scram_client;
 
 /* What all clients of a load share, and who is told; a part of the load. */
 struct gnt_bench_host {
@@ -29,11 +30,12 @@ struct gnt_bench_client {
     struct gnt_bench_host *host;
     struct gnt_client *engine;
     struct gnt_stream *stream;
-    struct gnt_list sender; /* in host->senders */
-    struct gnt_task task;   /* events and output, at the end of the turn */
-    uint32_t index;         /* among the publishers or the subscribers */
-    uint32_t number;        /* of the last message */
-    uint32_t unsettled;     /* publications that are not DONE */
+    struct gnt_scram_client *scram; /* while it logs in so */
+    struct gnt_list sender;         /* in host->senders */
+    struct gnt_task task;           /* events and output, at the end of the turn */
+    uint32_t index;                 /* among the publishers or the subscribers */
+    uint32_t number;                /* of the last message */
+    uint32_t unsettled;             /* publications that are not DONE */
     bool publisher, up, closed;
     bool blocked; /* the transport has not taken all output */
 };

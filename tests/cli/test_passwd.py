@@ -222,6 +222,16 @@ class Broker(Case):
         self.assertEqual(harness.terminate(broker), 0)
         self.assertIn("user=".encode(), broker.text["stderr"])
 
+    def test_bench(self):
+        self.passwd(self.file, "ann", "-I", "4096", data="secret")
+        self.broker("--allow-anonymous=false")
+        for argv, code in ((["-P", "secret"], 0), (["-P", "nope-nope"], 69), ([], 64)):
+            done = subprocess.run([harness.GNATTER, "bench", "-p", self.port, "-s", "pairs",
+                                   "--subscribers", "3", "--duration", "200ms", "--warm-up", "100ms",
+                                   "--auth-method", "SCRAM-SHA-256", "-u", "ann", *argv],
+                                  check=False, capture_output=True, timeout=harness.PATIENCE)
+            self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+
     def test_users_are_enough_for_other_machines(self):
         self.passwd(self.file, "ann", "-I", "4096", data="secret")
         broker = self.broker("--listen", "mqtt://0.0.0.0:0")
