@@ -1,6 +1,7 @@
 /* The topic tree: the lock-free match. */
 #include "base/assert.h"
 #include "core/tree_node.h"
+#include "model/topic.h"
 
 /* ---- A topic name, taken apart */
 
@@ -46,31 +47,36 @@ __attribute__((always_inline)) static inline void fetch_node(const struct gnt_tr
     __builtin_prefetch(&node->level);
 }
 
-static void fetch_path(const struct gnt_tree_table *table, const struct topic *t)
+static void fetch_path(const struct gnt_tree_table *table, const uint32_t *keys, uint32_t count)
 {
-    uint32_t key = 0;
-    for (uint32_t i = 0; i < t->count; i++)
-        gnt_tree_table_fetch(table, key = gnt_tree_key(key, t->level[i].hash));
-    key = 0;
-    for (uint32_t i = 0; i < t->count; i++) {
-        key = gnt_tree_key(key, t->level[i].hash);
-        const struct gnt_tree_node *node = gnt_tree_table_guess(table, key);
+    for (uint32_t i = 0; i < count; i++)
+        gnt_tree_table_fetch(table, keys[i]);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct gnt_tree_node *node = gnt_tree_table_guess(table, keys[i]);
         if (node)
             fetch_node(node);
     }
 }
 
-void gnt_tree_fetch(const struct gnt_tree *tree, struct gnt_slice filter)
+static void fetch_exact(const struct gnt_tree_table *table, const struct topic *t)
 {
-    const struct gnt_tree_table *table = table_of(tree);
-    if (!gnt_tree_table_large(table))
-        return;
-    struct topic t;
-    topic_init(&t, filter);
-    for (uint32_t i = 0; i < t.count; i++)
-        if (t.level[i].end - t.level[i].start == 1 && filter.data[t.level[i].start] == '+')
-            t.level[i].hash = GNT_TREE_PLUS;
-    fetch_path(table, &t);
+    uint32_t keys[LEVELS], key = 0;
+    for (uint32_t i = 0; i < t->count; i++)
+        keys[i] = key = gnt_tree_key(key, t->level[i].hash);
+    fetch_path(table, keys, t->count);
+}
+
+void gnt_tree_path_init(struct gnt_tree_path *path, const struct gnt_tree *tree,
+                        struct gnt_slice filter)
+{
+    struct gnt_slice level;
+    uint32_t key = 0;
+    for (path->count = 0; path->count < GNT_TREE_PATH && gnt_topic_next_level(&filter, &level);) {
+        key = gnt_tree_key(key, gnt_tree_is_wild(level) ? GNT_TREE_PLUS : gnt_hash(level));
+        path->key[path->count++] = key;
+    }
+    if (gnt_tree_table_large(table_of(tree)))
+        fetch_path(table_of(tree), path->key, path->count);
 }
 
 /* ---- Matching */
@@ -201,7 +207,7 @@ void gnt_tree_match(const struct gnt_tree *tree, struct gnt_slice topic,
     m.found = found;
     m.context = context;
     if (m.large)
-        fetch_path(m.table, &t);
+        fetch_exact(m.table, &t);
     while (down(&m) || up(&m))
         ;
 }

@@ -113,16 +113,23 @@ static uint32_t key_of(const struct gnt_tree_node *parent, struct gnt_slice leve
     return gnt_tree_key(parent->key, gnt_tree_is_wild(level) ? GNT_TREE_PLUS : gnt_hash(level));
 }
 
-struct gnt_tree_node *gnt_tree_node_child(const struct gnt_tree *tree, struct gnt_tree_node *parent,
-                                          struct gnt_slice level)
+/* KEY is the child's. */
+static struct gnt_tree_node *find_child(const struct gnt_tree *tree, struct gnt_tree_node *parent,
+                                        struct gnt_slice level, uint32_t key)
 {
     if (!gnt_tree_is_wild(level))
-        return gnt_tree_table_find(atomic_load_explicit(&tree->table, memory_order_relaxed),
-                                   key_of(parent, level), parent, level);
+        return gnt_tree_table_find(atomic_load_explicit(&tree->table, memory_order_relaxed), key,
+                                   parent, level);
     struct gnt_tree_node *w = wild_of(parent);
     if (w && w->level[0] != level.data[0])
         w = w->level[0] == '#' ? wild_of(w) : NULL;
     return w;
+}
+
+struct gnt_tree_node *gnt_tree_node_child(const struct gnt_tree *tree, struct gnt_tree_node *parent,
+                                          struct gnt_slice level)
+{
+    return find_child(tree, parent, level, key_of(parent, level));
 }
 
 /* Where the pointer to the child `+` of PARENT is: beside `#` if that exists. */
@@ -158,10 +165,9 @@ static void count_named(struct gnt_tree_node *parent, int n)
 }
 
 static struct gnt_tree_node *add_child(struct gnt_tree *tree, struct gnt_tree_node *parent,
-                                       struct gnt_slice level)
+                                       struct gnt_slice level, uint32_t key)
 {
     bool wild = gnt_tree_is_wild(level);
-    uint32_t key = key_of(parent, level);
     if (!wild && gnt_tree_table_reserve(&tree->table, key) != GNT_OK)
         return NULL;
     struct gnt_tree_node *node = node_new(tree, parent, level, key);
@@ -190,26 +196,47 @@ static void take_out(struct gnt_tree *tree, struct gnt_tree_node *node)
 
 /* ---- Paths */
 
-/* As far as there are nodes of *filter; what is left of it is what there are none for. */
-static struct gnt_tree_node *follow(const struct gnt_tree *tree, struct gnt_slice *filter)
+/* A way down: REST is what is left of it below NODE, at DEPTH. */
+struct way {
+    struct gnt_tree_path path;
+    struct gnt_slice rest;
+    struct gnt_tree_node *node;
+    uint32_t depth;
+};
+
+static uint32_t next_key(const struct way *w, struct gnt_slice level)
 {
-    struct gnt_tree_node *node = tree->root, *child;
-    struct gnt_slice level, rest = *filter;
-    gnt_tree_fetch(tree, rest);
+    return w->depth < w->path.count ? w->path.key[w->depth] : key_of(w->node, level);
+}
+
+static void go_on(struct way *w, struct gnt_tree_node *child, struct gnt_slice rest)
+{
+    w->node = child;
+    w->rest = rest;
+    w->depth++;
+}
+
+/* As far as there are nodes. */
+static void follow(const struct gnt_tree *tree, struct gnt_slice filter, struct way *w)
+{
+    w->rest = filter;
+    w->node = tree->root;
+    w->depth = 0;
+    gnt_tree_path_init(&w->path, tree, filter);
+    struct gnt_slice level, rest = filter;
     while (gnt_topic_next_level(&rest, &level)) {
-        child = gnt_tree_node_child(tree, node, level);
+        struct gnt_tree_node *child = find_child(tree, w->node, level, next_key(w, level));
         if (!child)
             break;
-        node = child;
-        *filter = rest;
+        go_on(w, child, rest);
     }
-    return node;
 }
 
 struct gnt_tree_node *gnt_tree_node_find(const struct gnt_tree *tree, struct gnt_slice filter)
 {
-    struct gnt_tree_node *node = follow(tree, &filter);
-    return filter.data ? NULL : node;
+    struct way w;
+    follow(tree, filter, &w);
+    return w.rest.data ? NULL : w.node;
 }
 
 static uint32_t count_levels(struct gnt_slice filter)
@@ -238,22 +265,25 @@ static bool allowed(const struct gnt_tree *tree, const struct gnt_tree_node *nod
 gnt_err gnt_tree_node_make(struct gnt_tree *tree, struct gnt_slice filter,
                            struct gnt_tree_node **out)
 {
-    struct gnt_slice rest = filter, level;
-    struct gnt_tree_node *found = follow(tree, &rest), *node = found, *child = found;
-    if (rest.data && !allowed(tree, found, filter, rest))
+    struct way w;
+    follow(tree, filter, &w);
+    if (w.rest.data && !allowed(tree, w.node, filter, w.rest))
         return GNT_FULL;
-    while (child && gnt_topic_next_level(&rest, &level)) {
-        child = add_child(tree, node, level);
-        if (child)
-            node = child;
+    const struct gnt_tree_node *found = w.node;
+    struct gnt_slice rest = w.rest, level;
+    while (gnt_topic_next_level(&rest, &level)) {
+        struct gnt_tree_node *child = add_child(tree, w.node, level, next_key(&w, level));
+        if (!child)
+            break;
+        go_on(&w, child, rest);
     }
-    if (node != found)
-        gnt_tree_reach_added(node);
-    if (!child) {
-        gnt_tree_node_settle(tree, node);
+    if (w.node != found)
+        gnt_tree_reach_added(w.node);
+    if (w.rest.data) {
+        gnt_tree_node_settle(tree, w.node);
         return GNT_NOMEM;
     }
-    *out = node;
+    *out = w.node;
     return GNT_OK;
 }
 

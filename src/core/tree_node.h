@@ -172,9 +172,15 @@ void gnt_tree_nodes_free(struct gnt_tree *tree);
 struct gnt_tree_node *gnt_tree_node_child(const struct gnt_tree *tree, struct gnt_tree_node *parent,
                                           struct gnt_slice level);
 
-/* Has what the way to FILTER leads along fetched into the cache, if the tree is large; for readers,
- * and for writers (tree_match.c). */
-void gnt_tree_fetch(const struct gnt_tree *tree, struct gnt_slice filter);
+/* The keys of the first levels of FILTER, and if the tree is large, what the way leads along is
+ * being fetched into the cache (tree_match.c). */
+enum { GNT_TREE_PATH = 24 };
+struct gnt_tree_path {
+    uint32_t count;
+    uint32_t key[GNT_TREE_PATH];
+};
+void gnt_tree_path_init(struct gnt_tree_path *path, const struct gnt_tree *tree,
+                        struct gnt_slice filter);
 
 /* The node of a filter or topic, NULL if there is none. */
 struct gnt_tree_node *gnt_tree_node_find(const struct gnt_tree *tree, struct gnt_slice filter);
