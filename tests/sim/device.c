@@ -240,6 +240,8 @@ static void wire_over(struct sim_device *d, bool surely_clean)
 {
     d->oracle->unsure |= !d->up && d->had_session && !d->is.durable;
     count_will(d, d->up && !d->saying_bye, surely_clean);
+    if (d->oracle->faulty)
+        sim_oracle_repeats(d->oracle, d->index);
     sim_trace(d->world, "client %u is away%s", d->index, surely_clean ? ", as is clear" : "");
     if (d->up)
         d->connect_at = d->world->now + (d->calm ? SECOND : sim_below(d->world, 10 * SECOND));
@@ -357,6 +359,7 @@ static void on_connected(struct sim_device *d, const struct gnt_client_event *e)
     d->up = true;
     d->had_session = true;
     session->connection++;
+    session->connected_at = d->world->now;
     d->act_at = soon(d);
     if (present)
         return;

@@ -43,6 +43,33 @@ static struct sim_weather some_weather(struct sim_world *w, bool faults)
     return weather;
 }
 
+/* Queues that become full.  Where nobody is given up and all can wait, nothing may be lost but with
+ * a connection; where none breaks, nothing at all. */
+static void small_queues(struct life *l)
+{
+    struct sim_world *w = &l->world;
+    struct gnt_config_limits *limits = &l->config.limits;
+    l->oracle.lossy = true;
+    l->oracle.patient = l->quiet || sim_one_in(w, 2);
+    l->config.queue_full = (enum gnt_config_queue_full)sim_below(w, 3);
+    l->config.queue_full_qos0 = (enum gnt_config_qos0)sim_below(w, 2);
+    if (l->oracle.patient) {
+        l->config.queue_full_wait_ms = 3600 * 1000;
+        limits->output_bytes = 1 << 20; /* beyond that clients would wait for each other */
+    } else if (sim_one_in(w, 3)) {
+        l->config.queue_full_wait_ms = (uint32_t)sim_below(w, 3000);
+    }
+    if (l->quiet) {
+        l->oracle.lossy = false;
+        l->config.queue_full_qos0 = GNT_QOS0_WAIT;
+    }
+    limits->queued_per_session = (uint32_t)sim_between(w, 1, 20);
+    if (sim_one_in(w, 3)) {
+        limits->queued_bytes = sim_between(w, 1, 1000);
+        limits->queued_per_session = 100000;
+    }
+}
+
 static void some_config(struct life *l)
 {
     struct sim_world *w = &l->world;
@@ -57,11 +84,8 @@ static void some_config(struct life *l)
         limits->inflight_per_session = (uint16_t)sim_between(w, 1, 10);
     if (sim_one_in(w, 3))
         limits->output_bytes = sim_between(w, 1024, 8192);
-    if (sim_one_in(w, 6)) {
-        l->oracle.lossy = true;
-        limits->queued_per_session = (uint32_t)sim_between(w, 1, 20);
-        l->config.queue_full = (enum gnt_config_queue_full)sim_below(w, 3);
-    }
+    if (sim_one_in(w, 3))
+        small_queues(l);
 }
 
 static struct sim_character some_character(struct life *l)
@@ -86,6 +110,8 @@ static struct sim_character some_character(struct life *l)
         is.packet_max = (uint32_t)sim_between(w, 300, 2000);
     if (is.version == GNT_MQTT_5 && sim_one_in(w, 3))
         is.will_delay_s = (uint32_t)sim_between(w, 1, 15);
+    if (l->quiet && l->oracle.patient) /* who is not read gets no answer to its pings */
+        is.keep_alive_s = 0;
     is.shares = (is.durable || l->oracle.groups_lossy) && !is.packet_max;
     return is;
 }
@@ -326,6 +352,8 @@ void sim_life(const struct sim_life_options *options, struct sim_life_report *re
     make_clients(l);
     some_config(l);
     l->oracle.lossy |= options->faults;
+    l->oracle.faulty = options->faults;
+    l->oracle.patient &= !options->faults;
     w->weather = some_weather(w, options->faults);
     sim_world_start(w, &l->config, options->workers ? options->workers : workers);
     start_clients(l);

@@ -76,6 +76,7 @@ enum { SIM_ORDERS = 3 * 3 };
 struct sim_session {
     uint32_t epoch;              /* counts the sessions that this client has had */
     uint32_t connection;         /* and its connections */
+    uint64_t connected_at;       /* when the last of these began */
     uint32_t packet_max;         /* 0: any */
     struct sim_arrived *arrived; /* by message */
     size_t arrived_count;
@@ -103,6 +104,8 @@ struct sim_oracle {
     uint64_t missing;  /* deliveries that were due and did not come */
     bool unsure;       /* a client does not know whether its session is a new one */
     bool lossy;        /* small limits or faults: missing ones are counted by the broker */
+    bool faulty;       /* of a message that failed some may have been delivered: it comes again */
+    bool patient;      /* at full queues publishers wait as long as the receiver is connected */
     bool groups_lossy; /* members come and go: a group's messages may go with them */
 };
 

@@ -80,7 +80,7 @@ static uint32_t new_message(struct sim_raw *r, uint8_t qos, bool repeats)
                                   .topic = (uint32_t)sim_below(r->world, r->oracle->normal_topics),
                                   .size = (uint32_t)sim_between(r->world, SIM_PAYLOAD_MIN, 100),
                                   .qos = qos,
-                                  .repeats = repeats};
+                                  .repeats = repeats || r->oracle->faulty};
     return sim_oracle_publish(r->oracle, &m);
 }
 
