@@ -91,7 +91,7 @@ void gnt_tree_match(const struct gnt_tree *tree, struct gnt_slice topic,
 
 /* The same for up to GNT_TREE_MANY names at once; FOUND is told which one.  In a large tree most of
  * a match is waiting for memory: here the others go on meanwhile. */
-enum { GNT_TREE_MANY = 16 };
+enum { GNT_TREE_MANY = 8 };
 void gnt_tree_match_many(const struct gnt_tree *tree, const struct gnt_slice *names, unsigned count,
                          void (*found)(void *context, unsigned name, uint64_t sink,
                                        const struct gnt_sub_options *options),
