@@ -264,6 +264,16 @@ static void on_users(const struct gnt_mail *mail)
     gnt_mqtt_front_take_users(worker->mqtt, &users);
 }
 
+/* Before the workers run: what has come for them by mail may be read behind the first connection
+ * that another worker has sent, and nobody may be let in without a look at the users. */
+static void put_in_place(struct gnt_workers *w, struct gnt_users *users)
+{
+    for (unsigned i = 0; i < w->count; i++) {
+        struct gnt_users *one = gnt_users_ref(users);
+        gnt_mqtt_front_take_users(w->worker[i].mqtt, &one);
+    }
+}
+
 /* A reference for each worker.  On failure some may have got it. */
 static gnt_err hand_out(struct gnt_workers *w, struct gnt_users *users)
 {
@@ -294,7 +304,9 @@ gnt_err gnt_workers_read_users(struct gnt_workers *w, const struct gnt_config *c
     else if (err)
         snprintf(problem, cap, "users: %s: %s", file,
                  err == GNT_NOMEM ? gnt_err_text(err) : strerror(errno));
-    if (!err)
+    if (!err && !w->users)
+        put_in_place(w, users);
+    else if (!err)
         err = hand_out(w, users);
     if (!err) {
         gnt_log(GNT_LOG_INFO, NULL, "users", GNT_F_STR("file", file),

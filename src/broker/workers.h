@@ -61,8 +61,8 @@ void gnt_worker_accept(struct gnt_worker *worker, struct gnt_stream *stream);
  * ones get the new limits.  GNT_NOMEM: some workers may have got it; say it again. */
 GNT_MUST gnt_err gnt_workers_reload(struct gnt_workers *w, const struct gnt_config *config);
 
-/* Reads CONFIG's users, if it has any, and gives them to all workers by mail: before they run, or
- * instead of those that they have; from any thread that is no worker, one at a time.  Lines that
+/* Reads CONFIG's users, if it has any: the first time before the workers run, then, by mail,
+ * instead of those that they have.  From any thread that is no worker, one at a time.  Lines that
  * are not as they should be are logged.  On failure the workers keep what they have (short of
  * memory some may have the new ones), and PROBLEM says in a line for people what is wrong. */
 GNT_MUST gnt_err gnt_workers_read_users(struct gnt_workers *w, const struct gnt_config *config,

@@ -19,7 +19,8 @@ static bool input_comes(const sigset_t *unblocked)
     return ppoll(&input, 1, NULL, unblocked) == 1;
 }
 
-/* A line of standard input without its end.  False: there is none, or it is too long. */
+/* A line of standard input without its end.  False: there is none, or it is too long; LINE is empty
+ * then. */
 static bool read_line(const char *command, const sigset_t *unblocked, char *line, size_t cap)
 {
     size_t used = 0;
@@ -28,6 +29,7 @@ static bool read_line(const char *command, const sigset_t *unblocked, char *line
     while (input_comes(unblocked) && (n = read(STDIN_FILENO, &c, 1)) == 1 && c != '\n') {
         if (used + 1 == cap) {
             gnt_say(command, "the password is longer than %zu bytes", cap - 1);
+            line[0] = '\0';
             return false;
         }
         line[used++] = c;
@@ -35,6 +37,7 @@ static bool read_line(const char *command, const sigset_t *unblocked, char *line
     }
     if (n < 0 || (n == 0 && used == 0)) {
         gnt_say(command, "no password: %s", n < 0 ? strerror(errno) : "standard input is empty");
+        line[0] = '\0';
         return false;
     }
     if (used && line[used - 1] == '\r')

@@ -407,6 +407,20 @@ static void passwords(void **state)
     script_fini(&s);
 }
 
+/* Not by mail, which a connection from another worker could overtake. */
+static void users_are_there_before_the_first_client(void **state)
+{
+    (void)state;
+    struct script s;
+    char problem[256];
+    put_users("ab");
+    script_init(&s, 2, setting, NULL);
+    assert_int_equal(gnt_workers_read_users(s.workers, &s.config, problem, sizeof problem), GNT_OK);
+    for (unsigned i = 0; i < 2; i++)
+        assert_ptr_equal(s.workers->worker[i].mqtt->users, s.workers->users);
+    script_fini(&s);
+}
+
 static void anonymous_as_before(void **state)
 {
     (void)state;
@@ -564,6 +578,7 @@ int main(void)
         cmocka_unit_test(whoever_fails_again_is_cut_off),
         cmocka_unit_test(no_auth_from_who_has_named_no_method),
         cmocka_unit_test(passwords),
+        cmocka_unit_test(users_are_there_before_the_first_client),
         cmocka_unit_test(anonymous_as_before),
         cmocka_unit_test(what_stands_behind_a_password_waits),
         cmocka_unit_test(may_go_while_the_password_is_looked_at),
