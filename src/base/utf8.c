@@ -37,7 +37,7 @@ bool gnt_utf8_valid(struct gnt_slice text)
                 continue;
             }
         }
-        size_t size = sequence(p, left);
+        size_t size = *p < 0x80 ? 1 : sequence(p, left);
         if (size == 0 || *p == 0)
             return false;
         p += size;

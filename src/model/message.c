@@ -1,6 +1,7 @@
 #include "model/message.h"
 
 #include "base/assert.h"
+#include "base/spare.h"
 
 #include <stdlib.h>
 
@@ -35,7 +36,7 @@ gnt_err gnt_message_new(const struct gnt_message_init *init, struct gnt_message 
         __builtin_add_overflow(size, init->payload.size, &size) ||
         __builtin_add_overflow(size, init->extras.size, &size))
         return GNT_NOMEM;
-    struct gnt_message *m = malloc(size);
+    struct gnt_message *m = gnt_spare_get(size);
     if (!m)
         return GNT_NOMEM;
     fill(m, init);
@@ -72,6 +73,11 @@ void gnt_message_unref(struct gnt_message **m)
     GNT_ASSERT(refs > 0);
     if (refs > 1)
         return;
-    free(gone->adopted);
-    free(gone);
+    if (gone->adopted) {
+        free(gone->adopted);
+        free(gone);
+    } else {
+        gnt_spare_put(gone,
+                      sizeof *gone + gone->topic.size + gone->payload.size + gone->extras.size);
+    }
 }

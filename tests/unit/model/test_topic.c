@@ -269,12 +269,39 @@ static void shares(void **state)
     assert_int_equal(gnt_topic_share(gnt_slice(NULL, 0), &share), GNT_NOTFOUND);
 }
 
+/* Names are looked at by the word: what matters is seen at each place of each length, and its
+ * neighbours in the code are not taken for it. */
+static void each_place_of_a_name(void **state)
+{
+    (void)state;
+    char name[41];
+    for (size_t size = 1; size <= sizeof name; size++) {
+        for (size_t at = 0; at < size; at++) {
+            memset(name, 'x', size);
+            for (int c = 1; c < 0x80; c++) {
+                name[at] = (char)c;
+                bool valid = c != '+' && c != '#';
+                size_t levels = c == '/' ? 2 : 1;
+                assert_int_equal(gnt_topic_name_valid(gnt_slice(name, size), levels), valid);
+                if (levels == 2)
+                    assert_false(gnt_topic_name_valid(gnt_slice(name, size), 1));
+            }
+            name[at] = 0;
+            assert_false(gnt_topic_name_valid(gnt_slice(name, size), 0));
+        }
+        memset(name, '/', size);
+        assert_true(gnt_topic_name_valid(gnt_slice(name, size), size + 1));
+        assert_false(gnt_topic_name_valid(gnt_slice(name, size), size));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names),    cmocka_unit_test(filters),   cmocka_unit_test(sizes),
-        cmocka_unit_test(matching), cmocka_unit_test(wildcards), cmocka_unit_test(levels),
-        cmocka_unit_test(shares),
+        cmocka_unit_test(names),     cmocka_unit_test(filters),
+        cmocka_unit_test(sizes),     cmocka_unit_test(matching),
+        cmocka_unit_test(wildcards), cmocka_unit_test(levels),
+        cmocka_unit_test(shares),    cmocka_unit_test(each_place_of_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
