@@ -1,7 +1,8 @@
 /* Any bytes as what clients send to a broker of two workers in this thread.  The input is a list of
  * pieces: a byte that says which of three clients sends it and how (below), a length, and that many
- * bytes.  A bystander who is connected all the time must stay unharmed: what it publishes to itself
- * arrives, and nothing that it has not asked for. */
+ * bytes.  The last byte also says what the broker does at full queues.  A bystander who is
+ * connected all the time must stay unharmed: what it publishes to itself arrives, and nothing that
+ * it has not asked for. */
 #include "fuzz.h"
 
 #include "../support/script_client.h"
@@ -18,6 +19,16 @@ enum {
     DEAF = 0x20,    /* the client does not read from now on */
     CONNECT = 0x40, /* it connects in good order before */
     PASS = 0x80,    /* 20 seconds go by */
+};
+
+/*    bits of the last byte */
+enum {
+    POLICY = 0x03, /* queue_full, 3 is 0 */
+    QOS0_WAIT = 0x04,
+    NO_WAIT = 0x08,  /* queue_full_wait is 0 */
+    TINY = 0x10,     /* queues of one message */
+    NARROW = 0x20,   /* a Receive Maximum of 2 */
+    ONE_HOME = 0x40, /* a single worker */
 };
 
 enum { CLIENTS = 3 };
@@ -70,7 +81,7 @@ static struct gnt_slice piece(struct fuzz *f, struct gnt_slice in)
     if (which < CLIENTS) {
         struct script_client **c = &f->client[which];
         if (!*c || !(*c)->stream || (*c)->ended)
-            *c = reopen(s, *c, which % 2);
+            *c = reopen(s, *c, which % s->workers->count);
         if (how & CONNECT)
             connect_in_order(*c, which);
         (*c)->deaf = (how & DEAF) != 0;
@@ -91,15 +102,27 @@ static struct gnt_slice piece(struct fuzz *f, struct gnt_slice in)
     return gnt_slice_skip(in, size);
 }
 
+static void begin(struct script *s, unsigned how)
+{
+    static const char *const policies[] = {"queue_full=drop_newest", "queue_full=drop_oldest",
+                                           "queue_full=disconnect", "queue_full=drop_newest"};
+    script_init(s, how & ONE_HOME ? 1 : 2, "limits.packet=4KiB", "limits.topic_levels=8",
+                "limits.subscriptions_per_session=8", "limits.output_per_connection=4KiB",
+                policies[how & POLICY],
+                how & QOS0_WAIT ? "queue_full_qos0=wait" : "queue_full_qos0=drop",
+                how & NO_WAIT ? "queue_full_wait=0s" : "queue_full_wait=10s",
+                how & TINY ? "limits.queued_per_session=1" : "limits.queued_per_session=8",
+                how & NARROW ? "limits.receive_maximum=2" : "limits.receive_maximum=65535", NULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     enum { INPUT_MAX = 16384, CAPACITY = 4096 };
     static struct fuzz f;
     struct gnt_slice in = gnt_slice(data, size < INPUT_MAX ? size : INPUT_MAX);
+    unsigned how = in.size ? in.data[in.size - 1] : 0;
     f = (struct fuzz){0};
-    script_init(&f.script, 2, "limits.packet=4KiB", "limits.topic_levels=8",
-                "limits.queued_per_session=8", "limits.subscriptions_per_session=8",
-                "limits.output_per_connection=4KiB", NULL);
+    begin(&f.script, how);
     f.script.capacity = CAPACITY;
     f.script.input_max = 64 * CAPACITY;
     f.script.hasty = true;
@@ -109,7 +132,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     script_expect(f.bystander, "90 | 0001 00");
     while (in.size >= 2)
         in = piece(&f, in);
-    check_bystander(&f);
+    if (!(how & QOS0_WAIT)) /* else it waits for whoever gets what it publishes */
+        check_bystander(&f);
     for (int i = 0; i < CLIENTS; i++)
         if (f.client[i])
             script_close(f.client[i]);
