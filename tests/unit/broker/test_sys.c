@@ -33,7 +33,7 @@ static void sums_over_all_workers(void **state)
         {"clients/inactive", "0", "1"},       {"clients/maximum", "0", "3"},
         {"subscriptions/count", "0", "3"},    {"publish/messages/received", "0", "4"},
         {"publish/bytes/received", "0", "7"}, {"publish/messages/dropped", "0", "1"},
-        {"ledger/dropped/away", "0", "1"},   {"connections/accepted", "0", "4"},
+        {"ledger/dropped/away", "0", "1"},    {"connections/accepted", "0", "4"},
         {"connections/welcomed", "0", "4"},   {"store/messages/count", "0", "1"},
         {"store/messages/bytes", "0", "2"},
     };

@@ -400,8 +400,8 @@ static void all_is_sent_again_in_its_order(void **state)
     open_one(&w, &c, 100);
     for (int i = 0; i < 6; i++)
         publish(&w, (const char *[]){"1", "2", "3", "4", "5", "6"}[i], i % 2 ? 1 : 2);
-    assert_true(gnt_session_received(c.session, c.got[2].id, false)); /* 3 is released */
-    assert_true(gnt_session_acknowledged(c.session, c.got[3].id, false));    /* 4 is settled */
+    assert_true(gnt_session_received(c.session, c.got[2].id, false));     /* 3 is released */
+    assert_true(gnt_session_acknowledged(c.session, c.got[3].id, false)); /* 4 is settled */
     again(&w, &c);
     assert_string_equal(world_payloads(&c, 6), "1 2 5 6 ");
     assert_int_equal(c.released_count, 1);
