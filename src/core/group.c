@@ -355,8 +355,11 @@ static struct gnt_waiting *first_waiting(struct group *g)
 static void dispatch(struct group *g)
 {
     for (struct gnt_waiting *first; (first = first_waiting(g));) {
-        if (!offer_round(g, first->message))
+        if (!offer_round(g, first->message)) {
+            if (!somebody_connected(g))
+                gnt_queue_away(&g->waiting);
             return;
+        }
         struct gnt_waiting taken;
         if (g->returned.count)
             returned_pop(g, &taken);

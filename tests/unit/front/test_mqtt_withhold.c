@@ -848,6 +848,31 @@ static void groups_are_waited_for(void **state)
     }
 }
 
+/* Its only member goes, with its session or without: nobody waits for the group. */
+static void groups_without_members_are_not(void **state)
+{
+    (void)state;
+    for (unsigned how = 0; how < 4; how++) {
+        struct scene sc;
+        open_shared(&sc, 1 + how / 2, NULL);
+        struct script_client *c = publisher(&sc, 1, 4, true);
+        for (unsigned id = 1; id <= 9; id++) {
+            publish(&sc, c, 4, 1, id);
+            script_settle(&sc.s);
+        }
+        script_read(c);
+        assert_in_range(c->in_size, 4, 8 * 4);
+        sc.slow->careless = true;
+        if (how & 1)
+            script_send(sc.slow, "e0 | 00 (11 00000000)");
+        else
+            script_close(sc.slow);
+        for (unsigned id = 1; id <= 9; id++)
+            expect_answer(c, 1, id);
+        close_scene(&sc);
+    }
+}
+
 /* ---- Memory */
 
 /* Whatever allocation fails: nobody is answered twice, nothing that was acknowledged is missing but
@@ -936,6 +961,7 @@ int main(void)
         cmocka_unit_test(the_wait_is_ended),
         cmocka_unit_test(the_limit_is_changed),
         cmocka_unit_test(groups_are_waited_for),
+        cmocka_unit_test(groups_without_members_are_not),
         cmocka_unit_test(memory_may_end_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
