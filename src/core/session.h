@@ -110,6 +110,10 @@ GNT_MUST gnt_err gnt_session_receive_once(struct gnt_session *s, uint16_t id);
 /* PUBREL: the id is forgotten; false if it was not known. */
 bool gnt_session_released(struct gnt_session *s, uint16_t id);
 
+/* What arrived with this id went wrong later: it counts as new if it comes again.  SINK is the
+ * session's, which may be gone. */
+void gnt_session_not_received(struct gnt_home *home, uint64_t sink, uint16_t id);
+
 /* How many exactly-once messages wait for their PUBREL. */
 uint32_t gnt_session_unreleased(const struct gnt_session *s);
 

@@ -362,6 +362,13 @@ bool gnt_session_released(struct gnt_session *s, uint16_t id)
     return gnt_idset_remove(&s->unreleased, id);
 }
 
+void gnt_session_not_received(struct gnt_home *home, uint64_t sink, uint16_t id)
+{
+    struct gnt_sink *found = gnt_slots_find(&home->slots, sink);
+    if (found)
+        gnt_session_released(gnt_session_of(found), id);
+}
+
 uint32_t gnt_session_unreleased(const struct gnt_session *s)
 {
     return gnt_idset_count(&s->unreleased);

@@ -116,10 +116,12 @@ static void detach(struct gnt_withheld *w)
 
 static void on_settled(struct gnt_home *home, struct gnt_work *work)
 {
-    (void)home;
     struct gnt_withheld *w = GNT_CONTAINER(work, struct gnt_withheld, receipt.settled);
     struct gnt_mqtt_connection *c = w->all->connection;
     bool answered = c && w->round == w->all->round, unread = c && gnt_withholds_too_much(c);
+    /* Nobody can be told; when it comes again it is published again. */
+    if (!answered && w->known && w->receipt.outcome == GNT_FAILED)
+        gnt_session_not_received(home, w->all->session, w->id);
     detach(w);
     if (answered)
         gnt_connection_answer_publish(c, w->qos, w->id, w->receipt.outcome);

@@ -11,11 +11,12 @@
 
 enum { LIMIT = 2, WAIT_MS = 5000 };
 
-/* A receiver of 't' that takes one message at a time, and publishers at the first worker. */
+/* A receiver of 't' that takes one message at a time, and publishers. */
 struct scene {
     struct script s;
     struct script_client *slow;
     unsigned workers;
+    unsigned home;  /* of the publishers; the receiver's is the last */
     unsigned sent;  /* messages to 't', whose payloads are their numbers, from 1 */
     unsigned taken; /* by the receiver */
 };
@@ -27,17 +28,17 @@ static struct script_client *connect4(struct scene *sc, unsigned worker, const c
     return c;
 }
 
-/* A publisher: connects at the first worker, where its session lives, with number NUMBER. */
+/* A publisher: connects where its session lives, with number NUMBER. */
 static struct script_client *publisher(struct scene *sc, unsigned number, unsigned version,
                                        bool clean)
 {
     char id[16];
-    script_id_at(&sc->s, 0, number, id);
+    script_id_at(&sc->s, sc->home, number, id);
     struct script_client *c;
     if (version == 4) {
-        c = connect4(sc, 0, id, clean);
+        c = connect4(sc, sc->home, id, clean);
     } else {
-        c = script_open(&sc->s, 0);
+        c = script_open(&sc->s, sc->home);
         script_sendf(c, "10 | ['MQTT'] 05 %02x 0000 (11 0000003c) ['%s']", clean ? 2u : 0u, id);
     }
     script_settle(&sc->s);
@@ -118,7 +119,7 @@ static void expect_answer(struct script_client *c, unsigned qos, unsigned id)
 static void fill(struct scene *sc)
 {
     struct script_client *c = publisher(sc, 900, 4, true);
-    unsigned surplus = sc->workers > 1; /* is on its way when the queue becomes full */
+    unsigned surplus = sc->home + 1 < sc->workers; /* is on its way when the queue becomes full */
     for (unsigned i = 0; i < 1 + LIMIT + surplus; i++) {
         publish(sc, c, 4, 1, 1);
         expect_answer(c, 1, 1);
@@ -875,6 +876,18 @@ static void groups_without_members_are_not(void **state)
 
 /* ---- Memory */
 
+static void take_what_there_is(struct scene *sc)
+{
+    for (;;) {
+        script_settle(&sc->s);
+        script_read(sc->slow);
+        if (sc->slow->in_size < 7)
+            return;
+        script_sendf(sc->slow, "40 02 %02x%02x", sc->slow->in[5], sc->slow->in[6]);
+        script_skip(sc->slow);
+    }
+}
+
 /* Whatever allocation fails: nobody is answered twice, nothing that was acknowledged is missing but
  * what is counted for lack of memory, and the ledger adds up. */
 static void memory_may_end_anywhere(void **state)
@@ -913,14 +926,7 @@ static void memory_may_end_anywhere(void **state)
             }
             failed = gnt_alloc_failed();
             gnt_alloc_fail_at(-1);
-            for (int i = 0; i < 12; i++) { /* the receiver takes what there is */
-                script_settle(&sc.s);
-                script_read(sc.slow);
-                if (sc.slow->in_size >= 7)
-                    script_sendf(sc.slow, "40 02 %02x%02x", sc.slow->in[5], sc.slow->in[6]);
-                script_skip(sc.slow);
-            }
-            script_settle(&sc.s);
+            take_what_there_is(&sc);
             script_read(c);
             assert_int_equal(c->in_size % 4, 0);
             script_send(bystander, "c000");
@@ -929,6 +935,60 @@ static void memory_may_end_anywhere(void **state)
             free((void *)(uintptr_t)again.data);
             close_scene(&sc);
         }
+    }
+}
+
+/* Some queue at HOME, of 'u'. */
+static void make_full(struct scene *sc, unsigned home)
+{
+    char id[16];
+    struct script_client *c = script_open(&sc->s, home), *from;
+    script_sendf(c, "10 | ['MQTT'] 05 02 0000 (21 0001) ['%s']; 82 | 0001 () ['u'] 01",
+                 script_id_at(&sc->s, home, 50, id));
+    c->careless = true;
+    from = publisher(sc, 901, 4, true);
+    for (unsigned i = 1; i <= 1 + LIMIT + 1; i++)
+        script_sendf(from, "32 | ['u'] %04x 'u'", i);
+    script_settle(&sc->s);
+    script_close(from);
+    assert_int_equal(atomic_load(&sc->s.workers->core->homes[home].full), 1);
+}
+
+/* It is held at home and could not be sent elsewhere, and then its connection has gone: when it
+ * comes again it is not acknowledged as if it had arrived everywhere. */
+static void what_failed_comes_again(void **state)
+{
+    (void)state;
+    bool failed = true;
+    for (long n = 0; failed; n++) {
+        struct scene sc;
+        char id[16];
+        open_scene(&sc, 2, NULL);
+        sc.home = 1;
+        fill(&sc);
+        struct script_client *other = connect4(&sc, 0, script_id_at(&sc.s, 0, 7, id), true);
+        script_expect(other, CONNACK4);
+        script_send(other, "82 | 0001 ['t'] 01");
+        script_expect(other, "90 03 0001 01");
+        make_full(&sc, 0);
+        struct script_client *c = publisher(&sc, 1, 4, false);
+        publish(&sc, c, 4, 2, 7);
+        gnt_alloc_fail_at(n);
+        script_turn(&sc.s, 1);
+        failed = gnt_alloc_failed();
+        gnt_alloc_fail_at(-1);
+        script_settle(&sc.s);
+        script_close(c);
+        script_settle(&sc.s);
+        take_what_there_is(&sc);
+        c = publisher(&sc, 1, 4, false);
+        script_sendf(c, "3c | ['t'] 0007 '%u'", sc.sent);
+        take_what_there_is(&sc);
+        script_expect(c, "50 02 0007");
+        script_read(other);
+        assert_true(other->in_size >= 8); /* it has got it, perhaps twice */
+        other->careless = true;
+        close_scene(&sc);
     }
 }
 
@@ -963,6 +1023,7 @@ int main(void)
         cmocka_unit_test(groups_are_waited_for),
         cmocka_unit_test(groups_without_members_are_not),
         cmocka_unit_test(memory_may_end_anywhere),
+        cmocka_unit_test(what_failed_comes_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
