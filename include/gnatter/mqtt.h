@@ -191,6 +191,8 @@ GNATTER_API void gnatter_client_get_info(gnatter_client *c, struct gnatter_clien
  *
  * DONE (may be NULL) is called with CONTEXT when the request is settled; TOKEN (may be NULL) gets
  * its number.  PROPERTIES may be NULL.
+ * Of several about the same filter each is sent when those before it are answered, and what was
+ * asked for after it is sent behind it: the last one asked for has the last word.
  * GNATTER_EINVALID: a topic, filter, QoS or property that cannot be.  GNATTER_EFULL: the queue. */
 GNATTER_API int gnatter_client_publish(gnatter_client *c, const struct gnatter_message *message,
                                        gnatter_on_done *done, void *context, uint64_t *token);

@@ -109,6 +109,8 @@ GNATTER_API int gnatter_engine_disconnect(gnatter_engine *e, uint8_t reason,
 
 /* Requests may be made at any time; without a connection they wait for one.  Each ends in one DONE
  * that shows *token (TOKEN may be NULL) and USER.  PROPERTIES may be NULL.
+ * Of several about the same filter each is sent when those before it are answered, and what was
+ * asked for after it is sent behind it: the last one asked for has the last word.
  * GNATTER_EINVALID: a topic, filter, QoS or property that cannot be.  GNATTER_EFULL: the queue. */
 GNATTER_API int gnatter_engine_publish(gnatter_engine *e, const struct gnatter_message *message,
                                        void *user, uint64_t now, uint64_t *token);

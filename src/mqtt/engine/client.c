@@ -158,6 +158,7 @@ void gnt_client_free(struct gnt_client **c)
     gnt_list_each_safe (link, &gone->kept)
         free(GNT_CONTAINER(link, struct gnt_client_kept, link));
     free_aliases(gone);
+    gnt_map_fini(&gone->asked);
     gnt_window_fini(&gone->window);
     gnt_idset_fini(&gone->received);
     gnt_idset_fini(&gone->unacked);

@@ -159,7 +159,10 @@ struct gnt_client_publish {
 };
 
 /* These three may be called at any time; without a connection the request waits for one.  Each ends
- * in one DONE with *token (may be NULL) and USER.
+ * in one DONE with *token (may be NULL) and USER.  They are sent in the order of the calls, where
+ * those that the server makes wait (by its receive maximum) let others pass; a SUBSCRIBE or
+ * UNSUBSCRIBE waits for the answers to those before it about the same filter, and what was asked
+ * for after it waits behind it.
  * GNT_INVALID: topic, filter, QoS or property that cannot be; GNT_TOOBIG: no packet can hold it;
  * GNT_FULL: the queue is full.  In 3.x properties are ignored, but for a message's expiry, which
  * holds in the queue. */

@@ -13,7 +13,7 @@ enum {
 void gnt_client_request_free(struct gnt_client_request *r)
 {
     gnt_message_unref(&r->message);
-    free(r->bytes);
+    free(r->filters);
     free(r);
 }
 
@@ -22,6 +22,7 @@ void gnt_client_request_forget_id(struct gnt_client *c, struct gnt_client_reques
     struct gnt_flight *flight = gnt_window_find(&c->window, r->id);
     if (flight)
         gnt_window_remove(&c->window, flight);
+    gnt_client_not_asked(c, r);
     r->id = 0;
     r->attempts = 0;
 }
@@ -247,27 +248,38 @@ static gnt_err read_back(struct gnt_client *c, struct gnt_client_request *r)
     gnt_err err = gnt_client_read_own(c, gnt_slice(r->bytes, r->size), &packet);
     if (err)
         return err;
-    r->list = packet.filters.list;
-    r->count = packet.filters.count;
+    if (packet.filters.count != r->count)
+        return GNT_INVALID;
+    struct gnt_slice rest = r->list = packet.filters.list;
+    struct gnt_mqtt_subscription s;
+    for (uint32_t i = 0; i < r->count; i++) {
+        bool more = r->type == GNT_MQTT_SUBSCRIBE
+                        ? gnt_mqtt_next_subscription(&rest, c->version, &s)
+                        : gnt_mqtt_next_filter(&rest, &s.filter);
+        GNT_ASSERT(more);
+        r->filters[i].text = s.filter;
+    }
     r->subscription_id = gnt_mqtt_number(&packet.props, GNT_PROP_SUBSCRIPTION_ID, 0);
     return GNT_OK;
 }
 
-/* *out: a request with room for an encoded packet of SIZE bytes. */
-static gnt_err packet_new(uint8_t type, size_t size, struct gnt_client_request **out)
+/* *out: a request with room for an encoded packet of SIZE bytes with COUNT filters. */
+static gnt_err packet_new(uint8_t type, size_t size, size_t count, struct gnt_client_request **out)
 {
     struct gnt_client_request *r;
-    if (size == 0)
+    if (size == 0) /* which also bounds COUNT: each filter takes bytes */
         return GNT_INVALID;
     gnt_err err = request_new(type, &r);
     if (err)
         return err;
     r->size = size;
-    r->bytes = malloc(size);
-    if (!r->bytes) {
+    r->count = (uint32_t)count;
+    r->filters = malloc(count * sizeof *r->filters + size);
+    if (!r->filters) {
         gnt_client_request_free(r);
         return GNT_NOMEM;
     }
+    r->bytes = (uint8_t *)(r->filters + count);
     *out = r;
     return GNT_OK;
 }
@@ -290,7 +302,7 @@ static gnt_err subscribe_new(struct gnt_client *c, const struct gnt_mqtt_subscri
                              struct gnt_client_request **out)
 {
     size_t size = gnt_mqtt_subscribe_size(SOME_ID, list, count, c->version, props);
-    gnt_err err = packet_new(GNT_MQTT_SUBSCRIBE, size, out);
+    gnt_err err = packet_new(GNT_MQTT_SUBSCRIBE, size, count, out);
     if (err)
         return err;
     gnt_mqtt_subscribe_write((*out)->bytes, SOME_ID, list, count, c->version, props);
@@ -330,7 +342,7 @@ gnt_err gnt_client_unsubscribe(struct gnt_client *c, const struct gnt_slice *fil
     if (!may_ask(c))
         return GNT_FULL;
     size_t size = gnt_mqtt_unsubscribe_size(SOME_ID, filters, count, c->version, props);
-    gnt_err err = packet_new(GNT_MQTT_UNSUBSCRIBE, size, &r);
+    gnt_err err = packet_new(GNT_MQTT_UNSUBSCRIBE, size, count, &r);
     if (err)
         return err;
     gnt_mqtt_unsubscribe_write(r->bytes, SOME_ID, filters, count, c->version, props);

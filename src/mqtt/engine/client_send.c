@@ -115,6 +115,49 @@ static bool refused(const struct gnt_client *c, const struct gnt_client_request 
     return r->type == GNT_MQTT_SUBSCRIBE && filters_refused(c, r);
 }
 
+/* ---- Requests about the same filter go one after the other
+ *
+ * A server may answer out of order, and what is not answered when the connection ends is asked
+ * again.  Were the later of two requests answered and the earlier one asked again, the earlier one
+ * would have the last word. */
+
+static bool is_asked(const struct gnt_client *c, const struct gnt_client_filter *f)
+{
+    struct gnt_map_node *node = gnt_map_first(&c->asked, gnt_hash(f->text));
+    for (; node; node = gnt_map_next(node))
+        if (gnt_slice_eq(GNT_CONTAINER(node, struct gnt_client_filter, by_text)->text, f->text))
+            return true;
+    return false;
+}
+
+/* Whether some answer has to come before R can be sent. */
+static bool comes_too_early(const struct gnt_client *c, const struct gnt_client_request *r)
+{
+    for (uint32_t i = 0; r->filters && i < r->count; i++)
+        if (is_asked(c, &r->filters[i]))
+            return true;
+    return false;
+}
+
+static gnt_err note_asked(struct gnt_client *c, struct gnt_client_request *r)
+{
+    gnt_err err = GNT_OK;
+    uint32_t n = 0;
+    for (; r->filters && n < r->count && !err; n += !err)
+        err = gnt_map_insert(&c->asked, &r->filters[n].by_text, gnt_hash(r->filters[n].text));
+    r->asked = !err;
+    while (err && n > 0)
+        gnt_map_remove(&c->asked, &r->filters[--n].by_text);
+    return err;
+}
+
+void gnt_client_not_asked(struct gnt_client *c, struct gnt_client_request *r)
+{
+    for (uint32_t i = 0; r->filters && r->asked && i < r->count; i++)
+        gnt_map_remove(&c->asked, &r->filters[i].by_text);
+    r->asked = false;
+}
+
 /* ---- From the lists to the output.  GNT_MORE: nothing can be sent now. */
 
 static gnt_err write_request(struct gnt_client *c, const struct gnt_client_request *r)
@@ -197,10 +240,12 @@ static gnt_err send_one(struct gnt_client *c, struct gnt_client_request *r, uint
         err = GNT_TIMEOUT;
     else if (refused(c, r))
         err = GNT_UNSUPPORTED;
-    else if (qos && !window_open(c))
+    else if ((qos && !window_open(c)) || comes_too_early(c, r))
         return GNT_MORE;
     else if (qos || r->type != GNT_MQTT_PUBLISH)
         err = take_id(c, r);
+    if (!err)
+        err = note_asked(c, r);
     if (!err)
         err = write_any(c, r, false, now);
     if (!err && r->id) {

@@ -3,6 +3,7 @@
 #define GNT_MQTT_ENGINE_CLIENT_STATE_H
 
 #include "base/buf.h"
+#include "base/hash.h"
 #include "base/list.h"
 #include "model/idset.h"
 #include "model/message.h"
@@ -17,6 +18,12 @@ enum gnt_client_state {
     GNT_CLIENT_ENDED,      /* the owner to fetch CLOSED                   IDLE                  */
 };
 
+/* A filter of a SUBSCRIBE or UNSUBSCRIBE; see `asked`. */
+struct gnt_client_filter {
+    struct gnt_map_node by_text;
+    struct gnt_slice text; /* within the request's bytes */
+};
+
 /* A PUBLISH, SUBSCRIBE or UNSUBSCRIBE from the owner's call to its DONE.  It is in one list:
  *   pending   not sent on this connection; a publish has no packet id yet
  *   resend    publishes that were in flight when the connection ended, with their ids
@@ -25,8 +32,9 @@ enum gnt_client_state {
  * A request with an id has a flight in the window, whose owner it is. */
 struct gnt_client_request {
     struct gnt_list link;
-    struct gnt_message *message; /* a PUBLISH's, until PUBREC */
-    uint8_t *bytes; /* else the encoded packet, whose id is filled in when it is sent */
+    struct gnt_message *message;       /* a PUBLISH's, until PUBREC */
+    struct gnt_client_filter *filters; /* else what it is about; from malloc, with the bytes */
+    uint8_t *bytes;                    /* the encoded packet; its id is filled in when it is sent */
     size_t size;
     struct gnt_slice list; /* its filters, within bytes */
     uint32_t count;        /* of filters */
@@ -39,6 +47,7 @@ struct gnt_client_request {
     uint8_t type; /* GNT_MQTT_PUBLISH, _SUBSCRIBE, _UNSUBSCRIBE */
     uint8_t code;
     bool flying; /* lies in `flying` */
+    bool asked;  /* its filters are in the client's `asked` */
     gnt_err err;
     size_t cost; /* bytes towards queue_bytes */
 };
@@ -99,6 +108,7 @@ struct gnt_client {
     uint8_t lent_qos;
 
     struct gnt_list pending, resend, flying, done;
+    struct gnt_map asked; /* the filters of the requests that are flying */
     size_t flying_publishes;
     size_t outstanding, queued_messages, queued_bytes;
     uint64_t next_token, dropped, refused;
@@ -165,6 +175,7 @@ GNT_MUST gnt_err gnt_client_queue(struct gnt_client *c, struct gnt_message **m,
                                   struct gnt_client_request **out);
 
 /* client_send.c: from the lists to the output, as far as flow control allows. */
+void gnt_client_not_asked(struct gnt_client *c, struct gnt_client_request *r);
 void gnt_client_pump(struct gnt_client *c, uint64_t now);
 void gnt_client_retry(struct gnt_client *c, uint64_t now);
 uint64_t gnt_client_retry_deadline(const struct gnt_client *c);

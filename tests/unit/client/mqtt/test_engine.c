@@ -96,14 +96,15 @@ static void a_whole_conversation(void **state)
     assert_int_equal(gnatter_engine_unsubscribe(e, &filter, 1, NULL, NULL, NULL), GNATTER_OK);
     none(e);
     OUT(e, "\x82\x09\x00\x02\x00\x00\x03"
-           "a/#\x2d\xa2\x08\x00\x03\x00\x00\x03"
-           "a/#");
+           "a/#\x2d");
     IN(e, "\x90\x04\x00\x02\x00\x01");
     event = next(e, GNATTER_EVENT_DONE);
     assert_int_equal(event.result.code_count, 1);
     assert_int_equal(event.result.codes[0], 1);
     assert_int_equal(gnatter_engine_receive(e, "x", 1, start), GNATTER_EFULL); /* codes are lent */
     none(e);
+    OUT(e, "\xa2\x08\x00\x03\x00\x00\x03"
+           "a/#");
 
     IN(e, "\x33\x0a\x00\x01u\x00\x05\x02\x01\x01hi");
     event = next(e, GNATTER_EVENT_MESSAGE);
