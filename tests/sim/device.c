@@ -226,23 +226,27 @@ static void do_unsubscribe(struct sim_device *d)
 
 /* ---- How it ends a connection */
 
+/* How a connection ended, as the broker saw it. */
+enum ending { CLEAN, BROKEN, PERHAPS_BROKEN };
+
 /* Its will is published if the broker cannot know better. */
-static void count_will(struct sim_device *d, bool surely_broken, bool surely_clean)
+static void count_will(struct sim_device *d, enum ending how)
 {
-    if (!d->is.will || surely_clean)
+    if (!d->is.will || how == CLEAN)
         return;
     struct sim_message *will = &d->oracle->messages[d->will];
     will->may++;
-    will->must += surely_broken && d->is.will_delay_s == 0 && sim_oracle_observes(d->oracle);
+    will->must +=
+        how == BROKEN && d->up && d->is.will_delay_s == 0 && sim_oracle_observes(d->oracle);
 }
 
-static void wire_over(struct sim_device *d, bool surely_clean)
+static void wire_over(struct sim_device *d, enum ending how)
 {
     d->oracle->unsure |= !d->up && d->had_session && !d->is.durable;
-    count_will(d, d->up && !d->saying_bye, surely_clean);
+    count_will(d, how);
     if (d->oracle->faulty)
         sim_oracle_repeats(d->oracle, d->index);
-    sim_trace(d->world, "client %u is away%s", d->index, surely_clean ? ", as is clear" : "");
+    sim_trace(d->world, "client %u is away%s", d->index, how == CLEAN ? ", as is clear" : "");
     if (d->up)
         d->connect_at = d->world->now + (d->calm ? SECOND : sim_below(d->world, 10 * SECOND));
     else
@@ -434,7 +438,7 @@ static void on_closed(struct sim_device *d, const struct gnt_client_event *e)
     push(d); /* a DISCONNECT, if that is what ends it */
     if (d->saying_bye && d->wire)
         return; /* the broker ends the wire when it has read DISCONNECT */
-    wire_over(d, false);
+    wire_over(d, d->saying_bye ? PERHAPS_BROKEN : BROKEN);
 }
 
 static void events(struct sim_device *d)
@@ -485,6 +489,16 @@ static void pull(struct sim_device *d)
     }
 }
 
+/* Whether the broker has ended the connection because of the DISCONNECT, which was the last to be
+ * written, or by itself before it has read that. */
+static enum ending ending_of(const struct sim_device *d, gnt_err err)
+{
+    if (err != GNT_CLOSED)
+        return PERHAPS_BROKEN;
+    bool read = d->wire->read_by_end == d->wire->written && !gnt_client_output(d->engine).size;
+    return read ? CLEAN : BROKEN;
+}
+
 /* DISCONNECT has been said: nothing more is listened to. */
 static void wait_for_end(struct sim_device *d)
 {
@@ -495,8 +509,7 @@ static void wait_for_end(struct sim_device *d)
         err = sim_wire_read(d->wire, bytes, sizeof bytes, &n);
     if (err == GNT_MORE && d->world->now < d->bye_until)
         return;
-    bool clean = err == GNT_CLOSED && d->wire->read_all && !gnt_client_output(d->engine).size;
-    wire_over(d, clean);
+    wire_over(d, ending_of(d, err));
 }
 
 static void begin(struct sim_device *d)

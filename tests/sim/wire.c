@@ -186,7 +186,7 @@ static void wire_finish(struct gnt_stream *s)
 {
     struct sim_wire *wire = wire_of(s);
     wire->down.finished = true;
-    wire->read_all = wire->read == wire->written;
+    wire->read_by_end = wire->read;
     kick(&wire->down);
 }
 

@@ -32,8 +32,8 @@ struct sim_wire {
     bool cut;                        /* nothing arrives any more */
     bool broker_reset, client_reset; /* this end has been told */
     uint64_t written, read;          /* bytes of the client's, by it and by the broker */
-    bool read_all; /* the broker had read all that was written when it ended the connection */
-    void (*changed)(void *owner); /* for the client: something can be read or written */
+    uint64_t read_by_end;            /* of them, when the broker ended the connection */
+    void (*changed)(void *owner);    /* for the client: something can be read or written */
     void *owner;
 };
 
