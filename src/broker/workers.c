@@ -124,6 +124,11 @@ static void on_sleeping(void *context, bool asleep)
         gnt_rcu_online();
 }
 
+static uint64_t deliveries(const void *home)
+{
+    return gnt_counted(&((const struct gnt_home *)home)->counters, GNT_COUNT_DUE);
+}
+
 static uint64_t accounts_interval_ms(const struct gnt_config *c)
 {
     return c->sys_ledgers ? c->sys_interval_ms : 0;
@@ -145,6 +150,8 @@ static gnt_err worker_init(struct gnt_worker *w, struct gnt_workers *all, unsign
     w->home = &all->core->homes[index];
     w->mqtt = front;
     w->loop.sleeping = on_sleeping;
+    w->loop.work = deliveries;
+    w->loop.work_context = w->home;
     gnt_post_attach(all->post, index, &w->loop);
     err = gnt_home_attach(w->home, &w->loop.now, &w->loop.timers);
     if (!err)
@@ -385,10 +392,10 @@ void gnt_workers_free(struct gnt_workers **workers)
 
 void gnt_worker_turn(struct gnt_worker *worker, uint64_t max_wait_ns)
 {
-    gnt_mqtt_front_turn(worker->mqtt);
+    bool more = gnt_mqtt_front_turn(worker->mqtt);
     gnt_list_each (link, &worker->loop.guests)
-        gnt_mqtt_front_turn(GNT_CONTAINER(link, struct gnt_worker, loop.guest)->mqtt);
-    gnt_loop_turn(&worker->loop, max_wait_ns);
+        more |= gnt_mqtt_front_turn(GNT_CONTAINER(link, struct gnt_worker, loop.guest)->mqtt);
+    gnt_loop_turn(&worker->loop, more ? 0 : max_wait_ns);
     gnt_rcu_quiescent();
 }
 

@@ -45,6 +45,10 @@ struct gnt_loop {
     struct gnt_timers timers;
     struct gnt_list ready; /* streams */
     struct gnt_list tasks;
+    /* How much has been done until now, of what may follow from mail in large amounts, in units of
+       less than a microsecond; NULL: mail is never much work.  See gnt_post_receive. */
+    uint64_t (*work)(const void *context);
+    const void *work_context;
     struct gnt_post *post; /* NULL: no mail */
     unsigned address;      /* in `post` */
     struct gnt_list guests;

@@ -32,6 +32,7 @@ struct ring {
     alignas(LINE) _Atomic size_t tail; /* written by the sender: mails that may be read */
     alignas(LINE) _Atomic size_t head; /* written by the receiver: mails that have been run */
     _Atomic bool wants_room;           /* set by the sender, taken back by the receiver */
+    alignas(LINE) _Atomic bool behind; /* written by the receiver when it changes */
     /* The sender's own: */
     alignas(LINE) size_t put; /* mails in slots, of which tail are visible */
     size_t head_seen;         /* head, when it was last looked at */
@@ -49,6 +50,7 @@ struct box {
     /* The own loop's: */
     alignas(LINE) bool unflushed; /* something was sent since the last flush */
     unsigned backlog;             /* outboxes that are not empty */
+    bool held;                    /* was told of a receiver that is behind, and waits for it */
 };
 
 struct gnt_post {
@@ -208,22 +210,42 @@ gnt_err gnt_post_send_outside(struct gnt_post *post, unsigned to, const struct g
     return GNT_OK;
 }
 
-static size_t receive_ring(struct gnt_post *post, struct ring *ring, struct box *sender)
+static uint64_t work(const struct gnt_loop *loop)
+{
+    return loop->work ? loop->work(loop->work_context) : 0;
+}
+
+/* Says to the sender how it stands after COUNT mails were run and LEFT were not. */
+static void set_behind(struct ring *ring, struct box *sender, size_t count, size_t left)
+{
+    bool behind = left > count;
+    if (atomic_load_explicit(&ring->behind, memory_order_relaxed) == behind)
+        return;
+    atomic_store(&ring->behind, behind);
+    if (!behind)
+        wake(sender);
+}
+
+static size_t receive_ring(struct gnt_post *post, struct ring *ring, struct box *sender,
+                           const struct gnt_loop *loop)
 {
     size_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
     size_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
     if (head == tail)
         return 0;
-    for (size_t i = head; i != tail; i++) {
-        const struct gnt_mail *mail = slot(post, ring, i);
+    uint64_t until = work(loop) + GNT_POST_WORK;
+    size_t next = head;
+    do {
+        const struct gnt_mail *mail = slot(post, ring, next++);
         mail->run(mail);
-    }
-    atomic_store(&ring->head, tail);
+    } while (next != tail && work(loop) < until);
+    atomic_store(&ring->head, next);
+    set_behind(ring, sender, next - head, tail - next);
     if (atomic_load(&ring->wants_room)) {
         atomic_store(&ring->wants_room, false);
         wake(sender);
     }
-    return tail - head;
+    return next - head;
 }
 
 static size_t receive_outside(struct box *box)
@@ -249,7 +271,8 @@ size_t gnt_post_receive(struct gnt_post *post, unsigned address)
 {
     size_t n = 0;
     for (unsigned from = 0; from < post->count; from++)
-        n += receive_ring(post, ring_of(post, from, address), &post->boxes[from]);
+        n += receive_ring(post, ring_of(post, from, address), &post->boxes[from],
+                          post->boxes[address].loop);
     return n + receive_outside(&post->boxes[address]);
 }
 
@@ -282,9 +305,19 @@ void gnt_post_flush(struct gnt_post *post, unsigned address)
     }
 }
 
-bool gnt_post_backlog(const struct gnt_post *post, unsigned address)
+static bool some_are_behind(const struct gnt_post *post, unsigned address)
 {
-    return post->boxes[address].backlog != 0;
+    for (unsigned to = 0; to < post->count; to++)
+        if (atomic_load(&ring_of(post, address, to)->behind))
+            return true;
+    return false;
+}
+
+bool gnt_post_backlog(struct gnt_post *post, unsigned address)
+{
+    struct box *box = &post->boxes[address];
+    box->held = some_are_behind(post, address);
+    return box->backlog || box->held;
 }
 
 /* With sequentially consistent loads, after `sleeping` was set. */
@@ -292,6 +325,8 @@ static bool something_to_do(struct gnt_post *post, unsigned address)
 {
     struct box *box = &post->boxes[address];
     if (box->unflushed || atomic_load(&box->outside_waits))
+        return true;
+    if (box->held && !some_are_behind(post, address))
         return true;
     for (unsigned other = 0; other < post->count; other++) {
         struct ring *in = ring_of(post, other, address);

@@ -4,7 +4,11 @@
  * A full ring is back-pressure, not loss, and never a wait: the rest stays in the sender's outbox,
  * in order, and gnt_post_backlog tells the sender to stop reading what feeds it.  A sender that
  * sleeps on a backlog is woken when its receiver has made room.  Mail of one sender to one receiver
- * arrives in order.  What was sent in a turn becomes visible at gnt_post_flush. */
+ * arrives in order.  What was sent in a turn becomes visible at gnt_post_flush.
+ *
+ * A mail may mean much work for its receiver, such as a message for thousands.  It then takes a
+ * part of a ring in one turn, and where more than as much again is left, that is back-pressure,
+ * too: the sender has a backlog until it is less. */
 #ifndef GNT_NET_POST_H
 #define GNT_NET_POST_H
 
@@ -38,15 +42,17 @@ GNT_MUST gnt_err gnt_post_send(struct gnt_post *post, unsigned from, unsigned to
 GNT_MUST gnt_err gnt_post_send_outside(struct gnt_post *post, unsigned to,
                                        const struct gnt_mail *mail);
 
-/* By the loop at ADDRESS: runs what has come, at most a ring of each sender and what came from
- * outside until now; returns how many.  Mail is dead once its `run` has returned. */
+/* By the loop at ADDRESS: runs what has come, at most a ring of each sender, of that at least one
+ * mail and no more after GNT_POST_WORK of loop->work, and what came from outside until now; returns
+ * how many.  Mail is dead once its `run` has returned. */
+enum { GNT_POST_WORK = 16 * 1024 };
 size_t gnt_post_receive(struct gnt_post *post, unsigned address);
 
 /* By the loop at ADDRESS: moves the outboxes into the rings, makes all visible, wakes sleepers. */
 void gnt_post_flush(struct gnt_post *post, unsigned address);
 
-/* By the loop at ADDRESS: whether some outbox of it is not empty. */
-bool gnt_post_backlog(const struct gnt_post *post, unsigned address);
+/* By the loop at ADDRESS: whether some outbox of it is not empty, or some receiver far behind. */
+bool gnt_post_backlog(struct gnt_post *post, unsigned address);
 
 /* By the loop at ADDRESS: before a wait, says that it is about to sleep; false if there is
  * something to do after all: mail has come, has not been flushed, or a backlog can move on (do not

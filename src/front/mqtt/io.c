@@ -5,7 +5,14 @@
 #include "net/post.h"
 
 enum {
-    READS_A_TURN = 4,     /* so that one busy client does not keep the others waiting */
+    /* One turn's reading, and what comes of it, shared by those who have something to say, so that
+       a turn stays short however many they are, and nobody keeps the others waiting: */
+    READ_A_TURN = 1024 * 1024,
+    READ_LEAST = 16 * 1024, /* by each */
+    READ_MOST = 256 * 1024,
+    DELIVERIES_A_TURN = 16 * 1024,
+    DELIVERIES_LEAST = 256,
+    READS_A_TURN = 4,     /* of what is only thrown away */
     JOIN_MAX = 16 * 1024, /* a packet up to this is put together in the worker's buffer: one read
                              then takes its rest and what follows it */
     FIRST_RESERVE = 4096, /* for a packet that has come in part */
@@ -35,6 +42,37 @@ void gnt_connection_want(struct gnt_mqtt_connection *c)
 
 /* ---- Reading */
 
+/* What this front has been given to deliver until now. */
+static uint64_t deliveries(const struct gnt_mqtt_front *front)
+{
+    return gnt_counted(&front->home->counters, GNT_COUNT_DUE);
+}
+
+static size_t share(const struct gnt_mqtt_front *front, size_t all, size_t least, size_t most)
+{
+    size_t each = all / (front->busy_before ? front->busy_before : 1);
+    return each < least ? least : each > most ? most : each;
+}
+
+/* Who has had its share of deliveries goes on in the next turn. */
+static void end_share(struct gnt_mqtt_connection *c)
+{
+    if (hears(c) && deliveries(c->front) >= c->front->deliver_until)
+        gnt_list_push_back(&c->front->paused, &c->paused);
+}
+
+static gnt_err read_some(struct gnt_mqtt_connection *c, uint8_t *to, size_t size, size_t *n)
+{
+    struct gnt_mqtt_front *front = c->front;
+    gnt_err err =
+        gnt_stream_read(c->stream, to, size < front->read_left ? size : front->read_left, n);
+    if (err)
+        return err;
+    front->read_left -= *n;
+    gnt_count(gnt_connection_counters(c), GNT_COUNT_BYTES_RECEIVED, (int64_t)*n);
+    return GNT_OK;
+}
+
 /* Acts on the whole packets at the front of *in; *need: the size of the one that is left in part.
  * False: the connection has gone elsewhere, and must not be touched any more. */
 static bool act(struct gnt_mqtt_connection *c, struct gnt_slice *in, size_t *need)
@@ -54,6 +92,7 @@ static bool act(struct gnt_mqtt_connection *c, struct gnt_slice *in, size_t *nee
                 return false;
         } else {
             gnt_connection_on_packet(c, &packet);
+            end_share(c);
         }
     }
     if (c->out.size)
@@ -83,7 +122,7 @@ static gnt_err read_fresh(struct gnt_mqtt_connection *c)
 {
     size_t n, need = 0, have = gnt_buf_size(&c->in);
     uint8_t *buffer = c->front->read_buffer;
-    gnt_err err = gnt_stream_read(c->stream, buffer + have, GNT_MQTT_READ_SIZE - have, &n);
+    gnt_err err = read_some(c, buffer + have, GNT_MQTT_READ_SIZE - have, &n);
     if (err)
         return err;
     if (have) {
@@ -91,7 +130,6 @@ static gnt_err read_fresh(struct gnt_mqtt_connection *c)
         gnt_buf_clear(&c->in);
         gnt_mqtt_server_lives(&c->engine, c->front->loop->now); /* it may be a part again */
     }
-    gnt_count(gnt_connection_counters(c), GNT_COUNT_BYTES_RECEIVED, (int64_t)n);
     struct gnt_slice in = gnt_slice(buffer, have + n);
     if (!act(c, &in, &need))
         return GNT_STATE;
@@ -131,20 +169,19 @@ static gnt_err read_more(struct gnt_mqtt_connection *c)
         gnt_connection_unanswered(c, err);
         return GNT_OK;
     }
-    err = gnt_stream_read(c->stream, gnt_buf_tail(&c->in), c->in.cap - c->in.end, &n);
+    err = read_some(c, gnt_buf_tail(&c->in), c->in.cap - c->in.end, &n);
     if (err)
         return err;
     gnt_mqtt_server_lives(&c->engine, c->front->loop->now); /* it may be a long packet */
-    gnt_count(gnt_connection_counters(c), GNT_COUNT_BYTES_RECEIVED, (int64_t)n);
     gnt_buf_wrote(&c->in, n);
     return act_on_kept(c, &need);
 }
 
-void gnt_connection_read(struct gnt_mqtt_connection *c)
+static void read_share(struct gnt_mqtt_connection *c)
 {
     struct gnt_mqtt_front *front = c->front;
     c->unread = false;
-    for (int i = 0; i < READS_A_TURN && hears(c); i++) {
+    while (front->read_left && hears(c)) {
         if (gnt_post_backlog(front->loop->post, front->loop->address)) {
             gnt_list_push_back(&front->paused, &c->paused);
             break;
@@ -168,24 +205,47 @@ void gnt_connection_read(struct gnt_mqtt_connection *c)
     gnt_connection_want(c);
 }
 
+/* Who needs little takes nothing from the share of those who need more. */
+void gnt_connection_read(struct gnt_mqtt_connection *c)
+{
+    struct gnt_mqtt_front *front = c->front;
+    uint64_t before = deliveries(front);
+    size_t bytes = share(front, READ_A_TURN, READ_LEAST, READ_MOST);
+    front->read_left = bytes;
+    front->deliver_until = before + share(front, DELIVERIES_A_TURN, DELIVERIES_LEAST, SIZE_MAX);
+    read_share(c);
+    front->busy +=
+        bytes - front->read_left >= READ_LEAST || deliveries(front) - before >= DELIVERIES_LEAST;
+}
+
 void gnt_connection_unpause(struct gnt_mqtt_connection *c)
 {
-    if (c->state == GNT_CONNECTION_OPEN && c->in.data)
+    if (c->state == GNT_CONNECTION_OPEN && (c->in.data || (c->stream->events & GNT_READABLE)))
         gnt_connection_read(c); /* it may have whole packets that nobody has acted on */
     else
         gnt_connection_want(c);
 }
 
-void gnt_mqtt_front_turn(struct gnt_mqtt_front *front)
+/* Whoever has waited longest comes first, and all of them before those that are readable now, else
+ * a few could fill up what mail there is room for, turn by turn. */
+bool gnt_mqtt_front_turn(struct gnt_mqtt_front *front)
 {
+    const struct gnt_loop *loop = front->loop;
     gnt_connection_new_slice(front);
-    if (gnt_list_empty(&front->paused) || gnt_post_backlog(front->loop->post, front->loop->address))
-        return;
+    front->busy_before = front->busy;
+    front->busy = 0;
+    if (gnt_list_empty(&front->paused))
+        return false;
     struct gnt_list todo;
     gnt_list_init(&todo);
     gnt_list_splice_back(&todo, &front->paused);
-    for (struct gnt_list *link; (link = gnt_list_pop_front(&todo));)
-        gnt_connection_unpause(GNT_CONTAINER(link, struct gnt_mqtt_connection, paused));
+    bool backlog;
+    while (!(backlog = gnt_post_backlog(loop->post, loop->address)) && !gnt_list_empty(&todo))
+        gnt_connection_unpause(
+            GNT_CONTAINER(gnt_list_pop_front(&todo), struct gnt_mqtt_connection, paused));
+    gnt_list_splice_back(&todo, &front->paused);
+    gnt_list_splice_back(&front->paused, &todo);
+    return !backlog && !gnt_list_empty(&front->paused);
 }
 
 gnt_err gnt_connection_discard(struct gnt_mqtt_connection *c)

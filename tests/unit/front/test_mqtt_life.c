@@ -458,6 +458,84 @@ static void back_pressure_between_workers(void **state)
     script_fini(&s);
 }
 
+/* Writes as much of the same PUBLISH, again and again, as the connection takes; *part: how much of
+ * the last one it took. */
+static void flood(struct script_client *c, const uint8_t *publish, size_t size, size_t *part)
+{
+    size_t n = 0;
+    for (gnt_err err = GNT_OK; !err; *part = (*part + (err ? 0 : n)) % size) {
+        const struct iovec rest = {(void *)(uintptr_t)(publish + *part), size - *part};
+        err = gnt_stream_writev(c->stream, &rest, 1, &n);
+    }
+}
+
+/* What one client says in a turn, and what comes of it, does not keep the others waiting. */
+static void a_turn_is_shared(void **state)
+{
+    (void)state;
+    enum { SUBSCRIBERS = 40, MESSAGES = 1000, A_TURN = 16 * 1024 };
+    static const uint8_t publish[] = {0x30, 4, 0, 1, 't', 'x'};
+    struct script s;
+    script_init(&s, 1, NULL);
+    char id[16];
+    struct script_client *from = connect4(&s, 0, "from"), *other = connect4(&s, 0, "other");
+    struct script_client *to[SUBSCRIBERS];
+    for (int i = 0; i < SUBSCRIBERS; i++) {
+        snprintf(id, sizeof id, "to%d", i);
+        to[i] = connect4(&s, 0, id);
+        subscribe4(to[i], "t", 0);
+    }
+    static uint8_t all[MESSAGES * sizeof publish];
+    for (size_t i = 0; i < sizeof all; i += sizeof publish)
+        memcpy(all + i, publish, sizeof publish);
+    script_send_bytes(from, gnt_slice(all, sizeof all));
+    script_send(other, "c000");
+    script_turn(&s, 0);
+    script_read(other);
+    assert_int_equal(other->in_size, 2);
+    script_skip(other);
+    assert_in_range(script_counted(&s, GNT_COUNT_DUE), A_TURN, A_TURN + SUBSCRIBERS);
+    script_settle(&s);
+    for (int i = 0; i < SUBSCRIBERS; i++) {
+        assert_int_equal(to[i]->in_size, MESSAGES * sizeof publish);
+        script_skip(to[i]);
+    }
+    script_fini(&s);
+}
+
+/* Two clients of worker 1 write to worker 0, where there is never room for what one of them alone
+ * has to say: the other comes to its turn all the same. */
+static void back_pressure_is_shared(void **state)
+{
+    (void)state;
+    static const uint8_t publish[] = {0x30, 4, 0, 1, 't', 'x'};
+    struct script s;
+    script_init(&s, 2, NULL);
+    s.input_max = 8 << 20;
+    char id[16];
+    struct script_client *to = connect4(&s, 0, script_id_at(&s, 0, 0, id));
+    subscribe4(to, "t", 0);
+    struct script_client *other = connect4(&s, 0, script_id_at(&s, 0, 1, id));
+    subscribe4(other, "u", 0);
+    struct script_client *busy = connect4(&s, 1, script_id_at(&s, 1, 2, id));
+    struct script_client *calm = connect4(&s, 1, script_id_at(&s, 1, 3, id));
+    size_t part = 0;
+    int turns = 0;
+    for (; turns < 20 && !other->in_size; turns++) {
+        flood(busy, publish, sizeof publish, &part);
+        if (turns == 2)
+            script_send(calm, "30 | ['u'] 'y'");
+        script_turn(&s, 1);
+        script_turn(&s, 0);
+        script_read(other);
+    }
+    assert_in_range(turns, 3, 10);
+    script_expect(other, "30 | ['u'] 'y'");
+    script_settle(&s);
+    script_skip(to);
+    script_fini(&s);
+}
+
 /* ---- Reload */
 
 static void reload_changes_limits(void **state)
@@ -674,6 +752,8 @@ int main(void)
         cmocka_unit_test(unread_answers_are_bounded),
         cmocka_unit_test(a_slow_reader_is_not_silent),
         cmocka_unit_test(back_pressure_between_workers),
+        cmocka_unit_test(a_turn_is_shared),
+        cmocka_unit_test(back_pressure_is_shared),
         cmocka_unit_test(reload_changes_limits),
         cmocka_unit_test(reload_takes_away),
         cmocka_unit_test(a_reload_nobody_took_is_freed),

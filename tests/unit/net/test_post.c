@@ -124,6 +124,52 @@ static void test_full_ring_goes_on_in_the_outbox(void **state)
     assert_came(111, 112);
 }
 
+static uint64_t work_of_mails(const void *each)
+{
+    return came_count * *(const uint64_t *)each;
+}
+
+static void test_much_work_is_divided(void **state)
+{
+    (void)state;
+    uint64_t each = GNT_POST_WORK / 2;
+    fake[B].loop.work = work_of_mails;
+    fake[B].loop.work_context = &each;
+    send(A, B, 1, 4);
+    gnt_post_flush(post, A);
+    assert_int_equal(gnt_post_receive(post, B), 2);
+    assert_false(gnt_post_backlog(post, A)); /* as much again is left */
+    assert_false(gnt_post_may_sleep(post, B));
+    assert_int_equal(gnt_post_receive(post, B), 2);
+    assert_true(gnt_post_may_sleep(post, B));
+    gnt_post_woke(post, B);
+    assert_came(1, 4);
+}
+
+static void test_who_is_behind_holds_its_senders_back(void **state)
+{
+    (void)state;
+    uint64_t each = GNT_POST_WORK * 2;
+    fake[B].loop.work = work_of_mails;
+    fake[B].loop.work_context = &each;
+    send(A, B, 1, 4);
+    gnt_post_flush(post, A);
+    assert_int_equal(gnt_post_receive(post, B), 1);
+    assert_true(gnt_post_backlog(post, A));
+    assert_false(gnt_post_backlog(post, B));
+    assert_true(gnt_post_may_sleep(post, A));
+    assert_int_equal(gnt_post_receive(post, B), 1);
+    assert_int_equal(fake[A].wakes, 0);
+    assert_int_equal(gnt_post_receive(post, B), 1);
+    assert_int_equal(fake[A].wakes, 1);
+    gnt_post_woke(post, A);
+    assert_false(gnt_post_may_sleep(post, A)); /* it has not seen it yet */
+    assert_false(gnt_post_backlog(post, A));
+    assert_true(gnt_post_may_sleep(post, A));
+    assert_int_equal(gnt_post_receive(post, B), 1);
+    assert_came(1, 4);
+}
+
 static void test_sleeper_is_woken_once(void **state)
 {
     (void)state;
@@ -285,6 +331,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_visible_at_flush_and_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_to_itself, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_ring_goes_on_in_the_outbox, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_much_work_is_divided, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_is_behind_holds_its_senders_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sleeper_is_woken_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_does_not_sleep_on_mail, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sender_with_a_backlog_is_woken_for_room, setup,
