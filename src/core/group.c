@@ -500,6 +500,16 @@ static void ready_here(struct gnt_home *home, uint64_t group, uint64_t member, u
     dispatch(g);
 }
 
+static void away_here(struct gnt_home *home, uint64_t group, uint64_t member)
+{
+    struct group *g = find_group(home, group);
+    struct member *m = g ? find_member(g, member) : NULL;
+    if (!m)
+        return;
+    m->state = MEMBER_AWAY;
+    dispatch(g);
+}
+
 static void return_here(struct gnt_home *home, uint64_t group, uint64_t member,
                         struct gnt_message *message)
 {
@@ -526,6 +536,11 @@ static void on_ready(const struct gnt_mail *mail)
     ready_here(mail->to, mail->other, mail->value, (uint32_t)(uintptr_t)mail->object);
 }
 
+static void on_away(const struct gnt_mail *mail)
+{
+    away_here(mail->to, mail->other, mail->value);
+}
+
 static void on_return(const struct gnt_mail *mail)
 {
     return_here(mail->to, mail->other, mail->value, mail->object);
@@ -544,6 +559,12 @@ gnt_err gnt_group_ready(struct gnt_home *home, uint64_t group, uint64_t member, 
 {
     return gnt_home_mail(home, gnt_sink_home(group), on_ready, (void *)(uintptr_t)round, member,
                          group);
+}
+
+void gnt_group_away(struct gnt_home *home, uint64_t group, uint64_t member)
+{
+    if (gnt_home_mail(home, gnt_sink_home(group), on_away, NULL, member, group))
+        return; /* out of memory: the next offer says it */
 }
 
 gnt_err gnt_group_return(struct gnt_home *home, uint64_t group, uint64_t member,

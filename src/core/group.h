@@ -43,6 +43,10 @@ void gnt_group_leave(struct gnt_home *home, uint64_t group, uint64_t member);
 GNT_MUST gnt_err gnt_group_ready(struct gnt_home *home, uint64_t group, uint64_t member,
                                  uint32_t round);
 
+/* The client of MEMBER, of this home, is not connected any more.  Where there is no memory to say
+ * it, the group finds out when it makes the next offer. */
+void gnt_group_away(struct gnt_home *home, uint64_t group, uint64_t member);
+
 /* Gives a message back that MEMBER, of this home, did not settle; *message is NULL afterwards.
  * GNT_NOMEM: the member keeps it. */
 GNT_MUST gnt_err gnt_group_return(struct gnt_home *home, uint64_t group, uint64_t member,

@@ -193,6 +193,7 @@ static void let_go(struct gnt_session *s, enum gnt_parting how)
     s->closing = false;
     gnt_count(&s->home->counters, GNT_COUNT_CONNECTED, -1);
     gnt_session_shared_stop(s);
+    gnt_session_shared_away(s);
     gnt_session_flow_stop(s, false);
     s->expires_at = after_s(s, s->expiry_s);
     if (how == GNT_PARTING_CLEAN)

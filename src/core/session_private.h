@@ -111,6 +111,9 @@ bool gnt_session_is_member(const struct gnt_session *s, uint64_t group);
  * to be told when there is room again. */
 void gnt_session_shared_stop(struct gnt_session *s);
 
+/* Its groups are told that the receiver has gone, so that nobody waits for it. */
+void gnt_session_shared_away(struct gnt_session *s);
+
 /* Ends all subscriptions. */
 void gnt_session_unsubscribe_all(struct gnt_session *s);
 

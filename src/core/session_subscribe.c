@@ -380,6 +380,17 @@ static bool subscribe_shared(struct gnt_session *s, struct gnt_slice key,
     return true;
 }
 
+void gnt_session_shared_away(struct gnt_session *s)
+{
+    struct gnt_map_cursor cursor = {0};
+    for (struct gnt_map_node *node;
+         s->shares && (node = gnt_map_walk(&s->shares->by_key, &cursor));) {
+        const struct shared *sub = GNT_CONTAINER(node, struct shared, by_key);
+        if (sub->group)
+            gnt_group_away(s->home, sub->group, s->sink.id);
+    }
+}
+
 void gnt_session_shared_stop(struct gnt_session *s)
 {
     if (!s->shares)

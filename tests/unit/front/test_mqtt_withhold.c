@@ -853,12 +853,15 @@ static void groups_are_waited_for(void **state)
 static void groups_without_members_are_not(void **state)
 {
     (void)state;
-    for (unsigned how = 0; how < 4; how++) {
+    for (unsigned how = 0; how < 8; how++) {
         struct scene sc;
-        open_shared(&sc, 1 + how / 2, NULL);
+        unsigned qos = 1 + how / 4; /* what it has in flight comes back, or stays with it */
+        open_shared(&sc, 1 + (how >> 1 & 1), NULL);
+        script_sendf(sc.slow, "82 | 0002 () ['$share/g/t'] %02x", qos);
+        script_expectf(sc.slow, "90 | 0002 () %02x", qos);
         struct script_client *c = publisher(&sc, 1, 4, true);
         for (unsigned id = 1; id <= 9; id++) {
-            publish(&sc, c, 4, 1, id);
+            publish(&sc, c, 4, qos, id);
             script_settle(&sc.s);
         }
         script_read(c);
@@ -869,7 +872,7 @@ static void groups_without_members_are_not(void **state)
         else
             script_close(sc.slow);
         for (unsigned id = 1; id <= 9; id++)
-            expect_answer(c, 1, id);
+            expect_answer(c, qos, id);
         close_scene(&sc);
     }
 }
