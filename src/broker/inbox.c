@@ -113,13 +113,13 @@ static void take(struct gnt_inbox *inbox)
     pthread_mutex_unlock(&inbox->mutex);
 }
 
-/* The publisher is gone and cannot be told of a failure, so it is counted. */
+/* The publisher is gone and cannot be told of a failure, so it is counted; see gnt_publish. */
 static void publish(struct gnt_inbox *inbox, struct letter *letter)
 {
     struct gnt_home *home = inbox->worker->home;
     struct gnt_receipt *receipt = letter->message->qos ? &letter->receipt : NULL;
     enum gnt_outcome outcome = gnt_publish(home, letter->message, receipt);
-    if (outcome == GNT_FAILED)
+    if (outcome == GNT_FAILED && receipt)
         gnt_ledger_pass(home, NULL, GNT_COUNT_DROPPED_NO_MEMORY);
     if (outcome != GNT_WITHHELD)
         letter_free(letter);

@@ -59,18 +59,23 @@ static gnt_err mail(struct gnt_home *home, unsigned to, struct gnt_message *mess
     return err;
 }
 
-static gnt_err deliver_elsewhere(struct gnt_home *home, uint64_t homes, struct gnt_message *message,
-                                 struct gnt_receipt *receipt)
+/* What failed on its way to some is counted, unless its publisher sends it again. */
+static enum gnt_outcome failed(struct gnt_home *home, const struct gnt_message *message,
+                               const struct gnt_receipt *receipt)
 {
-    gnt_err result = GNT_OK;
-    for (; homes; homes &= homes - 1) {
-        gnt_err err = mail(home, (unsigned)__builtin_ctzll(homes), message, receipt);
-        if (err) {
-            gnt_ledger_pass(home, NULL, GNT_COUNT_DROPPED_NO_MEMORY);
-            result = err;
-        }
-    }
-    return result;
+    if (!receipt || message->qos == 0)
+        gnt_ledger_pass(home, NULL, GNT_COUNT_DROPPED_NO_MEMORY);
+    return GNT_FAILED;
+}
+
+static enum gnt_outcome deliver_elsewhere(struct gnt_home *home, uint64_t homes,
+                                          struct gnt_message *message, struct gnt_receipt *receipt)
+{
+    enum gnt_outcome outcome = GNT_DONE;
+    for (; homes; homes &= homes - 1)
+        if (mail(home, (unsigned)__builtin_ctzll(homes), message, receipt))
+            outcome = failed(home, message, receipt);
+    return outcome;
 }
 
 /* A publication that cannot be retained goes nowhere: its sender is told that it was refused. */
@@ -91,15 +96,15 @@ enum gnt_outcome gnt_publish(struct gnt_home *home, struct gnt_message *message,
     if (message->retain) {
         enum gnt_outcome retained = retain(home, message);
         if (retained != GNT_DONE)
-            return retained;
+            return retained == GNT_FAILED ? failed(home, message, receipt) : retained;
     }
     struct gnt_route *route;
     bool owned;
     if (find_route(home, message->topic, &route, &owned))
-        return GNT_FAILED;
+        return failed(home, message, receipt);
     enum gnt_outcome outcome = route->count || route->elsewhere ? GNT_DONE : GNT_DONE_NO_MATCH;
     deliver_here(home, route, message, receipt);
-    if (deliver_elsewhere(home, route->elsewhere, message, receipt))
+    if (deliver_elsewhere(home, route->elsewhere, message, receipt) == GNT_FAILED)
         outcome = GNT_FAILED;
     if (owned)
         gnt_route_free(route);

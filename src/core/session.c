@@ -1,7 +1,6 @@
 #include "core/session.h"
 
 #include "base/assert.h"
-#include "core/ledger.h"
 #include "core/publish.h"
 #include "core/session_private.h"
 
@@ -66,8 +65,7 @@ static void publish_will(struct gnt_session *s)
     uint64_t expires = after_s(s, s->will->expiry_s);
     struct gnt_message *will = take_will(s);
     will->expires = expires; /* nobody else has it yet */
-    if (gnt_publish(s->home, will, NULL) == GNT_FAILED)
-        gnt_ledger_pass(s->home, NULL, GNT_COUNT_DROPPED_NO_MEMORY);
+    gnt_publish(s->home, will, NULL); /* has counted what it could not do */
     gnt_message_unref(&will);
 }
 

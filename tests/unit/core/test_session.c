@@ -1,3 +1,4 @@
+#include "support/alloc_fault.h"
 #include "support/unit.h"
 
 #include "core/session.h"
@@ -219,6 +220,50 @@ static void a_will_lives_from_its_publication(void **state)
     assert_int_equal(sleeper.count, 1);
     world_client_fini(&sleeper);
     world_fini(&w);
+}
+
+/* The Nth allocation fails when the connection breaks, or when its will comes to the watcher: it is
+ * delivered, or it is dropped, and never both or twice.  Whether anything failed. */
+static bool will_fails(long n, unsigned watches_at, bool retained)
+{
+    struct world w;
+    char id[16], watcher_id[16];
+    world_init(&w, 2, NULL);
+    world_id_at(&w, 0, 1, id);
+    world_id_at(&w, watches_at, 2, watcher_id);
+    struct world_client c = {.id = id}, watcher = {.id = watcher_id};
+    assert_true(world_connect(&w, &watcher, true, 100));
+    assert_int_equal(world_subscribe(&watcher, "will", 1), GNT_DONE);
+    c.will = world_message("will", "gone", 1, retained);
+    assert_true(world_connect(&w, &c, true, 0));
+    gnt_alloc_fail_at(n);
+    world_cut(&c);
+    world_settle(&w);
+    bool failed = gnt_alloc_failed();
+    gnt_alloc_fail_at(-1);
+    if (!watcher.session) /* for lack of memory: it comes again */
+        assert_true(world_connect(&w, &watcher, false, 100));
+    world_settle(&w);
+    world_answer(&watcher);
+    assert_counted(&w, GNT_COUNT_DUE, 1);
+    int64_t dropped = world_counted(&w, GNT_COUNT_DROPPED_NO_MEMORY);
+    assert_int_equal((int64_t)watcher.count + dropped, 1);
+    assert_true(failed || dropped == 0);
+    world_client_fini(&watcher);
+    world_client_fini(&c);
+    world_fini(&w);
+    return failed;
+}
+
+static void a_will_without_memory_is_counted_once(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        long n = 0;
+        while (will_fails(n, i % 2, i / 2))
+            n++;
+        assert_true(n >= 2);
+    }
 }
 
 /* ---- Flows */
@@ -510,6 +555,7 @@ int main(void)
         cmocka_unit_test(the_newer_connection_takes_over),
         cmocka_unit_test(wills),
         cmocka_unit_test(a_will_lives_from_its_publication),
+        cmocka_unit_test(a_will_without_memory_is_counted_once),
         cmocka_unit_test(at_least_once_across_breaks),
         cmocka_unit_test(exactly_once_across_breaks),
         cmocka_unit_test(a_refused_delivery_is_settled),
