@@ -11,10 +11,10 @@
  * MESSAGE is lent.  RECEIPT is for who can wait (core/receipt.h); NULL: nobody can, and where a
  * queue is full the message is dropped by its policy at once.
  *   GNT_DONE, GNT_DONE_NO_MATCH
- *   GNT_FAILED    out of memory before the message was safe with everyone; it may have reached some.
- *                 With RECEIPT and QoS 1 or 2 the caller has its publisher send it again; else what
- *                 it has not reached is lost, and has been counted as dropped
- *   GNT_WITHHELD  only with RECEIPT: it says later what came of it
+ *   GNT_FAILED    out of memory before the message was safe with everyone; it may have reached
+ * some. With RECEIPT and QoS 1 or 2 the caller has its publisher send it again; else what it has
+ * not reached is lost, and has been counted as dropped GNT_WITHHELD  only with RECEIPT: it says
+ * later what came of it
  */
 enum gnt_outcome gnt_publish(struct gnt_home *home, struct gnt_message *message,
                              struct gnt_receipt *receipt);

@@ -64,7 +64,7 @@ static void publish_will(struct gnt_session *s)
         return;
     uint64_t expires = after_s(s, s->will->expiry_s);
     struct gnt_message *will = take_will(s);
-    will->expires = expires; /* nobody else has it yet */
+    will->expires = expires;          /* nobody else has it yet */
     gnt_publish(s->home, will, NULL); /* has counted what it could not do */
     gnt_message_unref(&will);
 }
