@@ -7,6 +7,11 @@ static gnt_err find_route(struct gnt_home *home, struct gnt_slice topic, struct 
     return gnt_routes_find(&home->routes, home->tree, home->index, topic, out, owned);
 }
 
+void gnt_publish_ahead(struct gnt_home *home, const struct gnt_slice *topics, unsigned count)
+{
+    gnt_routes_ahead(&home->routes, home->tree, home->index, topics, count);
+}
+
 /* Sinks do not publish from `take` and do not change the tree, so the route stands meanwhile. */
 static void deliver_here(struct gnt_home *home, const struct gnt_route *route,
                          struct gnt_message *message, struct gnt_receipt *receipt)

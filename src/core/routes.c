@@ -1,5 +1,6 @@
 #include "core/routes.h"
 
+#include "base/assert.h"
 #include "base/list.h"
 
 #include <stdlib.h>
@@ -18,6 +19,7 @@ struct gnt_found {
 
 struct finding {
     struct gnt_routes *routes;
+    struct gnt_found *found; /* when all has been found */
     unsigned home;
     uint64_t elsewhere;
     size_t count;
@@ -142,7 +144,7 @@ static gnt_err route_new(const struct finding *f, struct gnt_slice topic, struct
     *r = (struct gnt_route){.topic = gnt_slice(r + 1, topic.size), .elsewhere = f->elsewhere};
     if (f->count)
         r->targets = malloc(f->count * sizeof *r->targets);
-    gnt_err err = f->count && !r->targets ? GNT_NOMEM : route_fill(r, f->routes->found, f->count);
+    gnt_err err = f->count && !r->targets ? GNT_NOMEM : route_fill(r, f->found, f->count);
     if (err)
         gnt_route_free(r);
     else
@@ -163,7 +165,7 @@ static gnt_err route_once(const struct finding *f, struct gnt_route **out)
         routes->once_cap = f->count;
     }
     r->elsewhere = f->elsewhere;
-    gnt_err err = route_fill(r, routes->found, f->count);
+    gnt_err err = route_fill(r, f->found, f->count);
     if (err)
         drop_targets(r);
     else
@@ -186,6 +188,50 @@ static void drop_once(struct gnt_routes *routes)
     }
 }
 
+/* ---- Looking several topics up ahead */
+
+enum { AHEAD_TOPIC = 248, AHEAD_FOUND = 16 };
+
+struct gnt_ahead {
+    unsigned home;
+    unsigned count, next; /* they come in the order in which they were looked up */
+    struct ahead {
+        uint64_t elsewhere;
+        size_t topic_size, found_count; /* more than AHEAD_FOUND: they are not all there */
+        uint8_t topic[AHEAD_TOPIC];
+        struct gnt_found found[AHEAD_FOUND];
+    } of[GNT_TREE_MANY];
+};
+
+static void on_found_ahead(void *context, unsigned name, uint64_t sink,
+                           const struct gnt_sub_options *options)
+{
+    struct gnt_ahead *ahead = context;
+    struct ahead *a = &ahead->of[name];
+    unsigned home = gnt_sink_home(sink);
+    if (home != ahead->home)
+        a->elsewhere |= UINT64_C(1) << home;
+    else if (a->found_count >= AHEAD_FOUND)
+        a->found_count = AHEAD_FOUND + 1;
+    else
+        a->found[a->found_count++] = (struct gnt_found){sink, *options};
+}
+
+/* Takes what was found for TOPIC ahead, if it was. */
+static bool take_ahead(struct gnt_routes *routes, struct gnt_slice topic, struct finding *f)
+{
+    struct gnt_ahead *ahead = routes->ahead;
+    if (!ahead || ahead->next == ahead->count)
+        return false;
+    struct ahead *a = &ahead->of[ahead->next];
+    if (!gnt_slice_eq(gnt_slice(a->topic, a->topic_size), topic))
+        return false;
+    ahead->next++;
+    *f = (struct finding){
+        .routes = routes, .found = a->found, .count = a->found_count, .elsewhere = a->elsewhere};
+    return a->found_count <= AHEAD_FOUND;
+}
+
 /* ---- Remembering */
 
 static void forget(struct gnt_routes *routes)
@@ -205,6 +251,7 @@ void gnt_routes_fini(struct gnt_routes *r)
     drop_once(r);
     free(r->once.targets);
     free(r->found);
+    free(r->ahead);
 }
 
 /* Whether a topic with HASH came lately; from now on it did. */
@@ -231,27 +278,94 @@ static gnt_err remember(struct gnt_routes *routes, const struct finding *f, stru
     return GNT_OK;
 }
 
-gnt_err gnt_routes_find(struct gnt_routes *routes, const struct gnt_tree *tree, unsigned home,
-                        struct gnt_slice topic, struct gnt_route **out, bool *owned)
+/* What was found before the tree changed does not stand any more. */
+static void keep_up(struct gnt_routes *routes, const struct gnt_tree *tree)
 {
     uint64_t generation = gnt_tree_generation(tree);
-    if (generation != routes->generation) {
-        forget(routes);
-        routes->generation = generation;
-    }
-    *owned = false;
-    uint64_t hash = gnt_hash(topic);
+    if (generation == routes->generation)
+        return;
+    forget(routes);
+    if (routes->ahead)
+        routes->ahead->count = routes->ahead->next = 0;
+    routes->generation = generation;
+}
+
+/* Inlined, because most messages need no more than this. */
+__attribute__((always_inline)) static inline struct gnt_route *
+remembered(const struct gnt_routes *routes, struct gnt_slice topic, uint64_t hash)
+{
     struct gnt_map_node *node = gnt_map_first(&routes->by_topic, hash);
     for (; node; node = gnt_map_next(node)) {
-        *out = GNT_CONTAINER(node, struct gnt_route, node);
-        if (gnt_slice_eq((*out)->topic, topic))
-            return GNT_OK;
+        struct gnt_route *route = GNT_CONTAINER(node, struct gnt_route, node);
+        if (gnt_slice_eq(route->topic, topic))
+            return route;
     }
+    return NULL;
+}
+
+static gnt_err look_up(struct gnt_routes *routes, const struct gnt_tree *tree, unsigned home,
+                       struct gnt_slice topic, uint64_t hash, struct gnt_route **out, bool *owned)
+{
     drop_once(routes);
     struct finding f = {.routes = routes, .home = home};
     gnt_tree_match(tree, topic, on_found, &f);
+    routes->cold = gnt_tree_large(tree);
     if (f.failed)
         return GNT_NOMEM;
+    f.found = routes->found;
     return seen_lately(routes, hash) ? remember(routes, &f, topic, hash, out, owned)
                                      : route_once(&f, out);
+}
+
+gnt_err gnt_routes_find(struct gnt_routes *routes, const struct gnt_tree *tree, unsigned home,
+                        struct gnt_slice topic, struct gnt_route **out, bool *owned)
+{
+    keep_up(routes, tree);
+    *owned = false;
+    struct finding f;
+    if (routes->cold && take_ahead(routes, topic, &f)) {
+        drop_once(routes);
+        return route_once(&f, out);
+    }
+    uint64_t hash = gnt_hash(topic);
+    *out = remembered(routes, topic, hash);
+    return *out ? GNT_OK : look_up(routes, tree, home, topic, hash, out, owned);
+}
+
+/* Topics that came lately are left to _find, which will remember them. */
+static void choose_ahead(struct gnt_routes *routes, const struct gnt_slice *topics, unsigned count,
+                         struct gnt_slice *names)
+{
+    struct gnt_ahead *ahead = routes->ahead;
+    for (unsigned i = 0; i < count; i++) {
+        struct gnt_slice topic = topics[i];
+        uint64_t hash = gnt_hash(topic);
+        if (topic.size > AHEAD_TOPIC || remembered(routes, topic, hash) ||
+            seen_lately(routes, hash))
+            continue;
+        names[ahead->count] = topic;
+        struct ahead *a = &ahead->of[ahead->count++];
+        a->topic_size = topic.size;
+        memcpy(a->topic, topic.data, topic.size);
+        a->found_count = 0;
+        a->elsewhere = 0;
+    }
+}
+
+void gnt_routes_ahead(struct gnt_routes *routes, const struct gnt_tree *tree, unsigned home,
+                      const struct gnt_slice *topics, unsigned count)
+{
+    struct gnt_slice names[GNT_TREE_MANY];
+    GNT_ASSERT(count <= GNT_TREE_MANY);
+    keep_up(routes, tree);
+    if (!routes->ahead)
+        routes->ahead = malloc(sizeof *routes->ahead);
+    struct gnt_ahead *ahead = routes->ahead;
+    if (!ahead)
+        return;
+    ahead->home = home;
+    ahead->count = ahead->next = 0;
+    choose_ahead(routes, topics, count, names);
+    gnt_tree_match_many(tree, names, ahead->count, on_found_ahead, ahead);
+    routes->cold = ahead->count != 0;
 }

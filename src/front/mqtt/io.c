@@ -2,6 +2,8 @@
  * and writing. */
 
 #include "front/mqtt/withhold.h"
+
+#include "core/publish.h"
 #include "net/post.h"
 
 enum {
@@ -73,11 +75,26 @@ static gnt_err read_some(struct gnt_mqtt_connection *c, uint8_t *to, size_t size
     return GNT_OK;
 }
 
+/* Has the topics of the next packets looked up together; returns how much of IN is behind them. */
+static size_t look_ahead(const struct gnt_mqtt_connection *c, struct gnt_slice in)
+{
+    struct gnt_slice topics[GNT_PUBLISH_AHEAD];
+    size_t left;
+    unsigned count = gnt_mqtt_server_ahead(&c->engine, in, topics, GNT_PUBLISH_AHEAD, &left);
+    if (count > 1)
+        gnt_publish_ahead(gnt_connection_home(c), topics, count);
+    return left;
+}
+
 /* Acts on the whole packets at the front of *in; *need: the size of the one that is left in part.
  * False: the connection has gone elsewhere, and must not be touched any more. */
 static bool act(struct gnt_mqtt_connection *c, struct gnt_slice *in, size_t *need)
 {
+    bool ahead = gnt_publish_wants_ahead(gnt_connection_home(c));
+    size_t unseen = in->size; /* the end of *in, where nobody has looked ahead */
     while (hears(c)) {
+        if (ahead && in->size <= unseen)
+            unseen = look_ahead(c, *in);
         struct gnt_slice whole = *in;
         struct gnt_mqtt_packet packet;
         gnt_err err = gnt_mqtt_server_next(&c->engine, in, c->front->loop->now, &packet, need);

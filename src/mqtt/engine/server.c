@@ -321,3 +321,25 @@ gnt_err gnt_mqtt_server_next(struct gnt_mqtt_server *s, struct gnt_slice *in, ui
     }
     return GNT_OK;
 }
+
+unsigned gnt_mqtt_server_ahead(const struct gnt_mqtt_server *s, struct gnt_slice in,
+                               struct gnt_slice *topics, unsigned max, size_t *left)
+{
+    enum { OTHERS_MAX = 8 }; /* packets between them, so that a call stays short */
+    unsigned count = 0, others = 0;
+    struct gnt_mqtt_frame frame;
+    while (s->state == GNT_MQTT_OPEN && count < max && others < OTHERS_MAX &&
+           gnt_mqtt_frame(in, packet_max(s), &frame) == GNT_OK) {
+        struct gnt_mqtt_packet packet;
+        uint8_t reason;
+        in = gnt_slice_skip(in, frame.size);
+        if (frame.type == GNT_MQTT_PUBLISH &&
+            gnt_mqtt_decode(&frame, s->version, GNT_MQTT_FROM_CLIENT, &packet, &reason) == GNT_OK &&
+            packet.publish.topic.size)
+            topics[count++] = packet.publish.topic;
+        else
+            others++;
+    }
+    *left = in.size;
+    return count;
+}

@@ -103,6 +103,13 @@ void gnt_mqtt_server_rewind(struct gnt_mqtt_server *s);
 GNT_MUST gnt_err gnt_mqtt_server_next(struct gnt_mqtt_server *s, struct gnt_slice *in, uint64_t now,
                                       struct gnt_mqtt_packet *out, size_t *need);
 
+/* The topics of the first whole PUBLISHes in IN, MAX at most, borrowed from it, for whoever can
+ * prepare for what _next will give; returns how many, and in *left how much of IN is behind the
+ * packets that it has looked at.  Takes nothing and decides nothing: a PUBLISH with an alias alone
+ * is left out, and _next may still refuse any of the others. */
+unsigned gnt_mqtt_server_ahead(const struct gnt_mqtt_server *s, struct gnt_slice in,
+                               struct gnt_slice *topics, unsigned max, size_t *left);
+
 /* Why no client of this server can subscribe to FILTER, as a code of SUBACK; GNT_REASON_SUCCESS if
  * the server has nothing against it. */
 uint8_t gnt_mqtt_server_objection(const struct gnt_mqtt_server *s, struct gnt_slice filter);

@@ -243,6 +243,69 @@ static void cuts_make_no_difference(void **state)
     free(whole);
 }
 
+/* ---- Looking ahead */
+
+static void topics_are_seen_ahead(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *packet, *topic; /* NULL: not one to be looked up */
+    } rows[] = {
+        {"30 | ['a'] () 'x'", "a"},
+        {"c0 |", NULL},
+        {"30 | [] (23 0001) 'x'", NULL},
+        {"34 | ['a/b'] 0002 () 'y'", "a/b"},
+        {"40 | 0001", NULL},
+        {"30 | [ff] () 'x'", NULL},
+        {"30 | ['c'] (26 ['k']) ", NULL},
+        {"82 | 0001 () ['a/+'] 02", NULL},
+        {"31 | ['d'] ()", "d"},
+    };
+    struct engine e;
+    uint8_t bytes[256];
+    size_t size = 0, ends[COUNT_OF(rows)];
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct gnt_slice one = gnt_test_bytes(rows[i].packet);
+        memcpy(bytes + size, one.data, one.size);
+        ends[i] = size += one.size;
+        gnt_test_free(one);
+    }
+    engine_open(&e, NULL, CONNECT5(""));
+    struct gnt_mqtt_server before = e.s;
+    for (size_t cut = 0; cut <= size; cut++) {
+        struct gnt_slice topics[8], in = gnt_test_copy(gnt_slice(bytes, cut), cut);
+        size_t left, end = 0;
+        unsigned count = gnt_mqtt_server_ahead(&e.s, in, topics, 8, &left), expected = 0;
+        for (size_t i = 0; i < COUNT_OF(rows) && ends[i] <= cut; i++) {
+            end = ends[i];
+            if (rows[i].topic)
+                assert_true(gnt_slice_eq_str(topics[expected++], rows[i].topic));
+        }
+        assert_int_equal(count, expected);
+        assert_int_equal(left, cut - end);
+        gnt_test_free(in);
+    }
+    assert_memory_equal(&before, &e.s, sizeof before); /* nothing has come of it */
+    struct gnt_slice one[1];
+    size_t left;
+    assert_int_equal(gnt_mqtt_server_ahead(&e.s, gnt_slice(bytes, size), one, 1, &left), 1);
+    assert_int_equal(left, size - ends[0]);
+    engine_fini(&e);
+}
+
+static void nothing_is_seen_before_it_is_open(void **state)
+{
+    (void)state;
+    struct engine e;
+    engine_init(&e, NULL);
+    struct gnt_slice in = gnt_test_bytes("30 | ['a'] 'x'"), topics[1];
+    size_t left;
+    assert_int_equal(gnt_mqtt_server_ahead(&e.s, in, topics, 1, &left), 0);
+    assert_int_equal(left, in.size);
+    gnt_test_free(in);
+    engine_fini(&e);
+}
+
 /* ---- CONNACK */
 
 static void connack_of_each_version(void **state)
@@ -1086,6 +1149,8 @@ int main(void)
         cmocka_unit_test(every_packet_in_every_state),
         cmocka_unit_test(another_protocol_is_seen_at_its_first_byte),
         cmocka_unit_test(cuts_make_no_difference),
+        cmocka_unit_test(topics_are_seen_ahead),
+        cmocka_unit_test(nothing_is_seen_before_it_is_open),
         cmocka_unit_test(connack_of_each_version),
         cmocka_unit_test(connack_with_everything),
         cmocka_unit_test(connack_tells_what_is_missing),
