@@ -1,22 +1,12 @@
 #include "base/slab.h"
 
+#include "base/asan.h"
 #include "base/list.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define WITH_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_ASAN 1
-#endif
-#endif
-#ifndef WITH_ASAN
-#define WITH_ASAN 0
-#endif
 
 enum { HEADER = 64 };
 
@@ -125,7 +115,7 @@ static void *get_from(struct gnt_slab *s)
 
 void *gnt_slab_get(struct gnt_slabs *slabs)
 {
-    if (WITH_ASAN)
+    if (GNT_ASAN)
         return aligned_alloc(HEADER, (slabs->item + HEADER - 1) / HEADER * HEADER);
     pthread_mutex_lock(&slabs->lock);
     struct gnt_slab *s = slabs->partial ? slabs->partial : slab_new(slabs);
@@ -138,7 +128,7 @@ void *gnt_slab_get(struct gnt_slabs *slabs)
  * a slab that comes and goes. */
 void gnt_slab_put(void *freed)
 {
-    if (WITH_ASAN) {
+    if (GNT_ASAN) {
         free(freed);
         return;
     }

@@ -1,5 +1,7 @@
 #include "base/spare.h"
 
+#include "base/asan.h"
+
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -55,23 +57,9 @@ static bool owned(struct shelf *s)
     return s->owned;
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-#define WITH_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_ASAN 1
-#endif
-#endif
-
-#ifdef WITH_ASAN
-static const bool is_on = false;
-#else
-static const bool is_on = true;
-#endif
-
 static bool is_middle(size_t size)
 {
-    return is_on && size > SMALLEST && size <= LARGEST;
+    return !GNT_ASAN && size > SMALLEST && size <= LARGEST;
 }
 
 void *gnt_spare_get(size_t size)

@@ -3,6 +3,7 @@
 #include "base/slab.h"
 
 #include "base/rcu.h"
+#include "support/rcu_group.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -63,26 +64,11 @@ static void again_and_again(void **state)
         gnt_slab_put(gnt_slab_get(&slabs));
 }
 
-static int group_start(void **state)
-{
-    (void)state;
-    gnt_rcu_register();
-    return 0;
-}
-
-static int group_end(void **state)
-{
-    (void)state;
-    gnt_rcu_barrier();
-    gnt_rcu_unregister();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(items_apart),
         cmocka_unit_test(again_and_again),
     };
-    return cmocka_run_group_tests(tests, group_start, group_end);
+    return cmocka_run_group_tests(tests, rcu_group_begin, rcu_group_end);
 }

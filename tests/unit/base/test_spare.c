@@ -1,16 +1,9 @@
 #include "base/spare.h"
+#include "base/asan.h"
 #include "support/unit.h"
 
 #include <pthread.h>
 #include <string.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define WITH_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_ASAN 1
-#endif
-#endif
 
 enum { MANY = 100 };
 
@@ -48,7 +41,7 @@ static void blocks_are_whole_and_apart(void **state)
 static void a_block_is_used_again(void **state)
 {
     (void)state;
-#ifndef WITH_ASAN
+#if !GNT_ASAN
     void *first = gnt_spare_get(1300), *larger = gnt_spare_get(1800);
     gnt_spare_put(first, 1300);
     gnt_spare_put(larger, 1800);

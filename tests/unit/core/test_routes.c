@@ -3,6 +3,7 @@
 #include "core/routes.h"
 
 #include "base/rcu.h"
+#include "support/rcu_group.h"
 #include "support/alloc_fault.h"
 
 #include <stdio.h>
@@ -214,21 +215,6 @@ static void only_a_large_tree_wants_it(void **state)
     finish(&f);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    gnt_rcu_register();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    gnt_rcu_barrier();
-    gnt_rcu_unregister();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,5 +226,5 @@ int main(void)
         cmocka_unit_test(without_memory_nothing_is_looked_up_ahead),
         cmocka_unit_test(only_a_large_tree_wants_it),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, rcu_group_begin, rcu_group_end);
 }

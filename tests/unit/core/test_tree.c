@@ -2,7 +2,7 @@
 
 #include "core/tree.h"
 
-#include "base/rcu.h"
+#include "support/rcu_group.h"
 #include "tree_check.h"
 #include "model/topic.h"
 #include "support/alloc_fault.h"
@@ -689,21 +689,6 @@ static void unsubscribe_without_memory(void **state)
     gnt_tree_free(&tree);
 }
 
-static int group_start(void **state)
-{
-    (void)state;
-    gnt_rcu_register();
-    return 0;
-}
-
-static int group_end(void **state)
-{
-    (void)state;
-    gnt_rcu_barrier();
-    gnt_rcu_unregister();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -723,5 +708,5 @@ int main(void)
         cmocka_unit_test(no_memory),
         cmocka_unit_test(unsubscribe_without_memory),
     };
-    return cmocka_run_group_tests(tests, group_start, group_end);
+    return cmocka_run_group_tests(tests, rcu_group_begin, rcu_group_end);
 }

@@ -3,6 +3,7 @@
 #include "core/tree.h"
 
 #include "base/rcu.h"
+#include "support/rcu_group.h"
 #include "tree_check.h"
 
 #include <pthread.h>
@@ -237,23 +238,8 @@ static void readers_and_writers(void **state)
     gnt_tree_free(&tree);
 }
 
-static int group_start(void **state)
-{
-    (void)state;
-    gnt_rcu_register();
-    return 0;
-}
-
-static int group_end(void **state)
-{
-    (void)state;
-    gnt_rcu_barrier();
-    gnt_rcu_unregister();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(readers_and_writers)};
-    return cmocka_run_group_tests(tests, group_start, group_end);
+    return cmocka_run_group_tests(tests, rcu_group_begin, rcu_group_end);
 }
