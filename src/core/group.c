@@ -202,11 +202,13 @@ static void on_again(struct gnt_home *home, struct gnt_work *work)
     dispatch(GNT_CONTAINER(work, struct group, again));
 }
 
-static struct group *group_new(struct gnt_home *home, const struct gnt_joining *j, uint64_t hash)
+/* GNT_FULL: its filter may lead a name to too many others (limits.filter_reach). */
+static gnt_err group_new(struct gnt_home *home, const struct gnt_joining *j, uint64_t hash,
+                         struct group **out)
 {
     struct group *g = calloc(1, sizeof *g + j->name.size + j->filter.size);
     if (!g)
-        return NULL;
+        return GNT_NOMEM;
     uint8_t *text = (uint8_t *)(g + 1);
     memcpy(text, j->name.data, j->name.size);
     memcpy(text + j->name.size, j->filter.data, j->filter.size);
@@ -216,11 +218,12 @@ static struct group *group_new(struct gnt_home *home, const struct gnt_joining *
     g->sink.ops = &group_sink_ops;
     gnt_queue_init(&g->waiting, home, &g->ledger, NULL);
     gnt_work_init(&g->again, on_again);
-    if (group_place(g, hash)) {
+    gnt_err err = group_place(g, hash);
+    if (err)
         free(g);
-        return NULL;
-    }
-    return g;
+    else
+        *out = g;
+    return err;
 }
 
 static struct group *group_named(struct gnt_home *home, const struct gnt_joining *j, uint64_t hash)
@@ -429,8 +432,11 @@ static enum gnt_outcome join_here(struct gnt_home *home, struct gnt_joining *j)
 {
     uint64_t hash = name_hash(j->name, j->filter);
     struct group *g = group_named(home, j, hash);
-    if (!g && !(g = group_new(home, j, hash)))
-        return GNT_FAILED;
+    gnt_err err = g ? GNT_OK : group_new(home, j, hash, &g);
+    if (err == GNT_FULL)
+        gnt_count(&home->counters, GNT_COUNT_FILTERS_REFUSED, 1);
+    if (err)
+        return err == GNT_FULL ? GNT_QUOTA : GNT_FAILED;
     struct member *m = find_member(g, j->member);
     if (!m && !(m = member_new(g))) {
         if (g->count == 0)
