@@ -3,6 +3,7 @@ so the same tests run with either, against either broker."""
 
 import re
 import signal
+import subprocess
 import time
 
 import harness
@@ -28,6 +29,19 @@ class Commands:
 
     def publish(self, *words, stdin=None):
         return harness.run([*self.pub, *self.at(), *words], stdin)
+
+    def publish_lines(self, lines, *words):
+        """mosquitto_pub is not waited for: having sent the last line at QoS 0, version 2.0.11 may
+        wait for ever, at any broker, because its two threads tell each other in any order."""
+        text = "".join(f"{line}\n" for line in lines).encode()
+        if self.pub != MOSQUITTO_PUB:
+            self.publish(*words, "-l", stdin=text)
+            return
+        with open(self.file("lines", text), "rb") as source:
+            publisher = subprocess.Popen([*self.pub, *self.at(), *words, "-l"], stdin=source,
+                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(publisher.wait)
+        self.addCleanup(publisher.kill)
 
     def subscriber(self, *words, show="%q %r %t %p"):
         """A subscriber that has subscribed."""
@@ -65,8 +79,7 @@ class Commands:
             for qos in [q for q in "012" if (version, q) not in self.unfit]:
                 subscriber = self.subscriber("-V", version, "-t", "order", "-q", qos, "-C", "1000",
                                              show="%p")
-                self.publish("-V", version, "-t", "order", "-q", qos, "-l",
-                             stdin="".join(f"{line}\n" for line in lines).encode())
+                self.publish_lines(lines, "-V", version, "-t", "order", "-q", qos)
                 self.assertEqual(self.got(subscriber), lines)
 
     def test_large_and_empty(self):
