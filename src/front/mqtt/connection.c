@@ -283,19 +283,22 @@ static void finish(struct gnt_mqtt_connection *c)
 static uint64_t write_deadline(const struct gnt_mqtt_connection *c)
 {
     uint32_t timeout_ms = c->front->limits.write_timeout_ms;
-    bool limited = c->stalled && timeout_ms;
-    return limited ? gnt_deadline(c->took_at, timeout_ms * GNT_NS_PER_MS) : GNT_NEVER;
+    if (!c->stalled || !timeout_ms)
+        return GNT_NEVER;
+    uint32_t passed = gnt_connection_ms(c) - c->took_ms;
+    uint64_t left_ms = passed < timeout_ms ? timeout_ms - passed : 0;
+    return gnt_deadline(c->front->loop->now, left_ms * GNT_NS_PER_MS);
 }
 
 /* Nothing could be written, but the kernel may have got rid of something meanwhile.  What it had
  * when the stall began is not known: a stall is over only at the second look. */
-static bool still_takes(struct gnt_mqtt_connection *c, uint64_t now)
+static bool still_takes(struct gnt_mqtt_connection *c)
 {
     size_t untaken = gnt_stream_untaken(c->stream);
     bool takes = untaken < c->untaken;
     c->untaken = untaken < UINT32_MAX ? (uint32_t)untaken : UINT32_MAX;
     if (takes)
-        c->took_at = now;
+        c->took_ms = gnt_connection_ms(c);
     return takes;
 }
 
@@ -307,7 +310,7 @@ static void watch_stall(struct gnt_mqtt_connection *c)
     c->stalled = c->out.size > 0;
     if (was || !c->stalled)
         return;
-    c->took_at = c->front->loop->now;
+    c->took_ms = gnt_connection_ms(c);
     c->untaken = UINT32_MAX;
     if (c->state == GNT_CONNECTION_OPEN && write_deadline(c) < c->timer.deadline)
         set_timer(c, write_deadline(c));
@@ -387,7 +390,7 @@ static void on_timer(struct gnt_timer *timer, uint64_t now)
     uint64_t deadline = silence < write ? silence : write;
     if (deadline > now) {
         set_timer(c, deadline);
-    } else if (write <= now && still_takes(c, now)) {
+    } else if (write <= now && still_takes(c)) {
         set_timer(c, write_deadline(c) < silence ? write_deadline(c) : silence);
     } else if (write <= now) { /* it could not be told anything, either */
         gnt_count(gnt_connection_counters(c), GNT_COUNT_WRITE_TIMEOUTS, 1);

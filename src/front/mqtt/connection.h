@@ -43,9 +43,9 @@ struct gnt_mqtt_connection {
     struct gnt_timer timer;
     struct gnt_ring subscribing;         /* struct subscribing: SUBSCRIBEs not answered yet */
     struct gnt_withholding *withholding; /* acknowledgements; NULL: none (withhold.h) */
-    uint64_t took_at;                    /* while stalled: when its client took something last */
-    uint32_t number;                     /* of the broker's connections, in the log */
-    uint32_t untaken;                    /* while stalled: gnt_stream_untaken then, or UINT32_MAX */
+    uint32_t took_ms; /* while stalled: when its client took something last (gnt_connection_ms) */
+    uint32_t number;  /* of the broker's connections, in the log */
+    uint32_t untaken; /* while stalled: gnt_stream_untaken then, or UINT32_MAX */
     uint16_t unreleased; /* exactly-once messages of this connection before their PUBREL */
     uint8_t state;       /* enum gnt_connection_state */
     bool surplus : 1;    /* beyond connections_max: only to be told where to go */
@@ -64,6 +64,12 @@ static inline struct gnt_home *gnt_connection_home(const struct gnt_mqtt_connect
 static inline struct gnt_counters *gnt_connection_counters(const struct gnt_mqtt_connection *c)
 {
     return &c->front->home->counters;
+}
+
+/* The time in milliseconds; it goes round in 49 days, so only differences mean something. */
+static inline uint32_t gnt_connection_ms(const struct gnt_mqtt_connection *c)
+{
+    return (uint32_t)(c->front->loop->now / GNT_NS_PER_MS);
 }
 
 /* ---- connection.c */

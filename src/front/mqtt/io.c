@@ -289,7 +289,7 @@ gnt_err gnt_connection_write(struct gnt_mqtt_connection *c)
         if (err)
             return err;
         gnt_outq_take(&c->out, n);
-        c->took_at = c->front->loop->now;
+        c->took_ms = gnt_connection_ms(c);
         c->untaken = UINT32_MAX;
         if (unheard)
             gnt_mqtt_server_lives(&c->engine, c->front->loop->now);
