@@ -175,7 +175,8 @@ class Test(harness.Test):
             bystander.round_trip()
 
     def trips_while(self, work):
-        """How many rounds of all bystanders there were until WORK had ended."""
+        """How many rounds of all bystanders there were until WORK had ended.  One is what counts: it
+        shares the interpreter with the thread that does the work, so there may be few."""
         rounds = 0
         while work.going_on:
             self.round_trips()
