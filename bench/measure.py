@@ -44,10 +44,10 @@ def run(*words):
 
 # ---- Programs
 
-def build(build_dir):
-    """gnatter, for release; returns the program."""
+def build(build_dir, *targets):
+    """gnatter, for release, and further TARGETS; returns the program."""
     run("cmake", "--preset", "release", "-B", build_dir)
-    run("cmake", "--build", build_dir, "--target", "gnatter", "-j", str(os.cpu_count()))
+    run("cmake", "--build", build_dir, "--target", "gnatter", *targets, "-j", str(os.cpu_count()))
     return str(ROOT / build_dir / "gnatter")
 
 
