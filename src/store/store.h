@@ -16,11 +16,11 @@
  *            read may be another struct with the same contents.
  * Numbers    a log's entries are numbered by whoever appends.  A log has one home, so the number
  *            is known before the commit and entries can be appended, referred to and removed
- *            without waiting for each other; an append that is not over the log's last number is
- *            refused (GNT_EXISTS), so that of two homes that both think they own a log one is
- *            told.  The alternative, numbers given by the store, cannot work where a shared
- *            stream holds many logs and numbers all of its messages alike: JetStream does.
- *            Gaps are fine.  The last number outlives the entries, until the log is dropped.
+ *            without waiting for each other.  Each number is appended once; what is appended may
+ *            be below what was (a batch that had to wait), and stands where its number says.  The
+ *            alternative, numbers given by the store, cannot work where a shared stream holds many
+ *            logs and numbers all of its messages alike: JetStream does.  Gaps are fine.  The last
+ *            number outlives the entries, until the log is dropped.
  * Listing    there is none: who needs to find its logs again keeps them in a table.
  */
 #ifndef GNT_STORE_STORE_H
@@ -40,7 +40,7 @@ enum {
 
 /* Where one result arrives.  Part of an object of the caller's, which lives until `done`. */
 struct gnt_completion {
-    /* On the terms of `deliver`.  RESULT of a commit: GNT_OK; GNT_EXISTS as above; GNT_INVALID or
+    /* On the terms of `deliver`.  RESULT of a commit: GNT_OK; GNT_INVALID or
      * GNT_TOOBIG over a limit above; GNT_NOMEM; GNT_FULL (disk full); GNT_IO.  Of a read: GNT_OK,
      * GNT_NOTFOUND (of _get), GNT_INVALID, GNT_TOOBIG, GNT_NOMEM, GNT_IO. */
     void (*done)(struct gnt_completion *c, gnt_err result);
@@ -79,7 +79,7 @@ void gnt_batch_put(struct gnt_batch *b, struct gnt_slice table, struct gnt_slice
                    struct gnt_slice value, struct gnt_message *message);
 void gnt_batch_delete(struct gnt_batch *b, struct gnt_slice table, struct gnt_slice key);
 
-/* SEQUENCE is at least 1 and over all earlier ones of this log. */
+/* SEQUENCE is at least 1 and no earlier one of this log. */
 void gnt_batch_append(struct gnt_batch *b, struct gnt_slice log, uint64_t sequence,
                       struct gnt_slice value, struct gnt_message *message);
 void gnt_batch_remove(struct gnt_batch *b, struct gnt_slice log, uint64_t sequence);
