@@ -84,8 +84,8 @@ static void test_the_bytes(void **state)
 {
     (void)state;
     struct gnt_buf buf = encode(&full);
-    /* 1700000060000 ms is 0x18bcfe6e260 */
-    assert_slice(gnt_buf_slice(&buf), "\x01\x0e\x01\x00\x00\x01\x8b\xcf\xe6\x72\x60"
+    /* 1700000060000 ms is 0x18bcfe65260 */
+    assert_slice(gnt_buf_slice(&buf), "\x01\x0e\x01\x00\x00\x01\x8b\xcf\xe6\x52\x60"
                                       "\x00\x00\x00\x06\x00\x00\x00\x02site/a\x01\x01"
                                       "21.5");
     gnt_buf_fini(&buf);
