@@ -22,7 +22,7 @@ struct gnt_payload {
     struct gnt_map_node by_message;
     struct gnt_message *message; /* a reference */
     uint64_t number;             /* its own among all that this memtable ever had, from 1 */
-    uint32_t refs;               /* records and entries of the memtable */
+    uint32_t refs;               /* records and entries of the memtable, and prepared ones */
     bool written;                /* for the user of the memtable: its bytes are in the journal */
 };
 
@@ -52,6 +52,7 @@ struct gnt_memtable_log {
     uint32_t live;               /* of them, those that are no marks */
     uint64_t last;               /* the highest number appended here, 0: none */
     uint64_t trimmed;            /* below lies nothing up to this number, 0: it may */
+    uint32_t pending;            /* prepared writes; there is room for an entry of each */
     bool dropped;                /* below lies nothing at all, not even a last number */
     uint8_t name_size;
     uint8_t name[GNT_STORE_NAME_MAX];
@@ -60,6 +61,7 @@ struct gnt_memtable_log {
 struct gnt_memtable_table {
     struct gnt_map_node by_name;
     struct gnt_ordered records; /* struct gnt_record.node; some are marks */
+    uint32_t pending;           /* prepared writes */
     uint8_t name_size;
     uint8_t name[GNT_STORE_NAME_MAX];
 };
@@ -102,12 +104,12 @@ void gnt_memtable_done(struct gnt_memtable *t, struct gnt_prepared *p);
 void gnt_memtable_drop(struct gnt_memtable *t, struct gnt_prepared *p);
 
 /* The record of KEY, which may be a mark; NULL: this memtable knows nothing about it. */
-const struct gnt_record *gnt_memtable_get(const struct gnt_memtable *t, struct gnt_slice table,
-                                          struct gnt_slice key);
+struct gnt_record *gnt_memtable_get(const struct gnt_memtable *t, struct gnt_slice table,
+                                    struct gnt_slice key);
 
 /* The first record, or mark, of TABLE whose key begins with PREFIX and is behind AFTER. */
-const struct gnt_record *gnt_memtable_after(const struct gnt_memtable *t, struct gnt_slice table,
-                                            struct gnt_slice prefix, struct gnt_slice after);
+struct gnt_record *gnt_memtable_after(const struct gnt_memtable *t, struct gnt_slice table,
+                                      struct gnt_slice prefix, struct gnt_slice after);
 
 /* NULL: this memtable knows nothing about it. */
 const struct gnt_memtable_log *gnt_memtable_log(const struct gnt_memtable *t,

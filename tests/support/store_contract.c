@@ -348,24 +348,34 @@ static void logs(void **state)
     assert_string_equal(read_log(b, "ll", 1, 9), "7=other ");
 }
 
-static void numbers_are_not_used_again(void **state)
+/* A batch that had to wait comes behind those that were numbered after it. */
+static void numbers_come_in_any_order(void **state)
 {
     struct bench *b = *state;
-    assert_int_equal(append(b, "l", 5, "x"), GNT_OK);
-    assert_int_equal(append(b, "l", 5, "again"), GNT_EXISTS);
-    assert_int_equal(append(b, "l", 4, "below"), GNT_EXISTS);
+    static const uint64_t numbers[] = {5, 9, 3, 8, 7, 1};
     assert_int_equal(append(b, "l", 0, "none"), GNT_INVALID);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        assert_int_equal(append(b, "l", numbers[i], "x"), GNT_OK);
+    assert_string_equal(read_log(b, "l", 1, 9), "1=x 3=x 5=x 7=x 8=x 9=x ");
+    assert_string_equal(read_log(b, "l", 4, 2), "5=x 7=x ...");
+    assert_log(b, "l", 1, 9, 6);
     struct gnt_batch batch = {0};
+    gnt_batch_trim(&batch, str("l"), 5);
+    gnt_batch_append(&batch, str("l"), 4, str("late"), NULL); /* stands, though it is below */
+    gnt_batch_append(&batch, str("l"), 6, str("late"), NULL);
+    assert_int_equal(commit(b, &batch), GNT_OK);
+    assert_string_equal(read_log(b, "l", 1, 9), "4=late 6=late 7=x 8=x 9=x ");
     gnt_batch_trim(&batch, str("l"), UINT64_MAX);
     assert_int_equal(commit(b, &batch), GNT_OK);
-    assert_log(b, "l", 0, 5, 0); /* empty, but it remembers */
-    assert_int_equal(append(b, "l", 5, "again"), GNT_EXISTS);
-    assert_int_equal(append(b, "l", 6, "next"), GNT_OK);
+    assert_log(b, "l", 0, 9, 0); /* empty, but it remembers */
+    assert_int_equal(append(b, "l", 2, "late"), GNT_OK);
+    assert_log(b, "l", 2, 9, 1);
     gnt_batch_drop(&batch, str("l"));
     assert_int_equal(commit(b, &batch), GNT_OK);
     assert_log(b, "l", 0, 0, 0);
     assert_int_equal(append(b, "l", 1, "a new life"), GNT_OK);
     assert_string_equal(read_log(b, "l", 1, 9), "1=a new life ");
+    assert_log(b, "l", 1, 1, 1);
 }
 
 static void a_batch_in_order(void **state)
@@ -403,8 +413,8 @@ static void all_or_nothing(void **state)
     gnt_batch_append(&batch, str("fresh"), 1, str("y"), NULL);
     gnt_batch_append(&batch, str("l"), 6, str("y"), NULL);
     gnt_batch_trim(&batch, str("l"), 6);
-    gnt_batch_append(&batch, str("l"), 6, str("twice"), NULL);
-    assert_int_equal(commit(b, &batch), GNT_EXISTS);
+    gnt_batch_append(&batch, str("l"), 0, str("a number that there is not"), NULL);
+    assert_int_equal(commit(b, &batch), GNT_INVALID);
     assert_string_equal(scan(b, "t", "", "", 9), "old=1 ");
     assert_string_equal(read_log(b, "l", 1, 9), "5=x ");
     assert_log(b, "l", 5, 5, 1);
@@ -599,8 +609,19 @@ enum { KEYS = 20, LOGS = 3, ENTRIES = 400, STEPS = 3000 };
 struct naive {
     int table[KEYS]; /* value, -1: none */
     bool entry[LOGS][ENTRIES + 1];
+    bool used[LOGS][ENTRIES + 1]; /* the number; each comes once */
     uint64_t last[LOGS];
 };
+
+static void naive_append(struct naive *n, struct gnt_batch *batch, unsigned log, uint64_t number)
+{
+    char name[8];
+    snprintf(name, sizeof name, "log%u", log);
+    gnt_batch_append(batch, str(name), number, str(""), NULL);
+    n->entry[log][number] = n->used[log][number] = true;
+    if (number > n->last[log])
+        n->last[log] = number;
+}
 
 static void random_write(struct naive *n, struct gnt_batch *batch, uint64_t r)
 {
@@ -632,14 +653,17 @@ static void random_write(struct naive *n, struct gnt_batch *batch, uint64_t r)
             n->entry[log][i] = false;
         return;
     default:
+        if ((r >> 50) % 4 == 0 && at > 0 && !n->used[log][at]) { /* a late one */
+            naive_append(n, batch, log, at);
+            return;
+        }
         if (n->last[log] < ENTRIES - 3) {
-            n->last[log] += 1 + (r >> 50) % 2;
-            gnt_batch_append(batch, str(log_text), n->last[log], str(""), NULL);
-            n->entry[log][n->last[log]] = true;
+            naive_append(n, batch, log, n->last[log] + 1 + (r >> 52) % 2);
             return;
         }
         gnt_batch_drop(batch, str(log_text));
         memset(n->entry[log], 0, sizeof n->entry[log]);
+        memset(n->used[log], 0, sizeof n->used[log]);
         n->last[log] = 0;
     }
 }
@@ -689,11 +713,10 @@ static void random_against_arrays(void **state)
             random_write(&n, &batch, gnt_seeded_next(&g));
         bool bad = gnt_seeded_next(&g) % 8 == 0;
         if (bad) { /* the whole batch must vanish */
-            gnt_batch_append(&batch, str("log0"), n.last[0] + 1, str(""), NULL);
-            gnt_batch_append(&batch, str("log0"), n.last[0] + 1, str(""), NULL);
+            gnt_batch_append(&batch, str("log0"), 0, str(""), NULL);
             n = before;
         }
-        assert_int_equal(commit(b, &batch), bad ? GNT_EXISTS : GNT_OK);
+        assert_int_equal(commit(b, &batch), bad ? GNT_INVALID : GNT_OK);
         if (step % 20 == 0)
             compare(b, &n);
     }
@@ -709,7 +732,7 @@ int store_contract(const struct store_under_test *under_test)
         TEST(scans),
         TEST(a_scan_bears_changes),
         TEST(logs),
-        TEST(numbers_are_not_used_again),
+        TEST(numbers_come_in_any_order),
         TEST(a_batch_in_order),
         TEST(all_or_nothing),
         TEST(messages),
