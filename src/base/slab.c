@@ -98,6 +98,14 @@ static struct gnt_slab *slab_new(struct gnt_slabs *slabs)
     return s;
 }
 
+/* The item that is got next has probably been in no cache of this core. */
+__attribute__((always_inline)) static inline void fetch_next(const struct gnt_slab *s)
+{
+    const char *next = s->free ? (const char *)s->free : (const char *)s + s->fresh;
+    __builtin_prefetch(next, 1);
+    __builtin_prefetch(next + 64, 1);
+}
+
 static void *get_from(struct gnt_slab *s)
 {
     struct item *item = s->free;
@@ -110,6 +118,7 @@ static void *get_from(struct gnt_slab *s)
     s->live++;
     if (!has_room(s))
         take_out(s);
+    fetch_next(s);
     return item;
 }
 

@@ -11,25 +11,26 @@
 #include "model/window.h"
 
 struct gnt_session {
+    /* What a delivery at QoS 0 looks at is together, and behind it what the others look at too:
+     * with ten thousand sessions none of it is in the cache. */
     struct gnt_sink sink;
-    struct gnt_map_node by_client_id; /* in home->sessions */
     struct gnt_home *home;
     struct gnt_receiver *receiver; /* NULL: the client is away */
-    struct gnt_work work;
-
-    /* Towards the client. */
+    struct gnt_queue *queue;       /* NULL while nothing waits */
+    struct gnt_ledger *ledger;     /* NULL: nothing has ever come for it */
+    bool held;                     /* between _open and _resume: nothing is sent yet */
+    bool closing;                  /* its connection is to be closed, and nothing more is sent */
+    uint8_t why;                   /* enum gnt_close_reason, if closing */
+    uint16_t resend_from; /* the first in the window that is still to be sent again, 0: none */
+    uint16_t client_id_size;
     struct gnt_window window;
     uint32_t receive_max; /* how many may be unsettled */
     uint32_t unsettled;   /* sent on this connection and not settled */
-    uint16_t resend_from; /* the first in the window that is still to be sent again, 0: none */
-    bool held;            /* between _open and _resume: nothing is sent yet */
-    bool closing;         /* its connection is to be closed, and nothing more is sent */
-    uint8_t why;          /* enum gnt_close_reason, if closing */
-    uint16_t client_id_size;
-    struct gnt_queue *queue;   /* NULL while nothing waits */
-    struct gnt_ledger *ledger; /* NULL: nothing has ever come for it */
 
     struct gnt_idset unreleased; /* exactly-once messages from the client */
+
+    struct gnt_map_node by_client_id; /* in home->sessions */
+    struct gnt_work work;
 
     struct gnt_map subscriptions; /* struct subscription, by place in the tree */
     struct gnt_shares *shares;    /* NULL before the first shared one */

@@ -70,13 +70,18 @@ void gnt_tree_path_init(struct gnt_tree_path *path, const struct gnt_tree *tree,
                         struct gnt_slice filter)
 {
     struct gnt_slice level;
-    uint32_t key = 0;
+    uint32_t key = 0, in_table[GNT_TREE_PATH], count = 0;
     for (path->count = 0; path->count < GNT_TREE_PATH && gnt_topic_next_level(&filter, &level);) {
-        key = gnt_tree_key(key, gnt_tree_is_wild(level) ? GNT_TREE_PLUS : gnt_hash(level));
-        path->key[path->count++] = key;
+        bool wild = gnt_tree_is_wild(level);
+        key = gnt_tree_key(key, wild ? GNT_TREE_PLUS : gnt_hash(level));
+        path->key[path->count++] = in_table[count] = key;
+        count += !wild;
     }
-    if (gnt_tree_table_large(table_of(tree)))
-        fetch_path(table_of(tree), path->key, path->count);
+    const struct gnt_tree_table *table = table_of(tree);
+    if (!count || !gnt_tree_table_large(table))
+        return;
+    gnt_tree_table_fetch_count(table, in_table[count - 1]);
+    fetch_path(table, in_table, count);
 }
 
 /* ---- Matching */

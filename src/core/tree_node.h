@@ -39,7 +39,14 @@ struct gnt_tree_subs {
 /* ---- Nodes (tree_node.c) */
 
 struct gnt_tree_node {
-    /* The writers' part comes first, so that what a match reads is together with the level. */
+    /* First what only writers look at, the walks' part together: what a match reads comes behind
+     * it, together with the level. */
+
+    /* How many nodes of this one's subtree, itself included, one topic name can lead to at most:
+     * see gnt_tree_limit.  Of the children in the table only the one that adds most counts; those
+     * that add more than a few are counted, so that it is known when the last of them is gone. */
+    uint32_t reach;
+    uint32_t pins; /* by cursors that stand here */
     struct gnt_message *retained;
     union {
         /* The children by which retained messages are reached, or where a cursor stands: what a
@@ -67,13 +74,7 @@ struct gnt_tree_node {
      * wildcard below them have none.  Changed by writers only. */
     _Atomic uint32_t named;
     uint32_t key;  /* of the path from the root to here */
-    uint32_t pins; /* by cursors that stand here */
-
-    /* How many nodes of this one's subtree, itself included, one topic name can lead to at most:
-     * see gnt_tree_limit.  Of the children in the table only the one that adds most counts; those
-     * that add more than a few are counted, so that it is known when the last of them is gone. */
-    uint32_t reach;
-    uint32_t wide;
+    uint32_t wide; /* the writers', with `reach` */
 
     uint16_t level_size;
     bool first_used : 1; /* the writers' */
@@ -243,6 +244,7 @@ bool gnt_tree_table_large(const struct gnt_tree_table *table);
 /* For readers of a large table: has the place of KEY fetched into the cache, without waiting for
  * it; and what is probably its node, to be fetched only, NULL: there seems to be none. */
 void gnt_tree_table_fetch(const struct gnt_tree_table *table, uint32_t key);
+void gnt_tree_table_fetch_count(const struct gnt_tree_table *table, uint32_t key); /* to add one */
 const struct gnt_tree_node *gnt_tree_table_guess(const struct gnt_tree_table *table, uint32_t key);
 
 /* Makes room for one more node with KEY; the table may be another one afterwards. */

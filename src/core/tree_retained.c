@@ -10,6 +10,15 @@ enum {
     SWEEP_NODES = 512 /* and one of _sweep */
 };
 
+/* Inlined, because gcc takes a function that only fetches for one that does nothing. */
+__attribute__((always_inline)) static inline void fetch_message(const struct gnt_message *message)
+{
+    if (!message)
+        return;
+    __builtin_prefetch(message);
+    __builtin_prefetch(&message->refs);
+}
+
 static bool of_client(const struct gnt_message *message)
 {
     return message && message->publisher;
@@ -20,6 +29,7 @@ static struct gnt_message *exchange(struct gnt_tree *tree, struct gnt_tree_node 
                                     struct gnt_message *message, int *change)
 {
     struct gnt_message *old = node->retained;
+    fetch_message(old);
     node->retained = message;
     *change = (message != NULL) - (old != NULL);
     tree->retained_of_clients += of_client(message);
@@ -196,29 +206,28 @@ static void pin(struct gnt_tree *tree, struct gnt_tree_cursor *cursor, struct gn
     }
 }
 
+/* What the walk will come to is fetched ahead, as in a large tree it would wait for each: messages
+ * one sibling before, nodes, which lead to them, three.  To learn where each is, only nodes are
+ * looked at that were fetched a sibling ago or more, so that no fetching waits either. */
 __attribute__((always_inline)) static inline void fetch_node(const struct gnt_tree_node *node)
 {
     __builtin_prefetch(node);
-    __builtin_prefetch(&node->reach);
+    __builtin_prefetch(&node->parent);
 }
 
-/* What the walk will probably come to next, and after that: in a large tree it would wait for each.
- * Each thing is fetched while the one before it is at hand, so that no fetching waits either.
- * Inlined, because gcc takes a function that only fetches for one that does nothing. */
 __attribute__((always_inline)) static inline void fetch_ahead(const struct gnt_tree_node *node)
 {
-    const struct gnt_tree_node *below = node->trail.first, *beside = node->trail.next;
-    if (below)
-        __builtin_prefetch(below->retained);
-    else if (!beside && node->parent)
-        beside = node->parent->trail.next;
-    if (beside) {
-        __builtin_prefetch(beside->retained);
-        if (beside->trail.first)
-            fetch_node(beside->trail.first);
-        if (beside->trail.next)
-            fetch_node(beside->trail.next);
-    }
+    const struct gnt_tree_node *below = node->trail.first, *next = node->trail.next;
+    if (below && below->trail.next)
+        fetch_node(below->trail.next);
+    if (!next)
+        return;
+    fetch_message((next->trail.first ? next->trail.first : next)->retained);
+    const struct gnt_tree_node *after = next->trail.next, *last = after ? after->trail.next : NULL;
+    if (last && last->trail.first)
+        fetch_node(last->trail.first);
+    if (last && last->trail.next)
+        fetch_node(last->trail.next);
 }
 
 static gnt_err slice(struct gnt_tree *tree, struct walk *w, struct gnt_tree_cursor *cursor,
@@ -288,6 +297,7 @@ static size_t sweep(struct gnt_tree *tree, struct walk *w, uint64_t now)
             tree->sweep = (struct gnt_tree_cursor){0};
             return dropped;
         }
+        fetch_ahead(w->node);
         dropped += drop_expired(tree, w->node, now);
     }
     pin(tree, &tree->sweep, w->node);

@@ -72,6 +72,13 @@ static struct segment *segment_of(const struct gnt_tree_table *table, uint32_t t
                                 memory_order_acquire);
 }
 
+/* Buckets - 1.  Where the directory has several entries, all segments are of the largest size, and
+ * S, which may not be in the cache, is not asked. */
+static uint32_t mask_of(const struct gnt_tree_table *table, const struct segment *s)
+{
+    return table->bits ? MAX_BUCKETS - 1 : s->mask;
+}
+
 /* Segments of the largest size, of large tables. */
 static struct gnt_slabs slabs =
     GNT_SLABS_INIT(sizeof(struct segment) + MAX_BUCKETS * sizeof(struct bucket));
@@ -151,15 +158,20 @@ bool gnt_tree_table_large(const struct gnt_tree_table *table)
 void gnt_tree_table_fetch(const struct gnt_tree_table *table, uint32_t key)
 {
     uint32_t tag = tag_of(key);
-    /* In a large table all segments have as many, and to ask this one would be to wait for it. */
-    __builtin_prefetch(&segment_of(table, tag)->buckets[tag & (MAX_BUCKETS - 1)]);
+    const struct segment *s = segment_of(table, tag);
+    __builtin_prefetch(&s->buckets[tag & mask_of(table, s)]);
+}
+
+void gnt_tree_table_fetch_count(const struct gnt_tree_table *table, uint32_t key)
+{
+    __builtin_prefetch(segment_of(table, tag_of(key)), 1);
 }
 
 const struct gnt_tree_node *gnt_tree_table_guess(const struct gnt_tree_table *table, uint32_t key)
 {
     uint32_t tag = tag_of(key);
     const struct segment *s = segment_of(table, tag);
-    const struct bucket *b = &s->buckets[tag & s->mask];
+    const struct bucket *b = &s->buckets[tag & mask_of(table, s)];
     for (int i = 0; i < BUCKET_ENTRIES; i++)
         if (atomic_load_explicit(&b->tag[i], memory_order_acquire) == tag)
             return atomic_load_explicit(&b->node[i], memory_order_acquire);
@@ -175,8 +187,9 @@ struct gnt_tree_node *gnt_tree_table_find(const struct gnt_tree_table *table, ui
 {
     uint32_t tag = tag_of(key);
     const struct segment *s = segment_of(table, tag);
-    for (uint32_t n = 0; n <= s->mask; n++) {
-        const struct bucket *b = &s->buckets[(tag + n) & s->mask];
+    uint32_t mask = mask_of(table, s);
+    for (uint32_t n = 0; n <= mask; n++) {
+        const struct bucket *b = &s->buckets[(tag + n) & mask];
         for (int i = 0; i < BUCKET_ENTRIES; i++) {
             if (atomic_load_explicit(&b->tag[i], memory_order_acquire) != tag)
                 continue;
@@ -388,7 +401,7 @@ void gnt_tree_table_remove(_Atomic(struct gnt_tree_table *) *place, struct gnt_t
         return;
     if (s->bits)
         join(place, s, tag);
-    else if (buckets > MIN_BUCKETS)
+    else if (buckets > MIN_BUCKETS && table->bits == 0)
         (void)resize(table, s, buckets / 4 > MIN_BUCKETS ? buckets / 4 : MIN_BUCKETS);
 }
 

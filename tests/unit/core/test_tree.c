@@ -689,6 +689,30 @@ static void unsubscribe_without_memory(void **state)
     gnt_tree_free(&tree);
 }
 
+/* Whichever allocation fails while the table becomes smaller: what is left is found. */
+static void shrink_without_memory(void **state)
+{
+    (void)state;
+    enum { FILTERS = 3000, LEFT = 20 };
+    struct gnt_tree_node *nodes[FILTERS];
+    char text[16];
+    bool failed = true;
+    for (long n = 0; failed; n++) {
+        struct gnt_tree *tree = tree_new();
+        for (size_t i = 0; i < FILTERS; i++)
+            nodes[i] = subscribe(tree, gnt_slice(text, (size_t)sprintf(text, "%zu", i)), 1);
+        gnt_alloc_fail_at(n);
+        for (size_t i = LEFT; i < FILTERS; i++)
+            gnt_tree_unsubscribe(tree, nodes[i], 1);
+        failed = gnt_alloc_failed();
+        gnt_alloc_fail_at(-1);
+        for (size_t i = 0; i < LEFT; i++)
+            assert_int_equal(matches(tree, gnt_slice(text, (size_t)sprintf(text, "%zu", i))), 1);
+        assert_int_equal(check_tree(tree), LEFT);
+        gnt_tree_free(&tree);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -707,6 +731,7 @@ int main(void)
         cmocka_unit_test(many_nodes),
         cmocka_unit_test(no_memory),
         cmocka_unit_test(unsubscribe_without_memory),
+        cmocka_unit_test(shrink_without_memory),
     };
     return cmocka_run_group_tests(tests, rcu_group_begin, rcu_group_end);
 }
