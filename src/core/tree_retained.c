@@ -10,15 +10,6 @@ enum {
     SWEEP_NODES = 512 /* and one of _sweep */
 };
 
-/* Inlined, because gcc takes a function that only fetches for one that does nothing. */
-__attribute__((always_inline)) static inline void fetch_message(const struct gnt_message *message)
-{
-    if (!message)
-        return;
-    __builtin_prefetch(message);
-    __builtin_prefetch(&message->refs);
-}
-
 static bool of_client(const struct gnt_message *message)
 {
     return message && message->publisher;
@@ -29,7 +20,6 @@ static struct gnt_message *exchange(struct gnt_tree *tree, struct gnt_tree_node 
                                     struct gnt_message *message, int *change)
 {
     struct gnt_message *old = node->retained;
-    fetch_message(old);
     node->retained = message;
     *change = (message != NULL) - (old != NULL);
     tree->retained_of_clients += of_client(message);
@@ -208,7 +198,16 @@ static void pin(struct gnt_tree *tree, struct gnt_tree_cursor *cursor, struct gn
 
 /* What the walk will come to is fetched ahead, as in a large tree it would wait for each: messages
  * one sibling before, nodes, which lead to them, three.  To learn where each is, only nodes are
- * looked at that were fetched a sibling ago or more, so that no fetching waits either. */
+ * looked at that were fetched a sibling ago or more, so that no fetching waits either.
+ * Inlined, because gcc takes a function that only fetches for one that does nothing. */
+__attribute__((always_inline)) static inline void fetch_message(const struct gnt_message *message)
+{
+    if (!message)
+        return;
+    __builtin_prefetch(message);
+    __builtin_prefetch(&message->refs);
+}
+
 __attribute__((always_inline)) static inline void fetch_node(const struct gnt_tree_node *node)
 {
     __builtin_prefetch(node);
