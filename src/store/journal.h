@@ -2,28 +2,35 @@
  * each as a whole or not at all, in segment files that are written from front to back, made
  * beforehand, and used again when what they hold is no longer needed.
  *
- *   segment  a header (magic, format, epoch, segment number, number of its first record, checksum),
- *            then records, then whatever was there before
- *   record   size, checksum, its number, and its bytes, from a multiple of 8 on.  The checksum
- *            (CRC-32C) goes over all of it, the epoch and the checksum of the record before: what
- * an earlier use of the file left behind cannot be taken for what comes next
+ *   segment  a header (magic, format, segment number, number of its first record, a random stamp,
+ *            checksum), then records, then whatever was there before
+ *   record   the stamp of its segment, checksums (CRC-32C) of header and bytes, size, number, how
+ *            many records before it were not known to be safe, and its bytes
  *
- * Recovery   hands out the records in order and stops at the first that is not whole: a write that
- *            a power cut has torn, of which nobody was told that it is safe.  If a whole record
- *            stands behind it, that was not a torn write but damage, because a record is written
- *            only after the one before it is safe (or its failure known): the damage is reported,
- *            and what can be read is handed out.
- * Failure    a write or sync that fails voids its record, and leaves the segment: what is written
- *            next goes to another one, whose header says with which number it begins, so that what
- *            stands in the old one from that number on does not count.  No record that comes after
- *            a failure is taken for safe on the word of a sync of the file that had failed.
+ * Each use of a file has a stamp of its own, and no place is written twice in one use: what an
+ * earlier use left behind, or what a message contains, cannot be taken for a record.
+ *
+ * Recovery   hands out the records in order and stops at the first that is not whole and is not
+ *            known to have been safe: a write that a power cut has torn, of which nobody was told
+ *            that it is safe.  If a record or a segment behind it says that it was safe, that is
+ *            damage: it is reported, and what can be read is handed out.
+ * Failure    a write or sync that fails voids all that was not safe, and leaves the segment: what
+ *            is written next gets the numbers of what is void, in another segment, whose header
+ *            says with which number it begins, so that what stands in the old one from that number
+ *            on does not count once that header is safe.  No record that comes after a failure is
+ *            taken for safe on the word of a sync of the file that had failed.
  * Threads    one at a time.
  *
- * All integers are little-endian.  Format 1. */
+ * All integers are little-endian.  Format 1; see store/journal_format.h. */
 #ifndef GNT_STORE_JOURNAL_H
 #define GNT_STORE_JOURNAL_H
 
+#include "base/random.h"
 #include "store/disk.h"
+
+enum {
+    GNT_JOURNAL_RECORD_MAX = 1 << 30, /* bytes of one record */
+};
 
 struct gnt_journal;
 
@@ -31,6 +38,7 @@ struct gnt_journal_options {
     struct gnt_disk *disk; /* outlives the journal */
     uint64_t segment_size; /* bytes; a record that is larger gets a segment of its own */
     unsigned spare;        /* so many segments are kept for use again, and made beforehand */
+    const struct gnt_random *random; /* NULL: the system's */
 };
 
 struct gnt_journal_report {
@@ -50,30 +58,36 @@ GNT_MUST gnt_err gnt_journal_replay(struct gnt_disk *disk, uint64_t after,
                                     void *context, struct gnt_journal_report *report);
 
 /* A journal whose next record is numbered NEXT, over all that was replayed.  What the disk's
- * segments hold does not count any more: it has been made safe elsewhere. */
+ * segments hold does not count any more: it has been made safe elsewhere.  Nothing on the disk is
+ * changed before the first _write or _prepare.  GNT_UNSUPPORTED: a segment of a newer format;
+ * GNT_IO, GNT_NOMEM. */
 GNT_MUST gnt_err gnt_journal_open(const struct gnt_journal_options *options, uint64_t next,
                                   struct gnt_journal **out);
 
 /* Writes one record, PARTS one behind the other, and says its number.  It is not safe before
- * _sync.  On failure (GNT_FULL, GNT_IO, GNT_NOMEM) it is void, and so is all that was not synced.
+ * _sync.  GNT_TOOBIG changes nothing; on any other failure (GNT_FULL, GNT_IO, GNT_NOMEM) it is
+ * void, and so is all that was not safe: the next record has the number behind the last safe one.
  */
 GNT_MUST gnt_err gnt_journal_write(struct gnt_journal *j, const struct gnt_slice *parts,
                                    size_t count, uint64_t *number);
 
-/* All that was written is safe, or void. */
+/* Makes all that was written safe; on failure, all that was not safe is void. */
 GNT_MUST gnt_err gnt_journal_sync(struct gnt_journal *j);
 
-/* Records up to UP_TO are not needed any more: segments that hold no other are free. */
+/* Records up to UP_TO, which are safe, are not needed any more: segments that hold no other are
+ * used again or removed, beyond the spare ones. */
 void gnt_journal_release(struct gnt_journal *j, uint64_t up_to);
 
 /* Makes spare segments where there are fewer than there should be: some time when nobody waits.
- * GNT_FULL, GNT_IO: it could not. */
+ * GNT_MORE: a mebibyte of one was written and synced, call again; GNT_OK: all are there; GNT_FULL,
+ * GNT_IO, GNT_NOMEM: it could not, try again later.  A segment that is needed before it is made
+ * is made as it fills, which costs more for each sync. */
 gnt_err gnt_journal_prepare(struct gnt_journal *j);
 
-/* Bytes of records that are still needed. */
+/* Bytes of records that are still needed, about. */
 uint64_t gnt_journal_used(const struct gnt_journal *j);
 
-/* Without _sync.  NULL is fine. */
+/* Without _sync.  *j is NULL afterwards, NULL is fine. */
 void gnt_journal_close(struct gnt_journal **j);
 
 #endif
