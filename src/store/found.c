@@ -39,3 +39,10 @@ bool gnt_found_add(struct gnt_store_read *r, struct gnt_record *record)
     found->records[found->count++] = gnt_record_ref(record);
     return true;
 }
+
+void gnt_found_drop(struct gnt_store_read *r)
+{
+    struct found *found = r->completion.held;
+    while (found->count > 0)
+        gnt_record_unref(&found->records[--found->count]);
+}

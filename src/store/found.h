@@ -11,4 +11,7 @@ GNT_MUST gnt_err gnt_found_begin(struct gnt_store_read *r, uint32_t most);
 /* Adds RECORD with a reference of its own; false: there were MOST already. */
 bool gnt_found_add(struct gnt_store_read *r, struct gnt_record *record);
 
+/* Forgets all that was found: the read has failed. */
+void gnt_found_drop(struct gnt_store_read *r);
+
 #endif

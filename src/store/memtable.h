@@ -86,6 +86,7 @@ struct gnt_prepared_write {
     struct gnt_memtable_table *table;
     struct gnt_memtable_log *log;
     struct gnt_payload *payload;
+    bool writes_payload; /* for the user of the memtable: this write takes the payload's bytes */
 };
 
 struct gnt_prepared {

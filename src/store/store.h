@@ -116,12 +116,13 @@ struct gnt_store_read {
     /* May commit and start other reads. */
     void (*record)(struct gnt_store_read *r, const struct gnt_store_record *record);
     /* set before the first record */
-    bool more;          /* there is something behind the last record: an engine may hand over fewer
-                           records than were asked for, but not none if there are some */
-    struct {            /* of a log */
-        uint64_t first; /* 0: it has no entries */
-        uint64_t last;  /* the highest number ever appended, 0: none */
-        uint64_t count;
+    bool more; /* there is something behind the last record: an engine may hand over fewer
+                  records than were asked for, but not none if there are some */
+    /* Of a log.  `first` and `count` only if no entries were asked for: where much is being removed
+     * it takes long to find out what is left. */
+    struct {
+        uint64_t last;         /* the highest number ever appended, 0: none */
+        uint64_t first, count; /* 0: it has no entries */
     } log;
 };
 

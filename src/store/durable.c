@@ -1,0 +1,426 @@
+#include "store/durable_private.h"
+
+#include "base/assert.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+enum { MAGIC = 0x64757261, SPARE_SEGMENTS = 1 };
+
+static struct gnt_durable *durable_of(struct gnt_store *s)
+{
+    struct gnt_durable *d = GNT_CONTAINER(s, struct gnt_durable, store);
+    GNT_CHECK_MAGIC(d, MAGIC);
+    return d;
+}
+
+/* --- asking --- */
+
+static struct gnt_slice copy(uint8_t **to, struct gnt_slice from)
+{
+    struct gnt_slice copied = gnt_slice(*to, from.size);
+    if (from.size)
+        memcpy(*to, from.data, from.size);
+    *to += from.size;
+    return copied;
+}
+
+/* A request for C; NAME, KEY and AFTER are copied.  NULL: no memory, and C is on its way. */
+static struct gnt_request *request_new(struct gnt_completion *c, struct gnt_slice name,
+                                       struct gnt_slice key, struct gnt_slice after)
+{
+    struct gnt_request *q = malloc(sizeof *q + name.size + key.size + after.size);
+    if (!q) {
+        c->result = GNT_NOMEM;
+        c->deliver(c->context, c);
+        return NULL;
+    }
+    *q = (struct gnt_request){.completion = c};
+    uint8_t *at = q->bytes;
+    q->name = copy(&at, name);
+    q->key = copy(&at, key);
+    q->after = copy(&at, after);
+    return q;
+}
+
+static void ask(struct gnt_durable *d, struct gnt_request *q)
+{
+    pthread_mutex_lock(&d->lock);
+    gnt_list_push_back(&d->asked, &q->link);
+    pthread_cond_signal(&d->asked_for);
+    pthread_mutex_unlock(&d->lock);
+}
+
+void gnt_request_complete(struct gnt_request *q)
+{
+    struct gnt_completion *c = q->completion;
+    gnt_batch_fini(&q->batch);
+    free(q);
+    c->deliver(c->context, c);
+}
+
+static const struct gnt_slice none = {NULL, 0};
+
+static void durable_commit(struct gnt_store *s, struct gnt_batch *batch, struct gnt_completion *c)
+{
+    struct gnt_request *q = request_new(c, none, none, none);
+    struct gnt_batch taken = *batch;
+    *batch = (struct gnt_batch){0};
+    if (!q) {
+        gnt_batch_fini(&taken);
+        return;
+    }
+    q->batch = taken;
+    ask(durable_of(s), q);
+}
+
+static void durable_get(struct gnt_store *s, struct gnt_slice table, struct gnt_slice key,
+                        struct gnt_store_read *r)
+{
+    struct gnt_request *q = request_new(&r->completion, table, key, none);
+    if (!q)
+        return;
+    q->read = gnt_durable_get;
+    ask(durable_of(s), q);
+}
+
+static void durable_scan(struct gnt_store *s, struct gnt_slice table, struct gnt_slice prefix,
+                         struct gnt_slice after, uint32_t most, struct gnt_store_read *r)
+{
+    struct gnt_request *q = request_new(&r->completion, table, prefix, after);
+    if (!q)
+        return;
+    q->read = gnt_durable_scan;
+    q->most = most;
+    ask(durable_of(s), q);
+}
+
+static void durable_read(struct gnt_store *s, struct gnt_slice log, uint64_t from, uint32_t most,
+                         struct gnt_store_read *r)
+{
+    struct gnt_request *q = request_new(&r->completion, log, none, none);
+    if (!q)
+        return;
+    q->read = gnt_durable_read;
+    q->from = from;
+    q->most = most;
+    ask(durable_of(s), q);
+}
+
+/* --- working --- */
+
+static void publish_status(struct gnt_durable *d)
+{
+    d->status.state = d->trouble ? d->trouble : d->apply_trouble;
+    d->status.journal_used = gnt_journal_used(d->journal);
+    d->status.memory = d->memtables[0].bytes + d->memtables[1].bytes;
+    d->status.damaged = d->ground->ops->damaged(d->ground);
+    pthread_mutex_lock(&d->lock);
+    d->shown = d->status;
+    pthread_mutex_unlock(&d->lock);
+}
+
+static void serve(struct gnt_durable *d, struct gnt_request *q)
+{
+    struct gnt_store_read *r = GNT_CONTAINER(q->completion, struct gnt_store_read, completion);
+    q->read(d, q, r);
+    gnt_request_complete(q);
+}
+
+/* Reads at once, and puts commits where they wait. */
+static void take_asked(struct gnt_durable *d)
+{
+    struct gnt_list asked;
+    gnt_list_init(&asked);
+    pthread_mutex_lock(&d->lock);
+    gnt_list_splice_back(&asked, &d->asked);
+    d->closing = d->stop;
+    pthread_mutex_unlock(&d->lock);
+    for (struct gnt_list *link; (link = gnt_list_pop_front(&asked));) {
+        struct gnt_request *q = GNT_CONTAINER(link, struct gnt_request, link);
+        if (q->read)
+            serve(d, q);
+        else
+            gnt_list_push_back(&d->waiting, &q->link);
+    }
+}
+
+/* One group at most, so that reads do not wait for more. */
+bool gnt_durable_turn(struct gnt_store *s)
+{
+    struct gnt_durable *d = durable_of(s);
+    gnt_durable_applied(d);
+    take_asked(d);
+    bool worked = gnt_durable_commit_group(d);
+    gnt_durable_upkeep(d);
+    bool more = worked || (!d->closing && gnt_durable_prepare(d));
+    publish_status(d);
+    return more;
+}
+
+bool gnt_durable_apply(struct gnt_store *s)
+{
+    struct gnt_durable *d = durable_of(s);
+    pthread_mutex_lock(&d->lock);
+    bool wanted = d->frozen_is == GNT_FROZEN_WANTED;
+    pthread_mutex_unlock(&d->lock);
+    if (!wanted)
+        return false;
+    gnt_err err = d->ground->ops->apply(d->ground, d->frozen, &d->frozen_mark);
+    pthread_mutex_lock(&d->lock);
+    d->frozen_is = GNT_FROZEN_DONE;
+    d->apply_result = err;
+    pthread_cond_signal(&d->asked_for);
+    pthread_mutex_unlock(&d->lock);
+    return true;
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+uint64_t gnt_durable_due(struct gnt_store *s)
+{
+    struct gnt_durable *d = durable_of(s);
+    return sooner(d->sync_due, sooner(d->apply_at, d->mend_at));
+}
+
+void gnt_durable_status(struct gnt_store *s, struct gnt_durable_status *out)
+{
+    struct gnt_durable *d = durable_of(s);
+    pthread_mutex_lock(&d->lock);
+    *out = d->shown;
+    pthread_mutex_unlock(&d->lock);
+}
+
+/* --- threads --- */
+
+/* DUE on the clock of the condition variables, which are for real threads. */
+static struct timespec real_time(const struct gnt_durable *d, uint64_t due)
+{
+    struct timespec t;
+    uint64_t now = gnt_now(d->options.clock);
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    uint64_t ns = (uint64_t)t.tv_nsec + (due > now ? due - now : 0);
+    t.tv_sec += (time_t)(ns / GNT_NS_PER_S);
+    t.tv_nsec = (long)(ns % GNT_NS_PER_S);
+    return t;
+}
+
+/* Whether the store thread can sleep.  Under the lock. */
+static bool nothing_to_do(const struct gnt_durable *d)
+{
+    bool done = d->stop && gnt_list_empty(&d->waiting);
+    return gnt_list_empty(&d->asked) && d->frozen_is != GNT_FROZEN_DONE && !done;
+}
+
+/* Until there is something to do, or DUE.  Under the lock. */
+static void wait_for_work(struct gnt_durable *d, uint64_t due)
+{
+    struct timespec until = due == GNT_NEVER ? (struct timespec){0} : real_time(d, due);
+    int late = 0;
+    while (nothing_to_do(d) && !late)
+        late = due == GNT_NEVER ? pthread_cond_wait(&d->asked_for, &d->lock)
+                                : pthread_cond_timedwait(&d->asked_for, &d->lock, &until);
+}
+
+static void *store_main(void *arg)
+{
+    struct gnt_durable *d = arg;
+    bool done = false;
+    while (!done) {
+        if (gnt_durable_turn(&d->store))
+            continue;
+        uint64_t due = gnt_durable_due(&d->store);
+        pthread_mutex_lock(&d->lock);
+        wait_for_work(d, due);
+        done = d->stop && gnt_list_empty(&d->asked) && gnt_list_empty(&d->waiting);
+        pthread_mutex_unlock(&d->lock);
+    }
+    return NULL;
+}
+
+static void *applier_main(void *arg)
+{
+    struct gnt_durable *d = arg;
+    pthread_mutex_lock(&d->lock);
+    while (!d->stop_applier) {
+        pthread_mutex_unlock(&d->lock);
+        gnt_durable_apply(&d->store);
+        pthread_mutex_lock(&d->lock);
+        while (!d->stop_applier && d->frozen_is != GNT_FROZEN_WANTED)
+            pthread_cond_wait(&d->apply_wanted, &d->lock);
+    }
+    pthread_mutex_unlock(&d->lock);
+    return NULL;
+}
+
+static void stop_applier(struct gnt_durable *d)
+{
+    pthread_mutex_lock(&d->lock);
+    d->stop_applier = true;
+    pthread_cond_signal(&d->apply_wanted);
+    pthread_mutex_unlock(&d->lock);
+    pthread_join(d->applier, NULL);
+}
+
+static gnt_err start_threads(struct gnt_durable *d)
+{
+    if (pthread_create(&d->applier, NULL, applier_main, d) != 0)
+        return GNT_NOMEM;
+    if (pthread_create(&d->store_thread, NULL, store_main, d) == 0)
+        return GNT_OK;
+    stop_applier(d);
+    return GNT_NOMEM;
+}
+
+static void stop_threads(struct gnt_durable *d)
+{
+    pthread_mutex_lock(&d->lock);
+    d->stop = true;
+    pthread_cond_signal(&d->asked_for);
+    pthread_mutex_unlock(&d->lock);
+    pthread_join(d->store_thread, NULL);
+    stop_applier(d);
+}
+
+/* --- closing and opening --- */
+
+static void durable_free(struct gnt_durable *d)
+{
+    gnt_journal_close(&d->journal);
+    for (size_t i = 0; i < 2; i++)
+        gnt_memtable_fini(&d->memtables[i]);
+    gnt_buf_fini(&d->record);
+    pthread_cond_destroy(&d->asked_for);
+    pthread_cond_destroy(&d->apply_wanted);
+    pthread_mutex_destroy(&d->lock);
+    free(d);
+}
+
+/* What is asked for while it closes, by completions, is done as well. */
+static void finish_stepped(struct gnt_durable *d)
+{
+    d->stop = true;
+    while (gnt_durable_turn(&d->store) || gnt_durable_apply(&d->store) ||
+           !gnt_list_empty(&d->asked) || !gnt_list_empty(&d->waiting)) {
+    }
+}
+
+static void durable_close(struct gnt_store *s)
+{
+    struct gnt_durable *d = durable_of(s);
+    if (d->options.stepped)
+        finish_stepped(d);
+    else
+        stop_threads(d);
+    gnt_durable_sync(d);
+    struct gnt_disk *disk = d->options.disk;
+    d->ground->ops->close(d->ground);
+    durable_free(d);
+    disk->ops->free(disk);
+}
+
+static const struct gnt_store_engine durable_engine = {
+    .commit = durable_commit,
+    .get = durable_get,
+    .scan = durable_scan,
+    .read = durable_read,
+    .close = durable_close,
+};
+
+static gnt_err init_locks(struct gnt_durable *d)
+{
+    pthread_condattr_t attr;
+    if (pthread_condattr_init(&attr) != 0)
+        return GNT_NOMEM;
+    int failed = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    if (!failed)
+        failed = pthread_cond_init(&d->asked_for, &attr);
+    pthread_condattr_destroy(&attr);
+    if (failed)
+        return GNT_NOMEM;
+    if (pthread_cond_init(&d->apply_wanted, NULL) == 0) {
+        if (pthread_mutex_init(&d->lock, NULL) == 0)
+            return GNT_OK;
+        pthread_cond_destroy(&d->apply_wanted);
+    }
+    pthread_cond_destroy(&d->asked_for);
+    return GNT_NOMEM;
+}
+
+static gnt_err durable_new(const struct gnt_durable_options *options, struct gnt_durable **out)
+{
+    struct gnt_durable *d = calloc(1, sizeof *d);
+    if (!d)
+        return GNT_NOMEM;
+    d->store.engine = &durable_engine;
+    d->magic = MAGIC;
+    d->options = *options;
+    d->ground = options->ground;
+    gnt_list_init(&d->asked);
+    gnt_list_init(&d->waiting);
+    for (size_t i = 0; i < 2; i++)
+        gnt_memtable_init(&d->memtables[i], true);
+    d->active = &d->memtables[0];
+    d->sync_due = d->apply_at = d->mend_at = GNT_NEVER;
+    gnt_err err = init_locks(d);
+    if (err)
+        free(d);
+    else
+        *out = d;
+    return err;
+}
+
+static struct gnt_durable_options with_defaults(const struct gnt_durable_options *given)
+{
+    struct gnt_durable_options o = *given;
+    if (!o.memory_max)
+        o.memory_max = GNT_DURABLE_MEMORY_MAX;
+    if (!o.journal_max)
+        o.journal_max = GNT_DURABLE_JOURNAL_MAX;
+    if (!o.segment_size)
+        o.segment_size = GNT_DURABLE_SEGMENT_SIZE;
+    if (!o.reserve_size)
+        o.reserve_size = GNT_DURABLE_RESERVE_SIZE;
+    return o;
+}
+
+/* A new journal behind what has been recovered. */
+static gnt_err begin_journal(struct gnt_durable *d, uint64_t last)
+{
+    const struct gnt_journal_options options = {
+        .disk = d->options.disk,
+        .segment_size = d->options.segment_size,
+        .spare = SPARE_SEGMENTS,
+        .random = d->options.random,
+    };
+    d->written = d->synced = d->generation = last;
+    return gnt_journal_open(&options, last + 1, &d->journal);
+}
+
+gnt_err gnt_durable_open(const struct gnt_durable_options *given, struct gnt_durable_report *report,
+                         struct gnt_store **out)
+{
+    const struct gnt_durable_options options = with_defaults(given);
+    struct gnt_durable *d;
+    struct gnt_ground_mark mark;
+    *report = (struct gnt_durable_report){0};
+    gnt_err err = gnt_durable_recover(&options, report, &mark);
+    if (!err)
+        err = durable_new(&options, &d);
+    if (err)
+        return err;
+    err = begin_journal(d, mark.applied);
+    if (!err)
+        gnt_durable_mend(d);
+    if (!err && !options.stepped)
+        err = start_threads(d);
+    if (err) {
+        durable_free(d);
+        return err;
+    }
+    *out = &d->store;
+    return GNT_OK;
+}

@@ -1,0 +1,90 @@
+/* The durable engine: what is committed survives the process and the machine's power.
+ *
+ *   journal    a commit is safe when the journal has it.  All batches that wait are written as one
+ *              record and synced once; only then they are done, and completed.
+ *   memtables  what the journal has and the ground has not.  The active one takes what is done;
+ *              when it is full it is frozen, and a new one begins.
+ *   ground     takes the frozen memtable, as a whole and in the background; then the journal does
+ *              not need its records any more.  What was deleted by then never gets there.
+ *
+ * Threads    one store thread takes requests, writes, syncs, completes and reads; one applier puts
+ *            frozen memtables into the ground.  Stepped, for simulations, there is no thread:
+ *            whoever has the store calls gnt_durable_turn() and gnt_durable_apply().
+ * Memory     two memtables of `memory_max`, one group of batches, and what waits to be committed:
+ *            while the ground is slower than the writers, commits wait.
+ * Trouble    a write or sync that fails fails the commits that it was for, and nothing of them
+ *            happens.  Reading goes on.  What comes after is tried again, a few times a second at
+ *            most; until then it fails with the same error.
+ * Disk full  there is a file, `reserve`, that only takes room.  It is removed when there is none
+ *            left, so that batches that only take away can go on: they are what makes room.  All
+ *            others fail with GNT_FULL until the reserve could be made again.
+ * Interval   with `sync_interval_ns` a commit completes when it is written; it is safe that much
+ *            later at the latest.  If that sync fails, what the power cut would lose is put into
+ *            the ground instead, and commits wait until it is there. */
+#ifndef GNT_STORE_DURABLE_H
+#define GNT_STORE_DURABLE_H
+
+#include "store/ground.h"
+#include "store/journal.h"
+#include "store/store_time.h"
+
+enum {
+    GNT_DURABLE_MEMORY_MAX = 8 << 20, /* defaults */
+    GNT_DURABLE_JOURNAL_MAX = 64 << 20,
+    GNT_DURABLE_SEGMENT_SIZE = 16 << 20,
+    GNT_DURABLE_RESERVE_SIZE = 16 << 20,
+};
+
+/* What recovery found. */
+struct gnt_durable_report {
+    struct gnt_journal_report journal;
+    uint64_t unreadable; /* records of the journal that are whole, but no groups */
+    uint64_t applied;    /* times that a memtable was put into the ground */
+};
+
+struct gnt_durable_options {
+    struct gnt_disk *disk;
+    struct gnt_ground *ground;
+    struct gnt_store_time *time; /* the same that the ground has; filled in by _open */
+    const struct gnt_clock *clock;
+    const struct gnt_random *random; /* of the journal; NULL: the system's */
+    uint64_t sync_interval_ns;       /* 0: a commit completes when it is synced */
+    /* 0: as above */
+    size_t memory_max;     /* bytes of a memtable */
+    uint64_t journal_max;  /* bytes of records that the ground has not yet */
+    uint64_t segment_size; /* of the journal */
+    uint64_t reserve_size;
+    bool stepped;
+    /* Called now and then during recovery; or NULL. */
+    void (*progress)(void *context, const struct gnt_durable_report *so_far);
+    void *context;
+};
+
+/* Recovers, then opens; *report is filled in, whatever comes out.  Once it is open the store owns
+ * disk and ground.  Recovery can be interrupted anywhere and begun again.  GNT_UNSUPPORTED: a newer
+ * version wrote it; GNT_FULL, GNT_IO, GNT_NOMEM.  Close it with gnt_store_close(). */
+GNT_MUST gnt_err gnt_durable_open(const struct gnt_durable_options *options,
+                                  struct gnt_durable_report *report, struct gnt_store **out);
+
+struct gnt_durable_status {
+    gnt_err state; /* GNT_OK; GNT_FULL: there is no room; GNT_IO; GNT_NOMEM: the last try failed */
+    uint64_t commits, batches; /* records written to the journal, and the batches in them */
+    uint64_t failures;         /* batches that failed */
+    uint64_t syncs, bytes;     /* of the journal */
+    uint64_t journal_used;     /* bytes that the ground has not yet */
+    uint64_t memory;           /* bytes of the memtables, about */
+    uint64_t applied;          /* memtables put into the ground */
+    uint64_t damaged;          /* records that were found broken since _open, and left out */
+};
+
+/* As of the last turn; any thread. */
+void gnt_durable_status(struct gnt_store *s, struct gnt_durable_status *out);
+
+/* For a stepped store.  _turn does what the store thread would do now, and returns whether there is
+ * more to do at once; _apply does what the applier would, and returns whether there was something.
+ * _due: when the next turn is needed if nothing is asked before, GNT_NEVER: then only. */
+bool gnt_durable_turn(struct gnt_store *s);
+bool gnt_durable_apply(struct gnt_store *s);
+uint64_t gnt_durable_due(struct gnt_store *s);
+
+#endif

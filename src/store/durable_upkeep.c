@@ -1,0 +1,193 @@
+#include "store/durable_private.h"
+
+#include "base/assert.h"
+
+#define RETRY_AFTER (100 * GNT_NS_PER_MS)
+#define MEND_AFTER  GNT_NS_PER_S
+
+/* --- the reserve --- */
+
+static gnt_err write_reserve(struct gnt_disk_file *file, uint64_t size)
+{
+    static const uint8_t nothing[64 << 10];
+    uint64_t at = 0;
+    gnt_err err = file->ops->size(file, &at);
+    if (!err && at >= size)
+        return GNT_OK;
+    for (; !err && at < size; at += sizeof nothing) {
+        uint64_t left = size - at;
+        struct gnt_slice part = gnt_slice(nothing, left < sizeof nothing ? left : sizeof nothing);
+        err = file->ops->write(file, at, &part, 1);
+    }
+    return err ? err : file->ops->sync(file);
+}
+
+static void give_reserve(struct gnt_durable *d)
+{
+    struct gnt_disk *disk = d->options.disk;
+    gnt_err err = disk->ops->remove(disk, GNT_DURABLE_RESERVE);
+    if (!err || err == GNT_NOTFOUND)
+        err = disk->ops->sync_names(disk);
+    d->reserved = err != GNT_OK; /* else it is asked to go again the next time */
+}
+
+static gnt_err make_reserve(struct gnt_durable *d)
+{
+    struct gnt_disk *disk = d->options.disk;
+    struct gnt_disk_file *file;
+    if (d->reserved)
+        return GNT_OK;
+    gnt_err err = disk->ops->open(disk, GNT_DURABLE_RESERVE, true, &file);
+    if (err)
+        return err;
+    err = write_reserve(file, d->options.reserve_size);
+    file->ops->close(file);
+    if (!err)
+        err = disk->ops->sync_names(disk);
+    if (err)
+        give_reserve(d);
+    d->reserved = !err;
+    return err;
+}
+
+/* --- trouble --- */
+
+/* ERR came from the journal, or is that there is no room. */
+static void in_trouble(struct gnt_durable *d, gnt_err err)
+{
+    uint64_t now = gnt_now(d->options.clock);
+    d->trouble = err;
+    d->retry_at = gnt_deadline(now, RETRY_AFTER);
+    d->mend_at = gnt_deadline(now, MEND_AFTER);
+    if (err == GNT_FULL && d->reserved)
+        give_reserve(d);
+}
+
+void gnt_durable_failed(struct gnt_durable *d, gnt_err err)
+{
+    if (d->sync_due != GNT_NEVER && d->options.sync_interval_ns)
+        d->voided = true; /* of commits that are completed */
+    d->sync_due = GNT_NEVER;
+    d->written = d->synced;
+    in_trouble(d, err);
+}
+
+gnt_err gnt_durable_sync(struct gnt_durable *d)
+{
+    if (d->sync_due == GNT_NEVER)
+        return GNT_OK;
+    gnt_err err = gnt_journal_sync(d->journal);
+    if (err) {
+        gnt_durable_failed(d, err);
+        return err;
+    }
+    d->status.syncs++;
+    d->synced = d->written;
+    d->sync_due = GNT_NEVER;
+    if (d->trouble != GNT_FULL)
+        d->trouble = GNT_OK;
+    return GNT_OK;
+}
+
+/* GNT_MORE is none. */
+static gnt_err failure(gnt_err err)
+{
+    return err < 0 ? err : GNT_OK;
+}
+
+/* There is room again when there is room for the reserve. */
+void gnt_durable_mend(struct gnt_durable *d)
+{
+    gnt_err err = make_reserve(d);
+    if (err == GNT_FULL)
+        d->trouble = err;
+    else if (d->trouble)
+        d->trouble = failure(gnt_journal_prepare(d->journal));
+    bool well = d->reserved && !d->trouble;
+    d->mend_at = well ? GNT_NEVER : gnt_deadline(gnt_now(d->options.clock), MEND_AFTER);
+}
+
+/* --- freezing --- */
+
+static bool should_freeze(const struct gnt_durable *d)
+{
+    if (d->frozen)
+        return false;
+    return d->voided || d->active->bytes >= d->options.memory_max ||
+           gnt_journal_used(d->journal) >= d->options.journal_max;
+}
+
+static void want_apply(struct gnt_durable *d)
+{
+    pthread_mutex_lock(&d->lock);
+    d->frozen_is = GNT_FROZEN_WANTED;
+    pthread_cond_signal(&d->apply_wanted);
+    pthread_mutex_unlock(&d->lock);
+}
+
+/* The ground may have nothing that the journal could still lose, or what came before it would be
+ * lost and it not.  If the journal fails now, the ground is where all of it is made safe. */
+static void freeze(struct gnt_durable *d)
+{
+    gnt_durable_sync(d);
+    d->frozen = d->active;
+    d->active = &d->memtables[d->frozen == &d->memtables[0]];
+    d->frozen_mark = (struct gnt_ground_mark){
+        .applied = d->synced,
+        .skew_ms = gnt_store_time_skew(d->options.time),
+        .at_ms = gnt_store_time_ms(d->options.time),
+    };
+    d->generation = d->synced;
+    d->rescuing = d->voided;
+    d->voided = false;
+    want_apply(d);
+}
+
+void gnt_durable_applied(struct gnt_durable *d)
+{
+    pthread_mutex_lock(&d->lock);
+    enum gnt_frozen is = d->frozen_is;
+    gnt_err err = d->apply_result;
+    if (is == GNT_FROZEN_DONE)
+        d->frozen_is = err ? GNT_FROZEN_RESTING : GNT_FROZEN_NONE;
+    pthread_mutex_unlock(&d->lock);
+    if (is != GNT_FROZEN_DONE)
+        return;
+    d->apply_trouble = err;
+    if (err == GNT_FULL)
+        in_trouble(d, err);
+    if (err) {
+        d->apply_at = gnt_deadline(gnt_now(d->options.clock), MEND_AFTER);
+        return;
+    }
+    gnt_journal_release(d->journal, d->frozen_mark.applied);
+    gnt_memtable_fini(d->frozen);
+    gnt_memtable_init(d->frozen, true);
+    d->frozen = NULL;
+    d->rescuing = false;
+    d->apply_at = GNT_NEVER;
+    d->status.applied++;
+}
+
+void gnt_durable_upkeep(struct gnt_durable *d)
+{
+    uint64_t now = gnt_now(d->options.clock);
+    if (now >= d->sync_due)
+        gnt_durable_sync(d);
+    if (should_freeze(d))
+        freeze(d);
+    if (now >= d->apply_at) {
+        d->apply_at = GNT_NEVER;
+        want_apply(d);
+    }
+    if (now >= d->mend_at)
+        gnt_durable_mend(d);
+}
+
+bool gnt_durable_prepare(struct gnt_durable *d)
+{
+    gnt_err err = d->trouble ? GNT_OK : gnt_journal_prepare(d->journal);
+    if (failure(err))
+        in_trouble(d, err);
+    return err == GNT_MORE;
+}

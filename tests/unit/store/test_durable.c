@@ -1,0 +1,394 @@
+#include "support/store_contract.h"
+#include "support/store_world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+/* --- the contract of every engine --- */
+
+static struct store_world world;
+static bool world_is_made;
+static uint64_t interval_ns;
+static size_t memory_max;
+
+static gnt_err open_world(struct gnt_store **out)
+{
+    if (world_is_made)
+        store_world_fini(&world);
+    store_world_init(&world, 1);
+    world_is_made = true;
+    world.options.sync_interval_ns = interval_ns;
+    world.options.memory_max = memory_max;
+    gnt_err err = store_world_open(&world);
+    *out = world.store;
+    world.store = NULL; /* the contract closes it */
+    return err;
+}
+
+/* A turn; the applier is slower, but works when it is waited for.  Time passes, so that trouble is
+ * looked at again. */
+static void run(struct gnt_store *s)
+{
+    static unsigned count;
+    struct gnt_durable_status before, after;
+    gnt_durable_status(s, &before);
+    store_world_pass(&world, 2 * GNT_NS_PER_S);
+    gnt_durable_turn(s);
+    gnt_durable_status(s, &after);
+    if (after.failures > before.failures)
+        sim_disk_fail(world.disk, 0, 0, GNT_OK);
+    if (++count % 5 && after.memory < world.options.memory_max)
+        return;
+    gnt_durable_apply(s);
+    gnt_durable_turn(s);
+}
+
+static void fail_next(struct gnt_store *s, gnt_err err)
+{
+    while (gnt_durable_turn(s)) { /* has no plans of its own for the disk */
+    }
+    sim_disk_fail(world.disk, 1, 1000, err);
+}
+
+static int contract(const char *name, uint64_t interval, size_t memory)
+{
+    const struct store_under_test durable = {
+        .name = name, .open = open_world, .run = run, .fail_next = fail_next};
+    interval_ns = interval;
+    memory_max = memory;
+    int failed = store_contract(&durable);
+    store_world_fini(&world);
+    world_is_made = false;
+    return failed;
+}
+
+/* --- trouble, one commit at a time --- */
+
+/* Its completion serves commits as well. */
+struct result {
+    struct gnt_store_read read;
+    unsigned done, records;
+    gnt_err err;
+};
+
+static void done(struct gnt_completion *c, gnt_err err)
+{
+    struct gnt_store_read *read = GNT_CONTAINER(c, struct gnt_store_read, completion);
+    struct result *r = GNT_CONTAINER(read, struct result, read);
+    r->done++;
+    r->err = err;
+}
+
+static void record(struct gnt_store_read *read, const struct gnt_store_record *found)
+{
+    (void)found;
+    GNT_CONTAINER(read, struct result, read)->records++;
+}
+
+static void result_init(struct result *r)
+{
+    *r = (struct result){.read = {.record = record}};
+    r->read.completion.done = done;
+    r->read.completion.deliver = gnt_store_deliver_here;
+}
+
+static void start_append(struct store_world *w, uint64_t number, struct result *r)
+{
+    static const char payload[300] = "a payload of a size that counts";
+    struct gnt_batch batch = {0};
+    struct gnt_message_init init = {.topic = gnt_slice_str("t"),
+                                    .payload = gnt_slice(payload, sizeof payload),
+                                    .expires = GNT_NEVER};
+    struct gnt_message *m = NULL;
+    assert_int_equal(gnt_message_new(&init, &m), GNT_OK);
+    result_init(r);
+    gnt_batch_append(&batch, gnt_slice_str("l"), number, gnt_slice(NULL, 0), m);
+    gnt_message_unref(&m);
+    gnt_store_commit(w->store, &batch, &r->read.completion);
+}
+
+/* Whether it has completed by now, in one turn. */
+static bool append(struct store_world *w, uint64_t number, gnt_err *err)
+{
+    static struct result r; /* until it completes, which may be later */
+    start_append(w, number, &r);
+    gnt_durable_turn(w->store);
+    *err = r.err;
+    return r.done;
+}
+
+static gnt_err append_now(struct store_world *w, uint64_t number)
+{
+    gnt_err err;
+    assert_true(append(w, number, &err));
+    return err;
+}
+
+static gnt_err take_now(struct store_world *w, uint64_t number)
+{
+    struct gnt_batch batch = {0};
+    struct result r;
+    result_init(&r);
+    gnt_batch_remove(&batch, gnt_slice_str("l"), number);
+    gnt_store_commit(w->store, &batch, &r.read.completion);
+    gnt_durable_turn(w->store);
+    assert_int_equal(r.done, 1);
+    return r.err;
+}
+
+/* Whether there is an entry numbered NUMBER or higher. */
+static bool is_there(struct store_world *w, uint64_t number)
+{
+    struct result r;
+    result_init(&r);
+    gnt_store_read(w->store, gnt_slice_str("l"), number, 1, &r.read);
+    gnt_durable_turn(w->store);
+    assert_int_equal(r.done, 1);
+    assert_int_equal(r.err, GNT_OK);
+    return r.records;
+}
+
+static gnt_err state_of(struct store_world *w)
+{
+    struct gnt_durable_status status;
+    gnt_durable_status(w->store, &status);
+    return status.state;
+}
+
+static struct store_world *opened(uint64_t seed)
+{
+    static struct store_world w;
+    store_world_init(&w, seed);
+    assert_int_equal(store_world_open(&w), GNT_OK);
+    store_world_work(&w);
+    return &w;
+}
+
+enum { APPENDS = 60 };
+
+struct faults {
+    uint64_t disk_at; /* 0: none */
+    uint64_t count;   /* so many calls */
+    long ground_at;   /* -1: none */
+    gnt_err err;
+};
+
+/* Commits, some of which fail; then all is well again; then the power is cut.  What was completed
+ * is there, what failed is not, and the store goes on by itself.  Returns how many failed. */
+static unsigned with_faults(const struct faults *f)
+{
+    struct store_world *w = opened(f->disk_at);
+    bool ok[APPENDS + 1] = {false};
+    unsigned failed = 0;
+    sim_disk_fail(w->disk, f->disk_at ? f->disk_at : 1, f->disk_at ? f->count : 0, f->err);
+    sim_ground_fail_at(w->soil, f->ground_at, f->err, f->count > 10);
+    for (uint64_t i = 1; i <= APPENDS; i++) {
+        gnt_err err = append_now(w, i);
+        assert_true(err == GNT_OK || err == f->err);
+        ok[i] = !err;
+        failed += !ok[i];
+        gnt_durable_apply(w->store);
+        store_world_pass(w, 50 * GNT_NS_PER_MS);
+    }
+    sim_disk_fail(w->disk, 0, 0, GNT_OK);
+    sim_ground_fail_at(w->soil, -1, GNT_OK, false);
+    for (unsigned i = 0; i < 3; i++) {
+        store_world_pass(w, 2 * GNT_NS_PER_S);
+        store_world_work(w);
+    }
+    assert_int_equal(state_of(w), GNT_OK);
+    assert_int_equal(append_now(w, APPENDS + 1), GNT_OK);
+    store_world_crash(w, f->disk_at);
+    assert_int_equal(store_world_open(w), GNT_OK);
+    assert_int_equal(w->report.journal.damaged + w->report.unreadable, 0);
+    struct result r;
+    for (uint64_t i = 1, left = APPENDS + 1 - failed; i <= APPENDS + 1; i++) {
+        result_init(&r);
+        gnt_store_read(w->store, gnt_slice_str("l"), i, APPENDS + 1, &r.read);
+        gnt_durable_turn(w->store);
+        assert_int_equal(r.records, left);
+        left -= i > APPENDS || ok[i];
+    }
+    store_world_fini(w);
+    return failed;
+}
+
+static void faults_of_the_disk(void **state)
+{
+    (void)state;
+    unsigned failed = 0;
+    static const gnt_err errs[] = {GNT_IO, GNT_FULL};
+    for (unsigned e = 0; e < 2; e++) {
+        for (uint64_t k = 1; k < 200; k++) {
+            failed += with_faults(&(struct faults){k, 1, -1, errs[e]});
+            failed += with_faults(&(struct faults){k, 30, -1, errs[e]});
+        }
+    }
+    assert_in_range(failed, 1000, 100000);
+}
+
+static void faults_of_the_ground(void **state)
+{
+    (void)state;
+    static const gnt_err errs[] = {GNT_IO, GNT_FULL, GNT_NOMEM};
+    for (unsigned e = 0; e < 3; e++) {
+        for (long k = 0; k < 2; k++) {
+            with_faults(&(struct faults){0, 1, k, errs[e]});
+            assert_in_range(with_faults(&(struct faults){0, 1000, k, errs[e]}), 1, APPENDS);
+        }
+    }
+}
+
+/* No room: what takes away goes on, until there is room again. */
+static void a_full_disk(void **state)
+{
+    (void)state;
+    struct store_world *w = opened(1);
+    gnt_store_close(&w->store);
+    w->options.reserve_size = 128 << 10; /* a record takes a block of 4 KiB */
+    assert_int_equal(store_world_open(w), GNT_OK);
+    store_world_work(w);
+    uint64_t next = 1;
+    sim_disk_room(w->disk, sim_disk_used(w->disk) + (40 << 10));
+    while (append_now(w, next) == GNT_OK) /* the ground does not take anything */
+        assert_in_range(++next, 1, 10000);
+    assert_int_equal(state_of(w), GNT_FULL);
+    for (uint64_t i = 1; i < 10; i++) {
+        assert_int_equal(append_now(w, next), GNT_FULL);
+        assert_int_equal(take_now(w, i), GNT_OK);
+        assert_false(is_there(w, next));
+        assert_true(is_there(w, i + 1));
+        store_world_pass(w, GNT_NS_PER_S / 2);
+    }
+    assert_int_equal(state_of(w), GNT_FULL);
+    sim_disk_room(w->disk, UINT64_MAX);
+    store_world_pass(w, 2 * GNT_NS_PER_S);
+    gnt_durable_turn(w->store);
+    assert_int_equal(state_of(w), GNT_OK);
+    assert_int_equal(append_now(w, next), GNT_OK);
+    store_world_crash(w, 1);
+    assert_int_equal(store_world_open(w), GNT_OK);
+    assert_false(is_there(w, next + 1));
+    assert_true(is_there(w, 10));
+    store_world_fini(w);
+}
+
+/* While the ground is slow, memory stays bounded: commits wait, and nothing fails. */
+static void commits_wait_for_the_ground(void **state)
+{
+    (void)state;
+    struct store_world *w = opened(1);
+    struct gnt_durable_status status;
+    struct result *r = calloc(1000, sizeof *r);
+    assert_non_null(r);
+    uint64_t next = 0;
+    do {
+        start_append(w, next + 1, &r[next]);
+        gnt_durable_turn(w->store);
+        assert_int_equal(r[next].err, GNT_OK);
+    } while (r[next++].done && next < 1000);
+    assert_in_range(next, 20, 900);
+    gnt_durable_status(w->store, &status);
+    assert_in_range(status.memory, 8 << 10, 40 << 10);
+    assert_int_equal(status.state, GNT_OK);
+    assert_false(gnt_durable_turn(w->store));
+    assert_int_equal(r[next - 1].done, 0);
+    assert_true(gnt_durable_apply(w->store));
+    gnt_durable_turn(w->store);
+    assert_int_equal(r[next - 1].done, 1);
+    assert_int_equal(r[next - 1].err, GNT_OK);
+    store_world_fini(w);
+    free(r);
+}
+
+/* --- in intervals --- */
+
+static struct store_world *opened_in_intervals(void)
+{
+    static struct store_world w;
+    store_world_init(&w, 7);
+    w.options.sync_interval_ns = 200 * GNT_NS_PER_MS;
+    assert_int_equal(store_world_open(&w), GNT_OK);
+    store_world_work(&w);
+    return &w;
+}
+
+static uint64_t syncs_of(struct store_world *w)
+{
+    struct gnt_durable_status status;
+    gnt_durable_status(w->store, &status);
+    return status.syncs;
+}
+
+static void a_sync_follows_within_the_interval(void **state)
+{
+    (void)state;
+    struct store_world *w = opened_in_intervals();
+    uint64_t begun = w->now_ns, syncs = syncs_of(w);
+    assert_int_equal(append_now(w, 1), GNT_OK);
+    store_world_pass(w, 100 * GNT_NS_PER_MS);
+    assert_int_equal(append_now(w, 2), GNT_OK);
+    assert_int_equal(syncs_of(w), syncs);
+    assert_int_equal(gnt_durable_due(w->store), begun + w->options.sync_interval_ns);
+    store_world_pass(w, 100 * GNT_NS_PER_MS); /* and nothing else comes */
+    gnt_durable_turn(w->store);
+    assert_int_equal(syncs_of(w), syncs + 1);
+    assert_int_equal(gnt_durable_due(w->store), GNT_NEVER);
+    store_world_crash(w, 3);
+    assert_int_equal(store_world_open(w), GNT_OK);
+    assert_true(is_there(w, 2));
+    assert_int_equal(append_now(w, 3), GNT_OK);
+    gnt_store_close(&w->store); /* syncs */
+    store_world_crash(w, 4);
+    assert_int_equal(store_world_open(w), GNT_OK);
+    assert_true(is_there(w, 3));
+    store_world_fini(w);
+}
+
+/* What was completed and could not be synced is saved through the ground; until then nothing new
+ * completes. */
+static void a_late_sync_that_fails(void **state)
+{
+    (void)state;
+    struct store_world *w = opened_in_intervals();
+    struct result r;
+    assert_int_equal(append_now(w, 1), GNT_OK);
+    assert_int_equal(append_now(w, 2), GNT_OK);
+    sim_disk_fail(w->disk, 1, 1, GNT_IO);
+    store_world_pass(w, GNT_NS_PER_S);
+    gnt_durable_turn(w->store);
+    assert_int_equal(state_of(w), GNT_IO);
+    start_append(w, 3, &r);
+    gnt_durable_turn(w->store);
+    assert_int_equal(r.done, 0);
+    assert_true(is_there(w, 1));
+    store_world_pass(w, 150 * GNT_NS_PER_MS); /* so that the journal is tried again */
+    assert_true(gnt_durable_apply(w->store));
+    gnt_durable_turn(w->store);
+    assert_int_equal(r.done, 1);
+    assert_int_equal(r.err, GNT_OK);
+    store_world_crash(w, 5);
+    assert_int_equal(store_world_open(w), GNT_OK);
+    assert_true(is_there(w, 2));
+    store_world_fini(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(faults_of_the_disk),
+        cmocka_unit_test(faults_of_the_ground),
+        cmocka_unit_test(a_full_disk),
+        cmocka_unit_test(commits_wait_for_the_ground),
+        cmocka_unit_test(a_sync_follows_within_the_interval),
+        cmocka_unit_test(a_late_sync_that_fails),
+    };
+    int failed = contract("durable", 0, 0);
+    failed += contract("durable, with small memtables", 0, 1 << 10);
+    failed += contract("durable, in intervals", GNT_NS_PER_S / 5, 2 << 10);
+    return failed + cmocka_run_group_tests(tests, NULL, NULL);
+}
