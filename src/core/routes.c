@@ -21,10 +21,18 @@ struct finding {
     struct gnt_routes *routes;
     struct gnt_found *found; /* when all has been found */
     unsigned home;
-    uint64_t elsewhere;
+    struct gnt_elsewhere elsewhere;
     size_t count;
     bool failed;
 };
+
+static void add_elsewhere(struct gnt_elsewhere *e, uint64_t sink,
+                          const struct gnt_sub_options *options)
+{
+    e->sink = e->homes ? 0 : sink;
+    e->options = *options;
+    e->homes |= UINT64_C(1) << gnt_sink_home(sink);
+}
 
 static bool grow_found(struct gnt_routes *routes)
 {
@@ -40,9 +48,8 @@ static bool grow_found(struct gnt_routes *routes)
 static void on_found(void *context, uint64_t sink, const struct gnt_sub_options *options)
 {
     struct finding *f = context;
-    unsigned home = gnt_sink_home(sink);
-    if (home != f->home)
-        f->elsewhere |= UINT64_C(1) << home;
+    if (gnt_sink_home(sink) != f->home)
+        add_elsewhere(&f->elsewhere, sink, options);
     else if (f->count == f->routes->found_cap && !grow_found(f->routes))
         f->failed = true;
     else
@@ -55,33 +62,41 @@ static int by_sink(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* The match of COUNT subscriptions of one sink, all of them or those without "no local". */
-static gnt_err merge(const struct gnt_found *found, size_t count, bool with_no_local,
-                     struct gnt_match *out)
+static struct gnt_match match_one(const struct gnt_sub_options *o)
 {
-    *out = (struct gnt_match){0};
-    uint32_t *many = NULL;
-    for (size_t i = 0; i < count; i++) {
-        const struct gnt_sub_options *o = &found[i].options;
-        if (o->no_local && !with_no_local)
-            continue;
-        out->qos = o->qos > out->qos ? o->qos : out->qos;
-        out->retain_as_published |= o->retain_as_published;
-        if (!o->id)
-            continue;
-        if (out->ids.count == 1) {
-            many = malloc(count * sizeof *many);
-            if (!many)
-                return GNT_NOMEM;
-            many[0] = out->ids.one;
-            out->ids.many = many;
-        }
-        if (many)
-            many[out->ids.count] = o->id;
-        else
-            out->ids.one = o->id;
-        out->ids.count++;
+    return (struct gnt_match){.qos = o->qos,
+                              .retain_as_published = o->retain_as_published,
+                              .ids = {.count = o->id != 0, .one = o->id}};
+}
+
+struct gnt_target gnt_target_one(uint64_t sink, const struct gnt_sub_options *options)
+{
+    struct gnt_target t = {.sink = sink, .match = match_one(options)};
+    t.echoes = !options->no_local;
+    if (t.echoes)
+        t.others = t.match;
+    return t;
+}
+
+/* One more subscription of MOST at the most. */
+static gnt_err merge(struct gnt_match *m, const struct gnt_sub_options *o, size_t most)
+{
+    m->qos = o->qos > m->qos ? o->qos : m->qos;
+    m->retain_as_published |= o->retain_as_published;
+    if (!o->id)
+        return GNT_OK;
+    if (m->ids.count == 1) {
+        uint32_t *many = malloc(most * sizeof *many);
+        if (!many)
+            return GNT_NOMEM;
+        many[0] = m->ids.one;
+        m->ids.many = many;
     }
+    if (m->ids.count)
+        m->ids.many[m->ids.count] = o->id;
+    else
+        m->ids.one = o->id;
+    m->ids.count++;
     return GNT_OK;
 }
 
@@ -91,17 +106,22 @@ static void target_fini(struct gnt_target *t)
     gnt_sub_ids_fini(&t->others.ids);
 }
 
+/* COUNT subscriptions of one sink, at least one. */
 static gnt_err target_init(struct gnt_target *t, const struct gnt_found *found, size_t count)
 {
-    *t = (struct gnt_target){.sink = found->sink};
-    for (size_t i = 0; i < count; i++)
-        t->echoes |= !found[i].options.no_local;
-    gnt_err err = merge(found, count, true, &t->match);
-    if (!err)
-        err = merge(found, count, false, &t->others);
-    if (err)
-        target_fini(t);
-    return err;
+    *t = gnt_target_one(found->sink, &found->options);
+    for (size_t i = 1; i < count; i++) {
+        const struct gnt_sub_options *o = &found[i].options;
+        gnt_err err = merge(&t->match, o, count);
+        if (!err && !o->no_local)
+            err = merge(&t->others, o, count);
+        if (err) {
+            target_fini(t);
+            return err;
+        }
+        t->echoes |= !o->no_local;
+    }
+    return GNT_OK;
 }
 
 static void drop_targets(struct gnt_route *r)
@@ -196,7 +216,7 @@ struct gnt_ahead {
     unsigned home;
     unsigned count, next; /* they come in the order in which they were looked up */
     struct ahead {
-        uint64_t elsewhere;
+        struct gnt_elsewhere elsewhere;
         size_t topic_size, found_count; /* more than AHEAD_FOUND: they are not all there */
         uint8_t topic[AHEAD_TOPIC];
         struct gnt_found found[AHEAD_FOUND];
@@ -208,9 +228,8 @@ static void on_found_ahead(void *context, unsigned name, uint64_t sink,
 {
     struct gnt_ahead *ahead = context;
     struct ahead *a = &ahead->of[name];
-    unsigned home = gnt_sink_home(sink);
-    if (home != ahead->home)
-        a->elsewhere |= UINT64_C(1) << home;
+    if (gnt_sink_home(sink) != ahead->home)
+        add_elsewhere(&a->elsewhere, sink, options);
     else if (a->found_count >= AHEAD_FOUND)
         a->found_count = AHEAD_FOUND + 1;
     else
@@ -303,18 +322,33 @@ remembered(const struct gnt_routes *routes, struct gnt_slice topic, uint64_t has
     return NULL;
 }
 
+/* Asks now and then whether remembering pays, which takes as many look-ups spared as done. */
+static bool rests(struct gnt_routes *routes)
+{
+    if (routes->resting) {
+        routes->resting--;
+        return true;
+    }
+    if (routes->looked_up < GNT_ROUTES_TRIAL)
+        return false;
+    bool pays = routes->spared >= routes->looked_up;
+    routes->spared = routes->looked_up = 0;
+    if (pays)
+        return false;
+    forget(routes);
+    routes->resting = GNT_ROUTES_REST;
+    return true;
+}
+
 static gnt_err look_up(struct gnt_routes *routes, const struct gnt_tree *tree, unsigned home,
-                       struct gnt_slice topic, uint64_t hash, struct gnt_route **out, bool *owned)
+                       struct gnt_slice topic, struct finding *f)
 {
     drop_once(routes);
-    struct finding f = {.routes = routes, .home = home};
-    gnt_tree_match(tree, topic, on_found, &f);
+    *f = (struct finding){.routes = routes, .home = home};
+    gnt_tree_match(tree, topic, on_found, f);
     routes->cold = gnt_tree_large(tree);
-    if (f.failed)
-        return GNT_NOMEM;
-    f.found = routes->found;
-    return seen_lately(routes, hash) ? remember(routes, &f, topic, hash, out, owned)
-                                     : route_once(&f, out);
+    f->found = routes->found;
+    return f->failed ? GNT_NOMEM : GNT_OK;
 }
 
 gnt_err gnt_routes_find(struct gnt_routes *routes, const struct gnt_tree *tree, unsigned home,
@@ -327,9 +361,22 @@ gnt_err gnt_routes_find(struct gnt_routes *routes, const struct gnt_tree *tree, 
         drop_once(routes);
         return route_once(&f, out);
     }
+    if (rests(routes)) {
+        gnt_err err = look_up(routes, tree, home, topic, &f);
+        return err ? err : route_once(&f, out);
+    }
     uint64_t hash = gnt_hash(topic);
     *out = remembered(routes, topic, hash);
-    return *out ? GNT_OK : look_up(routes, tree, home, topic, hash, out, owned);
+    if (*out) {
+        routes->spared++;
+        return GNT_OK;
+    }
+    routes->looked_up++;
+    gnt_err err = look_up(routes, tree, home, topic, &f);
+    if (err)
+        return err;
+    return seen_lately(routes, hash) ? remember(routes, &f, topic, hash, out, owned)
+                                     : route_once(&f, out);
 }
 
 /* Topics that came lately are left to _find, which will remember them. */
@@ -348,7 +395,7 @@ static void choose_ahead(struct gnt_routes *routes, const struct gnt_slice *topi
         a->topic_size = topic.size;
         memcpy(a->topic, topic.data, topic.size);
         a->found_count = 0;
-        a->elsewhere = 0;
+        a->elsewhere = (struct gnt_elsewhere){0};
     }
 }
 

@@ -2,7 +2,8 @@
  *
  * A home remembers what it found for a topic as long as the topic tree's generation stands, within
  * bounds.  A topic that comes for the first time in a while is not remembered yet: where every
- * message has a topic of its own, remembering costs more than looking up.  One thread. */
+ * message has a topic of its own, remembering costs more than looking up.  Where there are so many
+ * topics that most are looked up all the same, it does not even try for a while.  One thread. */
 #ifndef GNT_CORE_ROUTES_H
 #define GNT_CORE_ROUTES_H
 
@@ -26,15 +27,27 @@ struct gnt_target {
     bool echoes;             /* whether there is any without "no local" */
 };
 
+/* The sinks at other homes, which look them up again; but where there is only one subscription, its
+ * home can be told which. */
+struct gnt_elsewhere {
+    uint64_t homes;                 /* a bit for each that has some */
+    uint64_t sink;                  /* whose subscription it is; 0: there are several, or none */
+    struct gnt_sub_options options; /* of that subscription */
+};
+
 struct gnt_route {
     struct gnt_map_node node;
-    uint64_t elsewhere; /* a bit for each other home with a sink */
+    struct gnt_elsewhere elsewhere;
     size_t count;
     struct gnt_target *targets;
     struct gnt_slice topic; /* behind the struct */
 };
 
-enum { GNT_ROUTES_SEEN = 4096 };
+enum {
+    GNT_ROUTES_SEEN = 4096,
+    GNT_ROUTES_TRIAL = 1 << 16, /* look-ups after which a home asks whether remembering pays */
+    GNT_ROUTES_REST = 1 << 20,  /* look-ups for which it does without, if it does not */
+};
 
 struct gnt_found;
 struct gnt_ahead;
@@ -43,6 +56,9 @@ struct gnt_routes {
     struct gnt_map by_topic;
     uint64_t generation; /* of the tree, when these were found */
     size_t cost;         /* about how many bytes they take */
+    uint64_t spared;     /* look-ups, since it was last asked whether remembering pays */
+    uint32_t looked_up;
+    uint32_t resting; /* look-ups until it tries again; nothing is remembered meanwhile */
 
     uint32_t seen[GNT_ROUTES_SEEN]; /* of topics that came lately: a part of the hash, by another */
     struct gnt_route once;          /* of a topic that is not remembered */
@@ -54,6 +70,9 @@ struct gnt_routes {
 };
 
 void gnt_routes_fini(struct gnt_routes *r);
+
+/* A sink with one subscription. */
+struct gnt_target gnt_target_one(uint64_t sink, const struct gnt_sub_options *options);
 
 /* The route of TOPIC for HOME, valid until the next call.  *owned: it could not be remembered, and
  * the caller frees it.  GNT_NOMEM. */

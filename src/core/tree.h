@@ -43,6 +43,9 @@ struct gnt_sub_options {
     bool retain_as_published;
 };
 
+uint32_t gnt_tree_options_pack(const struct gnt_sub_options *options);
+struct gnt_sub_options gnt_tree_options_unpack(uint32_t word);
+
 GNT_MUST gnt_err gnt_tree_new(struct gnt_tree **out);
 void gnt_tree_free(struct gnt_tree **tree); /* no readers are left */
 

@@ -214,8 +214,6 @@ void gnt_tree_subs_each(const struct gnt_tree_node *node,
                                       const struct gnt_sub_options *options),
                         void *context);
 
-uint32_t gnt_tree_options_pack(const struct gnt_sub_options *options);
-
 /* ---- How far one topic name reaches (tree_reach.c) */
 
 /* Whether LEVELS new nodes may be made below NODE, the first of them a wildcard or not. */

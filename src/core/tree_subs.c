@@ -21,7 +21,7 @@ uint32_t gnt_tree_options_pack(const struct gnt_sub_options *options)
            (uint32_t)options->retain_as_published << AS_PUBLISHED_SHIFT;
 }
 
-static struct gnt_sub_options unpack(uint32_t word)
+struct gnt_sub_options gnt_tree_options_unpack(uint32_t word)
 {
     return (struct gnt_sub_options){
         .id = word & ID_MASK,
@@ -225,8 +225,8 @@ void gnt_tree_subs_each(const struct gnt_tree_node *node,
 {
     uint64_t sink = atomic_load_explicit(&node->first_sink, memory_order_acquire);
     if (sink) {
-        struct gnt_sub_options options =
-            unpack(atomic_load_explicit(&node->first_options, memory_order_relaxed));
+        struct gnt_sub_options options = gnt_tree_options_unpack(
+            atomic_load_explicit(&node->first_options, memory_order_relaxed));
         found(context, sink, &options);
     }
     const struct gnt_tree_subs *subs = atomic_load_explicit(&node->subs, memory_order_acquire);
@@ -237,8 +237,8 @@ void gnt_tree_subs_each(const struct gnt_tree_node *node,
         sink = sink_at(subs, i);
         if (!sink)
             continue;
-        struct gnt_sub_options options =
-            unpack(atomic_load_explicit(&subs->slots[i].options, memory_order_relaxed));
+        struct gnt_sub_options options = gnt_tree_options_unpack(
+            atomic_load_explicit(&subs->slots[i].options, memory_order_relaxed));
         found(context, sink, &options);
     }
 }

@@ -254,6 +254,83 @@ static void each_home_gets_it_once(void **state)
     world_fini(&w);
 }
 
+static uint64_t looked_up(const struct world *w, unsigned home)
+{
+    return w->core->homes[home].routes.looked_up;
+}
+
+/* Its home is told what the subscription asks for; several are looked up. */
+static void one_subscription_elsewhere_is_not_looked_up_again(void **state)
+{
+    (void)state;
+    struct world w;
+    struct at a, b;
+    world_init(&w, 2, NULL);
+    join(&w, &a, 1, 1);
+    join(&w, &b, 1, 2);
+    subscribe(&a.c, "+", 0xfffffff, 1, true, true);
+    for (int time = 0; time < 3; time++) {
+        world_publish(&w, 0, "t", "x", 2, true);
+        world_settle(&w);
+        const struct world_delivery *d = &a.c.got[a.c.count - 1];
+        assert_int_equal(a.c.count, time + 1);
+        assert_int_equal(d->qos, 1);
+        assert_true(d->retain);
+        assert_int_equal(d->id_count, 1);
+        assert_int_equal(d->ids[0], 0xfffffff);
+    }
+    assert_true(looked_up(&w, 1) == 0);
+    subscribe(&b.c, "t/#", 0, 2, false, false);
+    world_publish(&w, 0, "t", "x", 2, false);
+    world_settle(&w);
+    assert_true(looked_up(&w, 1) == 1);
+    assert_int_equal(a.c.count, 4);
+    assert_int_equal(b.c.count, 1);
+    assert_int_equal(b.c.got[0].qos, 2);
+    assert_int_equal(b.c.got[0].id_count, 0);
+    world_client_fini(&a.c);
+    world_client_fini(&b.c);
+    world_fini(&w);
+}
+
+/* [MQTT-3.10.4-2]: what changes while a message is on its way is seen on arrival. */
+static void a_change_overtakes_what_was_mailed(void **state)
+{
+    (void)state;
+    struct world w;
+    struct at a, b;
+    struct gnt_tree_node *node;
+    bool existed;
+    world_init(&w, 2, NULL);
+    join(&w, &a, 1, 1);
+    join(&w, &b, 1, 2);
+    struct gnt_tree *tree = w.core->homes[1].tree;
+    uint64_t sink = gnt_session_sink(b.c.session);
+    subscribe(&a.c, "t", 0, 2, false, false);
+    world_publish(&w, 0, "t", "1", 2, false);
+    assert_int_equal(gnt_session_unsubscribe(a.c.session, LITERAL("t")), GNT_DONE);
+    assert_int_equal(gnt_tree_subscribe(tree, LITERAL("t"), sink,
+                                        &(struct gnt_sub_options){.qos = 2}, &existed, &node),
+                     GNT_OK);
+    world_settle(&w);
+    world_publish(&w, 0, "t", "2", 2, false);
+    assert_int_equal(gnt_tree_subscribe(tree, LITERAL("t"), sink,
+                                        &(struct gnt_sub_options){.qos = 1}, &existed, &node),
+                     GNT_OK);
+    world_settle(&w);
+    world_publish(&w, 0, "t", "3", 2, false);
+    world_settle(&w);
+    assert_int_equal(a.c.count, 0);
+    assert_string_equal(world_payloads(&b.c, 0), "1 2 3 ");
+    assert_int_equal(b.c.got[0].qos, 2);
+    assert_int_equal(b.c.got[1].qos, 1);
+    assert_true(looked_up(&w, 1) == 2);
+    gnt_tree_unsubscribe(tree, node, sink);
+    world_client_fini(&a.c);
+    world_client_fini(&b.c);
+    world_fini(&w);
+}
+
 static void lack_of_memory_is_counted(void **state)
 {
     (void)state;
@@ -298,6 +375,8 @@ int main(void)
         cmocka_unit_test(a_topic_is_remembered_when_it_comes_again),
         cmocka_unit_test(many_topics_are_not_all_remembered),
         cmocka_unit_test(each_home_gets_it_once),
+        cmocka_unit_test(one_subscription_elsewhere_is_not_looked_up_again),
+        cmocka_unit_test(a_change_overtakes_what_was_mailed),
         cmocka_unit_test(lack_of_memory_is_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

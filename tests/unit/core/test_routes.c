@@ -83,8 +83,102 @@ static void what_was_found_ahead_is_taken(void **state)
         assert_true(r->targets[0].sink == gnt_sink_id(HERE, 5, 1));
         assert_true(r->targets[1].sink == gnt_sink_id(HERE, 10 + i, 1));
         assert_int_equal(r->targets[1].match.ids.one, 10 + i);
-        assert_true(r->elsewhere == (i == 3 ? UINT64_C(1) << THERE : 0));
+        assert_true(r->elsewhere.homes == (i == 3 ? UINT64_C(1) << THERE : 0));
     }
+    finish(&f);
+}
+
+static void assert_elsewhere(const struct gnt_elsewhere *e, uint64_t homes, uint32_t slot)
+{
+    assert_true(e->homes == homes);
+    assert_true(e->sink == (slot ? gnt_sink_id(THERE, slot, 1) : 0));
+    if (slot)
+        assert_int_equal(e->options.id, slot);
+}
+
+/* Looked up ahead, by itself, and remembered. */
+static void the_only_subscription_elsewhere_is_named(void **state)
+{
+    (void)state;
+    enum { OVER = 3 };
+    const uint64_t there = UINT64_C(1) << THERE, both = there | UINT64_C(1) << OVER;
+    struct fixture f;
+    bool was_there;
+    start(&f);
+    subscribe(&f, "+/1", THERE, 6);
+    subscribe(&f, "+/2", THERE, 6);
+    subscribe(&f, "t/2/#", THERE, 7);
+    subscribe(&f, "+/3", THERE, 6);
+    subscribe(&f, "t/3/#", THERE, 6);
+    subscribe(&f, "+/4", THERE, 6);
+    subscribe(&f, "t/4/#", OVER, 6);
+    for (int time = 0; time < 2; time++) { /* twice in the same memory */
+        look_ahead(&f);
+        memset(f.routes.seen, 0, sizeof f.routes.seen);
+    }
+    for (int time = 0; time < 4; time++) {
+        assert_elsewhere(&route(&f, f.names[0], &was_there)->elsewhere, 0, 0);
+        assert_int_equal(was_there, time == 0 || time == 3);
+        assert_elsewhere(&route(&f, f.names[1], &was_there)->elsewhere, there, 6);
+        assert_elsewhere(&route(&f, f.names[2], &was_there)->elsewhere, there, 0);
+        assert_elsewhere(&route(&f, f.names[3], &was_there)->elsewhere, there, 0);
+        assert_elsewhere(&route(&f, f.names[4], &was_there)->elsewhere, both, 0);
+    }
+    finish(&f);
+}
+
+static void find_new(struct fixture *f, unsigned number)
+{
+    char text[16];
+    bool was_there;
+    int size = snprintf(text, sizeof text, "new/%u", number);
+    assert_int_equal(route(f, gnt_slice(text, (size_t)size), &was_there)->count, 0);
+}
+
+static size_t remembered(struct fixture *f)
+{
+    bool was_there;
+    for (int time = 0; time < 3; time++)
+        for (uint32_t i = 0; i < NAMES; i++)
+            assert_int_equal(route(f, f->names[i], &was_there)->count, 1);
+    return f->routes.by_topic.count;
+}
+
+/* Where there are too many topics, until it is worth another try. */
+static void nothing_is_remembered_where_it_does_not_pay(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f);
+    unsigned number = 0;
+    assert_int_equal(remembered(&f), NAMES);
+    while (f.routes.looked_up < GNT_ROUTES_TRIAL)
+        find_new(&f, number++);
+    assert_true(f.routes.by_topic.count >= NAMES);
+    find_new(&f, number++);
+    assert_int_equal(f.routes.by_topic.count, 0);
+    assert_int_equal(f.routes.resting, GNT_ROUTES_REST);
+    assert_int_equal(remembered(&f), 0);
+    assert_int_equal(f.routes.resting, GNT_ROUTES_REST - 3 * NAMES);
+    f.routes.resting = 1;
+    find_new(&f, number++);
+    assert_int_equal(remembered(&f), NAMES);
+    finish(&f);
+}
+
+static void remembering_pays_if_it_spares_half(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f);
+    assert_int_equal(remembered(&f), NAMES);
+    f.routes.looked_up = GNT_ROUTES_TRIAL;
+    f.routes.spared = GNT_ROUTES_TRIAL;
+    assert_int_equal(remembered(&f), NAMES);
+    assert_int_equal(f.routes.looked_up, 0);
+    f.routes.looked_up = GNT_ROUTES_TRIAL;
+    f.routes.spared = GNT_ROUTES_TRIAL - 1;
+    assert_int_equal(remembered(&f), 0);
     finish(&f);
 }
 
@@ -219,6 +313,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_found_ahead_is_taken),
+        cmocka_unit_test(the_only_subscription_elsewhere_is_named),
+        cmocka_unit_test(nothing_is_remembered_where_it_does_not_pay),
+        cmocka_unit_test(remembering_pays_if_it_spares_half),
         cmocka_unit_test(a_change_of_the_tree_is_seen),
         cmocka_unit_test(another_order_only_costs_time),
         cmocka_unit_test(topics_that_come_again_are_remembered),
