@@ -69,10 +69,12 @@ void gnt_message_unref(struct gnt_message **m)
         return;
     /* Release, so that what this thread has read is read before another one frees; acquire, so that
      * the one who frees comes after all of them. */
-    uint32_t refs = gnt_message_count(gone, (uint32_t)-1, memory_order_acq_rel);
-    GNT_ASSERT(refs > 0);
-    if (refs > 1)
-        return;
+    if (atomic_load_explicit(&gone->refs, memory_order_acquire) != 1) {
+        uint32_t refs = gnt_message_count(gone, (uint32_t)-1, memory_order_acq_rel);
+        GNT_ASSERT(refs > 0);
+        if (refs > 1)
+            return;
+    }
     if (gone->adopted) {
         free(gone->adopted);
         free(gone);

@@ -97,18 +97,26 @@ static gnt_err tcp_read(struct gnt_stream *s, void *to, size_t cap, size_t *n)
     return GNT_OK;
 }
 
+/* One piece, which is what there is most often, takes the kernel less as it is. */
+static ssize_t put(int fd, const struct iovec *iov, int count)
+{
+    if (count == 1)
+        return send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL);
+    /* sendmsg(2) only reads what msg_iov points to, its type does not say so. */
+    struct msghdr message = {.msg_iovlen = (size_t)count};
+    memcpy(&message.msg_iov, &iov, sizeof iov);
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
 static gnt_err tcp_writev(struct gnt_stream *s, const struct iovec *iov, int count, size_t *n)
 {
     struct tcp *t = tcp_of(s);
     gnt_err err = connected(t);
     if (err)
         return err;
-    /* sendmsg(2) only reads what msg_iov points to, its type does not say so. */
-    struct msghdr message = {.msg_iovlen = (size_t)count};
-    memcpy(&message.msg_iov, &iov, sizeof iov);
     ssize_t sent;
     do
-        sent = sendmsg(t->fd, &message, MSG_NOSIGNAL);
+        sent = put(t->fd, iov, count);
     while (sent < 0 && errno == EINTR);
     if (sent < 0)
         return gnt_err_from_errno(errno);
