@@ -1,6 +1,7 @@
 #include "store/message_codec.h"
 
 #include "base/assert.h"
+#include "store/bytes.h"
 
 enum {
     QOS_MASK = 0x03,
@@ -21,25 +22,6 @@ size_t gnt_message_encoded_size(const struct gnt_message *m)
            m->payload.size;
 }
 
-static uint8_t *put_u32(uint8_t *at, uint32_t v)
-{
-    for (int shift = 24; shift >= 0; shift -= 8)
-        *at++ = (uint8_t)(v >> shift);
-    return at;
-}
-
-static uint8_t *put_u64(uint8_t *at, uint64_t v)
-{
-    return put_u32(put_u32(at, (uint32_t)(v >> 32)), (uint32_t)v);
-}
-
-static uint8_t *put_bytes(uint8_t *at, struct gnt_slice bytes)
-{
-    if (bytes.size)
-        memcpy(at, bytes.data, bytes.size);
-    return at + bytes.size;
-}
-
 gnt_err gnt_message_encode(const struct gnt_message *m, const struct gnt_store_time *time,
                            struct gnt_buf *to)
 {
@@ -54,21 +36,15 @@ gnt_err gnt_message_encode(const struct gnt_message *m, const struct gnt_store_t
     *at++ = (uint8_t)(m->qos | (m->retain ? RETAIN : 0) | (does_expire(m) ? EXPIRES : 0));
     *at++ = m->format;
     if (does_expire(m))
-        at = put_u64(at, gnt_store_time_from(time, m->expires));
-    at = put_u32(at, (uint32_t)m->topic.size);
-    at = put_u32(at, (uint32_t)m->extras.size);
-    at = put_bytes(at, m->topic);
-    at = put_bytes(at, m->extras);
-    at = put_bytes(at, m->payload);
+        at = gnt_put_u64(at, gnt_store_time_from(time, m->expires));
+    at = gnt_put_u32(at, (uint32_t)m->topic.size);
+    at = gnt_put_u32(at, (uint32_t)m->extras.size);
+    at = gnt_put_bytes(at, m->topic);
+    at = gnt_put_bytes(at, m->extras);
+    at = gnt_put_bytes(at, m->payload);
     GNT_ASSERT(at == gnt_buf_tail(to) + size);
     gnt_buf_wrote(to, size);
     return GNT_OK;
-}
-
-static uint64_t read_u64(struct gnt_reader *r)
-{
-    uint64_t high = gnt_read_u32(r);
-    return high << 32 | gnt_read_u32(r);
 }
 
 gnt_err gnt_message_decode(struct gnt_slice bytes, const struct gnt_store_time *time,
@@ -87,7 +63,7 @@ gnt_err gnt_message_decode(struct gnt_slice bytes, const struct gnt_store_time *
         .expires = GNT_NEVER,
     };
     if (flags & EXPIRES)
-        init.expires = gnt_store_time_to(time, read_u64(&r));
+        init.expires = gnt_store_time_to(time, gnt_read_u64(&r));
     uint32_t topic_size = gnt_read_u32(&r), extras_size = gnt_read_u32(&r);
     init.topic = gnt_read_bytes(&r, topic_size);
     init.extras = gnt_read_bytes(&r, extras_size);
