@@ -316,10 +316,12 @@ static void durable_close(struct gnt_store *s)
     else
         stop_threads(d);
     gnt_durable_sync(d);
-    struct gnt_disk *disk = d->options.disk;
+    const struct gnt_durable_options options = d->options;
     d->ground->ops->close(d->ground);
     durable_free(d);
-    disk->ops->free(disk);
+    options.disk->ops->free(options.disk);
+    if (options.closed)
+        options.closed(options.closed_context);
 }
 
 static const struct gnt_store_engine durable_engine = {

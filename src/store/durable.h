@@ -58,6 +58,9 @@ struct gnt_durable_options {
     /* Called now and then during recovery; or NULL. */
     void (*progress)(void *context, const struct gnt_durable_report *so_far);
     void *context;
+    /* Called at the very end of _close, to free what only the store needed; or NULL. */
+    void (*closed)(void *closed_context);
+    void *closed_context;
 };
 
 /* Recovers, then opens; *report is filled in, whatever comes out.  Once it is open the store owns
