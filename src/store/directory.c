@@ -129,7 +129,7 @@ gnt_err gnt_directory_open(const char *path, const struct gnt_durable_options *o
                            struct gnt_directory_report *report, struct gnt_store **out)
 {
     struct gnt_durable_options o = *options;
-    struct directory *d;
+    struct directory *d = NULL;
     *report = (struct gnt_directory_report){0};
     gnt_err err = directory_new(path, report->why, &d);
     if (err)

@@ -406,7 +406,7 @@ gnt_err gnt_durable_open(const struct gnt_durable_options *given, struct gnt_dur
                          struct gnt_store **out)
 {
     const struct gnt_durable_options options = with_defaults(given);
-    struct gnt_durable *d;
+    struct gnt_durable *d = NULL;
     struct gnt_ground_mark mark;
     *report = (struct gnt_durable_report){0};
     gnt_err err = gnt_durable_recover(&options, report, &mark);
