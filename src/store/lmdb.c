@@ -256,12 +256,24 @@ static bool meant(const struct query *q, const MDB_val *key)
            !(q->behind && gnt_slice_eq(k, gnt_slice(q->from.bytes, q->from.size)));
 }
 
+/* What VALUE makes resident: itself, and around it, unless it is where *NEAR is, which moves here.
+ */
+static size_t touches(const MDB_val *value, uintptr_t *near)
+{
+    enum { AROUND = 64 * 1024 };
+    uintptr_t at = (uintptr_t)value->mv_data / AROUND;
+    size_t bytes = (at == *near ? 0 : AROUND) + value->mv_size / AROUND * AROUND;
+    *near = at;
+    return bytes;
+}
+
 static gnt_err collect(struct gnt_lmdb *l, const struct query *q, MDB_cursor *cursor)
 {
     struct gnt_lmdb_key from = q->from;
     MDB_val key = {from.size, from.bytes}, value;
-    size_t touched = TOUCH;
+    uintptr_t near = 0;
     gnt_err err = GNT_OK;
+    gnt_lmdb_file_touched(&l->file, TOUCH);
     int rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
     if (!rc && q->behind && !meant(q, &key)) /* FROM itself, or the end */
         rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
@@ -274,12 +286,9 @@ static gnt_err collect(struct gnt_lmdb *l, const struct query *q, MDB_cursor *cu
         else
             break;
         err = GNT_OK;
-        touched += key.mv_size + (value.mv_size < TOUCH ? value.mv_size : TOUCH);
-        gnt_lmdb_file_touched(&l->file, touched);
-        touched = 0;
+        gnt_lmdb_file_touched(&l->file, touches(&value, &near));
         rc = *q->count < q->most ? mdb_cursor_get(cursor, &key, &value, MDB_NEXT) : 0;
     }
-    gnt_lmdb_file_touched(&l->file, touched);
     return err ? err : rc == MDB_NOTFOUND ? GNT_OK : gnt_lmdb_err(rc);
 }
 
