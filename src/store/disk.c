@@ -124,8 +124,10 @@ enum { PARTS_A_CALL = 64 };
 static int to_vector(const struct gnt_slice *parts, size_t count, size_t skip, struct iovec *out)
 {
     size_t n = count < PARTS_A_CALL ? count : PARTS_A_CALL;
-    for (size_t i = 0; i < n; i++, skip = 0)
-        out[i] = (struct iovec){(void *)(uintptr_t)(parts[i].data + skip), parts[i].size - skip};
+    for (size_t i = 0; i < n; i++, skip = 0) {
+        struct gnt_slice rest = gnt_slice_skip(parts[i], skip);
+        out[i] = (struct iovec){(void *)(uintptr_t)rest.data, rest.size};
+    }
     return (int)n;
 }
 

@@ -397,8 +397,11 @@ gnt_err gnt_journal_open(const struct gnt_journal_options *options, uint64_t nex
     j->last = j->safe = j->released = next - 1;
     gnt_list_init(&j->old);
     gnt_list_init(&j->spare);
-    struct gnt_journal_files files;
-    gnt_err err = gnt_journal_files_look(j->options.disk, &files);
+    /* A file that was removed before must not come back with a number that is given anew. */
+    struct gnt_journal_files files = {0};
+    gnt_err err = j->options.disk->ops->sync_names(j->options.disk);
+    if (!err)
+        err = gnt_journal_files_look(j->options.disk, &files);
     for (size_t i = 0; i < files.count && !err; i++)
         err = adopt(j, &files.list[i]);
     gnt_journal_files_fini(&files);
