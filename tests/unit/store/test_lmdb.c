@@ -371,7 +371,7 @@ static unsigned count_right(struct gnt_ground *g)
 static void test_flipped_bits_in_values(void **state)
 {
     struct fixture *f = *state;
-    enum { RECORDS = 500, FLIPS = 40 };
+    enum { RECORDS = 500, FLIPS = 20 };
     uint8_t *bytes;
     fill_with_patterns(f, RECORDS);
     close_ground(f);
@@ -416,7 +416,7 @@ static void test_flipped_bits_anywhere(void **state)
     fill_with_patterns(f, 500);
     close_ground(f);
     size_t size = read_file(&bytes);
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < 100; i++) {
         size_t at = gnt_random_below(&f->random.door, size);
         bytes[at] ^= (uint8_t)(1 << i % 8);
         write_file(bytes, size);
@@ -439,7 +439,7 @@ static void test_flipped_bits_anywhere(void **state)
             assert_int_equal(report.damaged + report.unreadable, 0);
         }
     }
-    print_message("300 flips: check found %u, LMDB died of %u\n", found, died);
+    print_message("100 flips: check found %u, LMDB died of %u\n", found, died);
     assert_int_equal(wrong, 0);
     free(bytes);
 }
@@ -451,7 +451,7 @@ static void test_a_truncated_file(void **state)
     fill_with_patterns(f, 2000);
     close_ground(f);
     size_t size = read_file(&bytes);
-    for (size_t cut = 0; cut < size; cut += cut < 8192 ? 512 : 4096 * 3) {
+    for (size_t cut = 0; cut < size; cut += cut < 8192 ? 512 : 4096 * 9) {
         struct gnt_lmdb_report report;
         write_file(bytes, cut);
         gnt_err err = open_lmdb(&store_time, &f->ground);
