@@ -320,6 +320,14 @@ bool gnt_post_backlog(struct gnt_post *post, unsigned address)
     return box->backlog || box->held;
 }
 
+size_t gnt_post_unsent(const struct gnt_post *post, unsigned address)
+{
+    size_t n = 0;
+    for (unsigned to = 0; post->boxes[address].backlog && to < post->count; to++)
+        n += ring_of(post, address, to)->outbox.count;
+    return n;
+}
+
 /* With sequentially consistent loads, after `sleeping` was set. */
 static bool something_to_do(struct gnt_post *post, unsigned address)
 {

@@ -45,7 +45,7 @@ GNT_MUST gnt_err gnt_post_send_outside(struct gnt_post *post, unsigned to,
 /* By the loop at ADDRESS: runs what has come, at most a ring of each sender, of that at least one
  * mail and no more after GNT_POST_WORK of loop->work, and what came from outside until now; returns
  * how many.  Mail is dead once its `run` has returned. */
-enum { GNT_POST_WORK = 16 * 1024 };
+enum { GNT_POST_WORK = 2 * 1024 };
 size_t gnt_post_receive(struct gnt_post *post, unsigned address);
 
 /* By the loop at ADDRESS: moves the outboxes into the rings, makes all visible, wakes sleepers. */
@@ -53,6 +53,10 @@ void gnt_post_flush(struct gnt_post *post, unsigned address);
 
 /* By the loop at ADDRESS: whether some outbox of it is not empty, or some receiver far behind. */
 bool gnt_post_backlog(struct gnt_post *post, unsigned address);
+
+/* By the loop at ADDRESS: how many mails are in its outboxes.  What is little may still be sent
+ * while there is a backlog, but not without bounds. */
+size_t gnt_post_unsent(const struct gnt_post *post, unsigned address);
 
 /* By the loop at ADDRESS: before a wait, says that it is about to sleep; false if there is
  * something to do after all: mail has come, has not been flushed, or a backlog can move on (do not

@@ -83,7 +83,8 @@ static gnt_err poller_new(struct gnt_poller **out)
 static void settle_worker(struct sim_worker *worker)
 {
     struct gnt_loop *loop = &worker->real->loop;
-    bool busy = !gnt_list_empty(&loop->ready) || !gnt_list_empty(&loop->tasks);
+    bool busy = !gnt_list_empty(&loop->ready) || !gnt_list_empty(&loop->tasks) ||
+                gnt_mqtt_front_has_more(worker->real->mqtt);
     if (busy || !gnt_post_may_sleep(loop->post, loop->address)) {
         wake_worker(worker);
         return;

@@ -13,6 +13,9 @@
 enum {
     LINGER_S = 5,
     SURPLUS_MAX = 1024, /* connections beyond the limit that wait to be told where to go */
+    /* One turn's writing, to those who are told little, and as much to the others: */
+    WRITES_A_TURN = 32,
+    WRITE_A_TURN = 256 * 1024,
 };
 
 static void on_ready(struct gnt_stream *stream);
@@ -339,21 +342,33 @@ static void flush(struct gnt_mqtt_connection *c)
         gnt_connection_want(c);
 }
 
-static void on_flush(struct gnt_task *task)
+/* To those of LIST who have waited longest. */
+static void flush_some(struct gnt_list *list)
 {
-    struct gnt_mqtt_front *front = GNT_CONTAINER(task, struct gnt_mqtt_front, flush);
-    for (struct gnt_list *link; (link = gnt_list_pop_front(&front->dirty));) {
+    size_t size = 0;
+    for (int i = 0; i < WRITES_A_TURN && size < WRITE_A_TURN; i++) {
+        struct gnt_list *link = gnt_list_pop_front(list);
+        if (!link)
+            return;
         struct gnt_mqtt_connection *c = GNT_CONTAINER(link, struct gnt_mqtt_connection, dirty);
+        size += c->out.size;
         flush(c);
         reap(c);
     }
+}
+
+static void on_flush(struct gnt_task *task)
+{
+    struct gnt_mqtt_front *front = GNT_CONTAINER(task, struct gnt_mqtt_front, flush);
+    flush_some(&front->dirty);
+    flush_some(&front->bulk);
 }
 
 void gnt_connection_dirty(struct gnt_mqtt_connection *c)
 {
     if (gnt_list_linked(&c->dirty))
         return;
-    gnt_list_push_back(&c->front->dirty, &c->dirty);
+    gnt_list_push_back(c->bulky ? &c->front->bulk : &c->front->dirty, &c->dirty);
     gnt_loop_at_end(c->front->loop, &c->front->flush);
 }
 
@@ -487,7 +502,9 @@ gnt_err gnt_mqtt_front_init(struct gnt_mqtt_front *front, struct gnt_mqtt_shared
         .shared = shared, .loop = loop, .home = home, .limits = shared->limits};
     gnt_list_init(&front->connections);
     gnt_list_init(&front->paused);
+    gnt_list_init(&front->settling);
     gnt_list_init(&front->dirty);
+    gnt_list_init(&front->bulk);
     gnt_task_init(&front->flush, on_flush);
     gnt_list_init(&front->working);
     gnt_work_init(&front->work, gnt_connection_work);

@@ -33,13 +33,13 @@ struct gnt_mqtt_connection {
     struct gnt_mqtt_server engine;
     struct gnt_mqtt_front *front;
     struct gnt_list link;   /* in front->connections */
-    struct gnt_list paused; /* in front->paused or ->working: nothing is read */
+    struct gnt_list paused; /* in front->paused, ->settling or ->working: nothing is read */
     struct gnt_stream *stream;
     struct gnt_session *session; /* NULL before CONNECT was accepted, and when it is over */
     struct gnt_login *login;     /* NULL: anonymous, or nothing is known yet */
     struct gnt_outq out;
     struct gnt_buf in;     /* a packet that has come in part */
-    struct gnt_list dirty; /* in front->dirty: it has something to write or to end */
+    struct gnt_list dirty; /* in front->dirty or ->bulk: it has something to write or to end */
     struct gnt_timer timer;
     struct gnt_ring subscribing;         /* struct subscribing: SUBSCRIBEs not answered yet */
     struct gnt_withholding *withholding; /* acknowledgements; NULL: none (withhold.h) */
@@ -54,6 +54,8 @@ struct gnt_mqtt_connection {
     bool waited : 1;     /* for what its client's earlier connection still had to say */
     bool blocked : 1;    /* turned a delivery down: the session is told when there is room */
     bool unread : 1;     /* was not to be read, and what has come before may be whole packets */
+    bool heavy : 1;      /* said much the last time that it was read, */
+    bool bulky : 1;      /* and was told much the last time that it was written to */
 };
 
 static inline struct gnt_home *gnt_connection_home(const struct gnt_mqtt_connection *c)
@@ -111,8 +113,9 @@ void gnt_connection_input_ended(struct gnt_mqtt_connection *c, gnt_err err);
 /* Wants of the stream what the connection waits for, by its state. */
 void gnt_connection_want(struct gnt_mqtt_connection *c);
 
-/* Reads what has come, within bounds, and acts on it.  Ends or frees the connection only through
- * the front's flush task; but where CONNECT moves it, it must not be touched any more. */
+/* Reads what has come, within bounds, and acts on it; who is heavy waits for a visit instead, which
+ * gnt_mqtt_front_turn makes.  Ends or frees the connection only through the front's flush task; but
+ * where CONNECT moves it, it must not be touched any more. */
 void gnt_connection_read(struct gnt_mqtt_connection *c);
 
 /* It is not paused any more: acts on what had come before it was, and reads on. */

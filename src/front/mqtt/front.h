@@ -70,16 +70,18 @@ struct gnt_mqtt_front {
                                       else lent by the connections that have them */
     struct gnt_users *users;       /* counted; NULL: nobody can log in */
     struct gnt_list connections;
-    struct gnt_list dirty; /* that are written at the end of the turn, by `flush` */
+    struct gnt_list dirty; /* that are written at the end of the turn, by `flush`, */
+    struct gnt_list bulk;  /* and behind those, who had much the last time */
     struct gnt_task flush;
-    struct gnt_list paused; /* that have had their share of this turn, or may not be read until this
-                               worker's mail has been taken */
-    struct gnt_list working;    /* nor these, until what they have said is done, in slices */
-    struct gnt_work work;       /* on those */
-    uint32_t filters_left;      /* of this turn's slice */
-    uint32_t busy, busy_before; /* who has had a large share of this turn, and of the one before */
-    size_t read_left;           /* bytes, of the share of the connection that is being read */
-    uint64_t deliver_until;     /* the end of its share, as GNT_COUNT_DUE counts */
+    struct gnt_list paused;   /* that have much to say and wait for their visit, or may not be read
+                                 until this worker's mail has been taken, */
+    struct gnt_list settling; /* and those of them that have deliveries to acknowledge */
+    struct gnt_list working;  /* nor these, until what they have said is done, in slices */
+    struct gnt_work work;     /* on those */
+    uint32_t filters_left;    /* of this turn's slice */
+    size_t read_left;         /* bytes, of the visit to the connection that is being read */
+    uint64_t visit_end;       /* in `effort` (io.c) */
+    uint64_t input;           /* what reading has come to, in its units */
     bool stopping;
     struct gnt_map withholding; /* by session, and */
     struct gnt_map withheld;    /* by session and packet id: see withhold.c */
@@ -100,6 +102,9 @@ void gnt_mqtt_front_accept(struct gnt_mqtt_front *front, struct gnt_stream *stre
 
 /* Once a turn, at its beginning; true if it has more to do, and the turn must not wait. */
 bool gnt_mqtt_front_turn(struct gnt_mqtt_front *front);
+
+/* Between turns: whether something is left for the next one, which its loop does not know of. */
+bool gnt_mqtt_front_has_more(const struct gnt_mqtt_front *front);
 
 /* New limits, on this front's thread.  Where they send all clients elsewhere, those that are
  * connected are told, and their connections end. */

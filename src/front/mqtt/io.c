@@ -7,19 +7,23 @@
 #include "net/post.h"
 
 enum {
-    /* One turn's reading, and what comes of it, shared by those who have something to say, so that
-       a turn stays short however many they are, and nobody keeps the others waiting: */
-    READ_A_TURN = 1024 * 1024,
-    READ_LEAST = 16 * 1024, /* by each */
-    READ_MOST = 256 * 1024,
-    DELIVERIES_A_TURN = 16 * 1024,
-    DELIVERIES_LEAST = 256,
+    /* Effort is counted in deliveries and BYTES_OF_EFFORT bytes read, so that acknowledgements,
+       which make room, count for little.  A turn is kept short: who has little to say is heard in
+       each, the others are visited one after the other until it has come to this: */
+    EFFORT_A_TURN = 8192,
+    EFFORT_A_VISIT = 4096,
+    EFFORT_LITTLE = 256,
+    READ_A_VISIT = 32 * 1024,
+    READ_LITTLE = 4096,
+    BYTES_OF_EFFORT = 16,
+    UNSENT_MAX = 4096,    /* mails, until nobody is heard any more */
     READS_A_TURN = 4,     /* of what is only thrown away */
     JOIN_MAX = 16 * 1024, /* a packet up to this is put together in the worker's buffer: one read
                              then takes its rest and what follows it */
     FIRST_RESERVE = 4096, /* for a packet that has come in part */
     GROW_MAX = 64 * 1024, /* what a client announces is believed as it comes */
     UNREAD_ANSWERS_MAX = 1 << 20, /* a client that does not read its answers is not read either */
+    BULKY_SIZE = 2048,            /* of output */
 };
 
 /* Whether the next packet is acted on: not while what was said before is still worked on, nor while
@@ -44,23 +48,23 @@ void gnt_connection_want(struct gnt_mqtt_connection *c)
 
 /* ---- Reading */
 
-/* What this front has been given to deliver until now. */
-static uint64_t deliveries(const struct gnt_mqtt_front *front)
+static uint64_t effort(const struct gnt_mqtt_front *front)
 {
-    return gnt_counted(&front->home->counters, GNT_COUNT_DUE);
+    return front->input + gnt_counted(&front->home->counters, GNT_COUNT_DUE);
 }
 
-static size_t share(const struct gnt_mqtt_front *front, size_t all, size_t least, size_t most)
+/* Who has something to acknowledge makes room, and does not wait behind those who fill it. */
+static void wait_for_visit(struct gnt_mqtt_connection *c)
 {
-    size_t each = all / (front->busy_before ? front->busy_before : 1);
-    return each < least ? least : each > most ? most : each;
+    bool settles = c->session && gnt_session_unsettled(c->session);
+    gnt_list_push_back(settles ? &c->front->settling : &c->front->paused, &c->paused);
 }
 
-/* Who has had its share of deliveries goes on in the next turn. */
-static void end_share(struct gnt_mqtt_connection *c)
+/* What follows in the same read has to wait for the next visit. */
+static void end_visit(struct gnt_mqtt_connection *c)
 {
-    if (hears(c) && deliveries(c->front) >= c->front->deliver_until)
-        gnt_list_push_back(&c->front->paused, &c->paused);
+    if (hears(c) && effort(c->front) >= c->front->visit_end)
+        wait_for_visit(c);
 }
 
 static gnt_err read_some(struct gnt_mqtt_connection *c, uint8_t *to, size_t size, size_t *n)
@@ -71,6 +75,7 @@ static gnt_err read_some(struct gnt_mqtt_connection *c, uint8_t *to, size_t size
     if (err)
         return err;
     front->read_left -= *n;
+    front->input += *n / BYTES_OF_EFFORT;
     gnt_count(gnt_connection_counters(c), GNT_COUNT_BYTES_RECEIVED, (int64_t)*n);
     return GNT_OK;
 }
@@ -109,7 +114,7 @@ static bool act(struct gnt_mqtt_connection *c, struct gnt_slice *in, size_t *nee
                 return false;
         } else {
             gnt_connection_on_packet(c, &packet);
-            end_share(c);
+            end_visit(c);
         }
     }
     if (c->out.size)
@@ -194,13 +199,23 @@ static gnt_err read_more(struct gnt_mqtt_connection *c)
     return act_on_kept(c, &need);
 }
 
-static void read_share(struct gnt_mqtt_connection *c)
+/* A backlog of mail is not made by those who have little to say, and does not hold them back: they
+ * may add to it, within bounds. */
+static bool mail_is_held_up(const struct gnt_mqtt_connection *c)
+{
+    const struct gnt_loop *loop = c->front->loop;
+    return c->heavy ? gnt_post_backlog(loop->post, loop->address)
+                    : gnt_post_unsent(loop->post, loop->address) >= UNSENT_MAX;
+}
+
+/* False: as GNT_STATE of read_fresh. */
+static bool read_on(struct gnt_mqtt_connection *c)
 {
     struct gnt_mqtt_front *front = c->front;
     c->unread = false;
     while (front->read_left && hears(c)) {
-        if (gnt_post_backlog(front->loop->post, front->loop->address)) {
-            gnt_list_push_back(&front->paused, &c->paused);
+        if (mail_is_held_up(c)) {
+            wait_for_visit(c);
             break;
         }
         if (c->out.size >= UNREAD_ANSWERS_MAX || gnt_withholds_too_much(c)) {
@@ -209,30 +224,45 @@ static void read_share(struct gnt_mqtt_connection *c)
         }
         gnt_err err = c->in.data ? read_more(c) : read_fresh(c);
         if (err == GNT_STATE)
-            return;
+            return false;
         if (err == GNT_MORE)
             break;
         if (err) {
             gnt_connection_input_ended(c, err);
-            return;
+            break;
         }
         if (!(c->stream->events & GNT_READABLE))
             break;
     }
+    return true;
+}
+
+static void visit(struct gnt_mqtt_connection *c, size_t bytes, uint64_t most)
+{
+    struct gnt_mqtt_front *front = c->front;
+    uint64_t before = effort(front);
+    front->read_left = bytes;
+    front->visit_end = before + most;
+    if (!read_on(c))
+        return;
+    c->heavy =
+        !front->read_left || effort(front) - before >= EFFORT_LITTLE || gnt_list_linked(&c->paused);
+    if (c->heavy && hears(c) && c->stream->events & GNT_READABLE)
+        wait_for_visit(c);
     gnt_connection_want(c);
 }
 
-/* Who needs little takes nothing from the share of those who need more. */
 void gnt_connection_read(struct gnt_mqtt_connection *c)
 {
-    struct gnt_mqtt_front *front = c->front;
-    uint64_t before = deliveries(front);
-    size_t bytes = share(front, READ_A_TURN, READ_LEAST, READ_MOST);
-    front->read_left = bytes;
-    front->deliver_until = before + share(front, DELIVERIES_A_TURN, DELIVERIES_LEAST, SIZE_MAX);
-    read_share(c);
-    front->busy +=
-        bytes - front->read_left >= READ_LEAST || deliveries(front) - before >= DELIVERIES_LEAST;
+    if (c->engine.state != GNT_MQTT_OPEN) {
+        visit(c, READ_A_VISIT, EFFORT_A_VISIT); /* it may have said all that it has, and gone */
+    } else if (!c->heavy) {
+        visit(c, READ_LITTLE, EFFORT_LITTLE);
+    } else {
+        if (hears(c))
+            wait_for_visit(c);
+        gnt_connection_want(c);
+    }
 }
 
 void gnt_connection_unpause(struct gnt_mqtt_connection *c)
@@ -243,26 +273,35 @@ void gnt_connection_unpause(struct gnt_mqtt_connection *c)
         gnt_connection_want(c);
 }
 
-/* Whoever has waited longest comes first, and all of them before those that are readable now, else
- * a few could fill up what mail there is room for, turn by turn. */
-bool gnt_mqtt_front_turn(struct gnt_mqtt_front *front)
+/* Whoever has waited longest is visited first, so that a few cannot fill up what mail there is room
+ * for, turn by turn.  Those who are visited again meanwhile had much to say, so it ends.  True:
+ * some are left, and may be visited at once. */
+static bool visit_some(struct gnt_mqtt_front *front, struct gnt_list *list)
 {
     const struct gnt_loop *loop = front->loop;
+    uint64_t end = effort(front) + EFFORT_A_TURN;
+    while (!gnt_list_empty(list) && effort(front) < end) {
+        if (gnt_post_backlog(loop->post, loop->address))
+            return false;
+        visit(GNT_CONTAINER(gnt_list_pop_front(list), struct gnt_mqtt_connection, paused),
+              READ_A_VISIT, EFFORT_A_VISIT);
+    }
+    return !gnt_list_empty(list);
+}
+
+bool gnt_mqtt_front_turn(struct gnt_mqtt_front *front)
+{
     gnt_connection_new_slice(front);
-    front->busy_before = front->busy;
-    front->busy = 0;
-    if (gnt_list_empty(&front->paused))
-        return false;
-    struct gnt_list todo;
-    gnt_list_init(&todo);
-    gnt_list_splice_back(&todo, &front->paused);
-    bool backlog;
-    while (!(backlog = gnt_post_backlog(loop->post, loop->address)) && !gnt_list_empty(&todo))
-        gnt_connection_unpause(
-            GNT_CONTAINER(gnt_list_pop_front(&todo), struct gnt_mqtt_connection, paused));
-    gnt_list_splice_back(&todo, &front->paused);
-    gnt_list_splice_back(&front->paused, &todo);
-    return !backlog && !gnt_list_empty(&front->paused);
+    if (!gnt_list_empty(&front->dirty) || !gnt_list_empty(&front->bulk))
+        gnt_loop_at_end(front->loop, &front->flush);
+    bool more = visit_some(front, &front->settling);
+    return visit_some(front, &front->paused) || more;
+}
+
+bool gnt_mqtt_front_has_more(const struct gnt_mqtt_front *front)
+{
+    return !gnt_list_empty(&front->paused) || !gnt_list_empty(&front->settling) ||
+           !gnt_list_empty(&front->dirty) || !gnt_list_empty(&front->bulk);
 }
 
 gnt_err gnt_connection_discard(struct gnt_mqtt_connection *c)
@@ -279,6 +318,7 @@ gnt_err gnt_connection_discard(struct gnt_mqtt_connection *c)
 gnt_err gnt_connection_write(struct gnt_mqtt_connection *c)
 {
     bool unheard = c->out.size >= UNREAD_ANSWERS_MAX;
+    c->bulky = c->out.size >= BULKY_SIZE;
     while (c->out.size) {
         struct iovec iov[GNT_STREAM_IOV_MAX];
         int count = gnt_outq_iov(&c->out, iov, GNT_STREAM_IOV_MAX);

@@ -407,8 +407,8 @@ static void a_slow_reader_is_not_silent(void **state)
     script_fini(&s);
 }
 
-/* Worker 0 does not come to its turn: worker 1 piles up mail for it, reads nobody any more, keeps
- * the clients that move to it, and forgets none of it. */
+/* Worker 0 does not come to its turn: worker 1 piles up mail for it, reads nobody any more who has
+ * much to say, but hears the others and who comes, and forgets none of it. */
 static void back_pressure_between_workers(void **state)
 {
     (void)state;
@@ -439,19 +439,15 @@ static void back_pressure_between_workers(void **state)
         (size_t)gnt_counted(&s.workers->core->homes[1].counters, GNT_COUNT_PUBLISH_RECEIVED);
     assert_in_range(read, RING, COUNT); /* bounded by the ring and one turn */
     assert_false(gnt_list_empty(&s.workers->mqtt.fronts[1].paused));
-    /* One more client of worker 1, by worker 2: all of it comes with the mail. */
+    /* One more client of worker 1, by worker 2. */
     struct script_client *late = script_open(&s, 2);
     script_sendf(late, "10 | ['MQTT'] 04 02 003c ['%s']; c000", script_id_at(&s, 1, 2, id));
     script_turn(&s, 2);
     script_turn(&s, 1);
-    script_turn(&s, 1);
-    assert_int_equal(late->in_size, 0);
-    /* TCP knows that nothing more has come; then only the end of the pause can set it going. */
-    struct gnt_list *last = s.workers->mqtt.fronts[1].paused.prev;
-    GNT_CONTAINER(last, struct gnt_mqtt_connection, paused)->stream->events &=
-        (uint8_t)~GNT_READABLE;
-    script_pass(&s, 0);
-    script_expect(late, CONNACK4 "; d000");
+    script_read(late);
+    assert_int_equal(late->in_size, 6); /* CONNACK and PINGRESP */
+    script_skip(late);
+    assert_false(gnt_list_empty(&s.workers->mqtt.fronts[1].paused));
     script_settle(&s);
     assert_int_equal(to->in_size, sent / sizeof publish * sizeof publish);
     script_skip(to);
@@ -473,7 +469,7 @@ static void flood(struct script_client *c, const uint8_t *publish, size_t size, 
 static void a_turn_is_shared(void **state)
 {
     (void)state;
-    enum { SUBSCRIBERS = 40, MESSAGES = 1000, A_TURN = 16 * 1024 };
+    enum { SUBSCRIBERS = 20, MESSAGES = 1000, A_TURN = 12 * 1024 };
     static const uint8_t publish[] = {0x30, 4, 0, 1, 't', 'x'};
     struct script s;
     script_init(&s, 1, NULL);
@@ -489,17 +485,49 @@ static void a_turn_is_shared(void **state)
     for (size_t i = 0; i < sizeof all; i += sizeof publish)
         memcpy(all + i, publish, sizeof publish);
     script_send_bytes(from, gnt_slice(all, sizeof all));
-    script_send(other, "c000");
-    script_turn(&s, 0);
-    script_read(other);
-    assert_int_equal(other->in_size, 2);
-    script_skip(other);
-    assert_in_range(script_counted(&s, GNT_COUNT_DUE), A_TURN, A_TURN + SUBSCRIBERS);
+    int64_t most = 0;
+    for (int64_t before = 0; before < (int64_t)MESSAGES * SUBSCRIBERS;) {
+        script_send(other, "c000");
+        script_turn(&s, 0);
+        script_read(other);
+        assert_int_equal(other->in_size, 2);
+        script_skip(other);
+        int64_t now = script_counted(&s, GNT_COUNT_DUE);
+        most = now - before > most ? now - before : most;
+        before = now;
+    }
+    assert_in_range(most, 1, A_TURN);
     script_settle(&s);
     for (int i = 0; i < SUBSCRIBERS; i++) {
         assert_int_equal(to[i]->in_size, MESSAGES * sizeof publish);
         script_skip(to[i]);
     }
+    script_fini(&s);
+}
+
+/* A message for many is written to some of them in each turn, to all in the end. */
+static void a_turn_writes_to_some(void **state)
+{
+    (void)state;
+    enum { SUBSCRIBERS = 80, A_TURN = 32 };
+    struct script s;
+    script_init(&s, 1, NULL);
+    char id[16];
+    struct script_client *from = connect4(&s, 0, "from"), *to[SUBSCRIBERS];
+    for (int i = 0; i < SUBSCRIBERS; i++) {
+        snprintf(id, sizeof id, "to%d", i);
+        to[i] = connect4(&s, 0, id);
+        subscribe4(to[i], "t", 0);
+    }
+    script_send(from, "30 | ['t'] 'x'");
+    for (int turn = 1, told = 0; told < SUBSCRIBERS; turn++) {
+        script_turn(&s, 0);
+        for (told = 0; told < SUBSCRIBERS && (script_read(to[told]), to[told]->in_size); told++)
+            ;
+        assert_in_range(told, 1, turn * A_TURN);
+    }
+    for (int i = 0; i < SUBSCRIBERS; i++)
+        script_expect(to[i], "30 | ['t'] 'x'");
     script_fini(&s);
 }
 
@@ -753,6 +781,7 @@ int main(void)
         cmocka_unit_test(a_slow_reader_is_not_silent),
         cmocka_unit_test(back_pressure_between_workers),
         cmocka_unit_test(a_turn_is_shared),
+        cmocka_unit_test(a_turn_writes_to_some),
         cmocka_unit_test(back_pressure_is_shared),
         cmocka_unit_test(reload_changes_limits),
         cmocka_unit_test(reload_takes_away),

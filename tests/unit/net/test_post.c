@@ -107,6 +107,8 @@ static void test_full_ring_goes_on_in_the_outbox(void **state)
     gnt_post_flush(post, A);
     assert_true(gnt_post_backlog(post, A));
     assert_false(gnt_post_backlog(post, B));
+    assert_int_equal(gnt_post_unsent(post, A), 100 - RING);
+    assert_int_equal(gnt_post_unsent(post, B), 0);
     assert_int_equal(gnt_post_receive(post, B), RING);
     send(A, B, 101, 110); /* there is room in the ring now, but not before those in the outbox */
     for (uint64_t left = 106; left;) {
@@ -118,6 +120,7 @@ static void test_full_ring_goes_on_in_the_outbox(void **state)
         assert_int_equal(gnt_post_backlog(post, A), left != 0);
     }
     assert_came(1, 110);
+    assert_int_equal(gnt_post_unsent(post, A), 0);
     send(A, B, 111, 112);
     gnt_post_flush(post, A);
     assert_int_equal(gnt_post_receive(post, B), 2);
