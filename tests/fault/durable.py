@@ -3,8 +3,10 @@
 Environment: GNATTER is the command under test, GNATTER_WORKERS how many workers it has."""
 
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +14,25 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
 
 import harness  # noqa: E402
+
+
+# A start may take long on a busy machine, however impatient a test is.
+START_PATIENCE = max(harness.PATIENCE, 30)
+
+
+def quiet_port():
+    """A port that nobody gets by chance while the broker is down: below those that the system hands
+    out."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        low = int(f.read().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(max(1024, low - 12000), low)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 class Ended(Exception):
@@ -29,7 +50,7 @@ class Durable(harness.Broker):
         super().__init__(folder)
         self.data, self.settings = data, settings
         self.environment = None
-        self.port = harness.free_port()
+        self.port = quiet_port()
         if data:
             os.makedirs(data, exist_ok=True)
 
@@ -47,12 +68,12 @@ class Durable(harness.Broker):
     def start(self, environment=None):
         """Starts it and waits until it accepts connections; returns the port."""
         self.begin(environment)
-        end = time.monotonic() + harness.PATIENCE
+        end = time.monotonic() + START_PATIENCE
         while not harness.accepts(self.port):
             if self.process.poll() is not None:
                 raise Ended(self)
             if time.monotonic() > end:
-                raise AssertionError(f"{self.name} does not listen after {harness.PATIENCE} s")
+                raise AssertionError(f"{self.name} does not listen after {START_PATIENCE} s")
             time.sleep(0.005)
         return self.port
 
@@ -85,7 +106,17 @@ class Mosquitto(Durable):
         return [program, "-c", path]
 
 
-BROKERS = {broker.name: broker for broker in (Gnatter, Mosquitto)}
+class Toy(Durable):
+    """toy.py, whose bug is the setting."""
+
+    name = "toy"
+
+    def words(self):
+        program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "toy.py")
+        return [sys.executable, "-B", program, str(self.port), self.data, *self.settings]
+
+
+BROKERS = {broker.name: broker for broker in (Gnatter, Mosquitto, Toy)}
 
 
 def add_options(parser):

@@ -70,7 +70,7 @@ def main():
     random_ = random.Random(options.seed)
     folder = tempfile.mkdtemp(prefix="gnatter-kill-")
     broker = durable.BROKERS[options.broker](folder, f"{folder}/data" if how else None, options.set)
-    clients = load.Load(random_)
+    clients = load.Load(random.Random(options.seed))
     done, failed = 0, 0
     try:
         for number in range(1, options.rounds + 1):

@@ -17,6 +17,7 @@ is not marked; what it has sent and nobody has marked was lost on the way.
 
 import json
 import os
+import pickle
 import selectors
 import socket
 import struct
@@ -60,7 +61,9 @@ def number_in(topic, data):
 
 
 class Client:
-    """A session that does not end, over connections that do."""
+    """A session that does not end, over connections that do.  STATE is what apply() changes."""
+
+    STATE = ("established",)
 
     def __init__(self, load, name, version):
         self.load, self.name, self.version = load, name, version
@@ -179,6 +182,7 @@ def packets(inbox):
 class Publisher(Client):
     """Sends numbered messages on four topics, at QoS 1 and 2, two of them retained."""
 
+    STATE = ("established", "next", "in_flight", "acked", "done", "last_id")
     SENT, RELEASED = "sent", "released"
 
     def __init__(self, load, name, version):
@@ -258,6 +262,8 @@ class Publisher(Client):
 
 class Subscriber(Client):
     """Gets load/#, at QoS 2, so at that of the publication; acknowledges sooner or later."""
+
+    STATE = ("established", "subscribed", "held", "last", "seen")
 
     def __init__(self, load, name, version):
         super().__init__(load, name, version)
@@ -343,11 +349,20 @@ class Load:
         self.publishers = self.clients[subscribers:]
 
     def replay(self, marks):
-        """Makes of new clients those to whom all that is marked has happened."""
+        """Lets all that is marked happen to the clients, who are not connected."""
         for mark in marks:
             for index, *event in json.loads(mark):
                 self.clients[index].apply(event)
         return self
+
+    def copy(self, random_):
+        """The same clients once more, not connected."""
+        other = Load(random_, len(self.publishers), len(self.subscribers))
+        other.floor = dict(self.floor)
+        for client, twin in zip(self.clients, other.clients):
+            twin.__dict__.update(pickle.loads(pickle.dumps(
+                {name: getattr(client, name) for name in client.STATE})))
+        return other
 
     def cut(self):
         """All connections are gone, and nobody connects."""
