@@ -1,3 +1,4 @@
+#include "support/alloc_fault.h"
 #include "support/store_contract.h"
 #include "support/store_world.h"
 
@@ -85,7 +86,8 @@ static void done(struct gnt_completion *c, gnt_err err)
 
 static void record(struct gnt_store_read *read, const struct gnt_store_record *found)
 {
-    (void)found;
+    if (found->message) /* else it is an entry without one */
+        assert_memory_equal(found->message->payload.data, &found->sequence, sizeof found->sequence);
     GNT_CONTAINER(read, struct result, read)->records++;
 }
 
@@ -98,8 +100,9 @@ static void result_init(struct result *r)
 
 static void start_append(struct store_world *w, uint64_t number, struct result *r)
 {
-    static const char payload[300] = "a payload of a size that counts";
+    uint8_t payload[300] = {0};
     struct gnt_batch batch = {0};
+    memcpy(payload, &number, sizeof number); /* so that it is known again */
     struct gnt_message_init init = {.topic = gnt_slice_str("t"),
                                     .payload = gnt_slice(payload, sizeof payload),
                                     .expires = GNT_NEVER};
@@ -377,6 +380,137 @@ static void a_late_sync_that_fails(void **state)
     store_world_fini(w);
 }
 
+/* --- damage --- */
+
+struct name {
+    char text[GNT_DISK_NAME_MAX];
+    size_t size; /* the largest file's */
+    struct store_world *w;
+};
+
+static void find_journal(void *context, const char *name)
+{
+    struct name *n = context;
+    size_t size = 0;
+    if (strncmp(name, "journal", 7) != 0 || !sim_disk_bytes(n->w->disk, name, &size))
+        return;
+    if (size > n->size)
+        snprintf(n->text, sizeof n->text, "%s", name);
+    n->size = size > n->size ? size : n->size;
+}
+
+/* A journal with a byte changed: it is told, and what is there is right. */
+static bool with_damage(size_t at)
+{
+    struct store_world *w = opened(1);
+    struct name journal = {.w = w};
+    struct gnt_disk *door = sim_disk_door(w->disk);
+    for (uint64_t i = 1; i <= 3; i++)
+        assert_int_equal(append_now(w, i), GNT_OK);
+    store_world_crash(w, 1);
+    assert_int_equal(door->ops->list(door, find_journal, &journal), GNT_OK);
+    uint8_t *bytes = sim_disk_bytes(w->disk, journal.text, &journal.size);
+    bool inside = at < journal.size;
+    bytes[inside ? at : 0] ^= inside ? 0x10 : 0;
+    assert_int_equal(store_world_open(w), GNT_OK);
+    struct result r;
+    result_init(&r);
+    gnt_store_read(w->store, gnt_slice_str("l"), 1, 9, &r.read);
+    gnt_durable_turn(w->store);
+    assert_int_equal(r.err, GNT_OK);
+    const struct gnt_journal_report *found = &w->report.journal;
+    assert_true(r.records == 3 || found->damaged || found->torn);
+    assert_int_equal(append_now(w, 4), GNT_OK);
+    store_world_fini(w);
+    return inside;
+}
+
+static void a_changed_byte(void **state)
+{
+    (void)state;
+    size_t at = 0;
+    while (with_damage(at))
+        at += at % 4096 < 700 ? 1 : 97;
+    assert_in_range(at, 3 * 4096, 1 << 20); /* there was a journal */
+}
+
+/* --- no memory --- */
+
+static void no_memory_for_opening(void **state)
+{
+    (void)state;
+    struct store_world *w = opened(1);
+    bool failed = true;
+    for (uint64_t i = 1; i < 40; i++) {
+        assert_int_equal(append_now(w, i), GNT_OK);
+        gnt_durable_apply(w->store);
+    }
+    store_world_crash(w, 1);
+    for (long n = 0; failed; n++) { /* and each time a little of it may have been recovered */
+        gnt_alloc_fail_at(n);
+        gnt_err err = store_world_open(w);
+        failed = gnt_alloc_failed();
+        gnt_alloc_fail_at(-1);
+        assert_true(!err || failed);
+        assert_true(!err || err == GNT_NOMEM);
+        if (err)
+            continue;
+        assert_true(is_there(w, 39));
+        store_world_crash(w, 1);
+    }
+    assert_int_equal(store_world_open(w), GNT_OK);
+    assert_int_equal(append_now(w, 40), GNT_OK);
+    store_world_fini(w);
+}
+
+/* Whether the failure has happened. */
+static bool work_with_failure(long n)
+{
+    struct store_world *w = opened(1);
+    struct result r, there;
+    for (uint64_t i = 1; i < 30; i++)
+        assert_int_equal(append_now(w, i), GNT_OK);
+    result_init(&there);
+    struct gnt_batch batch = {0};
+    gnt_alloc_fail_at(n);
+    for (uint64_t i = 30; i < 60; i++)
+        gnt_batch_append(&batch, gnt_slice_str("l"), i, gnt_slice_str("v"), NULL);
+    result_init(&r);
+    gnt_store_commit(w->store, &batch, &r.read.completion);
+    gnt_durable_turn(w->store);
+    gnt_durable_apply(w->store);
+    gnt_store_read(w->store, gnt_slice_str("l"), 30, 100, &there.read);
+    gnt_durable_turn(w->store);
+    bool failed = gnt_alloc_failed();
+    gnt_alloc_fail_at(-1);
+    assert_true(r.done && there.done);
+    assert_true(r.err == GNT_OK || r.err == GNT_NOMEM);
+    assert_true(there.err == GNT_OK || there.err == GNT_NOMEM);
+    assert_true(failed || !r.err);
+    assert_int_equal(is_there(w, 30), !r.err);
+    store_world_pass(w, 2 * GNT_NS_PER_S);
+    store_world_work(w);
+    assert_int_equal(state_of(w), GNT_OK);
+    assert_int_equal(append_now(w, 60), GNT_OK);
+    store_world_crash(w, 1);
+    assert_int_equal(store_world_open(w), GNT_OK);
+    result_init(&there);
+    gnt_store_read(w->store, gnt_slice_str("l"), 30, 100, &there.read);
+    gnt_durable_turn(w->store);
+    assert_int_equal(there.records, r.err ? 1 : 31);
+    store_world_fini(w);
+    return failed;
+}
+
+static void no_memory_for_working(void **state)
+{
+    (void)state;
+    long n = 0;
+    while (work_with_failure(n))
+        n++;
+    assert_in_range(n, 40, 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,6 +520,9 @@ int main(void)
         cmocka_unit_test(commits_wait_for_the_ground),
         cmocka_unit_test(a_sync_follows_within_the_interval),
         cmocka_unit_test(a_late_sync_that_fails),
+        cmocka_unit_test(a_changed_byte),
+        cmocka_unit_test(no_memory_for_opening),
+        cmocka_unit_test(no_memory_for_working),
     };
     int failed = contract("durable", 0, 0);
     failed += contract("durable, with small memtables", 0, 1 << 10);
