@@ -79,10 +79,11 @@ GNATTER_API void gnatter_broker_options_init_size(struct gnatter_broker_options 
 /* Reads the configuration and binds the listeners, so that clients can connect; nobody answers them
  * yet.  OPTIONS may be NULL.  Any thread.
  *   GNATTER_EINVALID      options or a configuration that cannot be, a file that cannot be read
- *   GNATTER_EUNSUPPORTED  a setting that this version cannot do, or options of a later one
+ *   GNATTER_EUNSUPPORTED  a data directory, or options, of a later version
  *   GNATTER_EDENIED       a listener that is open to other machines, without allow_anonymous; a
  *                         port that only the superuser may use
- *   GNATTER_EBUSY         an address that is in use
+ *   GNATTER_EBUSY         an address that is in use, or a data directory that another broker has
+ *   GNATTER_ENOTFOUND     a data directory that is not there and cannot be made
  *   GNATTER_ERESOLVE      a listener's host name is not found
  *   GNATTER_EIO           the system does not let it listen there for another reason
  *   GNATTER_ENOMEM */

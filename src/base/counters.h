@@ -27,6 +27,7 @@
       "queued deliveries dropped with their session")                                             \
     X(DROPPED_AWAY, "ledger/dropped/away", "QoS 0 deliveries to clients that were not connected") \
     X(DROPPED_REFUSED, "ledger/dropped/refused", "deliveries that their client refused")          \
+    X(DROPPED_DAMAGED, "ledger/dropped/damaged", "deliveries that the store could not give back") \
     X(CONNECTIONS_ACCEPTED, "connections/accepted", "connections accepted")                       \
     X(CONNECTS, "connections/welcomed", "clients that were let in")                               \
     X(CONNECTIONS_REFUSED, "connections/refused",                                                 \
@@ -39,6 +40,8 @@
       "publications refused: as many messages are retained as may be")                            \
     X(FILTERS_REFUSED, "subscriptions/refused/reach",                                             \
       "subscriptions refused: one topic name would lead to too many levels of filters")           \
+    X(KEEP_FAILURES, "store/unwritten",                                                           \
+      "records not written for want of memory: after a restart they are as they were before")     \
     X(TAKE_OVERS, "connections/take_overs", "connections closed because their client came again") \
     X(SESSIONS_EXPIRED, "clients/expired", "sessions that expired")
 
@@ -67,7 +70,7 @@ const char *gnt_counter_topic(enum gnt_counter which);
 enum {
     GNT_LEDGER_FIRST = GNT_COUNT_DUE,
     GNT_LEDGER_DROPPED = GNT_COUNT_DROPPED_QUEUE_FULL,
-    GNT_LEDGER_LAST = GNT_COUNT_DROPPED_REFUSED,
+    GNT_LEDGER_LAST = GNT_COUNT_DROPPED_DAMAGED,
     GNT_LEDGER_ROWS = GNT_LEDGER_LAST - GNT_LEDGER_FIRST + 1,
 };
 

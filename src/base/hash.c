@@ -6,14 +6,12 @@
 
 enum { FIRST_BUCKETS = 2, MASK_MAX = INT32_MAX };
 
-static struct {
-    uint64_t k0, k1;
-} key = {UINT64_C(0x676e617474657221), UINT64_C(0x6d7174742b616d71)};
+static uint64_t key[2] = {UINT64_C(0x676e617474657221), UINT64_C(0x6d7174742b616d71)};
 
 void gnt_hash_seed(const struct gnt_random *random)
 {
-    key.k0 = gnt_random_u64(random);
-    key.k1 = gnt_random_u64(random);
+    key[0] = gnt_random_u64(random);
+    key[1] = gnt_random_u64(random);
 }
 
 static inline uint64_t rotl(uint64_t x, int b)
@@ -33,10 +31,10 @@ static inline void sip_round(struct sip *s)
     s->v2 += s->v1, s->v1 = rotl(s->v1, 17) ^ s->v2, s->v2 = rotl(s->v2, 32);
 }
 
-uint64_t gnt_hash(struct gnt_slice bytes)
+static inline uint64_t hash(uint64_t k0, uint64_t k1, struct gnt_slice bytes)
 {
-    struct sip s = {key.k0 ^ UINT64_C(0x736f6d6570736575), key.k1 ^ UINT64_C(0x646f72616e646f6d),
-                    key.k0 ^ UINT64_C(0x6c7967656e657261), key.k1 ^ UINT64_C(0x7465646279746573)};
+    struct sip s = {k0 ^ UINT64_C(0x736f6d6570736575), k1 ^ UINT64_C(0x646f72616e646f6d),
+                    k0 ^ UINT64_C(0x6c7967656e657261), k1 ^ UINT64_C(0x7465646279746573)};
     const uint8_t *p = bytes.data;
     size_t left = bytes.size;
     for (; left >= 8; left -= 8, p += 8) {
@@ -56,6 +54,16 @@ uint64_t gnt_hash(struct gnt_slice bytes)
     for (int i = 0; i < 3; i++)
         sip_round(&s);
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}
+
+uint64_t gnt_hash(struct gnt_slice bytes)
+{
+    return hash(key[0], key[1], bytes);
+}
+
+uint64_t gnt_hash_with(const uint64_t own_key[2], struct gnt_slice bytes)
+{
+    return hash(own_key[0], own_key[1], bytes);
 }
 
 void gnt_map_fini(struct gnt_map *m)

@@ -13,6 +13,10 @@
 void gnt_hash_seed(const struct gnt_random *random);
 uint64_t gnt_hash(struct gnt_slice bytes);
 
+/* Under a key of its own, for what has to be the same in the next process; read and written as
+ * little-endian. */
+uint64_t gnt_hash_with(const uint64_t own_key[2], struct gnt_slice bytes);
+
 /* Mixes a number into a hash, for keys of several parts and for integer keys. */
 static inline uint64_t gnt_hash_mix(uint64_t hash, uint64_t value)
 {

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/rcu.h"
+#include "broker/data.h"
 #include "broker/inbox.h"
 #include "broker/listener.h"
 #include "broker/seats.h"
@@ -30,16 +31,6 @@ static unsigned worker_count(const struct gnt_config *config)
     return cores < 1 ? 1 : cores > GNT_HOMES_MAX ? GNT_HOMES_MAX : (unsigned)cores;
 }
 
-static gnt_err check(const struct gnt_config *config, char *problem, size_t cap)
-{
-    if (strcmp(config->data, "none") == 0)
-        return GNT_OK;
-    snprintf(problem, cap,
-             "data: %s: this version keeps everything in memory; say so with 'data: none'",
-             config->data);
-    return GNT_UNSUPPORTED;
-}
-
 /* The tables of all brokers in this process hang on the one key. */
 static void seed_hashes(void)
 {
@@ -49,15 +40,18 @@ static void seed_hashes(void)
 static gnt_err fill(struct gnt_broker *b, const struct gnt_config *config, char *problem,
                     size_t cap)
 {
-    gnt_err err = check(config, problem, cap);
-    if (err)
-        return err;
-    err = gnt_listeners_open(&b->listeners, config, problem, cap);
+    gnt_err err = gnt_listeners_open(&b->listeners, config, problem, cap);
     if (err)
         return err;
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, seed_hashes);
     err = gnt_workers_new(config, worker_count(config), &gnt_door_system, &b->workers);
+    if (err)
+        return err;
+    struct gnt_store *store;
+    err = gnt_data_open(config, problem, cap, &store);
+    if (!err)
+        err = gnt_data_recover(b->workers, &store, problem, cap);
     if (err)
         return err;
     err = gnt_workers_read_users(b->workers, config, problem, cap);

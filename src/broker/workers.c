@@ -8,11 +8,13 @@
 #include "broker/accounts.h"
 #include "broker/sys.h"
 #include "core/ledger.h"
+#include "core/recover.h"
 #include "net/epoll.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 /* Mail between two workers that may be under way: enough for a few turns of a flood. */
 enum { RING_SIZE = 4096 };
@@ -22,6 +24,19 @@ const struct gnt_door gnt_door_system = {&gnt_clock_system, &gnt_random_system, 
 static gnt_err post(void *context, unsigned from, unsigned to, const struct gnt_mail *mail)
 {
     return gnt_post_send(context, from, to, mail);
+}
+
+/* By the store's thread.  What it has to say must arrive. */
+static void report(void *context, unsigned to, const struct gnt_mail *mail)
+{
+    const struct timespec pause = {.tv_nsec = (long)GNT_NS_PER_MS};
+    while (gnt_post_send_outside(context, to, mail))
+        nanosleep(&pause, NULL); /* out of memory; a moment may help */
+}
+
+static void commit(void *home)
+{
+    gnt_keep_commit(home);
 }
 
 static enum gnt_overflow overflow_of(enum gnt_config_queue_full queue_full)
@@ -58,6 +73,7 @@ static struct gnt_core_config core_config(const struct gnt_config *c, unsigned h
         .overflow = overflow_of(c->queue_full),
         .hold_ms = c->queue_full_wait_ms,
         .post = post,
+        .report = report,
         .post_context = posts,
     };
 }
@@ -150,6 +166,8 @@ static gnt_err worker_init(struct gnt_worker *w, struct gnt_workers *all, unsign
     w->home = &all->core->homes[index];
     w->mqtt = front;
     w->loop.sleeping = on_sleeping;
+    w->loop.before_mail = commit;
+    w->loop.mail_context = w->home;
     w->loop.work = deliveries;
     w->loop.work_context = w->home;
     gnt_post_attach(all->post, index, &w->loop);
@@ -202,6 +220,16 @@ gnt_err gnt_workers_new(const struct gnt_config *config, unsigned count,
     else
         *out = w;
     return err;
+}
+
+gnt_err gnt_workers_recover(struct gnt_workers *w, struct gnt_store **store,
+                            const struct gnt_recovery *how, struct gnt_recovered *recovered)
+{
+    w->store = *store;
+    *store = NULL;
+    w->store_run = how->run;
+    w->store_context = how->context;
+    return gnt_core_recover(w->core, how, recovered);
 }
 
 /* ---- Reload */
@@ -360,6 +388,33 @@ static void check_ledger(const struct gnt_workers *w)
     GNT_ASSERT(right);
 }
 
+static bool is_safe(const struct gnt_workers *w)
+{
+    for (unsigned i = 0; i < w->count; i++)
+        if (gnt_keep_pending(&w->core->homes[i]))
+            return false;
+    return true;
+}
+
+/* What has been written until now is committed, and waited for; a store that cannot write is closed
+ * after a while, which ends the waiting. */
+static void settle_store(struct gnt_workers *w)
+{
+    enum { PATIENCE_MS = 5000 };
+    const struct timespec pause = {.tv_nsec = (long)GNT_NS_PER_MS};
+    for (unsigned waited_ms = 0; w->store && !is_safe(w); waited_ms++) {
+        for (unsigned i = 0; i < w->count; i++)
+            gnt_keep_commit(&w->core->homes[i]);
+        if (w->store_run)
+            w->store_run(w->store_context);
+        else
+            nanosleep(&pause, NULL);
+        if (waited_ms == PATIENCE_MS)
+            gnt_store_close(&w->store);
+        deliver_mail(w);
+    }
+}
+
 void gnt_workers_free(struct gnt_workers **workers)
 {
     struct gnt_workers *w = *workers;
@@ -378,9 +433,11 @@ void gnt_workers_free(struct gnt_workers **workers)
             gnt_mqtt_front_fini(w->worker[i].mqtt);
     if (complete) {
         deliver_mail(w);
+        settle_store(w);
         check_ledger(w);
     }
     gnt_core_free(&w->core);
+    gnt_store_close(&w->store);
     for (unsigned i = 0; w->worker && i < w->count; i++)
         worker_fini(&w->worker[i]);
     gnt_post_free(&w->post);

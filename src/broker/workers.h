@@ -39,6 +39,10 @@ struct gnt_workers {
     struct gnt_sys *sys;     /* lives at worker 0 */
     struct gnt_users *users; /* that the workers have been given, for the next reading */
     struct gnt_worker *worker;
+    struct gnt_store *store; /* owned; NULL: nothing is kept */
+    /* Lets a store without threads work; NULL: it has some. */
+    void (*store_run)(void *context);
+    void *store_context;
 };
 
 /* COUNT workers under CONFIG, which is read here and not kept.  The calling thread is a registered
@@ -46,7 +50,17 @@ struct gnt_workers {
 GNT_MUST gnt_err gnt_workers_new(const struct gnt_config *config, unsigned count,
                                  const struct gnt_door *door, struct gnt_workers **out);
 
-/* No worker is in a turn. */
+struct gnt_recovered;
+struct gnt_recovery;
+
+/* Before anything else is done with them: takes *store, which HOW is about, whatever comes out, and
+ * puts back what is in it (core/recover.h). */
+GNT_MUST gnt_err gnt_workers_recover(struct gnt_workers *w, struct gnt_store **store,
+                                     const struct gnt_recovery *how,
+                                     struct gnt_recovered *recovered);
+
+/* No worker is in a turn.  What they had written is made safe, unless the store is in trouble for
+ * longer than a few seconds. */
 void gnt_workers_free(struct gnt_workers **w);
 
 /* One turn of one worker, and of those whose loops its loop carries, which waits at most

@@ -42,6 +42,8 @@ static int take_setting(const struct gnt_option *row, void *values, int count, c
 
 static const struct gnt_option_word auto_workers[] = {{"auto", 0}, {NULL, 0}};
 
+static const struct gnt_option_word each_commit[] = {{"commit", 0}, {NULL, 0}};
+
 static const struct gnt_option_word anonymous[] = {
     {"loopback", GNT_ANONYMOUS_LOOPBACK},
     {"true", GNT_ANONYMOUS_YES},
@@ -127,6 +129,20 @@ static const struct gnt_option rows[] = {
      .metavar = "DIR",
      .help = "The directory that keeps sessions and messages over a restart; none keeps them in "
              "memory only."},
+    {.path = "sync",
+     .flag = "sync",
+     .kind = GNT_OPTION_DURATION,
+     FIELD(sync_ms),
+     .fallback = "commit",
+     .min = 1,
+     .max = 60000,
+     .words = each_commit,
+     .restart = true,
+     .metavar = "WHEN",
+     .help = "When what is kept in the data directory is safe from a power cut. commit: before it "
+             "is acknowledged. A time, such as 200ms: so much later at most, and what was "
+             "acknowledged in that time may be lost with the power; nothing is when the broker "
+             "alone ends, however it ends."},
     {.path = "workers",
      .flag = "workers",
      .kind = GNT_OPTION_INTEGER,

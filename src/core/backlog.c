@@ -95,8 +95,7 @@ struct gnt_waiting *gnt_backlog_first(const struct gnt_backlog *b)
     return b->count ? &b->ring[b->head] : NULL;
 }
 
-bool gnt_backlog_full(const struct gnt_backlog *b, size_t size, size_t count_max, size_t bytes_max)
+struct gnt_waiting *gnt_backlog_last(const struct gnt_backlog *b)
 {
-    return (count_max && b->count >= count_max) ||
-           (bytes_max && b->count && b->bytes + size > bytes_max);
+    return b->count ? place(b, b->count - 1) : NULL;
 }

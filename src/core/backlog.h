@@ -8,8 +8,10 @@
 struct gnt_waiting {
     struct gnt_message *message; /* a reference */
     struct gnt_sub_ids ids;      /* owned */
+    uint64_t sequence;           /* in its session's log, 0: it is not kept */
     uint8_t qos;
     bool retain;
+    bool again; /* may have been sent before, in an earlier process */
 };
 
 struct gnt_backlog {
@@ -32,12 +34,9 @@ void gnt_backlog_pop(struct gnt_backlog *b, struct gnt_waiting *out);
 /* The same with the last one. */
 void gnt_backlog_pop_last(struct gnt_backlog *b, struct gnt_waiting *out);
 
-/* The first one, NULL if there is none. */
+/* The first one and the last one, NULL if there is none. */
 struct gnt_waiting *gnt_backlog_first(const struct gnt_backlog *b);
-
-/* Whether one more of SIZE payload bytes would be over COUNT_MAX deliveries or BYTES_MAX bytes (0:
- * no such limit).  An empty queue takes a message of any size. */
-bool gnt_backlog_full(const struct gnt_backlog *b, size_t size, size_t count_max, size_t bytes_max);
+struct gnt_waiting *gnt_backlog_last(const struct gnt_backlog *b);
 
 void gnt_waiting_fini(struct gnt_waiting *w);
 

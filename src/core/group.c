@@ -216,7 +216,8 @@ static gnt_err group_new(struct gnt_home *home, const struct gnt_joining *j, uin
     g->filter = gnt_slice(text + j->name.size, j->filter.size);
     g->home = home;
     g->sink.ops = &group_sink_ops;
-    gnt_queue_init(&g->waiting, home, &g->ledger, NULL);
+    static const struct gnt_queue_ops queue_ops = {.disconnect = NULL};
+    gnt_queue_init(&g->waiting, home, &g->ledger, &queue_ops);
     gnt_work_init(&g->again, on_again);
     gnt_err err = group_place(g, hash);
     if (err)
@@ -336,8 +337,8 @@ static void group_take(struct gnt_sink *sink, struct gnt_message *message,
     bool connected = somebody_connected(g);
     if (message->qos == 0 && !connected)
         drop(g, &w.message, GNT_COUNT_DROPPED_AWAY);
-    else
-        gnt_queue_put(&g->waiting, &w, connected, receipt);
+    else if (gnt_queue_admits(&g->waiting, &w, connected, receipt))
+        gnt_queue_put(&g->waiting, &w, connected);
 }
 
 /* The first that waits, of what came back or of what is new; what has expired is dropped. */

@@ -119,6 +119,7 @@ void gnt_home_init(struct gnt_home *home, struct gnt_home *homes, unsigned index
     gnt_list_init(&home->owed);
     gnt_list_init(&home->slips);
     gnt_list_init(&home->holds);
+    gnt_list_init(&home->keep.waiting);
     home->holds_due.fire = on_held;
     home->work_due.fire = on_work;
     home->sweep_due.fire = on_sweep;
@@ -130,6 +131,7 @@ void gnt_home_fini(struct gnt_home *home)
         struct gnt_work *work = GNT_CONTAINER(link, struct gnt_work, link);
         work->run(home, work); /* receipts, which free themselves */
     }
+    gnt_keep_fini(home);
     gnt_routes_fini(&home->routes);
     gnt_slots_fini(&home->slots);
     if (!home->timers)
@@ -157,7 +159,9 @@ void gnt_home_configure(struct gnt_home *home, const struct gnt_core_config *con
     struct gnt_core_config fresh = *config;
     fresh.homes = home->config.homes;
     fresh.post = home->config.post;
+    fresh.report = home->config.report;
     fresh.post_context = home->config.post_context;
+    memcpy(fresh.home_key, home->config.home_key, sizeof fresh.home_key);
     home->config = fresh;
     gnt_tree_limit(home->tree, fresh.filter_reach);
     gnt_queues_review(home, *home->now);
@@ -165,5 +169,5 @@ void gnt_home_configure(struct gnt_home *home, const struct gnt_core_config *con
 
 unsigned gnt_home_of(const struct gnt_home *home, struct gnt_slice client_id)
 {
-    return (unsigned)(gnt_hash(client_id) % home->config.homes);
+    return (unsigned)(gnt_hash_with(home->config.home_key, client_id) % home->config.homes);
 }

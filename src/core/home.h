@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/mail.h"
 #include "base/timers.h"
+#include "core/keep.h"
 #include "core/routes.h"
 #include "core/slots.h"
 #include "core/tree.h"
@@ -37,7 +38,10 @@ struct gnt_core_config {
     uint32_t hold_ms; /* how long a full queue holds its publishers at most; 0: not at all */
     /* Carries mail from the thread of one home to that of another, in order for each pair. */
     gnt_err (*post)(void *context, unsigned from, unsigned to, const struct gnt_mail *mail);
-    void *post_context;
+    /* The same for results of the store: by any thread, and it must not fail. */
+    void (*report)(void *context, unsigned to, const struct gnt_mail *mail);
+    void *post_context;   /* of both */
+    uint64_t home_key[2]; /* which client lives where follows from this key */
 };
 
 struct gnt_home;
@@ -69,6 +73,7 @@ struct gnt_home {
     struct gnt_map sessions; /* by client id */
     struct gnt_map groups;   /* by share name and filter */
     struct gnt_routes routes;
+    struct gnt_keep keep;
     struct gnt_list work;  /* struct gnt_work */
     struct gnt_list owed;  /* struct gnt_owed: nothing else is mailed before it */
     struct gnt_list slips; /* of other homes' publishers, held here (core/receipt.c) */

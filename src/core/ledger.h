@@ -47,14 +47,28 @@ static inline void gnt_ledger_in(struct gnt_home *home, struct gnt_ledger *l,
 }
 
 /* It ends HOW.  L is NULL where the one that held it is gone. */
-static inline void gnt_ledger_out(struct gnt_home *home, struct gnt_ledger *l, enum gnt_counter how,
-                                  const struct gnt_message *message)
+static inline void gnt_ledger_out_size(struct gnt_home *home, struct gnt_ledger *l,
+                                       enum gnt_counter how, uint64_t size)
 {
     if (l)
         gnt_ledger_add(l, how, 1);
     gnt_count(&home->counters, how, 1);
     gnt_count(&home->counters, GNT_COUNT_QUEUED, -1);
-    gnt_count(&home->counters, GNT_COUNT_QUEUED_BYTES, -(int64_t)message->payload.size);
+    gnt_count(&home->counters, GNT_COUNT_QUEUED_BYTES, -(int64_t)size);
+}
+
+static inline void gnt_ledger_out(struct gnt_home *home, struct gnt_ledger *l, enum gnt_counter how,
+                                  const struct gnt_message *message)
+{
+    gnt_ledger_out_size(home, l, how, message->payload.size);
+}
+
+/* COUNT deliveries of an earlier process are there; their bytes are counted when they are read. */
+static inline void gnt_ledger_recover(struct gnt_home *home, struct gnt_ledger *l, uint64_t count)
+{
+    gnt_ledger_add(l, GNT_COUNT_DUE, (int64_t)count);
+    gnt_count(&home->counters, GNT_COUNT_DUE, (int64_t)count);
+    gnt_count(&home->counters, GNT_COUNT_QUEUED, (int64_t)count);
 }
 
 /* Both at once, for what is never kept.  L is NULL for what found no session or group. */

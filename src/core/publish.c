@@ -1,5 +1,7 @@
 #include "core/publish.h"
+
 #include "core/ledger.h"
+#include "core/record.h"
 
 static gnt_err find_route(struct gnt_home *home, struct gnt_slice topic, struct gnt_route **out,
                           bool *owned)
@@ -53,17 +55,41 @@ static bool stands(const struct gnt_home *home, const struct gnt_mail *mail)
     return mail->other && differs << GENERATION_SHIFT == 0;
 }
 
-/* At another home than the publisher's. */
-static void deliver_mailed(struct gnt_home *home, struct gnt_message *message,
+/* ---- At another home than the publisher's
+ *
+ * What may have to be kept there is kept here first (core/keep.h), and taken out there, in one with
+ * what is made of it: so the publisher need not wait for the other home. */
+
+enum { RECORD_SIZE = 2 * GNT_STORE_NAME_MAX };
+
+static struct gnt_record_log passing_log(unsigned from, unsigned to)
+{
+    return gnt_record_log('h', (uint64_t)from << 32 | to);
+}
+
+static void has_passed(struct gnt_home *home, const struct gnt_passing *passing)
+{
+    if (!passing->sequence)
+        return;
+    if (gnt_keep_reserve(home, 1, RECORD_SIZE)) {
+        gnt_count(&home->counters, GNT_COUNT_KEEP_FAILURES, 1);
+        return;
+    }
+    struct gnt_record_log log = passing_log(passing->from, home->index);
+    gnt_batch_remove(gnt_keep_batch(home), gnt_record_log_slice(&log), passing->sequence);
+}
+
+static void deliver_mailed(struct gnt_home *home, const struct gnt_passing *passing,
                            struct gnt_receipt *receipt)
 {
     struct gnt_route *route;
     bool owned;
-    if (find_route(home, message->topic, &route, &owned)) {
+    if (find_route(home, passing->message->topic, &route, &owned)) {
         gnt_ledger_pass(home, NULL, GNT_COUNT_DROPPED_NO_MEMORY);
         return;
     }
-    deliver_here(home, route, message, receipt);
+    deliver_here(home, route, passing->message, receipt);
+    has_passed(home, passing);
     if (owned)
         gnt_route_free(route);
 }
@@ -78,7 +104,7 @@ static void on_mailed(const struct gnt_mail *mail)
         struct gnt_target t = gnt_target_one(mail->other, &options);
         deliver_to(mail->to, &t, message, receipt);
     } else {
-        deliver_mailed(mail->to, message, receipt);
+        deliver_mailed(mail->to, &(struct gnt_passing){.message = message}, receipt);
     }
     gnt_message_unref(&message);
 }
@@ -89,13 +115,55 @@ static gnt_err mail(struct gnt_home *home, unsigned to, const struct gnt_elsewhe
                     struct gnt_message *message, struct gnt_receipt *receipt)
 {
     if (receipt && atomic_load_explicit(&home->homes[to].full, memory_order_relaxed))
-        return gnt_slip_mail(home, to, message, receipt, deliver_mailed);
+        return gnt_slip_mail(home, to, &(struct gnt_passing){message, home->index, 0}, receipt,
+                             deliver_mailed);
     struct gnt_message *ref = gnt_message_ref(message);
     uint64_t value = label(home->routes.generation, receipt != NULL, &elsewhere->options);
     gnt_err err = gnt_home_mail(home, to, on_mailed, ref, value, elsewhere->sink);
     if (err)
         gnt_message_unref(&ref);
     return err;
+}
+
+enum { GIVEN = 1, FROM_SHIFT = 1 };
+
+static void on_mailed_kept(const struct gnt_mail *mail)
+{
+    struct gnt_passing passing = {.message = mail->object,
+                                  .from = (unsigned)(mail->value >> FROM_SHIFT),
+                                  .sequence = mail->other};
+    deliver_mailed(mail->to, &passing, mail->value & GIVEN ? &gnt_receipt_given : NULL);
+    gnt_message_unref(&passing.message);
+}
+
+static gnt_err mail_passing(struct gnt_home *home, unsigned to, const struct gnt_passing *passing,
+                            struct gnt_receipt *receipt)
+{
+    if (receipt && atomic_load_explicit(&home->homes[to].full, memory_order_relaxed))
+        return gnt_slip_mail(home, to, passing, receipt, deliver_mailed);
+    struct gnt_message *ref = gnt_message_ref(passing->message);
+    uint64_t value = (uint64_t)passing->from << FROM_SHIFT | (receipt ? GIVEN : 0);
+    gnt_err err = gnt_home_mail(home, to, on_mailed_kept, ref, value, passing->sequence);
+    if (err)
+        gnt_message_unref(&ref);
+    return err;
+}
+
+static gnt_err mail_kept(struct gnt_home *home, unsigned to, struct gnt_message *message,
+                         struct gnt_receipt *receipt)
+{
+    static const struct gnt_slice nothing;
+    gnt_err err = gnt_keep_reserve(home, 1, RECORD_SIZE);
+    if (err)
+        return err;
+    uint64_t sequence = home->keep.mailed[to] + 1;
+    err = mail_passing(home, to, &(struct gnt_passing){message, home->index, sequence}, receipt);
+    if (err)
+        return err;
+    struct gnt_record_log log = passing_log(home->index, to);
+    gnt_batch_append(gnt_keep_batch(home), gnt_record_log_slice(&log), sequence, nothing, message);
+    home->keep.mailed[to] = sequence;
+    return GNT_OK;
 }
 
 /* What failed on its way to some is counted, unless its publisher sends it again. */
@@ -107,46 +175,49 @@ static enum gnt_outcome failed(struct gnt_home *home, const struct gnt_message *
     return GNT_FAILED;
 }
 
+/* KEEPS: the homes where it has to be kept. */
 static enum gnt_outcome deliver_elsewhere(struct gnt_home *home,
-                                          const struct gnt_elsewhere *elsewhere,
+                                          const struct gnt_elsewhere *elsewhere, uint64_t keeps,
                                           struct gnt_message *message, struct gnt_receipt *receipt)
 {
     enum gnt_outcome outcome = GNT_DONE;
-    for (uint64_t homes = elsewhere->homes; homes; homes &= homes - 1)
-        if (mail(home, (unsigned)__builtin_ctzll(homes), elsewhere, message, receipt))
+    for (uint64_t homes = elsewhere->homes; homes; homes &= homes - 1) {
+        unsigned to = (unsigned)__builtin_ctzll(homes);
+        gnt_err err = keeps >> to & 1 ? mail_kept(home, to, message, receipt)
+                                      : mail(home, to, elsewhere, message, receipt);
+        if (err)
             outcome = failed(home, message, receipt);
+    }
     return outcome;
 }
 
-/* A publication that cannot be retained goes nowhere: its sender is told that it was refused. */
-static enum gnt_outcome retain(struct gnt_home *home, struct gnt_message *message)
+static enum gnt_outcome publish(struct gnt_home *home, const struct gnt_route *route,
+                                struct gnt_message *message, struct gnt_receipt *receipt)
 {
-    int change;
-    gnt_err err = gnt_tree_retain(home->tree, message, home->config.retained_max, &change);
-    if (err == GNT_FULL)
-        gnt_count(&home->counters, GNT_COUNT_RETAIN_REFUSED, 1);
-    else if (!err)
-        gnt_count(&home->counters, GNT_COUNT_RETAINED, change);
-    return !err ? GNT_DONE : err == GNT_FULL ? GNT_QUOTA : GNT_FAILED;
+    uint64_t keeps = message->qos ? route->keeps : 0;
+    if (message->qos && (keeps || message->retain) && gnt_keep_refuses(home))
+        return GNT_NO_ROOM;
+    if (message->retain) {
+        enum gnt_outcome retained = gnt_publish_retained(home, message, receipt);
+        if (retained != GNT_DONE)
+            return retained == GNT_FAILED ? failed(home, message, receipt) : retained;
+    }
+    enum gnt_outcome outcome =
+        route->count || route->elsewhere.homes ? GNT_DONE : GNT_DONE_NO_MATCH;
+    deliver_here(home, route, message, receipt);
+    if (deliver_elsewhere(home, &route->elsewhere, keeps, message, receipt) == GNT_FAILED)
+        outcome = GNT_FAILED;
+    return outcome;
 }
 
 enum gnt_outcome gnt_publish(struct gnt_home *home, struct gnt_message *message,
                              struct gnt_receipt *receipt)
 {
-    if (message->retain) {
-        enum gnt_outcome retained = retain(home, message);
-        if (retained != GNT_DONE)
-            return retained == GNT_FAILED ? failed(home, message, receipt) : retained;
-    }
     struct gnt_route *route;
     bool owned;
     if (find_route(home, message->topic, &route, &owned))
         return failed(home, message, receipt);
-    enum gnt_outcome outcome =
-        route->count || route->elsewhere.homes ? GNT_DONE : GNT_DONE_NO_MATCH;
-    deliver_here(home, route, message, receipt);
-    if (deliver_elsewhere(home, &route->elsewhere, message, receipt) == GNT_FAILED)
-        outcome = GNT_FAILED;
+    enum gnt_outcome outcome = publish(home, route, message, receipt);
     if (owned)
         gnt_route_free(route);
     if (!receipt || !receipt->outstanding)

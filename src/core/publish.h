@@ -11,13 +11,21 @@
  * MESSAGE is lent.  RECEIPT is for who can wait (core/receipt.h); NULL: nobody can, and where a
  * queue is full the message is dropped by its policy at once.
  *   GNT_DONE, GNT_DONE_NO_MATCH
+ *   GNT_NO_ROOM   it would have to be kept, and the store takes nothing now; nothing has happened
  *   GNT_FAILED    out of memory before the message was safe with everyone; it may have reached
  * some. With RECEIPT and QoS 1 or 2 the caller has its publisher send it again; else what it has
  * not reached is lost, and has been counted as dropped GNT_WITHHELD  only with RECEIPT: it says
  * later what came of it
- */
+ *
+ * What of it is kept has been written when this returns, and is safe when HOME's writes until now
+ * are (gnt_keep_pending): before that nobody is to be told. */
 enum gnt_outcome gnt_publish(struct gnt_home *home, struct gnt_message *message,
                              struct gnt_receipt *receipt);
+
+/* Retains MESSAGE without handing it to anybody: for one that came before, and may have been cut
+ * short by the end of a process.  Its outcomes; what has to be waited for holds RECEIPT. */
+enum gnt_outcome gnt_publish_retained(struct gnt_home *home, struct gnt_message *message,
+                                      struct gnt_receipt *receipt);
 
 /* Messages with these topics, at most GNT_PUBLISH_AHEAD, are about to be published at HOME: lets it
  * look up several at once where that is faster.  Nothing comes of it but time. */

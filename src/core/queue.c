@@ -15,27 +15,38 @@ struct hold {
     uint64_t since;
 };
 
+/* Of what is kept so much is in memory at once, for a receiver that is connected. */
+enum { MEMORY_COUNT = 256, MEMORY_BYTES = 1024 * 1024 };
+
 void gnt_queue_init(struct gnt_queue *q, struct gnt_home *home, struct gnt_ledger *ledger,
-                    void (*disconnect)(struct gnt_queue *queue))
+                    const struct gnt_queue_ops *ops)
 {
-    *q = (struct gnt_queue){.home = home, .ledger = ledger, .disconnect = disconnect};
+    *q = (struct gnt_queue){.home = home, .ledger = ledger, .ops = ops};
     gnt_list_init(&q->holds);
 }
 
 /* ---- Limits */
 
+static uint64_t bytes(const struct gnt_queue *q)
+{
+    return q->backlog.bytes + q->stored.bytes;
+}
+
+/* An empty queue takes a message of any size. */
 static bool no_room(const struct gnt_queue *q, size_t size)
 {
     const struct gnt_core_config *c = &q->home->config;
-    return gnt_backlog_full(&q->backlog, size, c->queued_per_session, c->queued_bytes_per_session);
+    return (c->queued_per_session && gnt_queue_count(q) >= c->queued_per_session) ||
+           (c->queued_bytes_per_session && gnt_queue_count(q) &&
+            bytes(q) + size > c->queued_bytes_per_session);
 }
 
 static bool over_limit(const struct gnt_queue *q)
 {
     const struct gnt_core_config *c = &q->home->config;
-    const struct gnt_backlog *b = &q->backlog;
-    return (c->queued_per_session && b->count > c->queued_per_session) ||
-           (c->queued_bytes_per_session && b->count > 1 && b->bytes > c->queued_bytes_per_session);
+    return (c->queued_per_session && gnt_queue_count(q) > c->queued_per_session) ||
+           (c->queued_bytes_per_session && gnt_queue_count(q) > 1 &&
+            bytes(q) > c->queued_bytes_per_session);
 }
 
 /* Whether the delivery of H, if it is still here, is not over the limit. */
@@ -52,8 +63,8 @@ static bool within_limit(const struct hold *h)
 static bool half_empty(const struct gnt_queue *q)
 {
     const struct gnt_core_config *c = &q->home->config;
-    return (!c->queued_per_session || q->backlog.count <= c->queued_per_session / 2) &&
-           (!c->queued_bytes_per_session || q->backlog.bytes <= c->queued_bytes_per_session / 2);
+    return (!c->queued_per_session || gnt_queue_count(q) <= c->queued_per_session / 2) &&
+           (!c->queued_bytes_per_session || bytes(q) <= c->queued_bytes_per_session / 2);
 }
 
 /* Other homes read this when they decide whether to acknowledge. */
@@ -107,8 +118,8 @@ static gnt_err hold(struct gnt_queue *q, size_t size, struct gnt_receipt *receip
     struct gnt_home *home = q->home;
     *h = (struct hold){.queue = q,
                        .receipt = receipt,
-                       .number = q->taken + q->backlog.count,
-                       .end = q->taken_bytes + q->backlog.bytes + size,
+                       .number = q->taken + gnt_queue_count(q),
+                       .end = q->taken_bytes + bytes(q) + size,
                        .since = *home->now};
     bool first = gnt_list_empty(&home->holds);
     gnt_list_push_back(&q->holds, &h->link);
@@ -130,6 +141,8 @@ static void take_first(struct gnt_queue *q, struct gnt_waiting *out)
 
 static void drop(struct gnt_queue *q, struct gnt_waiting *w, enum gnt_counter why)
 {
+    if (w->sequence)
+        q->ops->forget(q, w->sequence);
     gnt_ledger_out(q->home, q->ledger, why, w->message);
     gnt_waiting_fini(w);
 }
@@ -151,6 +164,37 @@ static void drop_first(struct gnt_queue *q, enum gnt_counter why)
     take_first(q, &w);
     drop(q, &w, why);
     gone_down(q);
+}
+
+/* The first of those in the store goes uncounted; its size, which may be unknown. */
+static uint64_t take_stored(struct gnt_queue *q)
+{
+    struct gnt_stored *s = &q->stored;
+    uint64_t size = s->bytes / s->count;
+    s->first++;
+    s->count--;
+    s->bytes -= size;
+    if (s->again)
+        s->again--;
+    return size;
+}
+
+static void drop_stored(struct gnt_queue *q, enum gnt_counter why)
+{
+    q->ops->forget(q, q->stored.first);
+    uint64_t size = take_stored(q);
+    q->taken++;
+    q->taken_bytes += size;
+    gnt_ledger_out_size(q->home, q->ledger, why, size);
+    gone_down(q);
+}
+
+static void drop_oldest(struct gnt_queue *q)
+{
+    if (q->backlog.count)
+        drop_first(q, GNT_COUNT_DROPPED_QUEUE_FULL);
+    else
+        drop_stored(q, GNT_COUNT_DROPPED_QUEUE_FULL);
 }
 
 static bool first_expired(const struct gnt_queue *q)
@@ -181,14 +225,14 @@ static bool make_room(struct gnt_queue *q, size_t size, bool hope)
     switch (q->home->config.overflow) {
     case GNT_OVERFLOW_DROP_OLDEST:
         while (no_room(q, size)) {
-            if (hope && gnt_backlog_first(&q->backlog)->message->qos)
+            if (hope && (!q->backlog.count || gnt_backlog_first(&q->backlog)->message->qos))
                 return false;
-            drop_first(q, GNT_COUNT_DROPPED_QUEUE_FULL);
+            drop_oldest(q);
         }
         return true;
     case GNT_OVERFLOW_DISCONNECT:
-        if (q->disconnect)
-            q->disconnect(q);
+        if (q->ops->disconnect)
+            q->ops->disconnect(q);
         break;
     case GNT_OVERFLOW_DROP_NEWEST: break;
     }
@@ -210,14 +254,88 @@ static bool admit(struct gnt_queue *q, size_t size, bool connected, struct gnt_r
     return receipt == &gnt_receipt_given || hold(q, size, receipt) == GNT_OK;
 }
 
-void gnt_queue_put(struct gnt_queue *q, struct gnt_waiting *w, bool connected,
-                   struct gnt_receipt *receipt)
+bool gnt_queue_admits(struct gnt_queue *q, struct gnt_waiting *w, bool connected,
+                      struct gnt_receipt *receipt)
 {
-    struct gnt_message *message = w->message;
-    if (!admit(q, message->payload.size, connected, receipt))
-        drop(q, w, GNT_COUNT_DROPPED_QUEUE_FULL);
+    if (admit(q, w->message->payload.size, connected, receipt))
+        return true;
+    drop(q, w, GNT_COUNT_DROPPED_QUEUE_FULL);
+    return false;
+}
+
+static bool fits_memory(const struct gnt_queue *q, const struct gnt_waiting *w)
+{
+    return q->backlog.count < MEMORY_COUNT &&
+           q->backlog.bytes + w->message->payload.size <= MEMORY_BYTES;
+}
+
+/* The last delivery, which is kept, is left to the store. */
+static void leave(struct gnt_queue *q, struct gnt_waiting *w)
+{
+    struct gnt_stored *s = &q->stored;
+    if (s->count == 0)
+        s->first = w->sequence;
+    GNT_ASSERT(w->sequence == s->first + s->count);
+    s->count++;
+    s->bytes += w->message->payload.size;
+    gnt_waiting_fini(w);
+}
+
+void gnt_queue_put(struct gnt_queue *q, struct gnt_waiting *w, bool connected)
+{
+    if (w->sequence && (q->stored.count || !connected || !fits_memory(q, w)))
+        leave(q, w);
     else if (gnt_backlog_push(&q->backlog, w))
         drop(q, w, GNT_COUNT_DROPPED_NO_MEMORY);
+}
+
+/* ---- What is in the store only */
+
+uint64_t gnt_queue_wants(const struct gnt_queue *q)
+{
+    if (q->backlog.count > MEMORY_COUNT / 2 || q->backlog.bytes > MEMORY_BYTES / 2)
+        return 0;
+    uint64_t room = MEMORY_COUNT - q->backlog.count;
+    return q->stored.count < room ? q->stored.count : room;
+}
+
+void gnt_queue_fetched(struct gnt_queue *q, struct gnt_waiting *w)
+{
+    struct gnt_stored *s = &q->stored;
+    GNT_ASSERT(s->count && w->sequence == s->first);
+    uint64_t size = w->message->payload.size, known = s->bytes < size ? s->bytes : size;
+    /* What this process sees for the first time was counted without its bytes. */
+    gnt_count(&q->home->counters, GNT_COUNT_QUEUED_BYTES, (int64_t)(size - known));
+    w->again = s->again > 0;
+    s->first++;
+    s->count--;
+    s->again -= w->again;
+    s->bytes -= known;
+    if (gnt_backlog_push(&q->backlog, w))
+        drop(q, w, GNT_COUNT_DROPPED_NO_MEMORY);
+}
+
+void gnt_queue_lost(struct gnt_queue *q)
+{
+    drop_stored(q, GNT_COUNT_DROPPED_DAMAGED);
+}
+
+/* Nobody is there to take it: what the store has need not be in memory as well. */
+static void unload(struct gnt_queue *q)
+{
+    struct gnt_stored *s = &q->stored;
+    while (q->backlog.count) {
+        const struct gnt_waiting *last = gnt_backlog_last(&q->backlog);
+        if (!last->sequence || (s->count && last->sequence != s->first - 1))
+            return;
+        struct gnt_waiting w;
+        gnt_backlog_pop_last(&q->backlog, &w);
+        s->first = w.sequence;
+        s->count++;
+        s->bytes += w.message->payload.size;
+        s->again += w.again;
+        gnt_waiting_fini(&w);
+    }
 }
 
 /* ---- At the bound */
@@ -229,6 +347,13 @@ static void drop_last(struct gnt_queue *q)
     drop(q, &w, GNT_COUNT_DROPPED_QUEUE_FULL);
 }
 
+/* Whether the last one is kept: what a client may have been told is safe is not taken back, but for
+ * one that comes later and finds no room. */
+static bool last_is_kept(const struct gnt_queue *q)
+{
+    return q->stored.count || gnt_backlog_last(&q->backlog)->sequence;
+}
+
 /* Nobody waits any more, so what is over the limit goes. */
 static void shrink(struct gnt_queue *q)
 {
@@ -236,8 +361,12 @@ static void shrink(struct gnt_queue *q)
     end_holds(q);
     bool oldest = q->home->config.overflow == GNT_OVERFLOW_DROP_OLDEST;
     while (over_limit(q)) {
-        if (oldest || first_expired(q))
-            drop_first(q, first_expired(q) ? GNT_COUNT_EXPIRED : GNT_COUNT_DROPPED_QUEUE_FULL);
+        if (first_expired(q))
+            drop_first(q, GNT_COUNT_EXPIRED);
+        else if (oldest)
+            drop_oldest(q);
+        else if (last_is_kept(q))
+            return;
         else
             drop_last(q);
     }
@@ -247,14 +376,15 @@ void gnt_queue_away(struct gnt_queue *q)
 {
     q->given_up = false;
     shrink(q);
+    unload(q);
 }
 
 static void give_up(struct gnt_queue *q)
 {
     shrink(q);
     q->given_up = true;
-    if (q->home->config.overflow == GNT_OVERFLOW_DISCONNECT && q->disconnect)
-        q->disconnect(q);
+    if (q->home->config.overflow == GNT_OVERFLOW_DISCONNECT && q->ops->disconnect)
+        q->ops->disconnect(q);
 }
 
 void gnt_queues_give_up(struct gnt_home *home, uint64_t now)
@@ -288,7 +418,10 @@ void gnt_queue_fini(struct gnt_queue *q, enum gnt_counter why)
     while (q->backlog.count) {
         struct gnt_waiting w;
         take_first(q, &w);
+        w.sequence = 0; /* what is kept stays, or goes with its session */
         drop(q, &w, why);
     }
+    while (q->stored.count)
+        gnt_ledger_out_size(q->home, q->ledger, why, take_stored(q));
     gnt_backlog_fini(&q->backlog);
 }

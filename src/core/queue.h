@@ -11,6 +11,10 @@
  * What comes without a receipt has nobody who waits: the policy applies at once.  What was
  * acknowledged while it was on its way (gnt_receipt_given) is taken in over the limit.
  *
+ * What is kept (core/keep.h) need not be in memory as well: of a long queue, and of all that waits
+ * for somebody who is not connected, only the numbers are.  These deliveries stand behind those in
+ * memory, and are fetched when their turn comes.
+ *
  * Deliveries have been counted in before they come (core/ledger.h); what is dropped here is counted
  * out here.  One thread, the home's. */
 #ifndef GNT_CORE_QUEUE_H
@@ -20,27 +24,52 @@
 #include "core/ledger.h"
 #include "core/receipt.h"
 
+struct gnt_queue;
+
+struct gnt_queue_ops {
+    void (*disconnect)(struct gnt_queue *queue); /* soon, not now; NULL: nobody to disconnect */
+    void (*forget)(struct gnt_queue *queue, uint64_t sequence); /* it was kept, and is dropped */
+};
+
+/* Deliveries that are in the store only: COUNT of them, numbered from FIRST on without a gap. */
+struct gnt_stored {
+    uint64_t first, count;
+    uint64_t bytes; /* of payload, of those that this process has seen */
+    uint64_t again; /* so many of them may have been sent before */
+};
+
 struct gnt_queue {
     struct gnt_backlog backlog;
+    struct gnt_stored stored;
     struct gnt_home *home;
-    struct gnt_ledger *ledger;                   /* of the one whose queue it is */
-    void (*disconnect)(struct gnt_queue *queue); /* soon, not now; NULL: nobody to disconnect */
-    struct gnt_list holds;                       /* struct hold, first in, first out */
-    uint64_t taken, taken_bytes;                 /* so many have been taken out */
-    bool full;                                   /* is counted in home->full: what comes is held */
+    struct gnt_ledger *ledger; /* of the one whose queue it is */
+    const struct gnt_queue_ops *ops;
+    struct gnt_list holds;       /* struct hold, first in, first out */
+    uint64_t taken, taken_bytes; /* so many have been taken out */
+    bool full;                   /* is counted in home->full: what comes is held */
     bool given_up;
 };
 
 void gnt_queue_init(struct gnt_queue *q, struct gnt_home *home, struct gnt_ledger *ledger,
-                    void (*disconnect)(struct gnt_queue *queue));
+                    const struct gnt_queue_ops *ops);
 
 /* Counts all that is left out as WHY; who still waits is answered. */
 void gnt_queue_fini(struct gnt_queue *q, enum gnt_counter why);
 
-/* Takes what *w holds, or drops it; CONNECTED: whether there is a receiver to wait for.  RECEIPT is
- * its publisher's, or NULL. */
-void gnt_queue_put(struct gnt_queue *q, struct gnt_waiting *w, bool connected,
-                   struct gnt_receipt *receipt);
+/* Whether *w is taken in, and will be put; else it has been dropped.  CONNECTED: whether there is a
+ * receiver to wait for.  RECEIPT is its publisher's, or NULL. */
+bool gnt_queue_admits(struct gnt_queue *q, struct gnt_waiting *w, bool connected,
+                      struct gnt_receipt *receipt);
+
+/* Takes what *w holds; what is kept may be left to the store. */
+void gnt_queue_put(struct gnt_queue *q, struct gnt_waiting *w, bool connected);
+
+/* There is room in memory for so many more of q->stored. */
+uint64_t gnt_queue_wants(const struct gnt_queue *q);
+
+/* The first of q->stored has been fetched: takes what *w holds.  _lost: it is not there. */
+void gnt_queue_fetched(struct gnt_queue *q, struct gnt_waiting *w);
+void gnt_queue_lost(struct gnt_queue *q);
 
 /* The first one that has not expired; what has is dropped.  NULL if there is none. */
 struct gnt_waiting *gnt_queue_first(struct gnt_queue *q);
@@ -54,7 +83,12 @@ void gnt_queue_away(struct gnt_queue *q);
 
 static inline bool gnt_queue_empty(const struct gnt_queue *q)
 {
-    return q->backlog.count == 0;
+    return q->backlog.count == 0 && q->stored.count == 0;
+}
+
+static inline uint64_t gnt_queue_count(const struct gnt_queue *q)
+{
+    return q->backlog.count + q->stored.count;
 }
 
 /* The timer of HOME: what has been held too long. */

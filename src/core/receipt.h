@@ -37,11 +37,20 @@ static inline void gnt_receipt_hold(struct gnt_receipt *r)
 /* One holds it no longer. */
 void gnt_receipt_release(struct gnt_home *home, struct gnt_receipt *r);
 
-/* Mails MESSAGE (lent) to the home TO with a slip for RECEIPT; on arrival DELIVER is called with
- * the slip's own receipt, which it may have held. GNT_NOMEM: nothing has been sent. */
-GNT_MUST gnt_err gnt_slip_mail(struct gnt_home *home, unsigned to, struct gnt_message *message,
-                               struct gnt_receipt *receipt,
-                               void (*deliver)(struct gnt_home *home, struct gnt_message *message,
+/* A message's way from one home to another, and what it is to be called for there. */
+struct gnt_passing {
+    struct gnt_message *message;
+    unsigned from;
+    uint64_t sequence; /* in the log of what FROM has for the other (core/keep.h), 0: not in it */
+};
+
+/* Mails *passing (its message is lent) to the home TO with a slip for RECEIPT; on arrival DELIVER
+ * is called with the slip's own receipt, which it may have held. GNT_NOMEM: nothing has been sent.
+ */
+GNT_MUST gnt_err gnt_slip_mail(struct gnt_home *home, unsigned to,
+                               const struct gnt_passing *passing, struct gnt_receipt *receipt,
+                               void (*deliver)(struct gnt_home *home,
+                                               const struct gnt_passing *passing,
                                                struct gnt_receipt *receipt));
 
 /* Gives back the slips that are left at HOME, which ends, without mail: no home runs. */

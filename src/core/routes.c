@@ -22,6 +22,7 @@ struct finding {
     struct gnt_found *found; /* when all has been found */
     unsigned home;
     struct gnt_elsewhere elsewhere;
+    uint64_t keeps;
     size_t count;
     bool failed;
 };
@@ -45,9 +46,16 @@ static bool grow_found(struct gnt_routes *routes)
     return true;
 }
 
+/* The bit of the home at which SINK keeps what it takes; 0: it does not. */
+static uint64_t kept_at(uint64_t sink)
+{
+    return (sink & GNT_SINK_KEPT ? UINT64_C(1) : 0) << gnt_sink_home(sink);
+}
+
 static void on_found(void *context, uint64_t sink, const struct gnt_sub_options *options)
 {
     struct finding *f = context;
+    f->keeps |= kept_at(sink);
     if (gnt_sink_home(sink) != f->home)
         add_elsewhere(&f->elsewhere, sink, options);
     else if (f->count == f->routes->found_cap && !grow_found(f->routes))
@@ -161,7 +169,9 @@ static gnt_err route_new(const struct finding *f, struct gnt_slice topic, struct
     if (!r)
         return GNT_NOMEM;
     memcpy(r + 1, topic.data, topic.size);
-    *r = (struct gnt_route){.topic = gnt_slice(r + 1, topic.size), .elsewhere = f->elsewhere};
+    *r = (struct gnt_route){.topic = gnt_slice(r + 1, topic.size),
+                            .elsewhere = f->elsewhere,
+                            .keeps = f->keeps};
     if (f->count)
         r->targets = malloc(f->count * sizeof *r->targets);
     gnt_err err = f->count && !r->targets ? GNT_NOMEM : route_fill(r, f->found, f->count);
@@ -185,6 +195,7 @@ static gnt_err route_once(const struct finding *f, struct gnt_route **out)
         routes->once_cap = f->count;
     }
     r->elsewhere = f->elsewhere;
+    r->keeps = f->keeps;
     gnt_err err = route_fill(r, f->found, f->count);
     if (err)
         drop_targets(r);
@@ -217,6 +228,7 @@ struct gnt_ahead {
     unsigned count, next; /* they come in the order in which they were looked up */
     struct ahead {
         struct gnt_elsewhere elsewhere;
+        uint64_t keeps;
         size_t topic_size, found_count; /* more than AHEAD_FOUND: they are not all there */
         uint8_t topic[AHEAD_TOPIC];
         struct gnt_found found[AHEAD_FOUND];
@@ -228,6 +240,7 @@ static void on_found_ahead(void *context, unsigned name, uint64_t sink,
 {
     struct gnt_ahead *ahead = context;
     struct ahead *a = &ahead->of[name];
+    a->keeps |= kept_at(sink);
     if (gnt_sink_home(sink) != ahead->home)
         add_elsewhere(&a->elsewhere, sink, options);
     else if (a->found_count >= AHEAD_FOUND)
@@ -246,8 +259,11 @@ static bool take_ahead(struct gnt_routes *routes, struct gnt_slice topic, struct
     if (!gnt_slice_eq(gnt_slice(a->topic, a->topic_size), topic))
         return false;
     ahead->next++;
-    *f = (struct finding){
-        .routes = routes, .found = a->found, .count = a->found_count, .elsewhere = a->elsewhere};
+    *f = (struct finding){.routes = routes,
+                          .found = a->found,
+                          .count = a->found_count,
+                          .elsewhere = a->elsewhere,
+                          .keeps = a->keeps};
     return a->found_count <= AHEAD_FOUND;
 }
 
@@ -396,6 +412,7 @@ static void choose_ahead(struct gnt_routes *routes, const struct gnt_slice *topi
         memcpy(a->topic, topic.data, topic.size);
         a->found_count = 0;
         a->elsewhere = (struct gnt_elsewhere){0};
+        a->keeps = 0;
     }
 }
 

@@ -38,6 +38,7 @@ struct gnt_elsewhere {
 struct gnt_route {
     struct gnt_map_node node;
     struct gnt_elsewhere elsewhere;
+    uint64_t keeps; /* a bit for each home, this one too, with a sink that is kept */
     size_t count;
     struct gnt_target *targets;
     struct gnt_slice topic; /* behind the struct */

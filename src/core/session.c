@@ -79,6 +79,7 @@ static void session_end(struct gnt_session *s)
     publish_will(s);
     gnt_session_flow_stop(s, true);
     gnt_session_unsubscribe_all(s);
+    gnt_session_keep_end(s);
     gnt_session_flow_fini(s);
     gnt_idset_fini(&s->unreleased);
     gnt_work_cancel(&s->work);
@@ -96,6 +97,7 @@ void gnt_sessions_free(struct gnt_home *home)
         struct gnt_session *s = GNT_CONTAINER(node, struct gnt_session, by_client_id);
         s->receiver = NULL;
         drop_will(s);
+        gnt_session_keep_free(s);
         session_end(s);
     }
     gnt_map_fini(&home->sessions);
@@ -104,6 +106,14 @@ void gnt_sessions_free(struct gnt_home *home)
 static bool will_due(const struct gnt_session *s, uint64_t now)
 {
     return s->will && s->will->due <= now;
+}
+
+/* Its record is written again, with what has changed.  If there is no memory for it, it is taken
+ * for a session whose client parted when the broker ended. */
+static void keep_record(struct gnt_session *s)
+{
+    if (gnt_session_keep_record(s))
+        gnt_count(&s->home->counters, GNT_COUNT_KEEP_FAILURES, 1);
 }
 
 static void on_timer(struct gnt_timer *timer, uint64_t now)
@@ -116,8 +126,10 @@ static void on_timer(struct gnt_timer *timer, uint64_t now)
         session_end(s);
         return;
     }
-    if (will_due(s, now))
+    if (will_due(s, now)) {
         publish_will(s);
+        keep_record(s);
+    }
     set_timer(s);
 }
 
@@ -135,11 +147,10 @@ static bool sessions_full(const struct gnt_home *home)
     return max && count >= max;
 }
 
+/* KEPT: its sink says that what it takes is kept. */
 static gnt_err session_new(struct gnt_home *home, struct gnt_slice client_id, uint64_t hash,
-                           struct gnt_session **out)
+                           bool kept, struct gnt_session **out)
 {
-    if (sessions_full(home))
-        return GNT_FULL;
     struct gnt_session *s = calloc(1, sizeof *s + client_id.size);
     if (!s)
         return GNT_NOMEM;
@@ -164,6 +175,8 @@ static gnt_err session_new(struct gnt_home *home, struct gnt_slice client_id, ui
         free(s);
         return err;
     }
+    if (kept)
+        s->sink.id |= GNT_SINK_KEPT;
     gnt_count(&home->counters, GNT_COUNT_SESSIONS, 1);
     *out = s;
     return GNT_OK;
@@ -179,6 +192,45 @@ static struct gnt_session *session_find(const struct gnt_home *home, struct gnt_
             return s;
     }
     return NULL;
+}
+
+static gnt_err restore_will(struct gnt_session *s, const struct gnt_session_restore *from)
+{
+    if (!from->will)
+        return GNT_OK;
+    s->will = malloc(sizeof *s->will);
+    if (!s->will)
+        return GNT_NOMEM;
+    *s->will =
+        (struct gnt_will){.delay_s = from->will_delay_s,
+                          .expiry_s = from->will_expiry_s,
+                          .due = gnt_deadline(from->parted, from->will_delay_s * GNT_NS_PER_S)};
+    gnt_err err = gnt_message_copy(from->will, s->sink.id, &s->will->message);
+    if (err) {
+        free(s->will);
+        s->will = NULL;
+    }
+    return err;
+}
+
+gnt_err gnt_session_restore(struct gnt_home *home, const struct gnt_session_restore *from,
+                            struct gnt_session **out)
+{
+    struct gnt_session *s;
+    gnt_err err = session_new(home, from->client_id, gnt_hash(from->client_id), true, &s);
+    if (err)
+        return err;
+    s->expiry_s = from->expiry_s;
+    if (s->expiry_s != GNT_EXPIRY_NEVER)
+        s->expires_at = gnt_deadline(from->parted, s->expiry_s * GNT_NS_PER_S);
+    err = restore_will(s, from);
+    if (err) {
+        session_end(s);
+        return err;
+    }
+    set_timer(s);
+    *out = s;
+    return GNT_OK;
 }
 
 /* ---- Parting */
@@ -201,6 +253,9 @@ static void let_go(struct gnt_session *s, enum gnt_parting how)
     else
         publish_will(s);
     set_timer(s);
+    gnt_session_keep_connected(s, false);
+    if (s->expiry_s)
+        keep_record(s);
 }
 
 static void take_over(struct gnt_session *s)
@@ -215,6 +270,16 @@ static uint32_t capped_expiry(const struct gnt_home *home, uint32_t expiry_s)
 {
     uint32_t most = home->config.session_expiry_max_s;
     return expiry_s < most ? expiry_s : most;
+}
+
+/* What ends with the connection is not kept; what was kept once is until it ends. */
+static gnt_err begin_keeping(struct gnt_session *s)
+{
+    gnt_err err = GNT_OK;
+    if (!s->kept && s->expiry_s && gnt_keeps(s->home))
+        err = gnt_session_keep(s);
+    gnt_session_keep_connected(s, true);
+    return err ? err : gnt_session_keep_record(s);
 }
 
 gnt_err gnt_session_open(struct gnt_home *home, struct gnt_session_open *request,
@@ -234,21 +299,31 @@ gnt_err gnt_session_open(struct gnt_home *home, struct gnt_session_open *request
         s = NULL;
     }
     if (s && will_due(s, *home->now))
-        publish_will(s); /* likewise */
+        publish_will(s); /* likewise; the record is written anew below */
     *present = s != NULL;
     if (!s) {
-        err = session_new(home, request->client_id, hash, &s);
+        bool kept = gnt_keeps(home) && capped_expiry(home, request->expiry_s);
+        err =
+            sessions_full(home) ? GNT_FULL : session_new(home, request->client_id, hash, kept, &s);
         if (err) {
             free(will);
             return err;
         }
     }
     drop_will(s); /* the client is back before its delay was over [MQTT-3.1.3-9] */
+    s->expiry_s = capped_expiry(home, request->expiry_s);
     s->will = will;
+    err = begin_keeping(s);
+    if (err) {
+        s->will = NULL;
+        free(will);
+        if (!*present)
+            session_end(s);
+        return err;
+    }
     request->will = NULL;
     if (will)
         will->message->publisher = s->sink.id;
-    s->expiry_s = capped_expiry(home, request->expiry_s);
     s->expires_at = GNT_NEVER;
     set_timer(s);
     uint32_t most = home->config.inflight_per_session;
@@ -286,6 +361,11 @@ void gnt_session_close(struct gnt_session *s, enum gnt_parting how, uint32_t exp
 uint64_t gnt_session_sink(const struct gnt_session *s)
 {
     return s->sink.id;
+}
+
+bool gnt_session_is_kept(const struct gnt_session *s)
+{
+    return s->kept != NULL;
 }
 
 uint32_t gnt_session_expiry(const struct gnt_session *s)

@@ -74,6 +74,10 @@ enum gnt_parting {
 void gnt_session_close(struct gnt_session *s, enum gnt_parting how, uint32_t expiry_s);
 
 uint64_t gnt_session_sink(const struct gnt_session *s);
+
+/* Whether it outlives the process, and its client is to be told nothing about it before that is
+ * safe (core/keep.h). */
+bool gnt_session_is_kept(const struct gnt_session *s);
 uint32_t gnt_session_expiry(const struct gnt_session *s);
 
 /* What became of its deliveries (core/ledger.h); NULL: there were none. */
@@ -107,8 +111,8 @@ enum gnt_outcome gnt_session_unsubscribe(struct gnt_session *s, struct gnt_slice
  * must only be acknowledged again. */
 GNT_MUST gnt_err gnt_session_receive_once(struct gnt_session *s, uint16_t id);
 
-/* PUBREL: the id is forgotten; false if it was not known. */
-bool gnt_session_released(struct gnt_session *s, uint16_t id);
+/* PUBREL: the id is forgotten.  GNT_NOTFOUND: it was not known; GNT_NOMEM: it is still. */
+GNT_MUST gnt_err gnt_session_released(struct gnt_session *s, uint16_t id);
 
 /* What arrived with this id went wrong later: it counts as new if it comes again.  SINK is the
  * session's, which may be gone. */
@@ -120,8 +124,10 @@ uint32_t gnt_session_unreleased(const struct gnt_session *s);
 /* ---- Settling what was delivered; each may lead to further deliveries. False: no delivery with
  * this id waits for that. */
 bool gnt_session_acknowledged(struct gnt_session *s, uint16_t id, bool refused); /* PUBACK */
-bool gnt_session_received(struct gnt_session *s, uint16_t id, bool refused);     /* PUBREC */
 bool gnt_session_completed(struct gnt_session *s, uint16_t id);                  /* PUBCOMP */
+
+/* The same for PUBREC: GNT_OK (PUBREL may be sent, again if need be), GNT_NOTFOUND, GNT_NOMEM. */
+GNT_MUST gnt_err gnt_session_received(struct gnt_session *s, uint16_t id, bool refused);
 
 /* The receiver can take deliveries again. */
 void gnt_session_ready(struct gnt_session *s);

@@ -19,8 +19,7 @@ struct session_queue {
     struct gnt_session *session;
 };
 
-/* Nothing is lost if the client comes again. */
-static void close_later(struct gnt_session *s, enum gnt_close_reason why)
+void gnt_session_close_later(struct gnt_session *s, enum gnt_close_reason why)
 {
     s->closing = true;
     s->why = (uint8_t)why;
@@ -31,17 +30,24 @@ static void disconnect(struct gnt_queue *queue)
 {
     struct gnt_session *s = GNT_CONTAINER(queue, struct session_queue, queue)->session;
     if (s->receiver)
-        close_later(s, GNT_CLOSE_QUEUE_FULL);
+        gnt_session_close_later(s, GNT_CLOSE_QUEUE_FULL);
 }
 
-static struct gnt_queue *queue_of(struct gnt_session *s)
+static void forget(struct gnt_queue *queue, uint64_t sequence)
 {
+    gnt_session_keep_no_delivery(GNT_CONTAINER(queue, struct session_queue, queue)->session,
+                                 sequence);
+}
+
+struct gnt_queue *gnt_session_queue(struct gnt_session *s)
+{
+    static const struct gnt_queue_ops ops = {disconnect, forget};
     if (s->queue)
         return s->queue;
     struct session_queue *q = malloc(sizeof *q);
     if (!q)
         return NULL;
-    gnt_queue_init(&q->queue, s->home, s->ledger, disconnect);
+    gnt_queue_init(&q->queue, s->home, s->ledger, &ops);
     q->session = s;
     s->queue = &q->queue;
     return s->queue;
@@ -68,7 +74,7 @@ static void session_account(struct gnt_sink *sink, struct gnt_account *out)
     struct gnt_session *s = gnt_session_of(sink);
     out->client_id = gnt_slice(s->client_id, s->client_id_size);
     out->ledger = s->ledger;
-    out->queued = s->queue ? s->queue->backlog.count : 0;
+    out->queued = s->queue ? gnt_queue_count(s->queue) : 0;
     for (struct gnt_flight *f = NULL; (f = gnt_window_next(&s->window, f));)
         out->queued += f->message != NULL;
 }
@@ -82,6 +88,13 @@ static void flight_remove(struct gnt_session *s, struct gnt_flight *flight)
         s->resend_from = next ? next->id : 0;
     }
     gnt_window_remove(&s->window, flight);
+}
+
+/* Its message need not be kept any more. */
+static void forget_flight(struct gnt_session *s, const struct gnt_flight *flight)
+{
+    if (s->kept)
+        gnt_session_keep_no_delivery(s, gnt_session_sequence_of(s, flight->id));
 }
 
 /* A flight's owner is its session while it counts as unsettled: since it was sent as a PUBLISH on
@@ -105,9 +118,10 @@ static void flight_send(struct gnt_session *s, struct gnt_flight *flight, bool a
     gnt_err err = s->receiver->ops->deliver(s->receiver, &d);
     if (err == GNT_TOOBIG) {
         count_out(s, GNT_COUNT_DROPPED_TOO_LARGE, flight->message);
+        forget_flight(s, flight);
         flight_remove(s, flight);
     } else if (err) {
-        close_later(s, GNT_CLOSE_NO_MEMORY);
+        gnt_session_close_later(s, GNT_CLOSE_NO_MEMORY);
     } else {
         flight->owner = s;
         s->unsettled++;
@@ -115,9 +129,21 @@ static void flight_send(struct gnt_session *s, struct gnt_flight *flight, bool a
 }
 
 /* A client that never settles one delivery may use up the ids behind it. */
-static bool window_has_room(const struct gnt_session *s)
+static bool has_id(const struct gnt_session *s, uint64_t sequence)
 {
-    return s->unsettled < s->receive_max && s->resend_from == 0 && !gnt_window_full(&s->window);
+    return sequence ? gnt_window_takes(&s->window, gnt_session_id_of(sequence))
+                    : !gnt_window_full(&s->window);
+}
+
+static bool window_has_room(const struct gnt_session *s, uint64_t sequence)
+{
+    return s->unsettled < s->receive_max && s->resend_from == 0 && has_id(s, sequence);
+}
+
+/* Of the delivery that comes next. */
+static uint64_t next_sequence(const struct gnt_session *s)
+{
+    return s->kept ? s->kept->last + 1 : 0;
 }
 
 static bool receiver_ready(const struct gnt_session *s)
@@ -125,14 +151,14 @@ static bool receiver_ready(const struct gnt_session *s)
     return s->receiver && !s->held && !s->closing && s->receiver->ops->ready(s->receiver);
 }
 
-static bool can_send(const struct gnt_session *s, uint8_t qos)
+static bool can_send(const struct gnt_session *s, uint8_t qos, uint64_t sequence)
 {
-    return receiver_ready(s) && (qos == 0 || window_has_room(s));
+    return receiver_ready(s) && (qos == 0 || window_has_room(s, sequence));
 }
 
 bool gnt_session_has_room(const struct gnt_session *s)
 {
-    return !s->queue && can_send(s, 1);
+    return !s->queue && can_send(s, 1, next_sequence(s));
 }
 
 /* At most once: what cannot be sent is dropped.  How it has ended. */
@@ -146,6 +172,19 @@ static enum gnt_counter send_once(struct gnt_session *s, struct gnt_message *mes
     return GNT_COUNT_DELIVERED;
 }
 
+static gnt_err place(struct gnt_session *s, struct gnt_flight *flight, uint64_t sequence,
+                     struct gnt_flight **out)
+{
+    if (!sequence)
+        return gnt_window_add(&s->window, flight, GNT_FLIGHT_PUBLISHED, out);
+    flight->id = gnt_session_id_of(sequence);
+    gnt_err err = gnt_window_restore(&s->window, flight, GNT_FLIGHT_PUBLISHED);
+    if (!err)
+        s->kept->sent = sequence;
+    *out = gnt_window_find(&s->window, flight->id);
+    return err;
+}
+
 /* Sends now what has been counted in; *w is consumed whatever happens. */
 static void send_now(struct gnt_session *s, struct gnt_waiting *w, uint64_t group)
 {
@@ -157,27 +196,42 @@ static void send_now(struct gnt_session *s, struct gnt_waiting *w, uint64_t grou
     struct gnt_flight flight = {
         .message = w->message, .ids = w->ids, .cookie = group, .qos = w->qos, .retain = w->retain};
     struct gnt_flight *placed;
-    if (gnt_window_add(&s->window, &flight, GNT_FLIGHT_PUBLISHED, &placed)) {
+    bool again = w->again;
+    if (place(s, &flight, w->sequence, &placed)) {
         count_out(s, GNT_COUNT_DROPPED_NO_MEMORY, w->message);
+        if (w->sequence)
+            gnt_session_keep_no_delivery(s, w->sequence);
         gnt_waiting_fini(w);
         return;
     }
     *w = (struct gnt_waiting){0};
-    flight_send(s, placed, false);
+    flight_send(s, placed, again);
+}
+
+/* *w, which has been counted in, is dropped. */
+static void no_memory(struct gnt_session *s, struct gnt_waiting *w)
+{
+    count_out(s, GNT_COUNT_DROPPED_NO_MEMORY, w->message);
+    gnt_waiting_fini(w);
 }
 
 /* *w is consumed. */
 static void enqueue(struct gnt_session *s, struct gnt_waiting *w, struct gnt_receipt *receipt)
 {
-    struct gnt_queue *queue = queue_of(s);
-    if (queue) {
-        gnt_queue_put(queue, w, s->receiver != NULL, receipt);
-        if (gnt_queue_empty(queue))
-            queue_free(s);
-    } else {
-        count_out(s, GNT_COUNT_DROPPED_NO_MEMORY, w->message);
-        gnt_waiting_fini(w);
+    bool connected = s->receiver != NULL;
+    struct gnt_queue *queue = gnt_session_queue(s);
+    if (!queue) {
+        no_memory(s, w);
+        return;
     }
+    if (gnt_queue_admits(queue, w, connected, receipt)) {
+        if (gnt_session_keep_delivery(s, w))
+            no_memory(s, w);
+        else
+            gnt_queue_put(queue, w, connected);
+    }
+    if (gnt_queue_empty(queue))
+        queue_free(s);
 }
 
 void gnt_session_send(struct gnt_session *s, struct gnt_message *message, uint8_t qos, bool retain,
@@ -191,7 +245,7 @@ void gnt_session_send(struct gnt_session *s, struct gnt_message *message, uint8_
         gnt_ledger_pass(s->home, s->ledger, GNT_COUNT_DROPPED_AWAY);
         return;
     }
-    bool now = !s->queue && can_send(s, qos);
+    bool now = !s->queue && can_send(s, qos, next_sequence(s));
     if (now && qos == 0) { /* the hot path: nothing has to be kept */
         gnt_ledger_pass(s->home, s->ledger, send_once(s, message, retain, ids));
         return;
@@ -203,10 +257,12 @@ void gnt_session_send(struct gnt_session *s, struct gnt_message *message, uint8_
     }
     gnt_ledger_in(s->home, s->ledger, message);
     w.message = gnt_message_ref(message);
-    if (now)
-        send_now(s, &w, 0);
-    else
+    if (!now)
         enqueue(s, &w, receipt);
+    else if (gnt_session_keep_delivery(s, &w))
+        no_memory(s, &w);
+    else
+        send_now(s, &w, 0);
 }
 
 static uint8_t lower(uint8_t a, uint8_t b)
@@ -233,7 +289,7 @@ static enum gnt_offer session_offer(struct gnt_sink *sink, uint64_t group, uint3
     enum gnt_offer answer = gnt_session_consider(s, group, round, &sub);
     if (answer != GNT_OFFER_TAKEN)
         return answer;
-    if (s->queue || !can_send(s, qos)) {
+    if (s->queue || !can_send(s, qos, next_sequence(s))) {
         gnt_session_turn_down(s, sub);
         return GNT_OFFER_BUSY;
     }
@@ -241,6 +297,10 @@ static enum gnt_offer session_offer(struct gnt_sink *sink, uint64_t group, uint3
                             .ids = {.count = options->id != 0, .one = options->id},
                             .qos = qos,
                             .retain = options->retain_as_published && message->retain};
+    if (gnt_session_keep_delivery(s, &w)) {
+        gnt_waiting_fini(&w);
+        return GNT_OFFER_FAILED;
+    }
     gnt_ledger_add(s->ledger, GNT_COUNT_DUE, 1); /* the group has counted it in */
     send_now(s, &w, group);
     return GNT_OFFER_TAKEN;
@@ -262,7 +322,7 @@ static bool resend_one(struct gnt_session *s)
     if (flight->state == GNT_FLIGHT_PUBLISHED)
         flight_send(s, flight, true);
     else if (s->receiver->ops->release(s->receiver, flight->id))
-        close_later(s, GNT_CLOSE_NO_MEMORY);
+        gnt_session_close_later(s, GNT_CLOSE_NO_MEMORY);
     return true;
 }
 
@@ -270,7 +330,7 @@ static bool resend_one(struct gnt_session *s)
 static struct gnt_waiting *first_waiting(struct gnt_session *s)
 {
     struct gnt_waiting *first = s->queue ? gnt_queue_first(s->queue) : NULL;
-    if (!first)
+    if (s->queue && gnt_queue_empty(s->queue))
         queue_free(s);
     return first;
 }
@@ -278,7 +338,7 @@ static struct gnt_waiting *first_waiting(struct gnt_session *s)
 static bool send_one(struct gnt_session *s)
 {
     struct gnt_waiting *first = first_waiting(s);
-    if (!first || !can_send(s, first->qos))
+    if (!first || !can_send(s, first->qos, first->sequence))
         return false;
     struct gnt_waiting w;
     gnt_queue_pop(s->queue, &w);
@@ -295,6 +355,7 @@ void gnt_session_pump(struct gnt_session *s)
             return;
     while (send_one(s))
         ;
+    gnt_session_fetch(s);
     if (s->walks.first || !gnt_session_tell_groups(s))
         gnt_session_work_later(s);
 }
@@ -317,8 +378,12 @@ static bool settle(struct gnt_session *s, struct gnt_flight *flight, enum gnt_co
 {
     if (!flight)
         return false;
-    if (flight->message)
+    if (flight->message) {
         count_out(s, how, flight->message);
+        forget_flight(s, flight);
+    } else {
+        gnt_session_keep_completed(s, flight->id);
+    }
     settled(s, flight);
     flight_remove(s, flight);
     gnt_session_pump(s);
@@ -331,16 +396,19 @@ bool gnt_session_acknowledged(struct gnt_session *s, uint16_t id, bool refused)
                   refused ? GNT_COUNT_DROPPED_REFUSED : GNT_COUNT_DELIVERED);
 }
 
-bool gnt_session_received(struct gnt_session *s, uint16_t id, bool refused)
+gnt_err gnt_session_received(struct gnt_session *s, uint16_t id, bool refused)
 {
     struct gnt_flight *flight = find(s, id, 2, GNT_FLIGHT_PUBLISHED);
     if (refused)
-        return settle(s, flight, GNT_COUNT_DROPPED_REFUSED);
-    if (!flight)
-        return find(s, id, 2, GNT_FLIGHT_RELEASED) != NULL; /* the same PUBREC once more */
+        return settle(s, flight, GNT_COUNT_DROPPED_REFUSED) ? GNT_OK : GNT_NOTFOUND;
+    if (!flight) /* it may be the same PUBREC once more */
+        return find(s, id, 2, GNT_FLIGHT_RELEASED) ? GNT_OK : GNT_NOTFOUND;
+    gnt_err err = gnt_session_keep_released(s, id);
+    if (err)
+        return err;
     count_out(s, GNT_COUNT_DELIVERED, flight->message);
     gnt_window_release(&s->window, flight);
-    return true;
+    return GNT_OK;
 }
 
 bool gnt_session_completed(struct gnt_session *s, uint16_t id)
@@ -354,19 +422,27 @@ gnt_err gnt_session_receive_once(struct gnt_session *s, uint16_t id)
 {
     if (gnt_idset_has(&s->unreleased, id))
         return GNT_EXISTS;
-    return gnt_idset_add(&s->unreleased, id);
+    gnt_err err = gnt_idset_add(&s->unreleased, id);
+    if (!err && (err = gnt_session_keep_received(s, id)))
+        gnt_idset_remove(&s->unreleased, id);
+    return err;
 }
 
-bool gnt_session_released(struct gnt_session *s, uint16_t id)
+gnt_err gnt_session_released(struct gnt_session *s, uint16_t id)
 {
-    return gnt_idset_remove(&s->unreleased, id);
+    if (!gnt_idset_has(&s->unreleased, id))
+        return GNT_NOTFOUND;
+    gnt_err err = gnt_session_keep_not_received(s, id);
+    if (!err)
+        gnt_idset_remove(&s->unreleased, id);
+    return err;
 }
 
 void gnt_session_not_received(struct gnt_home *home, uint64_t sink, uint16_t id)
 {
     struct gnt_sink *found = gnt_slots_find(&home->slots, sink);
-    if (found)
-        gnt_session_released(gnt_session_of(found), id);
+    if (found && gnt_session_released(gnt_session_of(found), id))
+        return; /* no memory to say so: it is taken for one that has come */
 }
 
 uint32_t gnt_session_unreleased(const struct gnt_session *s)
@@ -396,6 +472,7 @@ void gnt_session_flow_stop(struct gnt_session *s, bool for_good)
             gnt_message_unref(&message);
         } else {
             gnt_ledger_add(s->ledger, GNT_COUNT_DUE, -1);
+            forget_flight(s, f);
             flight_remove(s, f);
         }
     }

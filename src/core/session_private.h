@@ -1,7 +1,8 @@
 /* The inside of a session, for the session_*.c files and nobody else:
  *   session.c            birth, take-over, parting, will, expiry, death
  *   session_flow.c       deliveries: sending, queueing, settling
- *   session_subscribe.c  subscriptions, shared ones, retained messages for new ones */
+ *   session_subscribe.c  subscriptions, shared ones, retained messages for new ones
+ *   session_keep.c       what of it is in the store (core/keep.h) */
 #ifndef GNT_CORE_SESSION_PRIVATE_H
 #define GNT_CORE_SESSION_PRIVATE_H
 
@@ -23,6 +24,7 @@ struct gnt_session {
     uint8_t why;                   /* enum gnt_close_reason, if closing */
     uint16_t resend_from; /* the first in the window that is still to be sent again, 0: none */
     uint16_t client_id_size;
+    struct gnt_session_kept *kept; /* NULL: nothing of it outlives the process */
     struct gnt_window window;
     uint32_t receive_max; /* how many may be unsettled */
     uint32_t unsettled;   /* sent on this connection and not settled */
@@ -53,6 +55,17 @@ struct gnt_will {
     uint64_t due; /* GNT_NEVER: not on its way */
 };
 
+/* A session in the store.  Its deliveries of QoS 1 and 2 are numbered by the sequence of its log,
+ * and a packet id follows from that: so a delivery has the same id after a restart, without a word
+ * written about it when it is sent. */
+struct gnt_session_kept {
+    uint64_t number;    /* among all sessions that ever were */
+    uint64_t last;      /* sequence of the last delivery that was written */
+    uint64_t sent;      /* of the last that went into the window */
+    uint64_t parted_ms; /* when its client went, in store time; meaningless while it is connected */
+    struct fetch *fetch; /* deliveries on their way from the store; NULL: none */
+};
+
 /* ---- session.c */
 
 static inline struct gnt_session *gnt_session_of(struct gnt_sink *sink)
@@ -61,6 +74,18 @@ static inline struct gnt_session *gnt_session_of(struct gnt_sink *sink)
 }
 
 void gnt_sessions_free(struct gnt_home *home);
+
+/* A session of an earlier process, which was PARTED from its client (a time of the loops, which may
+ * be long past), at its HOME; nothing of it is kept yet.  WILL is lent, NULL: none. */
+struct gnt_session_restore {
+    struct gnt_slice client_id;
+    uint32_t expiry_s;
+    uint64_t parted;
+    struct gnt_message *will;
+    uint32_t will_delay_s, will_expiry_s;
+};
+GNT_MUST gnt_err gnt_session_restore(struct gnt_home *home, const struct gnt_session_restore *from,
+                                     struct gnt_session **out);
 
 /* Goes on soon with closing the connection, walks, and telling groups. */
 void gnt_session_work_later(struct gnt_session *s);
@@ -87,6 +112,59 @@ void gnt_session_flow_stop(struct gnt_session *s, bool for_good);
 
 /* Frees window, queue and ledger; what is lost with them is counted. */
 void gnt_session_flow_fini(struct gnt_session *s);
+
+/* The queue of S, made if there is none; NULL: no memory. */
+struct gnt_queue *gnt_session_queue(struct gnt_session *s);
+
+/* Its connection is closed soon; nothing is lost if the client comes again. */
+void gnt_session_close_later(struct gnt_session *s, enum gnt_close_reason why);
+
+/* ---- session_keep.c
+ *
+ * All but the first of these do nothing for a session of which nothing is kept.  What says GNT_MUST
+ * is written as a whole or not at all; the rest may be left out for want of memory, at the price of
+ * something that comes again after a restart. */
+
+/* Begins to keep S, whose expiry is not 0. */
+GNT_MUST gnt_err gnt_session_keep(struct gnt_session *s);
+
+/* Writes who S is, and its will. */
+GNT_MUST gnt_err gnt_session_keep_record(struct gnt_session *s);
+
+/* Its client has come, or gone, just now: for the record. */
+void gnt_session_keep_connected(struct gnt_session *s, bool connected);
+
+/* S ends: nothing of it is kept any more. */
+void gnt_session_keep_end(struct gnt_session *s);
+
+/* S is freed, and stays in the store. */
+void gnt_session_keep_free(struct gnt_session *s);
+
+GNT_MUST gnt_err gnt_session_keep_filter(struct gnt_session *s, struct gnt_slice filter,
+                                         const struct gnt_sub_options *options);
+/* Of a session with this number (0: none), which may have gone. */
+void gnt_session_keep_no_filter(struct gnt_home *home, uint64_t number, struct gnt_slice filter);
+uint64_t gnt_session_kept_number(const struct gnt_session *s);
+
+/* The next delivery, of QoS 1 or 2; its sequence is filled in: 0 if nothing is kept. */
+GNT_MUST gnt_err gnt_session_keep_delivery(struct gnt_session *s, struct gnt_waiting *w);
+void gnt_session_keep_no_delivery(struct gnt_session *s, uint64_t sequence);
+
+/* The id of the delivery with this sequence, and the sequence of one in flight with this id. */
+uint16_t gnt_session_id_of(uint64_t sequence);
+uint64_t gnt_session_sequence_of(const struct gnt_session *s, uint16_t id);
+
+/* PUBREC and PUBCOMP for the delivery ID. */
+GNT_MUST gnt_err gnt_session_keep_released(struct gnt_session *s, uint16_t id);
+void gnt_session_keep_completed(struct gnt_session *s, uint16_t id);
+
+/* An exactly-once message of the client: before and after its PUBREL. */
+GNT_MUST gnt_err gnt_session_keep_received(struct gnt_session *s, uint16_t id);
+GNT_MUST gnt_err gnt_session_keep_not_received(struct gnt_session *s, uint16_t id);
+
+/* Gets deliveries that are in the store only, if there is room for them in memory; gnt_session_pump
+ * follows when they are there. */
+void gnt_session_fetch(struct gnt_session *s);
 
 /* ---- session_subscribe.c */
 

@@ -121,10 +121,22 @@ static void count_subscriptions(struct gnt_session *s, int n, bool shared)
         gnt_count(&s->home->counters, GNT_COUNT_SHARED_SUBSCRIPTIONS, n);
 }
 
+/* What stands at PLACE is not kept any more, for the session NUMBER (0: none). */
+static void keep_no_place(struct gnt_home *home, uint64_t number, const struct gnt_tree_node *place)
+{
+    struct gnt_buf *text = &home->keep.scratch;
+    gnt_buf_clear(text);
+    if (!number || gnt_buf_reserve(text, GNT_TOPIC_MAX))
+        return; /* for want of memory; it comes back with the next start */
+    gnt_buf_wrote(text, gnt_tree_filter(place, (char *)gnt_buf_tail(text), GNT_TOPIC_MAX));
+    gnt_session_keep_no_filter(home, number, gnt_buf_slice(text));
+}
+
 /* Retained messages that SUB still has to get are not sent after it has ended. */
 static void plain_free(struct gnt_session *s, struct subscription *sub)
 {
     walk_end(s, sub);
+    keep_no_place(s->home, gnt_session_kept_number(s), sub->place);
     gnt_tree_unsubscribe(s->home->tree, sub->place, s->sink.id);
     gnt_map_remove(&s->subscriptions, &sub->node);
     free(sub);
@@ -173,9 +185,13 @@ static enum gnt_outcome subscribe_plain(struct gnt_session *s, struct gnt_slice 
         if (!walk)
             return GNT_FAILED;
     }
-    gnt_err err =
-        existed ? gnt_tree_subscribe(s->home->tree, filter, s->sink.id, options, &existed, NULL)
-                : plain_new(s, filter, options, &sub);
+    gnt_err err = gnt_session_keep_filter(s, filter, options);
+    if (!err)
+        err = existed
+                  ? gnt_tree_subscribe(s->home->tree, filter, s->sink.id, options, &existed, NULL)
+                  : plain_new(s, filter, options, &sub);
+    if (err && !existed)
+        gnt_session_keep_no_filter(s->home, gnt_session_kept_number(s), filter);
     if (err)
         free(walk);
     else if (walk)
@@ -274,6 +290,7 @@ static void shared_remove(struct gnt_session *s, struct shared *sub)
     }
     gnt_list_remove(&sub->turned_down);
     gnt_map_remove(&s->shares->by_key, &sub->by_key);
+    gnt_session_keep_no_filter(s->home, gnt_session_kept_number(s), sub->key);
     free(sub);
     count_subscriptions(s, -1, true);
 }
@@ -368,8 +385,12 @@ static bool subscribe_shared(struct gnt_session *s, struct gnt_slice key,
     struct request *r = request_new(s, key, options, answer);
     if (!r)
         return true;
-    if (!sub && !(sub = shared_new(s, key))) {
+    if (!sub)
+        sub = shared_new(s, key);
+    if (!sub || gnt_session_keep_filter(s, key, options)) {
         request_free(r);
+        if (sub && !sub->group)
+            shared_remove(s, sub);
         return true;
     }
     r->joining.round = sub->joined;
@@ -498,7 +519,7 @@ enum { CLEARING_SLICE = 256 };
  * in slices, so that nobody waits for it.  Until then its sink is found there, and names nobody. */
 struct remains {
     struct gnt_work work;
-    uint64_t sink;
+    uint64_t sink, number;
     struct gnt_map subscriptions;
     struct gnt_map_cursor cursor;
 };
@@ -514,6 +535,7 @@ static void clear_some(struct gnt_home *home, struct gnt_work *work)
             return;
         }
         struct subscription *sub = GNT_CONTAINER(node, struct subscription, node);
+        keep_no_place(home, r->number, sub->place);
         gnt_tree_unsubscribe(home->tree, sub->place, r->sink);
         gnt_map_remove(&r->subscriptions, node);
         free(sub);
@@ -530,7 +552,9 @@ static bool leave_behind(struct gnt_session *s)
         return false;
     while (s->walks.first)
         walk_end(s, GNT_CONTAINER(s->walks.first, struct walk, link)->subscription);
-    *r = (struct remains){.sink = s->sink.id, .subscriptions = s->subscriptions};
+    *r = (struct remains){.sink = s->sink.id,
+                          .number = gnt_session_kept_number(s),
+                          .subscriptions = s->subscriptions};
     s->subscriptions = (struct gnt_map){0};
     gnt_work_init(&r->work, clear_some);
     gnt_home_later(s->home, &r->work);

@@ -13,16 +13,19 @@
 struct gnt_tree;
 
 /* A sink's name across threads: the home it lives at, its slot there, and the slot's generation, so
- * that a late message for one that is gone does not reach its successor.  0 is no sink. */
+ * that a late message for one that is gone does not reach its successor; and whether what it takes
+ * at QoS 1 and 2 is kept (core/keep.h).  0 is no sink. */
+#define GNT_SINK_KEPT (UINT64_C(1) << 63)
+
 static inline uint64_t gnt_sink_id(unsigned home, uint32_t slot, uint32_t generation)
 {
-    return (uint64_t)(home & 0xff) << 56 | (uint64_t)(slot & 0xfffffff) << 28 |
+    return (uint64_t)(home & 0x7f) << 56 | (uint64_t)(slot & 0xfffffff) << 28 |
            (generation & 0xfffffff);
 }
 
 static inline unsigned gnt_sink_home(uint64_t id)
 {
-    return (unsigned)(id >> 56);
+    return (unsigned)(id >> 56) & 0x7f;
 }
 
 static inline uint32_t gnt_sink_slot(uint64_t id)
@@ -110,6 +113,9 @@ bool gnt_tree_large(const struct gnt_tree *tree);
  * no limit) of those that have a publisher, which is to say a client. */
 GNT_MUST gnt_err gnt_tree_retain(struct gnt_tree *tree, struct gnt_message *message, uint64_t max,
                                  int *change);
+
+/* What is retained for exactly this topic: a reference, or NULL. */
+struct gnt_message *gnt_tree_retained_at(struct gnt_tree *tree, struct gnt_slice topic);
 
 uint64_t gnt_tree_retained_count(const struct gnt_tree *tree);
 

@@ -79,6 +79,15 @@ gnt_err gnt_tree_retain(struct gnt_tree *tree, struct gnt_message *message, uint
     return err;
 }
 
+struct gnt_message *gnt_tree_retained_at(struct gnt_tree *tree, struct gnt_slice topic)
+{
+    pthread_mutex_lock(&tree->lock);
+    const struct gnt_tree_node *node = gnt_tree_node_find(tree, topic);
+    struct gnt_message *message = node && node->retained ? gnt_message_ref(node->retained) : NULL;
+    pthread_mutex_unlock(&tree->lock);
+    return message;
+}
+
 uint64_t gnt_tree_retained_count(const struct gnt_tree *tree)
 {
     return atomic_load_explicit(&tree->retained, memory_order_relaxed);

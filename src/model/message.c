@@ -83,3 +83,16 @@ void gnt_message_unref(struct gnt_message **m)
                       sizeof *gone + gone->topic.size + gone->payload.size + gone->extras.size);
     }
 }
+
+gnt_err gnt_message_copy(const struct gnt_message *m, uint64_t publisher, struct gnt_message **out)
+{
+    const struct gnt_message_init init = {.topic = m->topic,
+                                          .payload = m->payload,
+                                          .extras = m->extras,
+                                          .format = (enum gnt_extras_format)m->format,
+                                          .qos = m->qos,
+                                          .retain = m->retain,
+                                          .publisher = publisher,
+                                          .expires = m->expires};
+    return gnt_message_new(&init, out);
+}

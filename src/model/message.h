@@ -50,6 +50,10 @@ GNT_MUST gnt_err gnt_message_new(const struct gnt_message_init *init, struct gnt
 GNT_MUST gnt_err gnt_message_adopt(uint8_t **buffer, const struct gnt_message_init *init,
                                    struct gnt_message **out);
 
+/* Another one with the same contents, but for the publisher. */
+GNT_MUST gnt_err gnt_message_copy(const struct gnt_message *m, uint64_t publisher,
+                                  struct gnt_message **out);
+
 /* Adds BY to the references; gives what they were.  With GNATTER_SMALL all is one thread, and the
  * smallest cores have no instruction that would do this for several. */
 static inline uint32_t gnt_message_count(struct gnt_message *m, uint32_t by, memory_order order)

@@ -6,7 +6,8 @@ enum gnt_outcome {
     GNT_DONE,
     GNT_DONE_NO_MATCH,  /* published: nobody is subscribed; unsubscribed: there was nothing */
     GNT_WITHHELD,       /* a full queue keeps it waiting; the outcome follows */
-    GNT_FAILED,         /* out of memory, store failure: try again later */
+    GNT_FAILED,         /* out of memory: try again later */
+    GNT_NO_ROOM,        /* it has to be kept, and the store takes nothing now: likewise */
     GNT_FILTER_INVALID, /* not a topic filter, or deeper than the limit */
     GNT_TOPIC_INVALID,  /* not a topic name, or deeper than the limit */
     GNT_NOT_ALLOWED,    /* by access list, or a topic of the broker's own */

@@ -146,11 +146,16 @@ gnt_err gnt_window_add(struct gnt_window *w, struct gnt_flight *flight, enum gnt
     return err;
 }
 
+bool gnt_window_takes(const struct gnt_window *w, uint16_t id)
+{
+    return id && !in_stretch(w, id);
+}
+
 gnt_err gnt_window_restore(struct gnt_window *w, struct gnt_flight *flight,
                            enum gnt_flight_state state)
 {
     GNT_ASSERT(state != GNT_FLIGHT_NONE);
-    if (flight->id == 0 || in_stretch(w, flight->id))
+    if (!gnt_window_takes(w, flight->id))
         return GNT_INVALID;
     return put(w, flight, state, flight->id);
 }

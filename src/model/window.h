@@ -50,10 +50,13 @@ void gnt_window_fini(struct gnt_window *w);
 GNT_MUST gnt_err gnt_window_add(struct gnt_window *w, struct gnt_flight *flight,
                                 enum gnt_flight_state state, struct gnt_flight **out);
 
-/* As _add, with the id that the flight had in an earlier life: for restoring a session, in the
- * order of sending.  GNT_INVALID: the id is 0 or not behind the last one. */
+/* As _add, with flight->id, which is not that of one in flight, nor between two of them: for who
+ * gives out ids by another rule, and for restoring a session, in the order of sending. */
 GNT_MUST gnt_err gnt_window_restore(struct gnt_window *w, struct gnt_flight *flight,
                                     enum gnt_flight_state state);
+
+/* Whether _restore would take ID (GNT_INVALID else). */
+bool gnt_window_takes(const struct gnt_window *w, uint16_t id);
 
 /* Whether _add would say GNT_FULL. */
 bool gnt_window_full(const struct gnt_window *w);

@@ -128,6 +128,8 @@ static void receive(struct gnt_loop *loop)
 
 static void flush(struct gnt_loop *loop)
 {
+    if (loop->before_mail)
+        loop->before_mail(loop->mail_context);
     if (loop->post)
         gnt_post_flush(loop->post, loop->address);
 }

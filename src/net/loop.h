@@ -54,6 +54,9 @@ struct gnt_loop {
     struct gnt_list guests;
     struct gnt_list guest; /* in another's guests */
     uint64_t slept_ns;     /* in waits that were not for 0 ns, all together */
+    /* Called before mail that was sent in a turn becomes visible; may be NULL. */
+    void (*before_mail)(void *context);
+    void *mail_context;
     /* Called around a wait that may sleep; may be NULL. */
     void (*sleeping)(void *context, bool asleep);
     void *sleeping_context;

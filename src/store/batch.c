@@ -38,19 +38,22 @@ static gnt_err check(const struct gnt_store_write *w)
     return too_big ? GNT_TOOBIG : GNT_OK;
 }
 
-static gnt_err reserve(struct gnt_batch *b, size_t bytes)
+gnt_err gnt_batch_reserve(struct gnt_batch *b, uint32_t writes, size_t size)
 {
-    if (b->count == b->cap) {
-        uint32_t cap = b->cap ? b->cap * 2 : 8;
-        struct gnt_batch_entry *entries = NULL;
-        if (cap > b->cap)
-            entries = realloc(b->entries, cap * sizeof *entries);
+    if (writes > UINT32_MAX - b->count)
+        return GNT_NOMEM;
+    uint32_t need = b->count + writes, cap = b->cap ? b->cap : 8;
+    while (cap < need && cap <= UINT32_MAX / 2)
+        cap *= 2;
+    if (cap > b->cap) {
+        struct gnt_batch_entry *entries =
+            cap < need ? NULL : realloc(b->entries, cap * sizeof *entries);
         if (!entries)
             return GNT_NOMEM;
         b->entries = entries;
         b->cap = cap;
     }
-    return gnt_buf_reserve(&b->bytes, bytes);
+    return gnt_buf_reserve(&b->bytes, size);
 }
 
 static void put_bytes(struct gnt_batch *b, struct gnt_slice bytes)
@@ -65,7 +68,7 @@ static void add(struct gnt_batch *b, const struct gnt_store_write *w)
     if (!b->err)
         b->err = check(w);
     if (!b->err)
-        b->err = reserve(b, w->name.size + w->key.size + w->value.size);
+        b->err = gnt_batch_reserve(b, 1, w->name.size + w->key.size + w->value.size);
     if (b->err)
         return;
     b->entries[b->count++] = (struct gnt_batch_entry){
@@ -80,6 +83,23 @@ static void add(struct gnt_batch *b, const struct gnt_store_write *w)
     put_bytes(b, w->name);
     put_bytes(b, w->key);
     put_bytes(b, w->value);
+}
+
+gnt_err gnt_batch_join(struct gnt_batch *b, struct gnt_batch *from)
+{
+    struct gnt_slice bytes = gnt_buf_slice(&from->bytes);
+    gnt_err err = gnt_batch_reserve(b, from->count, bytes.size);
+    if (err)
+        return err;
+    size_t before = gnt_buf_size(&b->bytes);
+    for (uint32_t i = 0; i < from->count; i++) {
+        b->entries[b->count] = from->entries[i];
+        b->entries[b->count++].at += before;
+        from->entries[i].message = NULL;
+    }
+    put_bytes(b, bytes);
+    gnt_batch_fini(from);
+    return GNT_OK;
 }
 
 struct gnt_store_write gnt_batch_write(const struct gnt_batch *b, uint32_t i)

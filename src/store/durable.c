@@ -51,7 +51,7 @@ static void ask(struct gnt_durable *d, struct gnt_request *q)
     pthread_mutex_unlock(&d->lock);
 }
 
-void gnt_request_complete(struct gnt_request *q)
+void gnt_durable_complete(struct gnt_request *q)
 {
     struct gnt_completion *c = q->completion;
     gnt_batch_fini(&q->batch);
@@ -107,6 +107,11 @@ static void durable_read(struct gnt_store *s, struct gnt_slice log, uint64_t fro
     ask(durable_of(s), q);
 }
 
+const struct gnt_store_time *gnt_durable_time(const struct gnt_store *s)
+{
+    return durable_of((struct gnt_store *)(uintptr_t)s)->options.time;
+}
+
 /* --- working --- */
 
 static void publish_status(struct gnt_durable *d)
@@ -124,7 +129,7 @@ static void serve(struct gnt_durable *d, struct gnt_request *q)
 {
     struct gnt_store_read *r = GNT_CONTAINER(q->completion, struct gnt_store_read, completion);
     q->read(d, q, r);
-    gnt_request_complete(q);
+    gnt_durable_complete(q);
 }
 
 /* Reads at once, and puts commits where they wait. */

@@ -69,6 +69,9 @@ struct gnt_durable_options {
 GNT_MUST gnt_err gnt_durable_open(const struct gnt_durable_options *options,
                                   struct gnt_durable_report *report, struct gnt_store **out);
 
+/* The time by which what S keeps expires; as long as S. */
+const struct gnt_store_time *gnt_durable_time(const struct gnt_store *s);
+
 struct gnt_durable_status {
     gnt_err state; /* GNT_OK; GNT_FULL: there is no room; GNT_IO; GNT_NOMEM: the last try failed */
     uint64_t commits, batches; /* records written to the journal, and the batches in them */

@@ -161,7 +161,7 @@ static void finish(struct gnt_durable *d, struct gnt_list *group)
         gnt_memtable_done(d->active, &q->prepared);
     }
     for (struct gnt_list *link; (link = gnt_list_pop_front(group));)
-        gnt_request_complete(request_of(link));
+        gnt_durable_complete(request_of(link));
 }
 
 bool gnt_durable_commit_group(struct gnt_durable *d)

@@ -74,7 +74,7 @@ struct gnt_durable {
 };
 
 /* Hands out the result, and frees the request. */
-void gnt_request_complete(struct gnt_request *q);
+void gnt_durable_complete(struct gnt_request *q);
 
 /* --- durable_commit.c --- */
 

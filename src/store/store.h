@@ -40,8 +40,9 @@ enum {
 
 /* Where one result arrives.  Part of an object of the caller's, which lives until `done`. */
 struct gnt_completion {
-    /* On the terms of `deliver`.  RESULT of a commit: GNT_OK; GNT_INVALID or
-     * GNT_TOOBIG over a limit above; GNT_NOMEM; GNT_FULL (disk full); GNT_IO.  Of a read: GNT_OK,
+    /* On the terms of `deliver`.  RESULT of a commit: GNT_OK; GNT_INVALID or GNT_TOOBIG over a
+     * limit above; GNT_NOMEM from the batch itself; GNT_FULL (disk full), GNT_IO, GNT_NOMEM only
+     * where the store is closed before it has succeeded (gnt_store_trouble).  Of a read: GNT_OK,
      * GNT_NOTFOUND (of _get), GNT_INVALID, GNT_TOOBIG, GNT_NOMEM, GNT_IO. */
     void (*done)(struct gnt_completion *c, gnt_err result);
     /* Sees to it that gnt_store_complete(c) is called once on the thread that C belongs to: mails
@@ -73,6 +74,14 @@ struct gnt_batch {
 };
 
 void gnt_batch_fini(struct gnt_batch *b);
+
+/* Room for WRITES more, with SIZE bytes of names, keys and values: these cannot fail for want of
+ * memory.  GNT_NOMEM: the batch is as it was. */
+GNT_MUST gnt_err gnt_batch_reserve(struct gnt_batch *b, uint32_t writes, size_t size);
+
+/* Moves the writes of FROM, which is empty afterwards, behind those of B.  GNT_NOMEM: both are as
+ * they were. */
+GNT_MUST gnt_err gnt_batch_join(struct gnt_batch *b, struct gnt_batch *from);
 
 /* MESSAGE may be NULL. */
 void gnt_batch_put(struct gnt_batch *b, struct gnt_slice table, struct gnt_slice key,
@@ -111,6 +120,13 @@ struct gnt_store_record {
     struct gnt_message *message; /* take a reference to keep it; or NULL */
 };
 
+/* `first` and `count` are told only if no entries are asked for: where much is being removed it
+ * takes long to find out what is left. */
+struct gnt_store_log {
+    uint64_t last;         /* the highest number ever appended, 0: none */
+    uint64_t first, count; /* 0: it has no entries */
+};
+
 struct gnt_store_read {
     struct gnt_completion completion; /* done comes after the last record */
     /* May commit and start other reads. */
@@ -118,16 +134,12 @@ struct gnt_store_read {
     /* set before the first record */
     bool more; /* there is something behind the last record: an engine may hand over fewer
                   records than were asked for, but not none if there are some */
-    /* Of a log.  `first` and `count` only if no entries were asked for: where much is being removed
-     * it takes long to find out what is left. */
-    struct {
-        uint64_t last;         /* the highest number ever appended, 0: none */
-        uint64_t first, count; /* 0: it has no entries */
-    } log;
+    struct gnt_store_log log; /* of a log */
 };
 
 struct gnt_store {
     const struct gnt_store_engine *engine;
+    _Atomic int trouble; /* gnt_err: see gnt_store_trouble */
 };
 
 /* An engine: the functions below, with limits checked before.  Slices are lent for the call. */
@@ -141,6 +153,14 @@ struct gnt_store_engine {
                  struct gnt_store_read *r);
     void (*close)(struct gnt_store *s);
 };
+
+/* Why the engine cannot write now (GNT_FULL: disk full, GNT_IO), or GNT_OK.  It goes on trying, in
+ * order, and what it was asked for completes when it has succeeded; whoever has a choice asks for
+ * nothing new meanwhile, but for what makes room.  Any thread; a moment's state. */
+static inline gnt_err gnt_store_trouble(const struct gnt_store *s)
+{
+    return (gnt_err)atomic_load_explicit(&s->trouble, memory_order_relaxed);
+}
 
 /* Takes what is in BATCH, which is empty afterwards.  An empty batch completes after all that this
  * thread committed before. */

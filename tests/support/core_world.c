@@ -23,6 +23,16 @@ static gnt_err post(void *context, unsigned from, unsigned to, const struct gnt_
     return GNT_OK;
 }
 
+static void report(void *context, unsigned to, const struct gnt_mail *mail)
+{
+    struct world *w = context;
+    struct world_mail *m = __real_malloc(sizeof *m);
+    assert_non_null(m);
+    *m = (struct world_mail){.mail = *mail};
+    *w->mail[to][to].last = m;
+    w->mail[to][to].last = &m->next;
+}
+
 bool world_mail_one(struct world *w, unsigned from, unsigned to)
 {
     struct world_mail *m = w->mail[from][to].first;
@@ -45,10 +55,17 @@ static bool mail_round(struct world *w)
     return any;
 }
 
+void world_commit(struct world *w)
+{
+    for (unsigned i = 0; i < w->homes; i++)
+        gnt_keep_commit(&w->core->homes[i]);
+}
+
 void world_settle(struct world *w)
 {
     /* Work that is put off comes due one tick later. */
     for (int quiet = 0, rounds = 0; quiet < 3; rounds++) {
+        world_commit(w);
         bool any = mail_round(w);
         w->now++;
         for (unsigned i = 0; i < w->homes; i++)
@@ -77,9 +94,33 @@ struct gnt_core_config world_config(unsigned homes)
                                     .overflow = GNT_OVERFLOW_DROP_NEWEST};
 }
 
-void world_init(struct world *w, unsigned homes, const struct gnt_core_config *config)
+static uint64_t now_ns(void *self)
 {
-    *w = (struct world){.now = 1000 * GNT_NS_PER_S, .homes = homes};
+    return ((struct world *)self)->now;
+}
+
+static uint64_t wall_ms(void *self)
+{
+    return ((struct world *)self)->now / GNT_NS_PER_MS;
+}
+
+static void recover(struct world *w)
+{
+    static const struct gnt_clock clock = {now_ns, wall_ms, NULL};
+    static struct gnt_clock mine;
+    mine = clock;
+    mine.self = w;
+    gnt_store_time_init(&w->time, &mine, 0, 0);
+    const struct gnt_recovery how = {
+        .store = w->store, .time = &w->time, .random = &gnt_random_system};
+    assert_int_equal(gnt_core_recover(w->core, &how, &w->recovered), GNT_OK);
+    assert_int_equal(w->recovered.damaged, 0);
+}
+
+void world_init_kept(struct world *w, unsigned homes, const struct gnt_core_config *config,
+                     struct gnt_store *store)
+{
+    *w = (struct world){.now = 1000 * GNT_NS_PER_S, .homes = homes, .store = store};
     gnt_rcu_register();
     static bool asked;
     if (!asked)
@@ -87,13 +128,35 @@ void world_init(struct world *w, unsigned homes, const struct gnt_core_config *c
     for (unsigned from = 0; from < WORLD_HOMES_MAX; from++)
         for (unsigned to = 0; to < WORLD_HOMES_MAX; to++)
             w->mail[from][to].last = &w->mail[from][to].first;
-    struct gnt_core_config c = config ? *config : world_config(homes);
-    c.homes = homes;
-    c.post = post;
-    c.post_context = w;
-    assert_int_equal(gnt_core_new(&c, &w->core), GNT_OK);
+    w->config = config ? *config : world_config(homes);
+    w->config.homes = homes;
+    w->config.post = post;
+    w->config.report = report;
+    w->config.post_context = w;
+    assert_int_equal(gnt_core_new(&w->config, &w->core), GNT_OK);
     for (unsigned i = 0; i < homes; i++)
         assert_int_equal(gnt_home_attach(&w->core->homes[i], &w->now, &w->timers[i]), GNT_OK);
+    if (store)
+        recover(w);
+}
+
+void world_init(struct world *w, unsigned homes, const struct gnt_core_config *config)
+{
+    world_init_kept(w, homes, config, NULL);
+}
+
+void world_crash(struct world *w, struct world_client *const *clients, size_t count)
+{
+    while (mail_round(w)) {
+    }
+    for (size_t i = 0; i < count; i++)
+        clients[i]->session = NULL;
+    for (unsigned i = 0; i < w->homes; i++)
+        gnt_batch_fini(&w->core->homes[i].keep.batch);
+    gnt_core_free(&w->core);
+    for (unsigned i = 0; i < w->homes; i++)
+        gnt_timers_fini(&w->timers[i]);
+    gnt_rcu_unregister();
 }
 
 void assert_ledger(const struct world *w)
@@ -351,7 +414,7 @@ size_t world_answer(struct world_client *c)
         struct world_delivery g = c->got[c->answered];
         if (g.qos == 1)
             n += gnt_session_acknowledged(c->session, g.id, false);
-        else if (g.qos == 2 && gnt_session_received(c->session, g.id, false))
+        else if (g.qos == 2 && gnt_session_received(c->session, g.id, false) == GNT_OK)
             n += gnt_session_completed(c->session, g.id);
     }
     return n;

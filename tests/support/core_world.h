@@ -15,7 +15,9 @@
 #include "core/core.h"
 #include "core/ledger.h"
 #include "core/publish.h"
+#include "core/recover.h"
 #include "core/session.h"
+#include "store/store_time.h"
 
 enum { WORLD_HOMES_MAX = 4, WORLD_TEXT = 24, WORLD_IDS = 8 };
 
@@ -33,6 +35,10 @@ struct world {
     } mail[WORLD_HOMES_MAX][WORLD_HOMES_MAX]; /* [from][to] */
     unsigned homes;
     bool post_fails; /* mail finds no memory */
+    struct gnt_core_config config;
+    struct gnt_store *store; /* lent; NULL: nothing is kept */
+    struct gnt_store_time time;
+    struct gnt_recovered recovered;
 };
 
 struct world_delivery {
@@ -73,6 +79,17 @@ struct gnt_core_config world_config(unsigned homes);
 
 /* CONFIG may be NULL; post and homes are filled in.  Registers this thread with RCU. */
 void world_init(struct world *w, unsigned homes, const struct gnt_core_config *config);
+
+/* The same with a STORE, which may hold what an earlier world left there: it is recovered. */
+void world_init_kept(struct world *w, unsigned homes, const struct gnt_core_config *config,
+                     struct gnt_store *store);
+
+/* What all homes have written in this turn is committed. */
+void world_commit(struct world *w);
+
+/* The end without a word: what was not committed is lost, and so is what only one process knows.
+ * Its clients are not connected any more. */
+void world_crash(struct world *w, struct world_client *const *clients, size_t count);
 
 /* Runs all mail and frees the core.  Before the program ends, all memory has been given back. */
 void world_fini(struct world *w);

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "core/ledger.h"
+#include "front/mqtt/gate.h"
 #include "front/mqtt/withhold.h"
 
 #include <inttypes.h>
@@ -173,7 +174,9 @@ static void answer(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *
                                  .auth_data = auth_data,
                                  .user = drops.list,
                                  .user_count = drops.count};
-    gnt_err err = gnt_mqtt_server_accept(&c->engine, packet, &w, c->front->loop->now);
+    gnt_err err = gnt_session_is_kept(c->session) ? gnt_gate_close(c) : GNT_OK;
+    if (!err)
+        err = gnt_mqtt_server_accept(&c->engine, packet, &w, c->front->loop->now);
     if (err) {
         gnt_connection_unanswered(c, err);
         return;

@@ -1,4 +1,5 @@
 #include "front/mqtt/connection.h"
+#include "front/mqtt/gate.h"
 #include "front/mqtt/withhold.h"
 
 #include "auth/users.h"
@@ -128,6 +129,7 @@ static void connection_free(struct gnt_mqtt_connection *c)
     atomic_fetch_sub_explicit(&c->front->shared->connections, 1, memory_order_relaxed);
     gnt_stream_close(&c->stream);
     gnt_connection_drop_subscribing(c);
+    gnt_gate_drop(c);
     gnt_login_free(&c->login);
     gnt_mqtt_server_fini(&c->engine);
     gnt_outq_fini(&c->out);
@@ -310,7 +312,7 @@ static bool still_takes(struct gnt_mqtt_connection *c)
 static void watch_stall(struct gnt_mqtt_connection *c)
 {
     bool was = c->stalled;
-    c->stalled = c->out.size > 0;
+    c->stalled = gnt_gate_passes(c) > 0;
     if (was || !c->stalled)
         return;
     c->took_ms = gnt_connection_ms(c);
@@ -524,6 +526,7 @@ void gnt_mqtt_front_fini(struct gnt_mqtt_front *front)
         connection_free(c);
     }
     gnt_withhold_fini(front);
+    gnt_map_fini(&front->gates);
     gnt_work_cancel(&front->work);
     gnt_task_cancel(&front->flush);
     gnt_users_unref(&front->users);

@@ -5,6 +5,7 @@
  *   login.c        who the client is
  *   packets.c      what an open connection does with each packet
  *   withhold.c     acknowledgements that wait for somebody's queue
+ *   gate.c         output that waits until what it says is safe
  *   subscribe.c    SUBSCRIBE and UNSUBSCRIBE, in slices
  *   deliver.c      the core's receiver: from the session to the client */
 #ifndef GNT_FRONT_MQTT_CONNECTION_H
@@ -53,6 +54,7 @@ struct gnt_mqtt_connection {
     bool stalled : 1;    /* there is output that could not be written */
     bool waited : 1;     /* for what its client's earlier connection still had to say */
     bool blocked : 1;    /* turned a delivery down: the session is told when there is room */
+    bool gated : 1;      /* has a gate (gate.h) */
     bool unread : 1;     /* was not to be read, and what has come before may be whole packets */
     bool heavy : 1;      /* said much the last time that it was read, */
     bool bulky : 1;      /* and was told much the last time that it was written to */
@@ -161,9 +163,10 @@ void gnt_login_free(struct gnt_login **login);
 
 void gnt_connection_on_packet(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet);
 
-/* Answers the PUBLISH with this QOS and ID. */
+/* Answers the PUBLISH with this QOS and ID.  BEFORE: what gnt_keep_mark was before anything was
+ * done with it, 0 if that is not known. */
 void gnt_connection_answer_publish(struct gnt_mqtt_connection *c, uint8_t qos, uint16_t id,
-                                   enum gnt_outcome outcome);
+                                   enum gnt_outcome outcome, uint64_t before);
 
 /* An outcome of the core in MQTT 5's words. */
 uint8_t gnt_connection_reason(enum gnt_outcome outcome);

@@ -1,7 +1,7 @@
 /* The core's receiver: from the session to the client. */
 
 #include "base/log.h"
-#include "front/mqtt/connection.h"
+#include "front/mqtt/gate.h"
 
 static struct gnt_mqtt_connection *connection_of(struct gnt_receiver *r)
 {
@@ -21,6 +21,9 @@ static gnt_err receiver_deliver(struct gnt_receiver *r, const struct gnt_deliver
 {
     struct gnt_mqtt_connection *c = connection_of(r);
     gnt_connection_dirty(c);
+    /* What is to come exactly once must not come again because it was forgotten. */
+    if (delivery->qos == 2 && gnt_session_is_kept(c->session) && gnt_gate_close(c))
+        return GNT_NOMEM;
     return gnt_mqtt_server_publish(&c->engine, delivery, c->front->loop->now);
 }
 

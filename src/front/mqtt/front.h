@@ -83,6 +83,7 @@ struct gnt_mqtt_front {
     uint64_t visit_end;       /* in `effort` (io.c) */
     uint64_t input;           /* what reading has come to, in its units */
     bool stopping;
+    struct gnt_map gates;       /* by connection (gate.h) */
     struct gnt_map withholding; /* by session, and */
     struct gnt_map withheld;    /* by session and packet id: see withhold.c */
     struct gnt_withheld *ready; /* the record for the next acknowledgement that is withheld */

@@ -1,6 +1,7 @@
 /* Between a connection's stream and its engine: reading, with the packets that have come in part,
  * and writing. */
 
+#include "front/mqtt/gate.h"
 #include "front/mqtt/withhold.h"
 
 #include "core/publish.h"
@@ -41,7 +42,7 @@ void gnt_connection_want(struct gnt_mqtt_connection *c)
         want = GNT_READABLE;
     if (hears(c) && c->out.size < UNREAD_ANSWERS_MAX && !gnt_withholds_too_much(c))
         want = GNT_READABLE;
-    if (c->out.size && !gnt_list_linked(&c->dirty))
+    if (gnt_gate_passes(c) && !gnt_list_linked(&c->dirty))
         want |= GNT_WRITABLE;
     gnt_stream_want(c->stream, want);
 }
@@ -315,13 +316,28 @@ gnt_err gnt_connection_discard(struct gnt_mqtt_connection *c)
 
 /* ---- Writing */
 
+/* The first MOST bytes of COUNT pieces; how many pieces those are. */
+static int cut(struct iovec *iov, int count, size_t most)
+{
+    for (int i = 0; i < count; i++) {
+        if (iov[i].iov_len >= most) {
+            iov[i].iov_len = most;
+            return i + 1;
+        }
+        most -= iov[i].iov_len;
+    }
+    return count;
+}
+
 gnt_err gnt_connection_write(struct gnt_mqtt_connection *c)
 {
     bool unheard = c->out.size >= UNREAD_ANSWERS_MAX;
     c->bulky = c->out.size >= BULKY_SIZE;
-    while (c->out.size) {
+    for (size_t most; (most = gnt_gate_passes(c));) {
         struct iovec iov[GNT_STREAM_IOV_MAX];
         int count = gnt_outq_iov(&c->out, iov, GNT_STREAM_IOV_MAX);
+        if (most < c->out.size)
+            count = cut(iov, count, most);
         size_t n;
         gnt_err err = gnt_stream_writev(c->stream, iov, count, &n);
         if (err == GNT_MORE)
@@ -329,6 +345,7 @@ gnt_err gnt_connection_write(struct gnt_mqtt_connection *c)
         if (err)
             return err;
         gnt_outq_take(&c->out, n);
+        gnt_gate_wrote(c, n);
         c->took_ms = gnt_connection_ms(c);
         c->untaken = UINT32_MAX;
         if (unheard)

@@ -1,5 +1,6 @@
 /* What an open connection does with each packet. */
 
+#include "front/mqtt/gate.h"
 #include "front/mqtt/withhold.h"
 
 #include "base/assert.h"
@@ -15,6 +16,7 @@ uint8_t gnt_connection_reason(enum gnt_outcome outcome)
         [GNT_DONE] = GNT_REASON_SUCCESS,
         [GNT_DONE_NO_MATCH] = GNT_REASON_NO_MATCHING_SUBSCRIBERS,
         [GNT_FAILED] = GNT_REASON_UNSPECIFIED_ERROR,
+        [GNT_NO_ROOM] = GNT_REASON_QUOTA_EXCEEDED,
         [GNT_FILTER_INVALID] = GNT_REASON_TOPIC_FILTER_INVALID,
         [GNT_TOPIC_INVALID] = GNT_REASON_TOPIC_NAME_INVALID,
         [GNT_NOT_ALLOWED] = GNT_REASON_NOT_AUTHORIZED,
@@ -31,6 +33,17 @@ static void answer(struct gnt_mqtt_connection *c, enum gnt_mqtt_type type, uint1
         gnt_connection_unanswered(c, err);
     else
         gnt_connection_dirty(c);
+}
+
+/* The same for what is said about what a session of the client's own keeps. */
+static void answer_kept(struct gnt_mqtt_connection *c, enum gnt_mqtt_type type, uint16_t id,
+                        uint8_t reason)
+{
+    gnt_err err = gnt_session_is_kept(c->session) ? gnt_gate_close(c) : GNT_OK;
+    if (err)
+        gnt_connection_unanswered(c, err);
+    else
+        answer(c, type, id, reason);
 }
 
 /* ---- Messages */
@@ -108,27 +121,31 @@ gnt_err gnt_connection_message(struct gnt_mqtt_connection *c, const struct gnt_p
 
 /* ---- PUBLISH */
 
-/* The id of an exactly-once message is free again; false if it was not known. */
-static bool released(struct gnt_mqtt_connection *c, uint16_t id)
+/* The id of an exactly-once message is free again. */
+static gnt_err released(struct gnt_mqtt_connection *c, uint16_t id)
 {
-    bool known = gnt_session_released(c->session, id);
-    if (known && c->unreleased) /* one of an earlier connection does not count here */
+    gnt_err err = gnt_session_released(c->session, id);
+    if (!err && c->unreleased) /* one of an earlier connection does not count here */
         c->unreleased--;
-    return known;
+    return err;
 }
 
 /* Answers a PUBLISH of QoS 1 or 2.  3.x has no way to say no: what is not allowed is acknowledged
  * and goes nowhere [MQTT-3.3.5-2], and what failed is not acknowledged: it comes again. */
 void gnt_connection_answer_publish(struct gnt_mqtt_connection *c, uint8_t qos, uint16_t id,
-                                   enum gnt_outcome outcome)
+                                   enum gnt_outcome outcome, uint64_t before)
 {
     uint8_t reason = gnt_connection_reason(outcome);
-    bool failed = outcome == GNT_FAILED, v5 = c->engine.version == GNT_MQTT_5;
+    bool failed = outcome == GNT_FAILED || outcome == GNT_NO_ROOM;
+    bool v5 = c->engine.version == GNT_MQTT_5;
+    gnt_err err = GNT_OK;
     if (qos == 2 && (failed || (v5 && reason >= 0x80)))
-        released(c, id); /* that ends it [MQTT5 4.3.3] */
+        err = released(c, id); /* that ends it [MQTT5 4.3.3] */
     if (qos == 0)
         return;
-    if (failed && !v5)
+    if (gnt_keep_mark(gnt_connection_home(c)) != before && gnt_gate_close(c))
+        err = GNT_NOMEM;
+    if ((failed && !v5) || err == GNT_NOMEM)
         gnt_connection_unanswered(c, GNT_NOMEM);
     else
         answer(c, qos == 1 ? GNT_MQTT_PUBACK : GNT_MQTT_PUBREC, id, reason);
@@ -140,7 +157,7 @@ static bool received_once(struct gnt_mqtt_connection *c, const struct gnt_mqtt_p
     gnt_err err = gnt_session_receive_once(c->session, p->id);
     if (err == GNT_EXISTS) {
         if (!gnt_withholds(c, p->id))
-            answer(c, GNT_MQTT_PUBREC, p->id, GNT_REASON_SUCCESS);
+            answer_kept(c, GNT_MQTT_PUBREC, p->id, GNT_REASON_SUCCESS);
     } else if (err) {
         gnt_connection_unanswered(c, err);
     } else {
@@ -159,8 +176,8 @@ static bool within_receive_max(struct gnt_mqtt_connection *c, const struct gnt_m
     uint32_t unanswered = gnt_withheld_once(c) + c->unreleased + (p->qos == 1);
     if (unanswered <= c->engine.options->receive_max)
         return true;
-    if (p->qos == 2)
-        released(c, p->id);
+    if (p->qos == 2 && released(c, p->id))
+        gnt_count(gnt_connection_counters(c), GNT_COUNT_KEEP_FAILURES, 1);
     gnt_connection_broke(c, GNT_REASON_RECEIVE_MAXIMUM_EXCEEDED, NULL);
     return false;
 }
@@ -168,10 +185,11 @@ static bool within_receive_max(struct gnt_mqtt_connection *c, const struct gnt_m
 static void on_publish(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
 {
     const struct gnt_mqtt_publish *p = &packet->publish;
+    uint64_t before = gnt_keep_mark(gnt_connection_home(c));
     if ((p->qos == 2 && !received_once(c, p)) || !within_receive_max(c, p))
         return;
     if (gnt_mqtt_topic_reserved(p->topic)) {
-        gnt_connection_answer_publish(c, p->qos, p->id, GNT_NOT_ALLOWED);
+        gnt_connection_answer_publish(c, p->qos, p->id, GNT_NOT_ALLOWED, before);
         return;
     }
     const struct gnt_publication publication = {
@@ -191,7 +209,7 @@ static void on_publish(struct gnt_mqtt_connection *c, const struct gnt_mqtt_pack
     if (err) {
         if (p->qos == 0)
             gnt_ledger_pass(gnt_connection_home(c), NULL, GNT_COUNT_DROPPED_NO_MEMORY);
-        gnt_connection_answer_publish(c, p->qos, p->id, GNT_FAILED);
+        gnt_connection_answer_publish(c, p->qos, p->id, GNT_FAILED, before);
         return;
     }
     size_t size = message->payload.size;
@@ -200,7 +218,7 @@ static void on_publish(struct gnt_mqtt_connection *c, const struct gnt_mqtt_pack
     if (outcome == GNT_WITHHELD)
         gnt_withhold(c, p, size);
     else
-        gnt_connection_answer_publish(c, p->qos, p->id, outcome);
+        gnt_connection_answer_publish(c, p->qos, p->id, outcome, before);
 }
 
 /* ---- Acknowledgements */
@@ -214,18 +232,23 @@ static void on_puback(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packe
 static void on_pubrec(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
 {
     bool refused = packet->ack.code >= 0x80;
-    bool known = gnt_session_received(c->session, packet->ack.id, refused);
-    if (!refused)
-        answer(c, GNT_MQTT_PUBREL, packet->ack.id,
-               known ? GNT_REASON_SUCCESS : GNT_REASON_PACKET_ID_NOT_FOUND);
+    gnt_err err = gnt_session_received(c->session, packet->ack.id, refused);
+    if (err == GNT_NOMEM)
+        gnt_connection_unanswered(c, err);
+    else if (!refused)
+        answer_kept(c, GNT_MQTT_PUBREL, packet->ack.id,
+                    err ? GNT_REASON_PACKET_ID_NOT_FOUND : GNT_REASON_SUCCESS);
 }
 
 static void on_pubrel(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
 {
-    bool known = released(c, packet->ack.id);
+    gnt_err err = released(c, packet->ack.id);
     gnt_withhold_released(c, packet->ack.id);
-    answer(c, GNT_MQTT_PUBCOMP, packet->ack.id,
-           known ? GNT_REASON_SUCCESS : GNT_REASON_PACKET_ID_NOT_FOUND);
+    if (err == GNT_NOMEM)
+        gnt_connection_unanswered(c, err);
+    else
+        answer_kept(c, GNT_MQTT_PUBCOMP, packet->ack.id,
+                    err ? GNT_REASON_PACKET_ID_NOT_FOUND : GNT_REASON_SUCCESS);
 }
 
 static void on_pubcomp(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)

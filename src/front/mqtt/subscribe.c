@@ -1,7 +1,7 @@
 /* SUBSCRIBE and UNSUBSCRIBE, in slices: a packet may have a hundred thousand filters, and a client
  * may send as many packets, but others of the same worker wait for one slice at most. */
 
-#include "front/mqtt/connection.h"
+#include "front/mqtt/gate.h"
 
 #include <stdlib.h>
 
@@ -49,7 +49,9 @@ static bool is_complete(const struct subscribing *s)
 static void answer(struct subscribing *s)
 {
     struct gnt_mqtt_connection *c = s->connection;
-    gnt_err err = gnt_mqtt_server_codes(&c->engine, s->answer, s->id, s->codes, s->count);
+    gnt_err err = gnt_session_is_kept(c->session) ? gnt_gate_close(c) : GNT_OK;
+    if (!err)
+        err = gnt_mqtt_server_codes(&c->engine, s->answer, s->id, s->codes, s->count);
     subscribing_free(s);
     if (err)
         gnt_connection_unanswered(c, err);

@@ -124,7 +124,7 @@ static void on_settled(struct gnt_home *home, struct gnt_work *work)
         gnt_session_not_received(home, w->all->session, w->id);
     detach(w);
     if (answered)
-        gnt_connection_answer_publish(c, w->qos, w->id, w->receipt.outcome);
+        gnt_connection_answer_publish(c, w->qos, w->id, w->receipt.outcome, 0);
     if (unread && !gnt_withholds_too_much(c)) {
         gnt_mqtt_server_lives(&c->engine, c->front->loop->now); /* it could not be heard */
         gnt_connection_dirty(c);                                /* and is read again */

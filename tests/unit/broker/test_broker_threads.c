@@ -360,17 +360,31 @@ static void listeners_that_others_could_reach(void **state)
     }
 }
 
+/* One broker at a time has a data directory; it finds there what the one before left. */
 static void a_data_directory(void **state)
 {
     (void)state;
     struct gnt_config config;
-    struct gnt_broker *b;
-    char problem[PROBLEM_MAX];
-    config_init(&config, 1, "mqtt://127.0.0.1:0");
-    set(&config, "data", "/var/lib/gnatter");
-    assert_int_equal(gnt_broker_new(&config, &b, problem, sizeof problem), GNT_UNSUPPORTED);
-    assert_non_null(strstr(problem, "data: none"));
+    struct gnt_broker *b, *second;
+    char problem[PROBLEM_MAX], base[] = "/tmp/gnatter-broker-XXXXXX", path[64], command[96];
+    assert_non_null(mkdtemp(base));
+    snprintf(path, sizeof path, "%s/data", base);
+    config_init(&config, 2, "mqtt://127.0.0.1:0");
+    set(&config, "data", path);
+    for (int life = 0; life < 2; life++) {
+        assert_int_equal(gnt_broker_new(&config, &b, problem, sizeof problem), GNT_OK);
+        assert_int_equal(gnt_broker_start(b), GNT_OK);
+        assert_int_equal(gnt_broker_new(&config, &second, problem, sizeof problem), GNT_BUSY);
+        assert_non_null(strstr(problem, "another process"));
+        gnt_broker_stop(b);
+        gnt_broker_free(&b);
+    }
+    set(&config, "data", "/nowhere/at/all");
+    assert_int_equal(gnt_broker_new(&config, &b, problem, sizeof problem), GNT_NOTFOUND);
+    assert_non_null(strstr(problem, "data: cannot make /nowhere/at/all"));
     gnt_config_fini(&config);
+    snprintf(command, sizeof command, "rm -r %s", base);
+    assert_int_equal(system(command), 0);
 }
 
 int main(void)

@@ -248,7 +248,7 @@ static void test_refusals(void **state)
          "config_text:1:1: unknown option 'listenrs', did you mean 'listeners'?\n"
          "config_text:2:10: workers: expected"},
         {NULL, NULL, "{", 0, GNATTER_EINVALID, "config_text:"},
-        {NULL, NULL, "data: /var/lib/gnatter", 0, GNATTER_EUNSUPPORTED, "data: none"},
+        {NULL, NULL, "data: /nowhere/at/all", 0, GNATTER_ENOTFOUND, "data: cannot make"},
         {NULL, "/nowhere/gnatter.yaml", NULL, 0, GNATTER_EINVALID, "/nowhere/gnatter.yaml"},
         {NULL, "a.yaml", "workers: 1", 0, GNATTER_EINVALID, "one of them"},
     };

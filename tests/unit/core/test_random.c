@@ -123,7 +123,7 @@ static void answer(struct life *l, struct client *c, size_t i)
     struct pending *p = &c->pending[i];
     struct gnt_session *s = c->c.session;
     if (p->qos == 2 && !p->released) {
-        assert_true(gnt_session_received(s, p->id, false));
+        assert_int_equal(gnt_session_received(s, p->id, false), GNT_OK);
         p->released = true;
         return;
     }

@@ -1,0 +1,109 @@
+#include "broker/data.h"
+
+#include "base/log.h"
+#include "core/recover.h"
+#include "store/directory.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* How long what takes long has taken, so that it is told about once a second. */
+struct patience {
+    const char *what;
+    uint64_t begun, told;
+};
+
+static struct patience begin(const char *what)
+{
+    uint64_t now = gnt_now(&gnt_clock_system);
+    return (struct patience){what, now, now};
+}
+
+static bool is_time(struct patience *p)
+{
+    uint64_t now = gnt_now(&gnt_clock_system);
+    if (now - p->told < GNT_NS_PER_S)
+        return false;
+    p->told = now;
+    return true;
+}
+
+static uint64_t taken_ms(const struct patience *p)
+{
+    return (gnt_now(&gnt_clock_system) - p->begun) / GNT_NS_PER_MS;
+}
+
+static void on_journal(void *context, const struct gnt_durable_report *so_far)
+{
+    if (is_time(context))
+        gnt_log(GNT_LOG_NOTICE, NULL, "recovering", GNT_F_STR("from", "journal"),
+                GNT_F_NUM("records", so_far->journal.records),
+                GNT_F_NUM("bytes", so_far->journal.bytes));
+}
+
+static void on_table(void *context, const char *what, uint64_t count)
+{
+    if (is_time(context))
+        gnt_log(GNT_LOG_NOTICE, NULL, "recovering", GNT_F_STR("from", what),
+                GNT_F_NUM("records", count));
+}
+
+static void log_journal(const struct gnt_durable_report *r, uint64_t ms)
+{
+    const struct gnt_journal_report *j = &r->journal;
+    if (j->damaged || r->unreadable)
+        gnt_log(GNT_LOG_ERROR, NULL, "data damaged", GNT_F_STR("where", j->where),
+                GNT_F_NUM("records", j->damaged + r->unreadable),
+                GNT_F_STR("lost", "what these records said"));
+    else if (j->torn)
+        gnt_log(GNT_LOG_NOTICE, NULL, "data torn", GNT_F_STR("where", j->where),
+                GNT_F_STR("lost", "nothing that was acknowledged"));
+    gnt_log(GNT_LOG_INFO, NULL, "journal", GNT_F_NUM("records", j->records),
+            GNT_F_NUM("bytes", j->bytes), GNT_F_NUM("ms", ms));
+}
+
+gnt_err gnt_data_open(const struct gnt_config *config, char *problem, size_t cap,
+                      struct gnt_store **out)
+{
+    struct gnt_directory_report report;
+    struct patience patience = begin("journal");
+    const struct gnt_durable_options options = {
+        .clock = &gnt_clock_system,
+        .sync_interval_ns = config->sync_ms * GNT_NS_PER_MS,
+        .progress = on_journal,
+        .context = &patience,
+    };
+    *out = NULL;
+    if (strcmp(config->data, "none") == 0)
+        return GNT_OK;
+    gnt_err err = gnt_directory_open(config->data, &options, &report, out);
+    if (err)
+        snprintf(problem, cap, "data: %s", report.why);
+    else
+        log_journal(&report.recovery, taken_ms(&patience));
+    return err;
+}
+
+gnt_err gnt_data_recover(struct gnt_workers *workers, struct gnt_store **store, char *problem,
+                         size_t cap)
+{
+    struct gnt_recovered found;
+    struct patience patience = begin("sessions");
+    if (!*store)
+        return GNT_OK;
+    const struct gnt_recovery how = {.store = *store,
+                                     .time = gnt_durable_time(*store),
+                                     .random = &gnt_random_system,
+                                     .progress = on_table,
+                                     .context = &patience};
+    gnt_err err = gnt_workers_recover(workers, store, &how, &found);
+    if (err) {
+        snprintf(problem, cap, "data: cannot be read back: %s", gnt_err_text(err));
+        return err;
+    }
+    gnt_log(GNT_LOG_NOTICE, NULL, "recovered", GNT_F_NUM("sessions", found.sessions),
+            GNT_F_NUM("subscriptions", found.subscriptions),
+            GNT_F_NUM("messages", found.deliveries), GNT_F_NUM("retained", found.retained),
+            GNT_F_NUM("damaged", found.damaged), GNT_F_NUM("ms", taken_ms(&patience)));
+    return GNT_OK;
+}

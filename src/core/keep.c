@@ -1,0 +1,172 @@
+#include "core/keep.h"
+
+#include "base/assert.h"
+#include "core/home.h"
+
+#include <stdlib.h>
+
+/* A batch on its way. */
+struct gnt_commit {
+    struct gnt_completion completion;
+    struct gnt_home *home;
+    uint64_t number;
+};
+
+static struct gnt_keep *keep_of(struct gnt_home *home)
+{
+    GNT_ASSERT(home->keep.store != NULL);
+    return &home->keep;
+}
+
+bool gnt_keeps(const struct gnt_home *home)
+{
+    return home->keep.store != NULL;
+}
+
+bool gnt_keep_refuses(const struct gnt_home *home)
+{
+    return home->keep.store && gnt_store_trouble(home->keep.store) != GNT_OK;
+}
+
+gnt_err gnt_keep_init(struct gnt_home *home, struct gnt_store *store,
+                      const struct gnt_store_time *time)
+{
+    uint64_t *mailed = calloc(home->config.homes, sizeof *mailed);
+    if (!mailed)
+        return GNT_NOMEM;
+    home->keep.store = store;
+    home->keep.time = time;
+    home->keep.mailed = mailed;
+    home->keep.current = 1;
+    home->keep.numbers = home->index;
+    return GNT_OK;
+}
+
+void gnt_keep_fini(struct gnt_home *home)
+{
+    struct gnt_keep *k = &home->keep;
+    GNT_ASSERT(!k->store || gnt_keep_pending(home) == 0);
+    gnt_batch_fini(&k->batch);
+    gnt_buf_fini(&k->scratch);
+    free(k->mailed);
+    free(k->next);
+    k->store = NULL;
+}
+
+/* ---- Writing */
+
+gnt_err gnt_keep_reserve(struct gnt_home *home, uint32_t writes, size_t size)
+{
+    struct gnt_keep *k = keep_of(home);
+    if (!k->next)
+        k->next = calloc(1, sizeof *k->next);
+    return k->next ? gnt_batch_reserve(&k->batch, writes, size) : GNT_NOMEM;
+}
+
+gnt_err gnt_keep_join(struct gnt_home *home, struct gnt_home *from)
+{
+    gnt_err err = gnt_keep_reserve(home, 0, 0);
+    return err ? err : gnt_batch_join(&keep_of(home)->batch, &keep_of(from)->batch);
+}
+
+struct gnt_batch *gnt_keep_batch(struct gnt_home *home)
+{
+    struct gnt_keep *k = keep_of(home);
+    GNT_ASSERT(k->next != NULL);
+    return &k->batch;
+}
+
+uint64_t gnt_keep_pending(const struct gnt_home *home)
+{
+    const struct gnt_keep *k = &home->keep;
+    uint64_t last = k->batch.count ? k->current : k->current - 1;
+    return k->store && last > k->safe ? last : 0;
+}
+
+/* Homes take turns, so that none has to ask another. */
+uint64_t gnt_keep_number(struct gnt_home *home)
+{
+    return home->keep.numbers += home->config.homes;
+}
+
+uint64_t gnt_keep_mark(const struct gnt_home *home)
+{
+    return home->keep.current << 32 | ((uint64_t)home->keep.batch.count + 1);
+}
+
+/* ---- Becoming safe */
+
+void gnt_keep_wait(struct gnt_home *home, struct gnt_kept *kept, uint64_t batch)
+{
+    struct gnt_keep *k = keep_of(home);
+    GNT_ASSERT(batch > k->safe && batch <= k->current);
+    kept->batch = batch;
+    struct gnt_list *behind = k->waiting.prev; /* who came late may wait for an early one */
+    while (behind != &k->waiting && GNT_CONTAINER(behind, struct gnt_kept, link)->batch > batch)
+        behind = behind->prev;
+    gnt_list_push_front(behind, &kept->link);
+}
+
+void gnt_keep_cancel(struct gnt_kept *kept)
+{
+    gnt_list_remove(&kept->link);
+}
+
+static void tell(struct gnt_home *home)
+{
+    struct gnt_keep *k = &home->keep;
+    while (!gnt_list_empty(&k->waiting)) {
+        struct gnt_kept *first = GNT_CONTAINER(k->waiting.next, struct gnt_kept, link);
+        if (first->batch > k->safe)
+            return;
+        gnt_list_remove(&first->link);
+        first->safe(home, first);
+    }
+}
+
+/* The engine gives nothing up before it is closed, and then nobody is told anything any more. */
+static void on_done(struct gnt_completion *completion, gnt_err result)
+{
+    struct gnt_commit *commit = GNT_CONTAINER(completion, struct gnt_commit, completion);
+    struct gnt_home *home = commit->home;
+    GNT_ASSERT(commit->number == home->keep.safe + 1);
+    home->keep.safe = commit->number;
+    home->keep.lost |= result != GNT_OK;
+    free(commit);
+    if (!home->keep.lost)
+        tell(home);
+}
+
+static void on_mail(const struct gnt_mail *mail)
+{
+    gnt_store_complete(mail->object);
+}
+
+/* On the store's thread, or here. */
+static void deliver(void *context, struct gnt_completion *completion)
+{
+    struct gnt_home *home = context;
+    const struct gnt_mail mail = {.run = on_mail, .to = home, .object = completion};
+    home->config.report(home->config.post_context, home->index, &mail);
+}
+
+void gnt_keep_completion(struct gnt_home *home, struct gnt_completion *c,
+                         void (*done)(struct gnt_completion *c, gnt_err result))
+{
+    c->done = done;
+    c->deliver = deliver;
+    c->context = home;
+}
+
+void gnt_keep_commit(struct gnt_home *home)
+{
+    struct gnt_keep *k = &home->keep;
+    if (k->batch.count == 0)
+        return;
+    struct gnt_commit *commit = k->next;
+    k->next = NULL;
+    commit->home = home;
+    commit->number = k->current++;
+    gnt_keep_completion(home, &commit->completion, on_done);
+    gnt_store_commit(k->store, &k->batch, &commit->completion);
+}

@@ -1,0 +1,223 @@
+#include "core/record.h"
+
+#include "base/assert.h"
+
+#include <openssl/sha.h>
+
+enum { VERSION = 1 };
+
+/* ---- Writing: what is reserved first cannot fail */
+
+static void put(struct gnt_buf *to, uint64_t v, unsigned bytes)
+{
+    uint8_t *at = gnt_buf_tail(to);
+    for (unsigned i = bytes; i-- > 0; v >>= 8)
+        at[i] = (uint8_t)v;
+    gnt_buf_wrote(to, bytes);
+}
+
+static void put_bytes(struct gnt_buf *to, struct gnt_slice s)
+{
+    if (s.size)
+        memcpy(gnt_buf_tail(to), s.data, s.size);
+    gnt_buf_wrote(to, s.size);
+}
+
+static gnt_err begin(struct gnt_buf *to, size_t size)
+{
+    gnt_buf_clear(to);
+    gnt_err err = gnt_buf_reserve(to, 1 + size);
+    if (!err)
+        put(to, VERSION, 1);
+    return err;
+}
+
+/* ---- Reading */
+
+static bool began(struct gnt_reader *r)
+{
+    return gnt_read_u8(r) == VERSION;
+}
+
+static bool ended(const struct gnt_reader *r)
+{
+    return !r->bad && gnt_read_left(r) == 0;
+}
+
+static uint64_t read_u64(struct gnt_reader *r)
+{
+    uint64_t high = gnt_read_u32(r);
+    return high << 32 | gnt_read_u32(r);
+}
+
+/* ---- Keys and names */
+
+static void key_number(struct gnt_record_key *k, uint64_t v)
+{
+    for (unsigned shift = 64; shift;)
+        k->bytes[k->size++] = (uint8_t)(v >> (shift -= 8));
+}
+
+struct gnt_record_key gnt_record_key_number(uint64_t number)
+{
+    struct gnt_record_key k = {.size = 0};
+    key_number(&k, number);
+    return k;
+}
+
+struct gnt_record_key gnt_record_key_numbers(uint64_t number, uint64_t second)
+{
+    struct gnt_record_key k = gnt_record_key_number(number);
+    key_number(&k, second);
+    return k;
+}
+
+struct gnt_record_key gnt_record_key_text(uint64_t prefix, struct gnt_slice text)
+{
+    struct gnt_record_key k = gnt_record_key_number(prefix);
+    bool fits = text.size <= sizeof k.bytes - k.size - 1;
+    k.bytes[k.size++] = !fits;
+    if (!fits)
+        SHA256(text.data, text.size, k.bytes + k.size);
+    else if (text.size)
+        memcpy(k.bytes + k.size, text.data, text.size);
+    k.size += fits ? text.size : SHA256_DIGEST_LENGTH;
+    return k;
+}
+
+bool gnt_record_numbers(struct gnt_slice key, uint64_t *number, uint64_t *second)
+{
+    struct gnt_reader r = gnt_reader(key);
+    *number = read_u64(&r);
+    *second = read_u64(&r);
+    return ended(&r);
+}
+
+struct gnt_record_log gnt_record_log(char kind, uint64_t number)
+{
+    struct gnt_record_log l = {.bytes = {(uint8_t)kind}, .size = 1};
+    for (unsigned shift = 64; shift;)
+        l.bytes[l.size++] = (uint8_t)(number >> (shift -= 8));
+    return l;
+}
+
+/* ---- Values */
+
+gnt_err gnt_session_record_write(const struct gnt_session_record *r, struct gnt_buf *to)
+{
+    gnt_err err = begin(to, 8 + 8 + 4 + 4 + 4 + r->client_id.size);
+    if (err)
+        return err;
+    put(to, r->number, 8);
+    put(to, r->parted_ms, 8);
+    put(to, r->expiry_s, 4);
+    put(to, r->will_delay_s, 4);
+    put(to, r->will_expiry_s, 4);
+    put_bytes(to, r->client_id);
+    return GNT_OK;
+}
+
+bool gnt_session_record_read(struct gnt_slice value, struct gnt_session_record *out)
+{
+    struct gnt_reader r = gnt_reader(value);
+    if (!began(&r))
+        return false;
+    *out = (struct gnt_session_record){.number = read_u64(&r)};
+    out->parted_ms = read_u64(&r);
+    out->expiry_s = gnt_read_u32(&r);
+    out->will_delay_s = gnt_read_u32(&r);
+    out->will_expiry_s = gnt_read_u32(&r);
+    out->client_id = gnt_read_bytes(&r, gnt_read_left(&r));
+    return !r.bad && out->number && out->client_id.size && out->client_id.size <= UINT16_MAX;
+}
+
+enum { SUB_NO_LOCAL = 1, SUB_AS_PUBLISHED = 2 };
+
+gnt_err gnt_sub_record_write(const struct gnt_sub_record *r, struct gnt_buf *to)
+{
+    gnt_err err = begin(to, 8 + 4 + 1 + 1 + r->filter.size);
+    if (err)
+        return err;
+    unsigned flags = (r->options.no_local ? SUB_NO_LOCAL : 0u) |
+                     (r->options.retain_as_published ? SUB_AS_PUBLISHED : 0u);
+    put(to, r->session, 8);
+    put(to, r->options.id, 4);
+    put(to, r->options.qos, 1);
+    put(to, flags, 1);
+    put_bytes(to, r->filter);
+    return GNT_OK;
+}
+
+bool gnt_sub_record_read(struct gnt_slice value, struct gnt_sub_record *out)
+{
+    struct gnt_reader r = gnt_reader(value);
+    if (!began(&r))
+        return false;
+    *out = (struct gnt_sub_record){.session = read_u64(&r)};
+    out->options.id = gnt_read_u32(&r);
+    out->options.qos = gnt_read_u8(&r);
+    uint8_t flags = gnt_read_u8(&r);
+    out->options.no_local = flags & SUB_NO_LOCAL;
+    out->options.retain_as_published = flags & SUB_AS_PUBLISHED;
+    out->filter = gnt_read_bytes(&r, gnt_read_left(&r));
+    return !r.bad && out->options.qos <= 2 && out->options.id <= 0xfffffff && out->filter.size;
+}
+
+enum { ENTRY_QOS = 3, ENTRY_RETAIN = 4 };
+
+size_t gnt_entry_record_size(const struct gnt_entry_record *r)
+{
+    return 1 + 1 + 4 * (size_t)r->ids.count;
+}
+
+gnt_err gnt_entry_record_write(const struct gnt_entry_record *r, struct gnt_buf *to)
+{
+    gnt_err err = begin(to, gnt_entry_record_size(r));
+    if (err)
+        return err;
+    put(to, r->qos | (r->retain ? ENTRY_RETAIN : 0u), 1);
+    const uint32_t *ids = gnt_sub_ids_list(&r->ids);
+    for (uint32_t i = 0; i < r->ids.count; i++)
+        put(to, ids[i], 4);
+    return GNT_OK;
+}
+
+bool gnt_entry_record_read(struct gnt_slice value, struct gnt_entry_record *out)
+{
+    struct gnt_reader r = gnt_reader(value);
+    bool known = began(&r);
+    uint8_t flags = gnt_read_u8(&r);
+    size_t left = gnt_read_left(&r);
+    *out = (struct gnt_entry_record){.qos = flags & ENTRY_QOS, .retain = flags & ENTRY_RETAIN};
+    if (!known || r.bad || left % 4 || (out->qos != 1 && out->qos != 2))
+        return false;
+    uint32_t count = (uint32_t)(left / 4), *ids = &out->ids.one;
+    if (count > 1 && !(ids = out->ids.many = malloc(count * sizeof *ids)))
+        return false;
+    out->ids.count = count;
+    for (uint32_t i = 0; i < count; i++)
+        ids[i] = gnt_read_u32(&r);
+    return true;
+}
+
+gnt_err gnt_homes_record_write(const struct gnt_homes_record *r, struct gnt_buf *to)
+{
+    gnt_err err = begin(to, 8 + 8 + 4);
+    if (err)
+        return err;
+    put(to, r->key[0], 8);
+    put(to, r->key[1], 8);
+    put(to, r->homes, 4);
+    return GNT_OK;
+}
+
+bool gnt_homes_record_read(struct gnt_slice value, struct gnt_homes_record *out)
+{
+    struct gnt_reader r = gnt_reader(value);
+    if (!began(&r))
+        return false;
+    out->key[0] = read_u64(&r);
+    out->key[1] = read_u64(&r);
+    out->homes = gnt_read_u32(&r);
+    return ended(&r) && out->homes;
+}

@@ -1,0 +1,615 @@
+#include "core/recover.h"
+
+#include "base/assert.h"
+#include "core/ledger.h"
+#include "core/record.h"
+#include "core/session_private.h"
+#include "store/store_time.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+/* A session that comes back.  Nothing is written for it before all of it is there. */
+struct returning {
+    struct gnt_map_node by_number;
+    struct gnt_session *session;
+    struct gnt_session_kept *kept; /* until it is the session's */
+    uint64_t *released;            /* sequences, in order */
+    uint32_t released_count, released_cap;
+    bool was_connected;
+};
+
+struct recover {
+    struct gnt_core *core;
+    const struct gnt_recovery *how;
+    struct gnt_recovered *result;
+    struct gnt_map sessions; /* struct returning */
+    struct gnt_homes_record before;
+    uint64_t last_number;
+    gnt_err err; /* of what a record led to */
+
+    /* While a session's log is read: */
+    struct returning *filling;
+    struct gnt_store_log log;
+    uint64_t placed;     /* entries that went into the window */
+    uint64_t plain_from; /* where the rest begins, 0: not known yet */
+    uint32_t released;   /* so many of its released ones are in the window */
+
+    /* While the log of one home's mail for another is read: */
+    uint32_t from, to;
+};
+
+/* ---- Reads that are waited for */
+
+struct reading {
+    struct gnt_store_read read;
+    struct recover *recover;
+    void (*record)(struct recover *r, const struct gnt_store_record *record);
+    struct gnt_record_key last; /* of a table */
+    uint64_t last_sequence;
+    /* Guards `arrived`: set by the store's thread, once, when the result is there. */
+    pthread_mutex_t lock;
+    pthread_cond_t there;
+    bool arrived;
+    gnt_err result;
+};
+
+static void on_record(struct gnt_store_read *read, const struct gnt_store_record *record)
+{
+    struct reading *reading = GNT_CONTAINER(read, struct reading, read);
+    GNT_ASSERT(record->key.size <= sizeof reading->last.bytes);
+    if (record->key.size)
+        memcpy(reading->last.bytes, record->key.data, record->key.size);
+    reading->last.size = record->key.size;
+    reading->last_sequence = record->sequence;
+    reading->record(reading->recover, record);
+}
+
+static void on_done(struct gnt_completion *c, gnt_err result)
+{
+    GNT_CONTAINER(c, struct reading, read.completion)->result = result;
+}
+
+static void deliver(void *context, struct gnt_completion *c)
+{
+    struct reading *reading = context;
+    (void)c;
+    pthread_mutex_lock(&reading->lock);
+    reading->arrived = true;
+    pthread_cond_signal(&reading->there);
+    pthread_mutex_unlock(&reading->lock);
+}
+
+static void begin(struct reading *reading, struct recover *r,
+                  void (*record)(struct recover *r, const struct gnt_store_record *record))
+{
+    *reading = (struct reading){.recover = r, .record = record};
+    reading->read.record = on_record;
+    reading->read.completion =
+        (struct gnt_completion){.done = on_done, .deliver = deliver, .context = reading};
+    pthread_mutex_init(&reading->lock, NULL);
+    pthread_cond_init(&reading->there, NULL);
+}
+
+static void end(struct reading *reading)
+{
+    pthread_cond_destroy(&reading->there);
+    pthread_mutex_destroy(&reading->lock);
+}
+
+/* The result of what has been asked for, on this thread. */
+static gnt_err await(struct reading *reading)
+{
+    const struct gnt_recovery *how = reading->recover->how;
+    pthread_mutex_lock(&reading->lock);
+    while (!reading->arrived) {
+        if (how->run) {
+            pthread_mutex_unlock(&reading->lock);
+            how->run(how->context);
+            pthread_mutex_lock(&reading->lock);
+        } else {
+            pthread_cond_wait(&reading->there, &reading->lock);
+        }
+    }
+    reading->arrived = false;
+    pthread_mutex_unlock(&reading->lock);
+    gnt_store_complete(&reading->read.completion);
+    return reading->recover->err ? reading->recover->err : reading->result;
+}
+
+/* All records of TABLE, in order. */
+static gnt_err each(struct recover *r, const char *table,
+                    void (*record)(struct recover *r, const struct gnt_store_record *record))
+{
+    static const struct gnt_slice all;
+    struct reading reading;
+    begin(&reading, r, record);
+    gnt_err err;
+    uint64_t count = 0;
+    do {
+        struct gnt_record_key after = reading.last;
+        gnt_store_scan(r->how->store, gnt_slice_str(table), all, gnt_record_key_slice(&after),
+                       GNT_STORE_READ_MAX, &reading.read);
+        err = await(&reading);
+        count += GNT_STORE_READ_MAX;
+        if (r->how->progress)
+            r->how->progress(r->how->context, table, count);
+    } while (!err && reading.read.more);
+    end(&reading);
+    return err;
+}
+
+/* The first MOST entries of LOG from FROM on; *reading says what else there is to know. */
+static gnt_err read_log(struct recover *r, struct gnt_record_log log, uint64_t from, uint32_t most,
+                        struct reading *reading)
+{
+    gnt_store_read(r->how->store, gnt_record_log_slice(&log), from, most, &reading->read);
+    return await(reading);
+}
+
+/* ---- Homes */
+
+static void on_homes(struct recover *r, const struct gnt_store_record *record)
+{
+    struct gnt_homes_record homes;
+    if (gnt_homes_record_read(record->value, &homes))
+        r->before = homes;
+    else
+        r->result->damaged++;
+}
+
+static gnt_err recover_homes(struct recover *r)
+{
+    gnt_err err = each(r, "meta", on_homes);
+    if (err)
+        return err;
+    struct gnt_homes_record now = r->before;
+    if (now.homes == 0) {
+        now.key[0] = gnt_random_u64(r->how->random);
+        now.key[1] = gnt_random_u64(r->how->random);
+    }
+    now.homes = r->core->count;
+    for (unsigned i = 0; i < r->core->count; i++) {
+        struct gnt_home *home = &r->core->homes[i];
+        memcpy(home->config.home_key, now.key, sizeof now.key);
+        err = gnt_keep_init(home, r->how->store, r->how->time);
+        if (err)
+            return err;
+    }
+    struct gnt_home *first = &r->core->homes[0];
+    struct gnt_buf *value = &first->keep.scratch;
+    err = gnt_homes_record_write(&now, value);
+    if (!err)
+        err = gnt_keep_reserve(first, 1, 2 * GNT_STORE_NAME_MAX + gnt_buf_size(value));
+    if (!err)
+        gnt_batch_put(gnt_keep_batch(first), gnt_slice_str("meta"), gnt_slice_str("homes"),
+                      gnt_buf_slice(value), NULL);
+    return err;
+}
+
+/* ---- Sessions */
+
+static uint64_t number_hash(uint64_t number)
+{
+    return gnt_hash_mix(0, number);
+}
+
+static struct returning *find(const struct recover *r, uint64_t number)
+{
+    struct gnt_map_node *node = gnt_map_first(&r->sessions, number_hash(number));
+    for (; node; node = gnt_map_next(node)) {
+        struct returning *one = GNT_CONTAINER(node, struct returning, by_number);
+        if (one->kept->number == number)
+            return one;
+    }
+    return NULL;
+}
+
+static gnt_err returning_new(struct recover *r, uint64_t number, struct returning **out)
+{
+    struct returning *one = calloc(1, sizeof *one);
+    struct gnt_session_kept *kept = calloc(1, sizeof *kept);
+    if (one && kept && !gnt_map_insert(&r->sessions, &one->by_number, number_hash(number))) {
+        one->kept = kept;
+        kept->number = number;
+        *out = one;
+        return GNT_OK;
+    }
+    free(one);
+    free(kept);
+    return GNT_NOMEM;
+}
+
+/* Store time AT_MS as a time of the loops. */
+static uint64_t since(const struct recover *r, uint64_t at_ms)
+{
+    return gnt_store_time_to(r->how->time, at_ms);
+}
+
+static void on_session(struct recover *r, const struct gnt_store_record *record)
+{
+    struct gnt_session_record s;
+    struct returning *one;
+    if (r->err)
+        return;
+    if (!gnt_session_record_read(record->value, &s)) {
+        r->result->damaged++;
+        return;
+    }
+    bool connected = s.parted_ms == UINT64_MAX;
+    uint64_t parted = connected ? gnt_store_time_ms(r->how->time) : s.parted_ms;
+    r->err = returning_new(r, s.number, &one);
+    if (r->err)
+        return;
+    struct gnt_home *home = &r->core->homes[gnt_home_of(&r->core->homes[0], s.client_id)];
+    one->kept->parted_ms = parted;
+    one->was_connected = connected;
+    const struct gnt_session_restore restore = {
+        .client_id = s.client_id,
+        .expiry_s = s.expiry_s,
+        .parted = since(r, parted),
+        .will = record->message,
+        .will_delay_s = s.will_delay_s,
+        .will_expiry_s = s.will_expiry_s,
+    };
+    r->err = gnt_session_restore(home, &restore, &one->session);
+    r->last_number = s.number > r->last_number ? s.number : r->last_number;
+    r->result->sessions++;
+}
+
+static void on_sub(struct recover *r, const struct gnt_store_record *record)
+{
+    struct gnt_sub_record sub;
+    if (!gnt_sub_record_read(record->value, &sub)) {
+        r->result->damaged++;
+        return;
+    }
+    struct returning *one = find(r, sub.session);
+    enum gnt_outcome outcome;
+    if (!one) {
+        gnt_session_keep_no_filter(&r->core->homes[0], sub.session, sub.filter);
+        return;
+    }
+    gnt_session_subscribe(one->session, sub.filter, &sub.options, GNT_RETAIN_DO_NOT_SEND, NULL,
+                          &outcome);
+    r->result->subscriptions++;
+}
+
+/* A record of "received" or "released": *one is NULL if its session has gone, and it is taken out.
+ */
+static bool of_session(struct recover *r, const char *table, const struct gnt_store_record *record,
+                       struct returning **one, uint64_t *second)
+{
+    uint64_t number;
+    if (!gnt_record_numbers(record->key, &number, second)) {
+        r->result->damaged++;
+        return false;
+    }
+    *one = find(r, number);
+    struct gnt_home *home = &r->core->homes[0];
+    if (!*one && !gnt_keep_reserve(home, 1, GNT_STORE_NAME_MAX + record->key.size))
+        gnt_batch_delete(gnt_keep_batch(home), gnt_slice_str(table), record->key);
+    return *one;
+}
+
+static void on_received(struct recover *r, const struct gnt_store_record *record)
+{
+    struct returning *one;
+    uint64_t id;
+    if (r->err || !of_session(r, "received", record, &one, &id))
+        return;
+    if (id == 0 || id > UINT16_MAX)
+        r->result->damaged++;
+    else
+        r->err = gnt_idset_add(&one->session->unreleased, (uint16_t)id);
+}
+
+static void on_released(struct recover *r, const struct gnt_store_record *record)
+{
+    struct returning *one;
+    uint64_t sequence;
+    if (r->err || !of_session(r, "released", record, &one, &sequence))
+        return;
+    if (one->released_count == one->released_cap) {
+        uint32_t cap = one->released_cap ? one->released_cap * 2 : 8;
+        uint64_t *more = realloc(one->released, cap * sizeof *more);
+        if (!more) {
+            r->err = GNT_NOMEM;
+            return;
+        }
+        one->released = more;
+        one->released_cap = cap;
+    }
+    one->released[one->released_count++] = sequence;
+}
+
+/* ---- What waits for a session */
+
+static gnt_err restore_flight(struct returning *one, struct gnt_flight *flight, uint64_t sequence,
+                              enum gnt_flight_state state)
+{
+    flight->id = gnt_session_id_of(sequence);
+    gnt_err err = gnt_window_restore(&one->session->window, flight, state);
+    if (!err)
+        one->kept->sent = sequence;
+    return err;
+}
+
+/* Released ones before SEQUENCE. */
+static gnt_err restore_released(struct recover *r, uint64_t sequence)
+{
+    struct returning *one = r->filling;
+    while (r->released < one->released_count && one->released[r->released] < sequence) {
+        struct gnt_flight flight = {.qos = 2};
+        gnt_err err =
+            restore_flight(one, &flight, one->released[r->released++], GNT_FLIGHT_RELEASED);
+        if (err == GNT_INVALID)
+            r->result->damaged++;
+        else if (err)
+            return err;
+    }
+    return GNT_OK;
+}
+
+/* Whether from SEQUENCE on nothing is missing, and nothing but messages is in flight. */
+static bool is_plain(const struct recover *r, uint64_t sequence)
+{
+    return r->log.last - sequence + 1 == r->log.count - r->placed &&
+           r->released == r->filling->released_count;
+}
+
+/* An entry before which, or behind which, something is missing has been in flight. */
+static void on_entry(struct recover *r, const struct gnt_store_record *record)
+{
+    struct gnt_session *s = r->filling->session;
+    struct gnt_entry_record entry;
+    if (r->err || r->plain_from)
+        return;
+    r->err = restore_released(r, record->sequence);
+    if (r->err)
+        return;
+    if (is_plain(r, record->sequence) ||
+        !gnt_window_takes(&s->window, gnt_session_id_of(record->sequence))) {
+        r->plain_from = record->sequence;
+        return;
+    }
+    r->placed++;
+    if (!record->message || !gnt_entry_record_read(record->value, &entry)) {
+        r->result->damaged++;
+        return;
+    }
+    struct gnt_flight flight = {.message = gnt_message_ref(record->message),
+                                .ids = entry.ids,
+                                .qos = entry.qos,
+                                .retain = entry.retain};
+    r->err = restore_flight(r->filling, &flight, record->sequence, GNT_FLIGHT_PUBLISHED);
+    if (r->err) {
+        gnt_message_unref(&flight.message);
+        gnt_sub_ids_fini(&flight.ids);
+        return;
+    }
+    gnt_ledger_recover(s->home, s->ledger, 1);
+    gnt_count(&s->home->counters, GNT_COUNT_QUEUED_BYTES, (int64_t)record->message->payload.size);
+}
+
+/* The rest stays in the store. */
+static gnt_err leave_in_store(struct recover *r)
+{
+    struct gnt_session *s = r->filling->session;
+    uint64_t count = r->log.last - r->plain_from + 1;
+    struct gnt_queue *queue = gnt_session_queue(s);
+    if (!queue)
+        return GNT_NOMEM;
+    uint64_t in_flight = s->home->config.inflight_per_session;
+    queue->stored = (struct gnt_stored){.first = r->plain_from,
+                                        .count = count,
+                                        .again = count < in_flight ? count : in_flight};
+    gnt_ledger_recover(s->home, s->ledger, count);
+    return GNT_OK;
+}
+
+static gnt_err fill_window(struct recover *r, struct reading *reading)
+{
+    enum { SLICE = 64 };
+    struct gnt_record_log log = gnt_record_log('s', r->filling->kept->number);
+    gnt_err err = GNT_OK;
+    uint64_t from = r->log.first;
+    reading->record = on_entry;
+    while (!err && !r->plain_from && r->placed < r->log.count) {
+        uint64_t before = r->placed;
+        err = read_log(r, log, from, SLICE, reading);
+        from = reading->last_sequence + 1;
+        if (r->placed == before)
+            break; /* what should follow is not there */
+    }
+    return err;
+}
+
+static gnt_err recover_log(struct recover *r, struct reading *reading)
+{
+    struct returning *one = r->filling;
+    gnt_err err = read_log(r, gnt_record_log('s', one->kept->number), 0, 0, reading);
+    r->log = reading->read.log;
+    r->placed = r->plain_from = 0;
+    r->released = 0;
+    one->kept->last = r->log.last;
+    if (!err && r->log.count && !gnt_session_have_ledger(one->session))
+        err = GNT_NOMEM;
+    bool simple = one->released_count == 0 || one->released[one->released_count - 1] < r->log.first;
+    if (!err && r->log.count && simple && r->log.last - r->log.first + 1 == r->log.count)
+        r->plain_from = r->log.first;
+    else if (!err && r->log.count)
+        err = fill_window(r, reading);
+    if (!err)
+        err = restore_released(r, UINT64_MAX);
+    if (!err && r->plain_from)
+        err = leave_in_store(r);
+    if (one->kept->last < one->kept->sent)
+        one->kept->last = one->kept->sent;
+    r->result->deliveries += r->log.count;
+    return err;
+}
+
+static gnt_err recover_logs(struct recover *r)
+{
+    struct reading reading;
+    gnt_err err = GNT_OK;
+    struct gnt_map_cursor cursor = {0};
+    begin(&reading, r, on_entry);
+    for (struct gnt_map_node *node; !err && (node = gnt_map_walk(&r->sessions, &cursor));) {
+        r->filling = GNT_CONTAINER(node, struct returning, by_number);
+        err = recover_log(r, &reading);
+    }
+    end(&reading);
+    return err;
+}
+
+/* ---- Publications that were on their way from one home to another */
+
+/* At the home where it lived before. */
+static bool lived_at(const struct recover *r, const struct gnt_session *s, uint32_t home)
+{
+    struct gnt_slice id = gnt_slice(s->client_id, s->client_id_size);
+    return gnt_hash_with(r->before.key, id) % r->before.homes == home;
+}
+
+static gnt_err hand_on(struct recover *r, struct gnt_home *home, struct gnt_message *message)
+{
+    struct gnt_route *route;
+    bool owned;
+    gnt_err err =
+        gnt_routes_find(&home->routes, home->tree, home->index, message->topic, &route, &owned);
+    for (size_t i = 0; !err && i < route->count; i++) {
+        const struct gnt_target *t = &route->targets[i];
+        struct gnt_sink *sink = gnt_slots_find(&home->slots, t->sink);
+        if (sink && sink->ops == &gnt_session_sink_ops && lived_at(r, gnt_session_of(sink), r->to))
+            sink->ops->take(sink, message, &t->match, NULL);
+    }
+    if (!err && owned)
+        gnt_route_free(route);
+    return err;
+}
+
+/* What all homes write because of it, and that it is done, is one batch. */
+static void on_mailed(struct recover *r, const struct gnt_store_record *record)
+{
+    struct gnt_home *first = &r->core->homes[0];
+    struct gnt_record_log log = gnt_record_log('h', (uint64_t)r->from << 32 | r->to);
+    for (unsigned i = 0; !r->err && record->message && i < r->core->count; i++) {
+        struct gnt_home *home = &r->core->homes[i];
+        r->err = hand_on(r, home, record->message);
+        if (!r->err && home != first && home->keep.batch.count)
+            r->err = gnt_keep_join(first, home);
+    }
+    if (!r->err)
+        r->err = gnt_keep_reserve(first, 1, GNT_STORE_NAME_MAX);
+    if (!r->err)
+        gnt_batch_remove(gnt_keep_batch(first), gnt_record_log_slice(&log), record->sequence);
+}
+
+static gnt_err recover_mail(struct recover *r)
+{
+    struct reading reading;
+    gnt_err err = GNT_OK;
+    begin(&reading, r, on_mailed);
+    for (r->from = 0; !err && r->from < r->before.homes; r->from++) {
+        for (r->to = 0; !err && r->to < r->before.homes; r->to++) {
+            uint64_t from = 0;
+            struct gnt_record_log log = gnt_record_log('h', (uint64_t)r->from << 32 | r->to);
+            do {
+                err = read_log(r, log, from, GNT_STORE_READ_MAX, &reading);
+                from = reading.last_sequence + 1;
+                gnt_keep_commit(&r->core->homes[0]);
+            } while (!err && reading.read.more);
+            if (r->from < r->core->count && r->to < r->core->count)
+                r->core->homes[r->from].keep.mailed[r->to] = reading.read.log.last;
+            else if (!err && !gnt_keep_reserve(&r->core->homes[0], 1, GNT_STORE_NAME_MAX))
+                gnt_batch_drop(gnt_keep_batch(&r->core->homes[0]), gnt_record_log_slice(&log));
+        }
+    }
+    end(&reading);
+    return err;
+}
+
+/* ---- Retained messages */
+
+static void on_retained(struct recover *r, const struct gnt_store_record *record)
+{
+    const struct gnt_message *kept = record->message;
+    struct gnt_message *message;
+    int change;
+    if (r->err)
+        return;
+    if (!kept) {
+        r->result->damaged++;
+        return;
+    }
+    r->err = gnt_message_copy(kept, UINT64_MAX, &message); /* of a client that is not there */
+    if (r->err)
+        return;
+    r->err = gnt_tree_retain(r->core->tree, message, 0, &change);
+    if (!r->err)
+        gnt_count(&r->core->homes[0].counters, GNT_COUNT_RETAINED, change);
+    gnt_message_unref(&message);
+    r->result->retained++;
+}
+
+/* ---- All of it */
+
+/* From now on what happens to the sessions is written. */
+static void begin_keeping(struct recover *r)
+{
+    struct gnt_map_cursor cursor = {0};
+    for (struct gnt_map_node *node; (node = gnt_map_walk(&r->sessions, &cursor));) {
+        struct returning *one = GNT_CONTAINER(node, struct returning, by_number);
+        one->session->kept = one->kept;
+        one->kept = NULL;
+        if (one->was_connected && gnt_session_keep_record(one->session))
+            gnt_count(&one->session->home->counters, GNT_COUNT_KEEP_FAILURES, 1);
+    }
+    for (unsigned i = 0; i < r->core->count; i++) {
+        struct gnt_keep *k = &r->core->homes[i].keep;
+        k->numbers += r->last_number - r->last_number % r->core->count;
+    }
+}
+
+static void forget_returning(struct recover *r)
+{
+    struct gnt_map_cursor cursor = {0};
+    for (struct gnt_map_node *node; (node = gnt_map_walk(&r->sessions, &cursor));) {
+        struct returning *one = GNT_CONTAINER(node, struct returning, by_number);
+        gnt_map_remove(&r->sessions, node);
+        free(one->kept);
+        free(one->released);
+        free(one);
+    }
+    gnt_map_fini(&r->sessions);
+}
+
+gnt_err gnt_core_recover(struct gnt_core *core, const struct gnt_recovery *recovery,
+                         struct gnt_recovered *recovered)
+{
+    *recovered = (struct gnt_recovered){0};
+    struct recover r = {.core = core, .how = recovery, .result = recovered};
+    gnt_err err = recover_homes(&r);
+    if (!err)
+        err = each(&r, "session", on_session);
+    if (!err)
+        err = each(&r, "sub", on_sub);
+    if (!err)
+        err = each(&r, "received", on_received);
+    if (!err)
+        err = each(&r, "released", on_released);
+    if (!err)
+        err = recover_logs(&r);
+    if (!err)
+        err = each(&r, "retained", on_retained);
+    if (!err) {
+        begin_keeping(&r);
+        err = recover_mail(&r);
+    }
+    for (unsigned i = 0; !err && i < core->count; i++)
+        gnt_keep_commit(&core->homes[i]);
+    forget_returning(&r);
+    return err;
+}

@@ -1,0 +1,331 @@
+/* What is kept: worlds that end, cleanly or in the middle, and others that find what they left. */
+#include "core/keep.h"
+
+#include "store/memory.h"
+#include "support/core_world.h"
+#include "support/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct fixture {
+    struct gnt_store *store;
+    struct world w;
+};
+
+static void begin(struct fixture *f, unsigned homes)
+{
+    world_init_kept(&f->w, homes, NULL, f->store);
+}
+
+static void open_store(struct fixture *f)
+{
+    assert_int_equal(gnt_store_memory_open(NULL, &f->store), GNT_OK);
+}
+
+static void crash(struct fixture *f, struct world_client *a, struct world_client *b)
+{
+    struct world_client *clients[] = {a, b};
+    world_crash(&f->w, clients, (a != NULL) + (size_t)(b != NULL));
+}
+
+static void publish(struct fixture *f, unsigned home, const char *topic, const char *payload,
+                    uint8_t qos)
+{
+    assert_true(world_publish(&f->w, home, topic, payload, qos, false) <= GNT_DONE_NO_MATCH);
+}
+
+static void what_waits_comes_after_a_restart(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct world_client c = {.id = "c"};
+    open_store(&f);
+    begin(&f, 1);
+    assert_true(world_connect(&f.w, &c, false, 1000));
+    assert_int_equal(world_subscribe(&c, "a/+", 2), GNT_DONE);
+    world_disconnect(&c);
+    publish(&f, 0, "a/b", "one", 1);
+    publish(&f, 0, "a/b", "two", 2);
+    publish(&f, 0, "a/b", "none", 0);
+    world_settle(&f.w);
+    crash(&f, &c, NULL);
+
+    begin(&f, 1);
+    assert_int_equal(f.w.recovered.sessions, 1);
+    assert_int_equal(f.w.recovered.subscriptions, 1);
+    assert_int_equal(f.w.recovered.deliveries, 2);
+    publish(&f, 0, "a/b", "three", 1);
+    assert_true(world_connect(&f.w, &c, false, 1000));
+    assert_true(c.present);
+    world_settle(&f.w);
+    assert_string_equal(world_payloads(&c, 0), "one two three ");
+    assert_ledger(&f.w);
+    world_answer(&c);
+    world_settle(&f.w);
+    crash(&f, &c, NULL);
+
+    begin(&f, 1);
+    assert_int_equal(f.w.recovered.deliveries, 0);
+    assert_true(world_connect(&f.w, &c, false, 1000));
+    world_settle(&f.w);
+    assert_int_equal(c.count, 3);
+    world_disconnect(&c);
+    world_fini(&f.w);
+    world_client_fini(&c);
+    gnt_store_close(&f.store);
+}
+
+static void what_is_in_flight_keeps_its_id(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct world_client c = {.id = "c"};
+    open_store(&f);
+    begin(&f, 1);
+    assert_true(world_connect(&f.w, &c, false, 1000));
+    assert_int_equal(world_subscribe(&c, "#", 2), GNT_DONE);
+    publish(&f, 0, "t", "one", 1);
+    publish(&f, 0, "t", "two", 2);
+    publish(&f, 0, "t", "three", 2);
+    publish(&f, 0, "t", "four", 1);
+    world_settle(&f.w);
+    assert_int_equal(c.count, 4);
+    assert_int_equal(gnt_session_received(c.session, c.got[2].id, false), GNT_OK);
+    assert_true(gnt_session_acknowledged(c.session, c.got[0].id, false));
+    world_settle(&f.w);
+    crash(&f, &c, NULL);
+
+    begin(&f, 1);
+    assert_true(world_connect(&f.w, &c, false, 1000));
+    world_settle(&f.w);
+    assert_string_equal(world_payloads(&c, 4), "two four ");
+    assert_int_equal(c.got[4].id, c.got[1].id);
+    assert_int_equal(c.got[5].id, c.got[3].id);
+    assert_true(c.got[4].dup && c.got[5].dup);
+    assert_int_equal(c.released_count, 1);
+    assert_int_equal(c.released[0], c.got[2].id);
+    assert_true(gnt_session_completed(c.session, c.released[0]));
+    world_settle(&f.w);
+    publish(&f, 0, "t", "five", 2);
+    world_settle(&f.w);
+    assert_int_equal(c.got[6].id, c.got[3].id + 1);
+    world_disconnect(&c);
+    world_fini(&f.w);
+    world_client_fini(&c);
+    gnt_store_close(&f.store);
+}
+
+static void what_came_once_is_remembered(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct world_client c = {.id = "c"};
+    open_store(&f);
+    begin(&f, 1);
+    assert_true(world_connect(&f.w, &c, false, 1000));
+    assert_int_equal(gnt_session_receive_once(c.session, 7), GNT_OK);
+    assert_int_equal(gnt_session_receive_once(c.session, 8), GNT_OK);
+    assert_int_equal(gnt_session_released(c.session, 8), GNT_OK);
+    world_settle(&f.w);
+    crash(&f, &c, NULL);
+    begin(&f, 1);
+    assert_true(world_connect(&f.w, &c, false, 1000));
+    assert_int_equal(gnt_session_receive_once(c.session, 7), GNT_EXISTS);
+    assert_int_equal(gnt_session_receive_once(c.session, 8), GNT_OK);
+    world_disconnect(&c);
+    world_fini(&f.w);
+    world_client_fini(&c);
+    gnt_store_close(&f.store);
+}
+
+/* What is on its way to another home when the process ends goes on afterwards, whatever number of
+ * homes there is then. */
+static void what_is_on_its_way_arrives(void **state)
+{
+    (void)state;
+    for (unsigned homes = 1; homes <= 3; homes++) {
+        struct fixture f;
+        char id[16], other[16];
+        struct world_client c = {.id = id}, d = {.id = other};
+        open_store(&f);
+        begin(&f, 2);
+        world_id_at(&f.w, 1, 0, id);
+        world_id_at(&f.w, 0, 0, other);
+        assert_true(world_connect(&f.w, &c, false, 1000));
+        assert_true(world_connect(&f.w, &d, false, 1000));
+        assert_int_equal(world_subscribe(&c, "t", 2), GNT_DONE);
+        assert_int_equal(world_subscribe(&d, "t", 1), GNT_DONE);
+        world_settle(&f.w);
+        publish(&f, 0, "t", "one", 2);
+        world_commit(&f.w);
+        crash(&f, &c, &d); /* which delivers the mail, but what comes of it is not committed */
+        assert_int_equal(c.count, 1);
+        assert_int_equal(d.count, 1);
+
+        begin(&f, homes);
+        assert_true(world_connect(&f.w, &c, false, 1000));
+        assert_true(world_connect(&f.w, &d, false, 1000));
+        world_settle(&f.w);
+        assert_string_equal(world_payloads(&c, 1), "one ");
+        assert_string_equal(world_payloads(&d, 1), "one ");
+        c.answered = d.answered = 1;
+        world_answer(&c);
+        world_answer(&d);
+        world_settle(&f.w);
+        crash(&f, &c, &d);
+        begin(&f, homes);
+        assert_int_equal(f.w.recovered.deliveries, 0);
+        world_fini(&f.w);
+        world_client_fini(&c);
+        world_client_fini(&d);
+        gnt_store_close(&f.store);
+    }
+}
+
+static void retained_messages_stay(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct world_client c = {.id = "c"};
+    open_store(&f);
+    begin(&f, 2);
+    assert_int_equal(world_publish(&f.w, 0, "r/1", "old", 1, true), GNT_DONE_NO_MATCH);
+    assert_int_equal(world_publish(&f.w, 1, "r/1", "new", 1, true), GNT_DONE_NO_MATCH);
+    assert_int_equal(world_publish(&f.w, 0, "r/2", "gone", 1, true), GNT_DONE_NO_MATCH);
+    assert_int_equal(world_publish(&f.w, 1, "r/2", "", 1, true), GNT_DONE_NO_MATCH);
+    assert_int_equal(world_publish(&f.w, 1, "r/3", "zero", 0, true), GNT_DONE_NO_MATCH);
+    world_settle(&f.w);
+    crash(&f, NULL, NULL);
+    begin(&f, 2);
+    assert_int_equal(f.w.recovered.retained, 2);
+    assert_true(world_connect(&f.w, &c, true, 0));
+    assert_int_equal(world_subscribe(&c, "r/#", 1), GNT_DONE);
+    assert_int_equal(c.count, 2);
+    assert_non_null(strstr(world_payloads(&c, 0), "new "));
+    assert_non_null(strstr(world_payloads(&c, 0), "zero "));
+    world_answer(&c);
+    world_disconnect(&c);
+    world_fini(&f.w);
+    world_client_fini(&c);
+    gnt_store_close(&f.store);
+}
+
+static void a_will_waits_for_its_delay(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct world_client c = {.id = "c", .will_delay_s = 10}, d = {.id = "d"};
+    open_store(&f);
+    begin(&f, 1);
+    c.will = world_message("w", "will", 1, false);
+    assert_true(world_connect(&f.w, &d, false, 1000));
+    assert_int_equal(world_subscribe(&d, "w", 1), GNT_DONE);
+    assert_true(world_connect(&f.w, &c, false, 1000));
+    world_settle(&f.w);
+    crash(&f, &c, &d);
+    begin(&f, 1);
+    world_pass(&f.w, 9);
+    assert_true(world_connect(&f.w, &d, false, 1000));
+    world_settle(&f.w);
+    assert_int_equal(d.count, 0);
+    world_pass(&f.w, 2);
+    assert_string_equal(world_payloads(&d, 0), "will ");
+    crash(&f, &d, NULL);
+    begin(&f, 1);
+    world_pass(&f.w, 100);
+    assert_true(world_connect(&f.w, &d, false, 1000));
+    world_settle(&f.w);
+    assert_int_equal(d.count, 2); /* again, as it was not acknowledged: the will was not sent twice */
+    assert_true(d.got[1].dup);
+    world_disconnect(&d);
+    world_fini(&f.w);
+    world_client_fini(&c);
+    world_client_fini(&d);
+    gnt_store_close(&f.store);
+}
+
+static void sessions_end_in_the_store_too(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct world_client c = {.id = "c"}, d = {.id = "d"};
+    open_store(&f);
+    begin(&f, 1);
+    assert_true(world_connect(&f.w, &c, false, 10));
+    assert_int_equal(world_subscribe(&c, "t", 1), GNT_DONE);
+    assert_int_equal(world_subscribe(&c, "$share/g/t", 1), GNT_DONE);
+    assert_true(world_connect(&f.w, &d, false, 1000));
+    assert_int_equal(world_subscribe(&d, "t", 1), GNT_DONE);
+    publish(&f, 0, "t", "one", 1);
+    world_disconnect(&c);
+    world_disconnect(&d);
+    world_pass(&f.w, 11);
+    crash(&f, NULL, NULL);
+    begin(&f, 1);
+    assert_int_equal(f.w.recovered.sessions, 1);
+    assert_int_equal(f.w.recovered.subscriptions, 1);
+    assert_int_equal(f.w.recovered.deliveries, 1);
+    assert_true(world_connect(&f.w, &d, true, 0));
+    world_settle(&f.w);
+    assert_false(d.present);
+    crash(&f, &d, NULL);
+    begin(&f, 1);
+    assert_int_equal(f.w.recovered.sessions, 0);
+    assert_int_equal(f.w.recovered.subscriptions, 0);
+    world_fini(&f.w);
+    world_client_fini(&c);
+    world_client_fini(&d);
+    gnt_store_close(&f.store);
+}
+
+/* A long queue is in the store, and only there. */
+static void a_long_queue_takes_no_memory(void **state)
+{
+    (void)state;
+    enum { COUNT = 5000 };
+    struct fixture f;
+    struct world_client c = {.id = "c", .receive_max = 50};
+    struct gnt_core_config config = world_config(1);
+    config.queued_per_session = 0;
+    open_store(&f);
+    world_init_kept(&f.w, 1, &config, f.store);
+    assert_true(world_connect(&f.w, &c, false, 1000));
+    assert_int_equal(world_subscribe(&c, "t", 1), GNT_DONE);
+    c.busy = true;
+    for (int i = 0; i < COUNT; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "%d", i);
+        publish(&f, 0, "t", text, 1);
+        if (i == COUNT / 2)
+            world_disconnect(&c);
+    }
+    c.busy = false;
+    assert_true(world_connect(&f.w, &c, false, 1000));
+    do
+        world_settle(&f.w);
+    while (world_answer(&c));
+    assert_int_equal(c.count, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(atoi(c.got[i].payload), i);
+    assert_ledger(&f.w);
+    world_disconnect(&c);
+    world_fini(&f.w);
+    world_client_fini(&c);
+    gnt_store_close(&f.store);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_waits_comes_after_a_restart),
+        cmocka_unit_test(what_is_in_flight_keeps_its_id),
+        cmocka_unit_test(what_came_once_is_remembered),
+        cmocka_unit_test(what_is_on_its_way_arrives),
+        cmocka_unit_test(retained_messages_stay),
+        cmocka_unit_test(a_will_waits_for_its_delay),
+        cmocka_unit_test(sessions_end_in_the_store_too),
+        cmocka_unit_test(a_long_queue_takes_no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
