@@ -7,8 +7,8 @@ A broker under the shim and the clients of load.py make a trace; some of the tra
 sync in them.  The trace is cut at many places, mostly around syncs and behind acknowledgements, and
 each cut gives a state of the directory (states.py) and the clients as they were then.  The broker
 has to open that state, and the clients, who go on where they were, have to get all that they were
-promised.  Now and then the recovery itself is traced, and cut.  The next trace begins with what the
-last one has left, so its first part is a recovery, too.
+promised.  The next trace begins with what the last one has left, so its first part is a recovery,
+which gets its share of the cuts.  Now and then the recovery of a state is traced and cut, too.
 
 A state that breaks a promise is printed with the command that builds it.  The last line is
 "N passed, M failed"."""
@@ -138,11 +138,17 @@ class Cutter:
             self.story += f"\n  its recovery cut at {cut} of {len(records)}, seed {seed} ({way})"
         self.recoveries += 1
 
+    def cuts(self, records, count):
+        """A fifth of them in the recovery that the trace begins with."""
+        early = count // 5
+        started = next((i for i, r in enumerate(records) if r.kind == states.MARK), len(records))
+        return sorted(states.cuts(records, early, self.random, started) +
+                      states.cuts(records, count - early, self.random))
+
     def check_states(self, trace, folded, count):
         records = states.read_trace(trace)
         position = 0
-        for cut, disk in states.states(records, self.base,
-                                       states.cuts(records, count, self.random)):
+        for cut, disk in states.states(records, self.base, self.cuts(records, count)):
             folded.replay(bytes(r.data) for r in records[position:cut] if r.kind == states.MARK)
             position = cut
             seed = self.random.getrandbits(32)

@@ -500,12 +500,12 @@ WAYS = {"nothing": lambda _p, _r: nothing, "everything": lambda _p, _r: everythi
         "all but one": all_but_one, "only one": only_one}
 
 
-def cuts(records, count, random_, first=0):
-    """COUNT positions to crash at, ascending, from FIRST on: half of them around syncs, a quarter
+def cuts(records, count, random_, end=None):
+    """COUNT positions to crash at, ascending, up to END: half of them around syncs, a quarter
     behind marks, a quarter anywhere."""
-    end = len(records)
-    syncs = [i for i in range(first, end) if records[i].kind in (SYNC_BEGIN, SYNC_END)]
-    marks = [i + 1 for i in range(first, end) if records[i].kind == MARK]
+    end = len(records) if end is None else end
+    syncs = [i for i in range(end) if records[i].kind in (SYNC_BEGIN, SYNC_END)]
+    marks = [i + 1 for i in range(end) if records[i].kind == MARK]
     found = []
     for _ in range(count):
         roll = random_.random()
@@ -514,8 +514,8 @@ def cuts(records, count, random_, first=0):
         elif roll < 0.75 and marks:
             at = random_.choice(marks)
         else:
-            at = random_.randint(first, end)
-        found.append(min(max(at, first), end))
+            at = random_.randint(0, end)
+        found.append(min(max(at, 0), end))
     return sorted(found)
 
 

@@ -42,7 +42,7 @@ class Harness(unittest.TestCase):
     def test_power_cut_finds(self):
         for bug in ("early", "unsynced", "retry", "names"):
             with self.subTest(bug):
-                self.finds(bug, self.LOST, "powercut.py", "--states", "200")
+                self.finds(bug, self.LOST, "powercut.py", "--states", "400")
 
     def test_kill_finds(self):
         self.finds("forgetful", "second time", "kill.py", "--rounds", "30")
