@@ -151,17 +151,18 @@ def main():
     options = parser.parse_args()
     passed = failed = reached = refused = 0
     for number in range(options.rounds):
-        fault = Fault(options, number, options.seed * 1000003 + number)
+        fault, keep = Fault(options, number, options.seed * 1000003 + number), options.keep
         try:
             fault.run()
             passed += 1
         except (AssertionError, durable.Ended) as error:
             failed += 1
+            keep = True
             durable.tell(fault.broker, error, f"seed {options.seed}, round {number}, "
                          f"{fault.story}, files in {fault.folder}")
         reached += fault.has_failed() or fault.story == "no room"
         refused += fault.clients.refusals
-        fault.close(keep=failed or options.keep)
+        fault.close(keep)
     print(f"seed {options.seed}: {reached} faults reached, {refused} refused\n"
           f"{passed} passed, {failed} failed")
     return min(failed, 1)
