@@ -131,13 +131,18 @@ static gnt_err append_now(struct store_world *w, uint64_t number)
     return err;
 }
 
-static gnt_err take_now(struct store_world *w, uint64_t number)
+static void start_take(struct store_world *w, uint64_t number, struct result *r)
 {
     struct gnt_batch batch = {0};
-    struct result r;
-    result_init(&r);
+    result_init(r);
     gnt_batch_remove(&batch, gnt_slice_str("l"), number);
-    gnt_store_commit(w->store, &batch, &r.read.completion);
+    gnt_store_commit(w->store, &batch, &r->read.completion);
+}
+
+static gnt_err take_now(struct store_world *w, uint64_t number)
+{
+    struct result r;
+    start_take(w, number, &r);
     gnt_durable_turn(w->store);
     assert_int_equal(r.done, 1);
     return r.err;
@@ -257,8 +262,18 @@ static void a_full_disk(void **state)
     store_world_work(w);
     uint64_t next = 1;
     sim_disk_room(w->disk, sim_disk_used(w->disk) + (40 << 10));
-    while (append_now(w, next) == GNT_OK) /* the ground does not take anything */
-        assert_in_range(++next, 1, 10000);
+    struct result added, taken;
+    for (;; next++) { /* in one group, of which one half may fail; the ground takes nothing */
+        assert_in_range(next, 1, 10000);
+        start_append(w, next, &added);
+        start_take(w, 1000 + next, &taken);
+        gnt_durable_turn(w->store);
+        assert_int_equal(taken.done + added.done, 2);
+        assert_int_equal(taken.err, GNT_OK);
+        if (added.err)
+            break;
+    }
+    assert_int_equal(added.err, GNT_FULL);
     assert_int_equal(state_of(w), GNT_FULL);
     for (uint64_t i = 1; i < 10; i++) {
         assert_int_equal(append_now(w, next), GNT_FULL);
