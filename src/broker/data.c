@@ -74,9 +74,10 @@ gnt_err gnt_data_open(const struct gnt_config *config, char *problem, size_t cap
         .context = &patience,
     };
     *out = NULL;
-    if (strcmp(config->data, "none") == 0)
+    const char *path = gnt_config_data(config);
+    if (!path)
         return GNT_OK;
-    gnt_err err = gnt_directory_open(config->data, &options, &report, out);
+    gnt_err err = gnt_directory_open(path, &options, &report, out);
     if (err)
         snprintf(problem, cap, "data: %s", report.why);
     else
@@ -106,4 +107,13 @@ gnt_err gnt_data_recover(struct gnt_workers *workers, struct gnt_store **store, 
             GNT_F_NUM("messages", found.deliveries), GNT_F_NUM("retained", found.retained),
             GNT_F_NUM("damaged", found.damaged), GNT_F_NUM("ms", taken_ms(&patience)));
     return GNT_OK;
+}
+
+void gnt_data_loss_window(bool kept, uint64_t sync_ms, char out[GNT_DATA_LOSS_WINDOW_MAX])
+{
+    const char *words = kept ? "none" : "everything: memory only";
+    if (kept && sync_ms)
+        snprintf(out, GNT_DATA_LOSS_WINDOW_MAX, "%" PRIu64 " ms", sync_ms);
+    else
+        snprintf(out, GNT_DATA_LOSS_WINDOW_MAX, "%s", words);
 }

@@ -16,4 +16,10 @@ GNT_MUST gnt_err gnt_data_open(const struct gnt_config *config, char *problem, s
 GNT_MUST gnt_err gnt_data_recover(struct gnt_workers *workers, struct gnt_store **store,
                                   char *problem, size_t cap);
 
+enum { GNT_DATA_LOSS_WINDOW_MAX = 32 };
+
+/* What a power cut could take of what was acknowledged, in words: "none", "200 ms", "everything:
+ * memory only". */
+void gnt_data_loss_window(bool kept, uint64_t sync_ms, char out[GNT_DATA_LOSS_WINDOW_MAX]);
+
 #endif

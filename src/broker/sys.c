@@ -1,8 +1,10 @@
 #include "broker/sys.h"
 
 #include "base/assert.h"
+#include "broker/data.h"
 #include "broker/workers.h"
 #include "core/publish.h"
+#include "store/durable.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -59,6 +61,18 @@ static uint64_t count_queued(const uint64_t *v)
     X("sockets", v[GNT_COUNT_CONNECTIONS_ACCEPTED])       \
     X("connections", v[GNT_COUNT_CONNECTS])
 
+/*    topic below $SYS/broker/store/ field of struct gnt_durable_status */
+#define STORE(X)                     \
+    X("batches", batches)            \
+    X("commits", commits)            \
+    X("failures", failures)          \
+    X("syncs", syncs)                \
+    X("bytes/written", bytes)        \
+    X("bytes/journal", journal_used) \
+    X("bytes/memory", memory)        \
+    X("applied", applied)            \
+    X("damaged", damaged)
+
 enum { WINDOWS = 3 };
 
 static const struct {
@@ -70,7 +84,8 @@ static const struct {
 enum {
     COMPUTED_COUNT = 0 COMPUTED(ROW),
     LOAD_COUNT = 0 LOADS(ROW),
-    VALUE_COUNT = GNT_COUNTER_COUNT + COMPUTED_COUNT + LOAD_COUNT * WINDOWS + 3,
+    STORE_COUNT = 2 STORE(ROW),
+    VALUE_COUNT = GNT_COUNTER_COUNT + COMPUTED_COUNT + LOAD_COUNT * WINDOWS + STORE_COUNT + 3,
 };
 #undef ROW
 
@@ -79,7 +94,7 @@ enum { TEXT_SIZE = 32 };
 struct gnt_sys {
     struct gnt_worker *worker;
     struct gnt_timer timer;
-    uint64_t interval_ms;
+    uint64_t interval_ms, sync_ms;
     uint64_t started, last;
     uint64_t clients_most; /* connected at once */
     uint64_t before[LOAD_COUNT];
@@ -172,6 +187,22 @@ static void tell_process(struct gnt_sys *s, const uint64_t *values, uint64_t now
     tell_number(s, "clients/maximum", s->clients_most);
 }
 
+/* How the store is, and what a power cut could take from it. */
+static void tell_store(struct gnt_sys *s)
+{
+    struct gnt_store *store = s->worker->all->store;
+    struct gnt_durable_status status;
+    char window[GNT_DATA_LOSS_WINDOW_MAX];
+    gnt_data_loss_window(store != NULL, s->sync_ms, window);
+    tell(s, "store/loss_window", window);
+    if (!store || !gnt_durable_status(store, &status))
+        return;
+    tell(s, "store/state", gnt_durable_state(status.state));
+#define TELL(topic, field) tell_number(s, "store/" topic, status.field);
+    STORE(TELL)
+#undef TELL
+}
+
 static void publish_all(struct gnt_sys *s, uint64_t now)
 {
     uint64_t values[GNT_COUNTER_COUNT];
@@ -180,6 +211,7 @@ static void publish_all(struct gnt_sys *s, uint64_t now)
     tell_process(s, values, now);
     tell_counters(s, values);
     tell_loads(s, values, (double)(now - s->last) / (60.0 * (double)GNT_NS_PER_S));
+    tell_store(s);
     s->last = now;
 }
 
@@ -197,16 +229,18 @@ static void on_timer(struct gnt_timer *timer, uint64_t now)
     publish_all(s, now);
 }
 
-gnt_err gnt_sys_new(struct gnt_worker *worker, uint64_t interval_ms, struct gnt_sys **out)
+gnt_err gnt_sys_new(struct gnt_worker *worker, const struct gnt_config *config,
+                    struct gnt_sys **out)
 {
     struct gnt_sys *s = calloc(1, sizeof *s);
     if (!s)
         return GNT_NOMEM;
     s->worker = worker;
-    s->interval_ms = interval_ms;
+    s->interval_ms = config->sys_interval_ms;
+    s->sync_ms = config->sync_ms;
     s->started = s->last = worker->loop.now;
     s->timer.fire = on_timer;
-    uint64_t first = interval_ms ? worker->loop.now : GNT_FAR;
+    uint64_t first = s->interval_ms ? worker->loop.now : GNT_FAR;
     gnt_err err = gnt_loop_set_timer(&worker->loop, &s->timer, first);
     if (err) {
         free(s);

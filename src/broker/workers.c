@@ -204,7 +204,7 @@ static gnt_err fill(struct gnt_workers *w, const struct gnt_config *config,
     for (unsigned i = 0; i < w->count && !err; i++)
         err = worker_init(&w->worker[i], w, i, door, &w->mqtt.fronts[i],
                           accounts_interval_ms(config));
-    return err ? err : gnt_sys_new(&w->worker[0], config->sys_interval_ms, &w->sys);
+    return err ? err : gnt_sys_new(&w->worker[0], config, &w->sys);
 }
 
 gnt_err gnt_workers_new(const struct gnt_config *config, unsigned count,

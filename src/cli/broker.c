@@ -2,6 +2,7 @@
 #include "broker/broker.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "broker/data.h"
 #include "cli/command.h"
 #include "cli/notify.h"
 #include "cli/say.h"
@@ -118,11 +119,14 @@ static void put_listeners(const struct gnt_broker *broker, struct gnt_buf *out)
 static void log_ready(const struct gnt_broker *broker, const struct gnt_config *config)
 {
     struct gnt_buf listeners = {NULL, 0, 0, 0};
+    char window[GNT_DATA_LOSS_WINDOW_MAX];
+    gnt_data_loss_window(gnt_config_data(config) != NULL, config->sync_ms, window);
     put_listeners(broker, &listeners);
     gnt_log(GNT_LOG_NOTICE, NULL, "ready", GNT_F_TEXT("listen", gnt_buf_slice(&listeners)),
             GNT_F_NUM("workers", gnt_broker_workers(broker)),
-            GNT_F_STR("data", config->data ? config->data : "none"),
-            GNT_F_STR("access", access_text(config)), GNT_F_STR("version", GNATTER_VERSION));
+            GNT_F_STR("data", gnt_config_data(config) ? config->data : "none"),
+            GNT_F_STR("loss_window", window), GNT_F_STR("access", access_text(config)),
+            GNT_F_STR("version", GNATTER_VERSION));
     gnt_buf_fini(&listeners);
     gnt_notify("READY=1");
 }

@@ -601,9 +601,20 @@ gnt_err gnt_config_args(int argc, char **argv, struct gnt_config *config,
     return GNT_OK;
 }
 
+/* A name that is "none" is none. */
+static const char *unless_none(const char *name)
+{
+    return name && strcmp(name, "none") != 0 ? name : NULL;
+}
+
+const char *gnt_config_data(const struct gnt_config *config)
+{
+    return unless_none(config->data);
+}
+
 const char *gnt_config_users(const struct gnt_config *config)
 {
-    return config->users && strcmp(config->users, "none") != 0 ? config->users : NULL;
+    return unless_none(config->users);
 }
 
 bool gnt_config_on_loopback(const struct gnt_config *config)

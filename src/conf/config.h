@@ -131,6 +131,9 @@ GNT_MUST gnt_err gnt_config_load(const char *file, struct gnt_config *config,
 GNT_MUST gnt_err gnt_config_args(int argc, char **argv, struct gnt_config *config,
                                  struct gnt_args_result *result, struct gnt_diag *diag);
 
+/* The directory that keeps what outlives the process; NULL: none was named, or "none". */
+const char *gnt_config_data(const struct gnt_config *config);
+
 /* The file of users, or NULL. */
 const char *gnt_config_users(const struct gnt_config *config);
 

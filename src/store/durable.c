@@ -1,11 +1,14 @@
 #include "store/durable_private.h"
 
 #include "base/assert.h"
+#include "base/log.h"
 
 #include <stdlib.h>
 #include <time.h>
 
 enum { MAGIC = 0x64757261, SPARE_SEGMENTS = 1 };
+
+static const struct gnt_store_engine durable_engine;
 
 static struct gnt_durable *durable_of(struct gnt_store *s)
 {
@@ -114,9 +117,35 @@ const struct gnt_store_time *gnt_durable_time(const struct gnt_store *s)
 
 /* --- working --- */
 
+const char *gnt_durable_state(gnt_err state)
+{
+    static const struct {
+        gnt_err state;
+        const char *words;
+    } rows[] = {{GNT_OK, "ok"}, {GNT_FULL, "no space"}, {GNT_NOMEM, "no memory"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].state == state)
+            return rows[i].words;
+    return "input/output error";
+}
+
+/* Once for each change: whoever reads the log sees when it began and when it was over. */
+static void log_change(gnt_err before, gnt_err now)
+{
+    if (now)
+        gnt_log(GNT_LOG_ERROR, NULL, "store", GNT_F_STR("state", gnt_durable_state(now)),
+                GNT_F_STR("meanwhile", "nothing new is kept or acknowledged"));
+    else
+        gnt_log(GNT_LOG_NOTICE, NULL, "store", GNT_F_STR("state", gnt_durable_state(now)),
+                GNT_F_STR("before", gnt_durable_state(before)));
+}
+
 static void publish_status(struct gnt_durable *d)
 {
+    gnt_err before = d->status.state;
     d->status.state = d->trouble ? d->trouble : d->apply_trouble;
+    if (d->status.state != before)
+        log_change(before, d->status.state);
     d->status.journal_used = gnt_journal_used(d->journal);
     d->status.memory = d->memtables[0].bytes + d->memtables[1].bytes;
     d->status.damaged = d->ground->ops->damaged(d->ground);
@@ -191,12 +220,15 @@ uint64_t gnt_durable_due(struct gnt_store *s)
     return sooner(d->sync_due, sooner(d->apply_at, d->mend_at));
 }
 
-void gnt_durable_status(struct gnt_store *s, struct gnt_durable_status *out)
+bool gnt_durable_status(struct gnt_store *s, struct gnt_durable_status *out)
 {
+    if (s->engine != &durable_engine)
+        return false;
     struct gnt_durable *d = durable_of(s);
     pthread_mutex_lock(&d->lock);
     *out = d->shown;
     pthread_mutex_unlock(&d->lock);
+    return true;
 }
 
 /* --- threads --- */

@@ -83,8 +83,11 @@ struct gnt_durable_status {
     uint64_t damaged;          /* records that were found broken since _open, and left out */
 };
 
-/* As of the last turn; any thread. */
-void gnt_durable_status(struct gnt_store *s, struct gnt_durable_status *out);
+/* As of the last turn; any thread.  False: S is another engine's. */
+bool gnt_durable_status(struct gnt_store *s, struct gnt_durable_status *out);
+
+/* gnt_durable_status.state in words: "ok", "no space", ... */
+const char *gnt_durable_state(gnt_err state);
 
 /* For a stepped store.  _turn does what the store thread would do now, and returns whether there is
  * more to do at once; _apply does what the applier would, and returns whether there was something.

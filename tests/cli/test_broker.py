@@ -38,7 +38,7 @@ class Starting(Case):
                               "--workers", "2")
         line = process.line("stderr", b" ready ").decode()
         self.assertRegex(line, r'notice ready listen="mqtt://127\.0\.0\.1:[1-9]\d* '
-                               r'mqtt://\[::1\]:[1-9]\d*" workers=2 data=none '
+                               r'mqtt://\[::1\]:[1-9]\d*" workers=2 data=none loss_window="everything: memory only" '
                                r'access="anonymous, this machine only"')
         self.assertEqual(harness.terminate(process), 0)
         self.assertEqual(process.text["stdout"], b"")
