@@ -17,6 +17,7 @@ void gnt_batch_fini(struct gnt_batch *b)
     for (uint32_t i = 0; i < b->count; i++)
         gnt_message_unref(&b->entries[i].message);
     free(b->entries);
+    free(b->room);
     gnt_buf_fini(&b->bytes);
     *b = (struct gnt_batch){0};
 }
@@ -38,7 +39,7 @@ static gnt_err check(const struct gnt_store_write *w)
     return too_big ? GNT_TOOBIG : GNT_OK;
 }
 
-gnt_err gnt_batch_reserve(struct gnt_batch *b, uint32_t writes, size_t size)
+static gnt_err make_room(struct gnt_batch *b, uint32_t writes, size_t size)
 {
     if (writes > UINT32_MAX - b->count)
         return GNT_NOMEM;
@@ -56,6 +57,13 @@ gnt_err gnt_batch_reserve(struct gnt_batch *b, uint32_t writes, size_t size)
     return gnt_buf_reserve(&b->bytes, size);
 }
 
+gnt_err gnt_batch_reserve(struct gnt_batch *b, uint32_t writes, size_t size)
+{
+    if (!b->room)
+        b->room = malloc(GNT_BATCH_ROOM);
+    return b->room ? make_room(b, writes, size) : GNT_NOMEM;
+}
+
 static void put_bytes(struct gnt_batch *b, struct gnt_slice bytes)
 {
     if (bytes.size)
@@ -68,7 +76,7 @@ static void add(struct gnt_batch *b, const struct gnt_store_write *w)
     if (!b->err)
         b->err = check(w);
     if (!b->err)
-        b->err = gnt_batch_reserve(b, 1, w->name.size + w->key.size + w->value.size);
+        b->err = make_room(b, 1, w->name.size + w->key.size + w->value.size);
     if (b->err)
         return;
     b->entries[b->count++] = (struct gnt_batch_entry){

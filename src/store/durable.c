@@ -64,16 +64,19 @@ void gnt_durable_complete(struct gnt_request *q)
 
 static const struct gnt_slice none = {NULL, 0};
 
+/* In the batch's own room, if it has some: so that what was reserved is committed, whatever the
+ * state of memory. */
 static void durable_commit(struct gnt_store *s, struct gnt_batch *batch, struct gnt_completion *c)
 {
-    struct gnt_request *q = request_new(c, none, none, none);
+    struct gnt_request *q = batch->room ? batch->room : request_new(c, none, none, none);
     struct gnt_batch taken = *batch;
     *batch = (struct gnt_batch){0};
     if (!q) {
         gnt_batch_fini(&taken);
         return;
     }
-    q->batch = taken;
+    *q = (struct gnt_request){.completion = c, .batch = taken};
+    q->batch.room = NULL;
     ask(durable_of(s), q);
 }
 
@@ -146,6 +149,7 @@ static void publish_status(struct gnt_durable *d)
     d->status.state = d->trouble ? d->trouble : d->apply_trouble;
     if (d->status.state != before)
         log_change(before, d->status.state);
+    atomic_store_explicit(&d->store.trouble, d->status.state, memory_order_relaxed);
     d->status.journal_used = gnt_journal_used(d->journal);
     d->status.memory = d->memtables[0].bytes + d->memtables[1].bytes;
     d->status.damaged = d->ground->ops->damaged(d->ground);
@@ -217,7 +221,8 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 uint64_t gnt_durable_due(struct gnt_store *s)
 {
     struct gnt_durable *d = durable_of(s);
-    return sooner(d->sync_due, sooner(d->apply_at, d->mend_at));
+    uint64_t retry = d->trouble && !gnt_list_empty(&d->waiting) ? d->retry_at : GNT_NEVER;
+    return sooner(sooner(d->sync_due, retry), sooner(d->apply_at, d->mend_at));
 }
 
 bool gnt_durable_status(struct gnt_store *s, struct gnt_durable_status *out)

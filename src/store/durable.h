@@ -12,12 +12,13 @@
  *            whoever has the store calls gnt_durable_turn() and gnt_durable_apply().
  * Memory     two memtables of `memory_max`, one group of batches, and what waits to be committed:
  *            while the ground is slower than the writers, commits wait.
- * Trouble    a write or sync that fails fails the commits that it was for, and nothing of them
- *            happens.  Reading goes on.  What comes after is tried again, a few times a second at
- *            most; until then it fails with the same error.
+ * Trouble    a write or sync that fails is tried again, with all that waits, a few times a second
+ *            until it succeeds; nothing is completed before, and the order stays.  Reading goes on.
+ *            gnt_store_trouble says it, so that nothing is asked for that could be refused.  If the
+ *            store is closed meanwhile, what waits fails.
  * Disk full  there is a file, `reserve`, that only takes room.  It is removed when there is none
- *            left, so that batches that only take away can go on: they are what makes room.  All
- *            others fail with GNT_FULL until the reserve could be made again.
+ *            left, for what has been asked for already, and for what only takes away: that is what
+ *            makes room.  The trouble is over when the reserve could be made again.
  * Interval   with `sync_interval_ns` a commit completes when it is written; it is safe that much
  *            later at the latest.  If that sync fails, what the power cut would lose is put into
  *            the ground instead, and commits wait until it is there. */
@@ -75,7 +76,7 @@ const struct gnt_store_time *gnt_durable_time(const struct gnt_store *s);
 struct gnt_durable_status {
     gnt_err state; /* GNT_OK; GNT_FULL: there is no room; GNT_IO; GNT_NOMEM: the last try failed */
     uint64_t commits, batches; /* records written to the journal, and the batches in them */
-    uint64_t failures;         /* batches that failed */
+    uint64_t failures;         /* times that a group could not be written */
     uint64_t syncs, bytes;     /* of the journal */
     uint64_t journal_used;     /* bytes that the ground has not yet */
     uint64_t memory;           /* bytes of the memtables, about */

@@ -34,6 +34,8 @@ enum gnt_frozen {
     GNT_FROZEN_RESTING, /* it failed, and is tried again after a while; next: WANTED */
 };
 
+_Static_assert(sizeof(struct gnt_request) <= GNT_BATCH_ROOM, "commits need no memory of their own");
+
 struct gnt_durable {
     struct gnt_store store;
     uint32_t magic;
@@ -82,6 +84,9 @@ void gnt_durable_complete(struct gnt_request *q);
 bool gnt_durable_commit_group(struct gnt_durable *d);
 
 /* --- durable_upkeep.c --- */
+
+/* Nothing is written for a moment, because of ERR, and then tried again. */
+void gnt_durable_in_trouble(struct gnt_durable *d, gnt_err err);
 
 /* ERR came from the journal: what was not synced is void. */
 void gnt_durable_failed(struct gnt_durable *d, gnt_err err);

@@ -52,15 +52,24 @@ static gnt_err make_reserve(struct gnt_durable *d)
 
 /* --- trouble --- */
 
-/* ERR came from the journal, or is that there is no room. */
-static void in_trouble(struct gnt_durable *d, gnt_err err)
+/* Whether that has made some room, for what has been asked for already. */
+static bool no_room(struct gnt_durable *d)
+{
+    bool had = d->reserved;
+    d->trouble = GNT_FULL;
+    d->mend_at = gnt_deadline(gnt_now(d->options.clock), MEND_AFTER);
+    if (had)
+        give_reserve(d);
+    return had && !d->reserved;
+}
+
+void gnt_durable_in_trouble(struct gnt_durable *d, gnt_err err)
 {
     uint64_t now = gnt_now(d->options.clock);
     d->trouble = err;
-    d->retry_at = gnt_deadline(now, RETRY_AFTER);
     d->mend_at = gnt_deadline(now, MEND_AFTER);
-    if (err == GNT_FULL && d->reserved)
-        give_reserve(d);
+    bool at_once = err == GNT_FULL && no_room(d);
+    d->retry_at = at_once ? now : gnt_deadline(now, RETRY_AFTER);
 }
 
 void gnt_durable_failed(struct gnt_durable *d, gnt_err err)
@@ -69,7 +78,7 @@ void gnt_durable_failed(struct gnt_durable *d, gnt_err err)
         d->voided = true; /* of commits that are completed */
     d->sync_due = GNT_NEVER;
     d->written = d->synced;
-    in_trouble(d, err);
+    gnt_durable_in_trouble(d, err);
 }
 
 gnt_err gnt_durable_sync(struct gnt_durable *d)
@@ -155,7 +164,7 @@ void gnt_durable_applied(struct gnt_durable *d)
         return;
     d->apply_trouble = err;
     if (err == GNT_FULL)
-        in_trouble(d, err);
+        no_room(d);
     if (err) {
         d->apply_at = gnt_deadline(gnt_now(d->options.clock), MEND_AFTER);
         return;
@@ -188,6 +197,6 @@ bool gnt_durable_prepare(struct gnt_durable *d)
 {
     gnt_err err = d->trouble ? GNT_OK : gnt_journal_prepare(d->journal);
     if (failure(err))
-        in_trouble(d, err);
+        gnt_durable_in_trouble(d, err);
     return err == GNT_MORE;
 }

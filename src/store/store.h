@@ -36,6 +36,7 @@ enum {
                                 the whole in the value: engines have pages and subjects to fit */
     GNT_STORE_VALUE_MAX = 256 * 1024, /* what may be large is a message */
     GNT_STORE_READ_MAX = 1024,        /* records in one read */
+    GNT_BATCH_ROOM = 256,
 };
 
 /* Where one result arrives.  Part of an object of the caller's, which lives until `done`. */
@@ -70,13 +71,14 @@ struct gnt_batch {
     struct gnt_batch_entry *entries;
     uint32_t count, cap;
     struct gnt_buf bytes;
+    void *room; /* GNT_BATCH_ROOM bytes for the engine, from malloc, once something is reserved */
     gnt_err err;
 };
 
 void gnt_batch_fini(struct gnt_batch *b);
 
-/* Room for WRITES more, with SIZE bytes of names, keys and values: these cannot fail for want of
- * memory.  GNT_NOMEM: the batch is as it was. */
+/* Room for WRITES more, with SIZE bytes of names, keys and values: these, and the commit, cannot
+ * fail for want of memory.  GNT_NOMEM: the batch is as it was. */
 GNT_MUST gnt_err gnt_batch_reserve(struct gnt_batch *b, uint32_t writes, size_t size);
 
 /* Moves the writes of FROM, which is empty afterwards, behind those of B.  GNT_NOMEM: both are as
