@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "core/home.h"
+#include "core/record.h"
 
 #include <stdlib.h>
 
@@ -39,6 +40,7 @@ gnt_err gnt_keep_init(struct gnt_home *home, struct gnt_store *store,
     home->keep.mailed = mailed;
     home->keep.current = 1;
     home->keep.numbers = home->index;
+    pthread_mutex_init(&home->keep.retaining, NULL);
     return GNT_OK;
 }
 
@@ -50,6 +52,9 @@ void gnt_keep_fini(struct gnt_home *home)
     gnt_buf_fini(&k->scratch);
     free(k->mailed);
     free(k->next);
+    free(k->retained);
+    if (k->store)
+        pthread_mutex_destroy(&k->retaining);
     k->store = NULL;
 }
 
@@ -60,7 +65,9 @@ gnt_err gnt_keep_reserve(struct gnt_home *home, uint32_t writes, size_t size)
     struct gnt_keep *k = keep_of(home);
     if (!k->next)
         k->next = calloc(1, sizeof *k->next);
-    return k->next ? gnt_batch_reserve(&k->batch, writes, size) : GNT_NOMEM;
+    if (!k->next || writes > UINT32_MAX - k->retained_count)
+        return GNT_NOMEM;
+    return gnt_batch_reserve(&k->batch, writes + k->retained_count, size + k->retained_size);
 }
 
 gnt_err gnt_keep_join(struct gnt_home *home, struct gnt_home *from)
@@ -79,7 +86,7 @@ struct gnt_batch *gnt_keep_batch(struct gnt_home *home)
 uint64_t gnt_keep_pending(const struct gnt_home *home)
 {
     const struct gnt_keep *k = &home->keep;
-    uint64_t last = k->batch.count ? k->current : k->current - 1;
+    uint64_t last = k->batch.count || k->retained_count ? k->current : k->current - 1;
     return k->store && last > k->safe ? last : 0;
 }
 
@@ -91,7 +98,58 @@ uint64_t gnt_keep_number(struct gnt_home *home)
 
 uint64_t gnt_keep_mark(const struct gnt_home *home)
 {
-    return home->keep.current << 32 | ((uint64_t)home->keep.batch.count + 1);
+    const struct gnt_keep *k = &home->keep;
+    return k->current << 32 | ((uint64_t)k->batch.count + k->retained_count + 1);
+}
+
+/* ---- Retained messages */
+
+static const char retained_table[] = "retained";
+
+gnt_err gnt_keep_retained(struct gnt_home *home, struct gnt_message *message)
+{
+    struct gnt_keep *k = keep_of(home);
+    struct gnt_record_key key = gnt_record_key_text(0, message->topic);
+    size_t size = sizeof retained_table - 1 + gnt_record_key_slice(&key).size;
+    gnt_err err = gnt_keep_reserve(home, 1, size);
+    if (err)
+        return err;
+    if (k->retained_count == k->retained_cap) {
+        uint32_t cap = k->retained_cap ? k->retained_cap * 2 : 8;
+        struct gnt_message **more = realloc(k->retained, cap * sizeof(struct gnt_message *));
+        if (!more)
+            return GNT_NOMEM;
+        k->retained = more;
+        k->retained_cap = cap;
+    }
+    k->retained[k->retained_count++] = gnt_message_ref(message);
+    k->retained_size += size;
+    return GNT_OK;
+}
+
+/* What is retained for TOPIC now, for which there is room. */
+static void write_retained(struct gnt_home *home, struct gnt_slice topic)
+{
+    static const struct gnt_slice nothing;
+    struct gnt_record_key key = gnt_record_key_text(0, topic);
+    struct gnt_slice table = gnt_slice_str(retained_table), at = gnt_record_key_slice(&key);
+    struct gnt_message *message = gnt_tree_retained_at(home->tree, topic);
+    if (message)
+        gnt_batch_put(&home->keep.batch, table, at, nothing, message);
+    else
+        gnt_batch_delete(&home->keep.batch, table, at);
+    gnt_message_unref(&message);
+}
+
+static void write_all_retained(struct gnt_home *home)
+{
+    struct gnt_keep *k = &home->keep;
+    for (uint32_t i = 0; i < k->retained_count; i++) {
+        write_retained(home, k->retained[i]->topic);
+        gnt_message_unref(&k->retained[i]);
+    }
+    k->retained_count = 0;
+    k->retained_size = 0;
 }
 
 /* ---- Becoming safe */
@@ -158,15 +216,26 @@ void gnt_keep_completion(struct gnt_home *home, struct gnt_completion *c,
     c->context = home;
 }
 
-void gnt_keep_commit(struct gnt_home *home)
+static void commit(struct gnt_home *home)
 {
     struct gnt_keep *k = &home->keep;
-    if (k->batch.count == 0)
-        return;
     struct gnt_commit *commit = k->next;
     k->next = NULL;
     commit->home = home;
     commit->number = k->current++;
     gnt_keep_completion(home, &commit->completion, on_done);
     gnt_store_commit(k->store, &k->batch, &commit->completion);
+}
+
+void gnt_keep_commit(struct gnt_home *home)
+{
+    if (home->keep.retained_count) {
+        pthread_mutex_t *retaining = &home->homes[0].keep.retaining;
+        pthread_mutex_lock(retaining);
+        write_all_retained(home);
+        commit(home);
+        pthread_mutex_unlock(retaining);
+    } else if (home->keep.batch.count) {
+        commit(home);
+    }
 }

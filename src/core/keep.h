@@ -31,6 +31,8 @@
 #include "model/message.h"
 #include "store/store.h"
 
+#include <pthread.h>
+
 struct gnt_commit;
 struct gnt_home;
 struct gnt_store_time;
@@ -54,6 +56,15 @@ struct gnt_keep {
     struct gnt_buf scratch;  /* for what is being written */
     uint64_t *mailed;        /* to each home: the last sequence in that log */
     uint64_t numbers;        /* of sessions: the last one of this home */
+    /* Publications whose topics' retained messages are written when the batch is committed. */
+    struct gnt_message **retained;
+    uint32_t retained_count, retained_cap;
+    size_t retained_size; /* of what will be written for them */
+    /* Home 0's is everybody's.  Guards the order of batches with retained messages: held while a
+     * home reads from the tree what is retained and commits it, so that of two homes' batches with
+     * the same topic the later one in the store never has the older message.  The tree's and the
+     * store's locks are taken under it. */
+    pthread_mutex_t retaining;
 };
 
 /* STORE and TIME are lent for the life of HOME.  GNT_NOMEM. */
@@ -78,6 +89,10 @@ GNT_MUST gnt_err gnt_keep_join(struct gnt_home *home, struct gnt_home *from);
 
 /* The batch to write into, after _reserve. */
 struct gnt_batch *gnt_keep_batch(struct gnt_home *home);
+
+/* Has the batch say what is retained for MESSAGE's topic, which the tree knows already; in one with
+ * all else that comes of MESSAGE.  GNT_NOMEM. */
+GNT_MUST gnt_err gnt_keep_retained(struct gnt_home *home, struct gnt_message *message);
 
 /* The batch that has to be safe for all that was written until now, 0 if all is. */
 uint64_t gnt_keep_pending(const struct gnt_home *home);

@@ -198,7 +198,7 @@ static enum gnt_outcome publish(struct gnt_home *home, const struct gnt_route *r
     if (message->qos && (keeps || message->retain) && gnt_keep_refuses(home))
         return GNT_NO_ROOM;
     if (message->retain) {
-        enum gnt_outcome retained = gnt_publish_retained(home, message, receipt);
+        enum gnt_outcome retained = gnt_publish_retained(home, message);
         if (retained != GNT_DONE)
             return retained == GNT_FAILED ? failed(home, message, receipt) : retained;
     }

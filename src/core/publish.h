@@ -22,10 +22,9 @@
 enum gnt_outcome gnt_publish(struct gnt_home *home, struct gnt_message *message,
                              struct gnt_receipt *receipt);
 
-/* Retains MESSAGE without handing it to anybody: for one that came before, and may have been cut
- * short by the end of a process.  Its outcomes; what has to be waited for holds RECEIPT. */
-enum gnt_outcome gnt_publish_retained(struct gnt_home *home, struct gnt_message *message,
-                                      struct gnt_receipt *receipt);
+/* That part of it which retains MESSAGE: GNT_DONE, GNT_FAILED, or GNT_QUOTA if there are too many.
+ */
+enum gnt_outcome gnt_publish_retained(struct gnt_home *home, struct gnt_message *message);
 
 /* Messages with these topics, at most GNT_PUBLISH_AHEAD, are about to be published at HOME: lets it
  * look up several at once where that is faster.  Nothing comes of it but time. */

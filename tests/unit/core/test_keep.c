@@ -183,6 +183,12 @@ static void what_is_on_its_way_arrives(void **state)
     }
 }
 
+static void publish_retained(struct fixture *f, unsigned home, const char *topic,
+                             const char *payload)
+{
+    assert_int_equal(world_publish(&f->w, home, topic, payload, 2, true), GNT_DONE_NO_MATCH);
+}
+
 static void retained_messages_stay(void **state)
 {
     (void)state;
@@ -211,6 +217,40 @@ static void retained_messages_stay(void **state)
     gnt_store_close(&f.store);
 }
 
+/* The store has the batch of the publication and nothing that another home would have to do yet;
+ * and whoever commits last does not bring back what is older. */
+static void what_is_retained_is_kept_with_its_publication(void **state)
+{
+    (void)state;
+    for (unsigned first = 0; first < 2; first++) {
+        struct fixture f;
+        struct world_client c = {.id = "c"};
+        open_store(&f);
+        begin(&f, 2);
+        publish_retained(&f, 0, "r/1", "old");
+        publish_retained(&f, 0, "r/2", "old");
+        publish_retained(&f, 1, "r/2", "");
+        publish_retained(&f, 1, "r/1", "new");
+        publish_retained(&f, 0, "r/3", "zero");
+        publish_retained(&f, 1, "r/4", "one");
+        assert_true(gnt_keep_pending(&f.w.core->homes[0]) != 0);
+        gnt_keep_commit(&f.w.core->homes[first]);
+        gnt_keep_commit(&f.w.core->homes[!first]);
+        crash(&f, NULL, NULL);
+        begin(&f, 2);
+        assert_int_equal(f.w.recovered.retained, 3);
+        assert_true(world_connect(&f.w, &c, true, 0));
+        assert_int_equal(world_subscribe(&c, "r/#", 1), GNT_DONE);
+        assert_int_equal(c.count, 3);
+        assert_non_null(strstr(world_payloads(&c, 0), "new "));
+        world_answer(&c);
+        world_disconnect(&c);
+        world_fini(&f.w);
+        world_client_fini(&c);
+        gnt_store_close(&f.store);
+    }
+}
+
 static void a_will_waits_for_its_delay(void **state)
 {
     (void)state;
@@ -236,7 +276,8 @@ static void a_will_waits_for_its_delay(void **state)
     world_pass(&f.w, 100);
     assert_true(world_connect(&f.w, &d, false, 1000));
     world_settle(&f.w);
-    assert_int_equal(d.count, 2); /* again, as it was not acknowledged: the will was not sent twice */
+    assert_int_equal(d.count,
+                     2); /* again, as it was not acknowledged: the will was not sent twice */
     assert_true(d.got[1].dup);
     world_disconnect(&d);
     world_fini(&f.w);
@@ -323,6 +364,7 @@ int main(void)
         cmocka_unit_test(what_came_once_is_remembered),
         cmocka_unit_test(what_is_on_its_way_arrives),
         cmocka_unit_test(retained_messages_stay),
+        cmocka_unit_test(what_is_retained_is_kept_with_its_publication),
         cmocka_unit_test(a_will_waits_for_its_delay),
         cmocka_unit_test(sessions_end_in_the_store_too),
         cmocka_unit_test(a_long_queue_takes_no_memory),
