@@ -25,7 +25,8 @@
  * Threads    _start, _stop and _free of one broker by one thread at a time; the others say theirs.
  *            The broker's own threads block all signals: handlers run where you run them.
  * Many       any number of brokers in one process; they share the log and nothing else.
- * State      kept in memory, and gone with the broker.
+ * State      kept in memory, and gone with the broker, unless a configuration names a data
+ *            directory (`data`); one that does not keeps all in memory here.
  * Errors     0 or a negative GNATTER_E*; a call that fails has changed nothing. */
 #ifndef GNATTER_BROKER_H
 #define GNATTER_BROKER_H
@@ -80,6 +81,7 @@ GNATTER_API void gnatter_broker_options_init_size(struct gnatter_broker_options 
  * yet.  OPTIONS may be NULL.  Any thread.
  *   GNATTER_EINVALID      options or a configuration that cannot be, a file that cannot be read
  *   GNATTER_EUNSUPPORTED  a data directory, or options, of a later version
+ *   GNATTER_EMALFORMED    a data directory that is damaged beyond use
  *   GNATTER_EDENIED       a listener that is open to other machines, without allow_anonymous; a
  *                         port that only the superuser may use
  *   GNATTER_EBUSY         an address that is in use, or a data directory that another broker has

@@ -6,6 +6,11 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ADVICE " Name a directory (--data DIR), or keep all in memory (--data none)."
 
 /* How long what takes long has taken, so that it is told about once a second. */
 struct patience {
@@ -62,6 +67,48 @@ static void log_journal(const struct gnt_durable_report *r, uint64_t ms)
             GNT_F_NUM("bytes", j->bytes), GNT_F_NUM("ms", ms));
 }
 
+/* The directories above PATH, as far as they are missing.  What is wrong with them shows when PATH
+ * is opened. */
+static void make_parents(char *path)
+{
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        (void)!mkdir(path, 0700);
+        *slash = '/';
+    }
+}
+
+/* VARIABLE is what the environment says, if it is a directory that does not depend on where one
+ * stands. */
+static bool from_environment(const char *variable, const char **out)
+{
+    *out = getenv(variable);
+    return *out && **out == '/';
+}
+
+gnt_err gnt_data_choose(struct gnt_config *config, char *problem, size_t cap)
+{
+    const char *base, *below = "gnatter";
+    if (config->data)
+        return GNT_OK;
+    if (geteuid() == 0) {
+        base = "/var/lib";
+    } else if (!from_environment("XDG_STATE_HOME", &base)) {
+        below = ".local/state/gnatter";
+        if (!from_environment("HOME", &base)) {
+            snprintf(problem, cap, "data: neither XDG_STATE_HOME nor HOME says where." ADVICE);
+            return GNT_NOTFOUND;
+        }
+    }
+    if (asprintf(&config->data, "%s/%s", base, below) < 0) {
+        config->data = NULL;
+        snprintf(problem, cap, "%s", gnt_err_text(GNT_NOMEM));
+        return GNT_NOMEM;
+    }
+    make_parents(config->data);
+    return GNT_OK;
+}
+
 gnt_err gnt_data_open(const struct gnt_config *config, char *problem, size_t cap,
                       struct gnt_store **out)
 {
@@ -79,7 +126,8 @@ gnt_err gnt_data_open(const struct gnt_config *config, char *problem, size_t cap
         return GNT_OK;
     gnt_err err = gnt_directory_open(path, &options, &report, out);
     if (err)
-        snprintf(problem, cap, "data: %s", report.why);
+        snprintf(problem, cap, "data: %s.%s", report.why,
+                 err == GNT_MALFORMED ? " See gnatter store check." : ADVICE);
     else
         log_journal(&report.recovery, taken_ms(&patience));
     return err;

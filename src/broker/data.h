@@ -6,7 +6,12 @@
 #include "broker/workers.h"
 #include "store/store.h"
 
-/* Opens CONFIG's data directory; *out is NULL where the data is "none".  While it takes longer than
+/* The directory for a CONFIG that names none: /var/lib/gnatter for root, for others gnatter in
+ * $XDG_STATE_HOME or ~/.local/state.  Its parents are made.  GNT_NOTFOUND: the environment does not
+ * say where; GNT_NOMEM.  On failure PROBLEM is a line for people. */
+GNT_MUST gnt_err gnt_data_choose(struct gnt_config *config, char *problem, size_t cap);
+
+/* Opens CONFIG's data directory; *out is NULL where it names none.  While it takes longer than
  * a second, the log says how far it has come.  On failure PROBLEM is a line for people. */
 GNT_MUST gnt_err gnt_data_open(const struct gnt_config *config, char *problem, size_t cap,
                                struct gnt_store **out);

@@ -20,6 +20,7 @@ enum { PROBLEM_MAX = 1024 };
 static const char footer[] =
     "Examples:\n"
     "  gnatter broker\n"
+    "  gnatter broker --data none                  keeps nothing when it ends\n"
     "  gnatter broker --config gnatter.yaml --log-level debug\n"
     "  gnatter broker --listen mqtt://127.0.0.1:0  any free port; the log says which\n"
     "  gnatter broker --listen mqtt://:1883 --allow-anonymous   for the whole network\n"
@@ -31,9 +32,10 @@ static const char footer[] =
     "Signals: SIGINT and SIGTERM stop it, a second one at once; SIGHUP reads the\n"
     "configuration and the users again, and a mistake leaves everything as it was.\n"
     "\n"
-    "Exit codes: 0 it was stopped; else those of sysexits.h: 64 wrong usage, 69 an\n"
-    "address that cannot be listened on, 71 the system refused something, 77 not\n"
-    "permitted, 78 a mistake in the configuration.";
+    "Exit codes: 0 it was stopped; else those of sysexits.h: 64 wrong usage, 65 a\n"
+    "data directory that is damaged, 69 an address or a data directory that cannot\n"
+    "be had, 71 the system refused something, 77 not permitted, 78 a mistake in the\n"
+    "configuration.";
 
 static int show_help(void)
 {
@@ -51,7 +53,7 @@ static const struct {
     {GNT_NOMEM, EX_OSERR},          {GNT_IO, EX_OSERR},
     {GNT_DENIED, EX_NOPERM},        {GNT_EXISTS, EX_UNAVAILABLE},
     {GNT_RESOLVE, EX_UNAVAILABLE},  {GNT_BUSY, EX_UNAVAILABLE},
-    {GNT_NOTFOUND, EX_UNAVAILABLE},
+    {GNT_NOTFOUND, EX_UNAVAILABLE}, {GNT_MALFORMED, EX_DATAERR},
 };
 
 static int exit_code(gnt_err err)
@@ -80,6 +82,17 @@ static bool is_usage(int argc, char **argv)
     return usage;
 }
 
+/* Finds a data directory where none is named.  False: *code is what to exit with. */
+static bool choose_data(struct gnt_config *config, int *code)
+{
+    char problem[PROBLEM_MAX];
+    gnt_err err = gnt_data_choose(config, problem, sizeof problem);
+    if (err)
+        gnt_say(name, "%s", problem);
+    *code = exit_code(err);
+    return !err;
+}
+
 /* Reads the configuration.  False: *code is what to exit with. */
 static bool read_config(int argc, char **argv, struct gnt_config *config, int *code)
 {
@@ -95,7 +108,7 @@ static bool read_config(int argc, char **argv, struct gnt_config *config, int *c
     else if (result.help || result.version)
         *code = result.help ? show_help() : gnt_say_version();
     gnt_diag_fini(&diag);
-    return !err && !result.help && !result.version;
+    return !err && !result.help && !result.version && choose_data(config, code);
 }
 
 /* Who may connect, for the line that says all. */
@@ -183,6 +196,10 @@ static void reload(struct gnt_broker *broker, int argc, char **argv, struct gnt_
     struct gnt_diag diag;
     gnt_diag_init(&diag);
     gnt_err err = gnt_config_args(argc, argv, &fresh, &result, &diag);
+    if (!err) {
+        char problem[PROBLEM_MAX];
+        err = gnt_data_choose(&fresh, problem, sizeof problem);
+    }
     for (size_t i = 0; i < diag.count; i++)
         gnt_log(GNT_LOG_ERROR, NULL, "reload-mistake", GNT_F_STR("text", diag.lines[i]));
     gnt_diag_fini(&diag);

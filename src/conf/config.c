@@ -123,12 +123,13 @@ static const struct gnt_option rows[] = {
      .flag = "data",
      .kind = GNT_OPTION_STRING,
      FIELD(data),
-     .fallback = "none",
      .min = 1,
      .restart = true,
      .metavar = "DIR",
-     .help = "The directory that keeps sessions and messages over a restart; none keeps them in "
-             "memory only."},
+     .help =
+         "The directory that keeps sessions and messages over a restart; none keeps them in "
+         "memory only. Unless this says where: /var/lib/gnatter for root; for others gnatter in "
+         "$XDG_STATE_HOME, or in ~/.local/state."},
     {.path = "sync",
      .flag = "sync",
      .kind = GNT_OPTION_DURATION,
@@ -500,7 +501,8 @@ const struct gnt_option_table gnt_config_table = GNT_OPTION_TABLE(struct gnt_con
 const struct gnt_args gnt_config_arguments = {
     .usage = "gnatter broker [OPTION]...",
     .about = "Runs the broker until it is interrupted. Without options it listens for MQTT on "
-             "127.0.0.1, port 1883, for anybody on this machine.",
+             "127.0.0.1, port 1883, for anybody on this machine, and keeps what has to last in the "
+             "data directory that --data describes.",
     .footer = "The configuration file is YAML with the same options, and more, as\n"
               "docs/configuration.md describes them.",
     .table = GNT_OPTION_TABLE(struct gnt_config, rows),

@@ -92,7 +92,7 @@ struct gnt_config_limits {
 struct gnt_config {
     char *file; /* --config, NULL if none */
     struct gnt_config_listeners listeners;
-    char *data;       /* a directory, or "none" */
+    char *data; /* a directory, or "none"; NULL: the command finds one, a library keeps none */
     uint32_t sync_ms; /* after a commit, at most; 0: before it is acknowledged */
     uint32_t workers; /* 0: one per core */
     char *users;      /* a file, or "none" */

@@ -95,7 +95,7 @@ class Broker:
 
     def start(self):
         if self.kind == "gnatter":
-            argv = [GNATTER, "broker", "--listen", f"mqtt://127.0.0.1:{self.port}"]
+            argv = [GNATTER, "broker", "--listen", f"mqtt://127.0.0.1:{self.port}", "--data", "none"]
             argv += [] if self.anonymous else ["--allow-anonymous=false"]
         else:
             path = os.path.join(self.directory, "mosquitto.conf")

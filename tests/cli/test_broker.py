@@ -22,7 +22,8 @@ class Case(unittest.TestCase):
         return path
 
     def broker(self, *argv, **options):
-        process = harness.Process([harness.GNATTER, "broker", *argv], **options)
+        process = harness.Process([harness.GNATTER, "broker", "--data", "none", *argv],
+                                  **options)
         self.addCleanup(process.kill)
         return process
 

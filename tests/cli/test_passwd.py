@@ -161,7 +161,7 @@ class Terminal(Case):
 
 class Broker(Case):
     def broker(self, *argv):
-        broker = harness.Process([harness.GNATTER, "broker", "--listen", "mqtt://127.0.0.1:0",
+        broker = harness.Process([harness.GNATTER, "broker", "--data", "none", "--listen", "mqtt://127.0.0.1:0",
                                   "--users", self.file, *argv])
         self.addCleanup(broker.kill)
         self.port = broker.line("stderr", b" ready ").split(b"127.0.0.1:")[1].split()[0].decode()
@@ -243,7 +243,7 @@ class Broker(Case):
         for text, words in ((None, b"No such file"), ("nonsense\n", b"no line of it")):
             if text:
                 self.write(text)
-            broker = harness.Process([harness.GNATTER, "broker", "--listen", "mqtt://127.0.0.1:0",
+            broker = harness.Process([harness.GNATTER, "broker", "--data", "none", "--listen", "mqtt://127.0.0.1:0",
                                       "--users", self.file])
             self.addCleanup(broker.kill)
             self.assertEqual(broker.end(), 78)

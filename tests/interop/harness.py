@@ -97,7 +97,8 @@ class Gnatter(Broker):
     name = "gnatter"
 
     def start(self, settings=(), workers=WORKERS):
-        words = [GNATTER, "broker", "--listen", "mqtt://127.0.0.1:0", "--workers", str(workers)]
+        words = [GNATTER, "broker", "--listen", "mqtt://127.0.0.1:0", "--data", "none",
+                 "--workers", str(workers)]
         for setting in settings:
             words += ["--set", setting]
         self.spawn(words)

@@ -25,8 +25,8 @@ class Moved(peers.Test):
         self.path = self.file("gnatter.yaml", (CONFIG % (to, permanent)).encode())
 
     def start_with_file(self, broker):
-        broker.spawn([harness.GNATTER, "broker", "--config", self.path, "--workers",
-                      str(harness.WORKERS)])
+        broker.spawn([harness.GNATTER, "broker", "--config", self.path, "--data", "none",
+                      "--workers", str(harness.WORKERS)])
         broker.wait_for_port()
         return broker
 

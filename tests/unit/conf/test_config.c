@@ -34,7 +34,7 @@ static void defaults(void **state)
     assert_null(c.file);
     assert_int_equal(c.listeners.count, 1);
     assert_string_equal(c.listeners.items[0].url, "mqtt://127.0.0.1:1883");
-    assert_string_equal(c.data, "none");
+    assert_null(c.data); /* whoever starts the broker finds one */
     assert_int_equal(c.workers, 0);
     assert_int_equal(c.allow_anonymous, GNT_ANONYMOUS_LOOPBACK);
     assert_int_equal(c.log_level, GNT_LOG_INFO);

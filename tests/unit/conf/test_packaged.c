@@ -34,6 +34,11 @@ static void test_defaults(void **state)
     for (size_t i = 0; i < diag.count; i++)
         print_error("%s\n", diag.lines[i]);
     assert_int_equal(err, GNT_OK);
+    /* Where it is left out it depends on who starts the broker; it is root's that stands there. */
+    const struct gnt_option *data = gnt_option_find(&gnt_config_table, "data");
+    struct gnt_why why;
+    assert_int_equal(gnt_option_set(data, &defaults, gnt_slice_str("/var/lib/gnatter"), &why),
+                     GNT_OK);
     size_t count = gnt_config_diff(&defaults, &config, changed, COUNT_OF(changed));
     for (size_t i = 0; i < count; i++)
         print_error("%s is not the default\n", changed[i]->path);
