@@ -10,7 +10,6 @@ import peers
 from peers import PUBACK, PUBLISH, V5, Peer, harness, raw
 from raw import PUBCOMP, PUBREC, PUBREL, Raw
 
-ROWS = 11  # of the ledger, queued included
 WINDOW = 150
 PAYLOAD = b"x" * 3000
 
