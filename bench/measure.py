@@ -23,6 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 BROKERS = ("mosquitto", "gnatter")
 BUILD_DIR = "build/release"
 PATIENCE_S = 10
+START_PATIENCE_S = 60
 
 
 def script():
@@ -92,14 +93,16 @@ def gnatter_words(program, port, *options):
 class Broker:
     """A broker of its own, as long as the with block; exit_code afterwards."""
 
-    def __init__(self, name, words, port, out):
-        self.name, self.words, self.port = name, words, port
+    def __init__(self, name, words, port, out, environment=None):
+        self.name, self.words, self.port, self.environment = name, words, port, environment
         self.log_file = out / f"{name}.log"
 
     def __enter__(self):
         self.log = open(self.log_file, "w")
-        self.process = subprocess.Popen(self.words, stdout=self.log, stderr=self.log)
-        for _ in range(200):
+        self.process = subprocess.Popen(self.words, stdin=subprocess.DEVNULL, stdout=self.log,
+                                        stderr=self.log, env=self.environment)
+        until = time.monotonic() + START_PATIENCE_S
+        while time.monotonic() < until:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 0.2).close()
                 time.sleep(0.2)
@@ -111,8 +114,15 @@ class Broker:
         self.__exit__()
         sys.exit(f"{script()}: {self.name} does not answer, see {self.log_file}")
 
-    def __exit__(self, *_):
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def end(self):
         self.process.send_signal(signal.SIGTERM)
+
+    def __exit__(self, *_):
+        self.end()
         try:
             self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:

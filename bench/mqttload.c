@@ -56,6 +56,7 @@ struct conn {
     u32 inflight;     /* QoS>0: not yet fully acknowledged */
     u32 seq;          /* publisher: messages made so far */
     double allowance; /* SLOW: bytes that it may read by now */
+    u64 *sent_at;     /* QoS>0: when, by packet id modulo sent_mask + 1 */
     u8 *part;         /* incomplete incoming packet */
     size_t partlen, partcap;
     u8 *out; /* unsent outgoing bytes */
@@ -74,7 +75,9 @@ static u32 npubs, nsubs, nslow, ndeaf, nconns = 1000, nret = 10000, window = 20;
 static size_t psize = 64, burst = 8192;
 static double t_time = 3, t_warm = 0.5, t_drain = 5, t_quiet = 0.7, t_hold = 1, rate,
               slow_rate = 1000;
-static u64 credit, count;
+static u64 credit, count, collect;
+static bool durable, absent;
+static int run_number; /* 0: the process id */
 
 /* state */
 static char root[24]; /* first topic level, unique to this run */
@@ -85,7 +88,7 @@ static struct conn *conns;
  * subscribers */
 static u32 nc, sub0, pub0, slow0;
 static u64 slow_expected, slow_received, slow_dups, slow_disorder, slow_read_at;
-static u64 sent, expected, received, dups, disorder, bad, closed_n, refused, rejected_sub;
+static u64 sent, acked, expected, received, dups, disorder, bad, closed_n, refused, rejected_sub;
 static u64 t_start, t_meas, sched_k;
 static bool running;
 static u32 n_ready_state, n_pending;
@@ -100,6 +103,7 @@ static struct conn **ring;
 static u32 ring_cap, ring_head, ring_n;
 static u8 *tmpl;
 static size_t tmpl_len, off_pid, off_pay;
+static u32 sent_mask;
 static u8 rbuf[512 * 1024];
 static size_t read_most = sizeof rbuf; /* at once */
 static u32 rng = 2463534242u;
@@ -138,9 +142,12 @@ static void *xalloc(size_t n)
 }
 
 /* ---- latency histogram: 64 linear steps per power of two, about 1.5 % ---- */
-static u64 hist[64 * 64], hist_n, hist_max;
+struct hist {
+    u64 step[64 * 64], n, max;
+};
+static struct hist delivery, acknowledgement;
 
-static void hist_add(u64 ns)
+static void hist_add(struct hist *h, u64 ns)
 {
     u32 i;
     if (ns < 64) {
@@ -149,29 +156,29 @@ static void hist_add(u64 ns)
         int e = 63 - __builtin_clzll(ns);
         i = (u32)(e - 5) * 64 + (u32)((ns >> (e - 6)) & 63);
     }
-    hist[i]++;
-    hist_n++;
-    if (ns > hist_max)
-        hist_max = ns;
+    h->step[i]++;
+    h->n++;
+    if (ns > h->max)
+        h->max = ns;
 }
 
-static double hist_us(double q)
+static double hist_us(const struct hist *h, double q)
 {
-    u64 want = (u64)(q * (double)hist_n), acc = 0;
-    if (!hist_n)
+    u64 want = (u64)(q * (double)h->n), acc = 0;
+    if (!h->n)
         return 0;
     for (u32 i = 0; i < 64 * 64; i++) {
-        acc += hist[i];
-        if (acc > want || acc == hist_n) {
+        acc += h->step[i];
+        if (acc > want || acc == h->n) {
             if (i < 64)
                 return i / 1e3;
             int e = (int)(i / 64) + 5;
             u64 lo = (1ull << e) + ((u64)(i & 63) << (e - 6));
             double v = (double)lo + (double)(1ull << (e - 6)) / 2;
-            return (v > (double)hist_max ? (double)hist_max : v) / 1e3;
+            return (v > (double)h->max ? (double)h->max : v) / 1e3;
         }
     }
-    return hist_max / 1e3;
+    return (double)h->max / 1e3;
 }
 
 /* ---- cost of the broker and of ourselves ---- */
@@ -365,12 +372,17 @@ static void send_connect(struct conn *c)
     char id[64];
     p += put_str(p, "MQTT");
     *p++ = v5 ? 5 : 4;
-    *p++ = (u8)(2 | (user ? 0x80 : 0) | (pass ? 0x40 : 0));
+    bool lasting = durable && c->role == SUB;
+    *p++ = (u8)((lasting ? 0 : 2) | (user ? 0x80 : 0) | (pass ? 0x40 : 0));
     *p++ = (u8)(keepalive >> 8);
     *p++ = (u8)keepalive;
-    if (v5)
+    if (v5 && lasting) {
+        memcpy(p, "\5\x11\xff\xff\xff\xff", 6); /* session expiry: never */
+        p += 6;
+    } else if (v5) {
         *p++ = 0;
-    snprintf(id, sizeof id, "ml%d%c%u", (int)getpid(), "psixd"[c->role], c -> idx);
+    }
+    snprintf(id, sizeof id, "ml%d%c%u", run_number, "psixd"[c->role], c -> idx);
     p += put_str(p, id);
     if (user)
         p += put_str(p, user);
@@ -490,13 +502,14 @@ static void pump(struct conn *c)
             p[off_pid] = (u8)(c->pid >> 8);
             p[off_pid + 1] = (u8)c->pid;
             c->inflight++;
+            c->sent_at[c->pid & sent_mask] = ts;
         }
         c->seq++;
         memcpy(p + off_pay, &ts, 8);
         memcpy(p + off_pay + 8, &c->idx, 4);
         memcpy(p + off_pay + 12, &c->seq, 4);
         sent++;
-        expected += fan();
+        expected += absent ? 0 : fan();
         slow_expected += scen == PAIRS ? c->idx < nslow : nslow;
         n += tmpl_len;
     }
@@ -562,7 +575,7 @@ static void on_publish(struct conn *c, u8 head, const u8 *p, size_t n, u64 now)
             first_rx = now;
         last_rx = now;
         if (ts >= t_meas && t_meas)
-            hist_add(now > ts ? now - ts : 0);
+            hist_add(&delivery, now > ts ? now - ts : 0);
     }
     if (seen && pi < npubs) {
         struct seen *l = seen_by(pi, c);
@@ -576,6 +589,19 @@ static void on_publish(struct conn *c, u8 head, const u8 *p, size_t n, u64 now)
         else
             l->last = seq;
     }
+}
+
+static void on_acknowledged(struct conn *c, const u8 *p, size_t n, u64 now)
+{
+    if (n < 2)
+        return;
+    u64 at = c->sent_at ? c->sent_at[(u32)(p[0] << 8 | p[1]) & sent_mask] : 0;
+    if (c->inflight)
+        c->inflight--;
+    acked++;
+    if (t_meas && at >= t_meas)
+        hist_add(&acknowledgement, now > at ? now - at : 0);
+    ready_push(c);
 }
 
 static void on_packet(struct conn *c, u8 head, const u8 *p, size_t n, u64 now)
@@ -608,11 +634,7 @@ static void on_packet(struct conn *c, u8 head, const u8 *p, size_t n, u64 now)
         break;
     case 3: on_publish(c, head, p, n, now); break;
     case 4: /* PUBACK */
-    case 7: /* PUBCOMP */
-        if (c->inflight)
-            c->inflight--;
-        ready_push(c);
-        break;
+    case 7: /* PUBCOMP */ on_acknowledged(c, p, n, now); break;
     case 5: /* PUBREC */
         if (n >= 2)
             put4(c, 0x62, p);
@@ -903,6 +925,9 @@ static void usage(void)
           "  --burst BYTES (most per write) --sndbuf BYTES --conns N --retained N --hold S\n"
           "  --slow N --slow-rate MSGS_PER_S (further subscribers that read so much) --quiet S\n"
           "  --deaf N (further subscribers that read nothing)\n"
+          "  --durable (subscribers' sessions outlive them) --run N (names them)\n"
+          "  --absent (durable, and gone before anything is sent)\n"
+          "  --collect N (takes what waits for the durable ones of --run, N messages)\n"
           "  --parallel N (connects at a time) --sources N (127.0.0.1..) --pid BROKERPID --label "
           "TEXT\n",
           stderr);
@@ -911,18 +936,43 @@ static void usage(void)
 
 static void options(int argc, char **argv)
 {
-    static const struct option o[] = {
-        {"scenario", 1, 0, 'S'}, {"host", 1, 0, 'h'},      {"port", 1, 0, 'p'},
-        {"user", 1, 0, 'u'},     {"pass", 1, 0, 'P'},      {"tls", 1, 0, 'T'},
-        {"v5", 0, 0, '5'},       {"keepalive", 1, 0, 'k'}, {"pubs", 1, 0, 'a'},
-        {"subs", 1, 0, 'b'},     {"qos", 1, 0, 'q'},       {"size", 1, 0, 's'},
-        {"window", 1, 0, 'w'},   {"time", 1, 0, 't'},      {"warm", 1, 0, 'W'},
-        {"drain", 1, 0, 'd'},    {"rate", 1, 0, 'r'},      {"count", 1, 0, 'c'},
-        {"credit", 1, 0, 'C'},   {"burst", 1, 0, 'B'},     {"sndbuf", 1, 0, 'f'},
-        {"conns", 1, 0, 'n'},    {"retained", 1, 0, 'R'},  {"hold", 1, 0, 'H'},
-        {"parallel", 1, 0, 'l'}, {"sources", 1, 0, 'o'},   {"pid", 1, 0, 'i'},
-        {"label", 1, 0, 'L'},    {"slow", 1, 0, 'x'},      {"slow-rate", 1, 0, 'X'},
-        {"deaf", 1, 0, 'D'},     {"quiet", 1, 0, 'Q'},     {0, 0, 0, 0}};
+    static const struct option o[] = {{"scenario", 1, 0, 'S'},
+                                      {"host", 1, 0, 'h'},
+                                      {"port", 1, 0, 'p'},
+                                      {"user", 1, 0, 'u'},
+                                      {"pass", 1, 0, 'P'},
+                                      {"tls", 1, 0, 'T'},
+                                      {"v5", 0, 0, '5'},
+                                      {"keepalive", 1, 0, 'k'},
+                                      {"pubs", 1, 0, 'a'},
+                                      {"subs", 1, 0, 'b'},
+                                      {"qos", 1, 0, 'q'},
+                                      {"size", 1, 0, 's'},
+                                      {"window", 1, 0, 'w'},
+                                      {"time", 1, 0, 't'},
+                                      {"warm", 1, 0, 'W'},
+                                      {"drain", 1, 0, 'd'},
+                                      {"rate", 1, 0, 'r'},
+                                      {"count", 1, 0, 'c'},
+                                      {"credit", 1, 0, 'C'},
+                                      {"burst", 1, 0, 'B'},
+                                      {"sndbuf", 1, 0, 'f'},
+                                      {"conns", 1, 0, 'n'},
+                                      {"retained", 1, 0, 'R'},
+                                      {"hold", 1, 0, 'H'},
+                                      {"parallel", 1, 0, 'l'},
+                                      {"sources", 1, 0, 'o'},
+                                      {"pid", 1, 0, 'i'},
+                                      {"label", 1, 0, 'L'},
+                                      {"slow", 1, 0, 'x'},
+                                      {"slow-rate", 1, 0, 'X'},
+                                      {"deaf", 1, 0, 'D'},
+                                      {"quiet", 1, 0, 'Q'},
+                                      {"durable", 0, 0, 'E'},
+                                      {"absent", 0, 0, 'A'},
+                                      {"run", 1, 0, 'r' + 128},
+                                      {"collect", 1, 0, 'c' + 128},
+                                      {0, 0, 0, 0}};
     int ch;
     while ((ch = getopt_long(argc, argv, "", o, NULL)) != -1) {
         switch (ch) {
@@ -966,6 +1016,13 @@ static void options(int argc, char **argv)
         case 'X': slow_rate = atof(optarg); break;
         case 'D': ndeaf = (u32)atol(optarg); break;
         case 'Q': t_quiet = atof(optarg); break;
+        case 'E': durable = true; break;
+        case 'A': absent = durable = true; break;
+        case 'r' + 128: run_number = atoi(optarg); break;
+        case 'c' + 128:
+            collect = strtoull(optarg, NULL, 10);
+            durable = true;
+            break;
         default: usage();
         }
     }
@@ -1074,10 +1131,53 @@ static void acked_json(char *s, size_t n)
                  (unsigned long long)slow_disorder);
 }
 
+/* What one says who goes for good; its session stays. */
+static void part(struct conn *c)
+{
+    static const u8 disconnect[2] = {0xe0, 0};
+    memcpy(out_room(c, sizeof disconnect), disconnect, sizeof disconnect);
+    flush(c);
+    drop(c);
+    closed_n--;
+}
+
+/* Until all that was sent is acknowledged. */
+static void settle_acknowledged(double limit)
+{
+    u64 end = now_ns() + (u64)(limit * 1e9);
+    while (qos && acked < sent && now_ns() < end)
+        loop_once(20000000);
+}
+
+/* Takes what waits for durable subscribers. */
+static void scen_collect(void)
+{
+    char s[600], m[1200];
+    struct cost a = cost_now();
+    u64 t0 = now_ns();
+    bring_up(sub0, sub0 + nsubs, 60);
+    const char *drained = settle(collect, t_quiet, t_drain);
+    struct cost b = cost_now();
+    broker_json(s, sizeof s, a, b, (double)received);
+    double sec = last_rx > t0 ? (double)(last_rx - t0) / 1e9 : 0;
+    snprintf(m, sizeof m,
+             "\"expected\":%llu,\"received\":%llu,\"lost\":%lld,\"drain\":\"%s\",\"dups\":%llu,"
+             "\"disorder\":%llu,\"bad\":%llu,\"closed\":%llu,\"first_ms\":%.2f,\"seconds\":%.4f,"
+             "\"msgs_per_s\":%.0f,%s",
+             (unsigned long long)collect, (unsigned long long)received,
+             (long long)collect - (long long)(received - dups), drained, (unsigned long long)dups,
+             (unsigned long long)disorder, (unsigned long long)bad, (unsigned long long)closed_n,
+             first_rx > t0 ? (double)(first_rx - t0) / 1e6 : 0, sec,
+             sec > 0 ? (double)received / sec : 0, s);
+    common_json(m);
+}
+
 static void scen_traffic(void)
 {
-    char s[600], m[3000], acked[400];
+    char s[600], m[3000], acks[400];
     bring_up(sub0, sub0 + nsubs, 30);
+    for (u32 i = 0; absent && i < nsubs; i++)
+        part(&conns[sub0 + i]);
     bring_up(slow0, slow0 + nslow + ndeaf, 30);
     bring_up(pub0, pub0 + npubs, 30);
     run_for(0.2);
@@ -1089,34 +1189,39 @@ static void scen_traffic(void)
             ready_push(&conns[pub0 + i]);
     run_for(t_warm);
     struct cost w0 = cost_now();
-    u64 r0 = received, m0 = t_meas = now_ns();
+    u64 r0 = received, a0 = acked, m0 = t_meas = now_ns();
     run_for(t_time);
-    u64 r1 = received, m1 = now_ns();
+    u64 r1 = received, a1 = acked, m1 = now_ns();
+    double acked_per_s = (double)(a1 - a0) * 1e9 / (double)(m1 - m0);
     struct cost w1 = cost_now();
     running = false;
     if (count)
         m1 = 0;
     const char *drained = settle(expected, t_quiet, t_drain);
+    settle_acknowledged(absent ? t_drain : 0);
     if (!m1)
-        r1 = received, m1 = last_rx;
+        r1 = received, m1 = absent ? now_ns() : last_rx;
     struct cost b = cost_now();
     double sec = (double)(m1 - m0) / 1e9;
-    broker_json(s, sizeof s, a, b, (double)received);
-    acked_json(acked, sizeof acked);
+    broker_json(s, sizeof s, a, b, (double)(absent ? acked : received));
+    acked_json(acks, sizeof acks);
     snprintf(m, sizeof m,
              "\"sent\":%llu,\"expected\":%llu,\"received\":%llu,\"lost\":%lld,\"drain\":\"%s\",%s"
              "\"dups\":%llu,\"disorder\":%llu,\"bad\":%llu,"
              "\"closed\":%llu,\"sub_rejected\":%llu,\"seconds\":%.3f,\"total_seconds\":%.3f,\"msgs_"
              "per_s\":%.0f,"
+             "\"acked_per_s\":%.0f,\"ack_p50_us\":%.1f,\"ack_p99_us\":%.1f,\"ack_max_us\":%.1f,"
              "\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,\"max_us\":%.1f,"
              "\"window_broker_cpu_us_per_msg\":%.3f,\"broker_cpu_percent\":%.1f,\"self_cpu_"
              "percent\":%.1f,%s",
              (unsigned long long)sent, (unsigned long long)expected, (unsigned long long)received,
-             (long long)expected - (long long)(received - dups), drained, acked,
+             (long long)expected - (long long)(received - dups), drained, acks,
              (unsigned long long)dups, (unsigned long long)disorder, (unsigned long long)bad,
              (unsigned long long)closed_n, (unsigned long long)rejected_sub, sec,
-             (double)(last_rx - t_start) / 1e9, (double)(r1 - r0) / sec, hist_us(.5), hist_us(.9),
-             hist_us(.99), hist_us(.999), hist_max / 1e3,
+             (double)(last_rx - t_start) / 1e9, (double)(r1 - r0) / sec, acked_per_s,
+             hist_us(&acknowledgement, .5), hist_us(&acknowledgement, .99),
+             (double)acknowledgement.max / 1e3, hist_us(&delivery, .5), hist_us(&delivery, .9),
+             hist_us(&delivery, .99), hist_us(&delivery, .999), (double)delivery.max / 1e3,
              r1 > r0 ? (w1.cpu - w0.cpu) * 1e6 / (double)(r1 - r0) : 0,
              (w1.cpu - w0.cpu) * 100 / sec, (w1.self - w0.self) * 100 / sec, s);
     common_json(m);
@@ -1126,7 +1231,8 @@ int main(int argc, char **argv)
 {
     options(argc, argv);
     signal(SIGPIPE, SIG_IGN);
-    snprintf(root, sizeof root, "m%d", (int)getpid());
+    run_number = run_number ? run_number : (int)getpid();
+    snprintf(root, sizeof root, "m%d", run_number);
     struct rlimit rl;
     getrlimit(RLIMIT_NOFILE, &rl);
     rl.rlim_cur = rl.rlim_max;
@@ -1173,6 +1279,8 @@ int main(int argc, char **argv)
     case RETAINED: npubs = nsubs = 1; break;
     case CONN: npubs = nsubs = 0; break;
     }
+    if ((durable || collect) && scen > WILD)
+        usage();
     bool floods = scen == FANIN || scen == FANOUT || scen == PAIRS;
     if ((nslow || ndeaf) && (!floods || nslow > npubs * nsubs || ndeaf > npubs * nsubs))
         usage(); /* who is slow or deaf in pairs is beside one of them */
@@ -1206,7 +1314,14 @@ int main(int argc, char **argv)
     if (ep < 0 || tfd < 0 || epoll_ctl(ep, EPOLL_CTL_ADD, tfd, &ev))
         die("epoll: %s", strerror(errno));
 
-    if (scen == CONN)
+    while (qos && sent_mask + 1 < 4 * window)
+        sent_mask = sent_mask * 2 + 1;
+    for (u32 i = 0; qos && i < npubs; i++)
+        conns[pub0 + i].sent_at = xalloc((sent_mask + 1) * sizeof(u64));
+
+    if (collect)
+        scen_collect();
+    else if (scen == CONN)
         scen_conn();
     else if (scen == RETAINED)
         scen_retained();
