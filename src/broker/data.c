@@ -12,6 +12,9 @@
 
 #define ADVICE " Name a directory (--data DIR), or keep all in memory (--data none)."
 
+/* What subscribers have acknowledged is written with what comes next, or that much later. */
+#define PATIENCE_NS (10 * GNT_NS_PER_MS)
+
 /* How long what takes long has taken, so that it is told about once a second. */
 struct patience {
     const char *what;
@@ -117,6 +120,7 @@ gnt_err gnt_data_open(const struct gnt_config *config, char *problem, size_t cap
     const struct gnt_durable_options options = {
         .clock = &gnt_clock_system,
         .sync_interval_ns = config->sync_ms * GNT_NS_PER_MS,
+        .patience_ns = PATIENCE_NS,
         .progress = on_journal,
         .context = &patience,
     };

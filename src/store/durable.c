@@ -179,7 +179,7 @@ static void take_asked(struct gnt_durable *d)
         if (q->read)
             serve(d, q);
         else
-            gnt_list_push_back(&d->waiting, &q->link);
+            gnt_durable_queue(d, q);
     }
 }
 
@@ -222,7 +222,8 @@ uint64_t gnt_durable_due(struct gnt_store *s)
 {
     struct gnt_durable *d = durable_of(s);
     uint64_t retry = d->trouble && !gnt_list_empty(&d->waiting) ? d->retry_at : GNT_NEVER;
-    return sooner(sooner(d->sync_due, retry), sooner(d->apply_at, d->mend_at));
+    uint64_t commit = d->patient ? d->commit_due : GNT_NEVER;
+    return sooner(sooner(sooner(d->sync_due, retry), commit), sooner(d->apply_at, d->mend_at));
 }
 
 bool gnt_durable_status(struct gnt_store *s, struct gnt_durable_status *out)
@@ -408,7 +409,7 @@ static gnt_err durable_new(const struct gnt_durable_options *options, struct gnt
     for (size_t i = 0; i < 2; i++)
         gnt_memtable_init(&d->memtables[i], true);
     d->active = &d->memtables[0];
-    d->sync_due = d->apply_at = d->mend_at = GNT_NEVER;
+    d->sync_due = d->apply_at = d->mend_at = d->commit_due = GNT_NEVER;
     gnt_err err = init_locks(d);
     if (err)
         free(d);

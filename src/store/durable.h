@@ -12,6 +12,8 @@
  *            whoever has the store calls gnt_durable_turn() and gnt_durable_apply().
  * Memory     two memtables of `memory_max`, one group of batches, and what waits to be committed:
  *            while the ground is slower than the writers, commits wait.
+ * Patience   a batch that only removes entries of logs says nothing that anybody could be told of, so
+ *            that nobody waits for it.  With `patience_ns` it waits that long for company.
  * Trouble    a write or sync that fails is tried again, with all that waits, a few times a second
  *            until it succeeds; nothing is completed before, and the order stays.  Reading goes on.
  *            gnt_store_trouble says it, so that nothing is asked for that could be refused.  If the
@@ -50,6 +52,7 @@ struct gnt_durable_options {
     const struct gnt_clock *clock;
     const struct gnt_random *random; /* of the journal; NULL: the system's */
     uint64_t sync_interval_ns;       /* 0: a commit completes when it is synced */
+    uint64_t patience_ns;            /* 0: none */
     /* 0: as above */
     size_t memory_max;     /* bytes of a memtable */
     uint64_t journal_max;  /* bytes of records that the ground has not yet */

@@ -10,6 +10,30 @@ static struct gnt_request *request_of(struct gnt_list *link)
     return GNT_CONTAINER(link, struct gnt_request, link);
 }
 
+/* Whether somebody may wait for it: see "Patience" in durable.h. */
+static bool is_urgent(const struct gnt_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->count; i++)
+        if (gnt_batch_write(batch, i).verb != GNT_STORE_REMOVE)
+            return true;
+    return batch->count == 0;
+}
+
+void gnt_durable_queue(struct gnt_durable *d, struct gnt_request *q)
+{
+    uint64_t patience = d->options.patience_ns, due = 0;
+    if (patience && !is_urgent(&q->batch))
+        due = gnt_deadline(gnt_now(d->options.clock), patience);
+    if (due < d->commit_due)
+        d->commit_due = due;
+    gnt_list_push_back(&d->waiting, &q->link);
+}
+
+static bool can_wait(const struct gnt_durable *d)
+{
+    return d->commit_due && !d->closing && gnt_now(d->options.clock) < d->commit_due;
+}
+
 /* Commits wait while the ground works, or fails, and there is no more room for them in memory. */
 static bool must_wait(const struct gnt_durable *d)
 {
@@ -143,13 +167,15 @@ static gnt_err commit_group(struct gnt_durable *d)
 
 bool gnt_durable_commit_group(struct gnt_durable *d)
 {
-    if (gnt_list_empty(&d->waiting))
+    d->patient = can_wait(d);
+    if (gnt_list_empty(&d->waiting) || d->patient)
         return false;
     gnt_err err = commit_group(d), trouble = d->trouble ? d->trouble : d->apply_trouble;
     if (err < 0)
         d->status.failures++;
     if (err && trouble && d->closing)
         give_up(d, trouble);
+    d->commit_due = gnt_list_empty(&d->waiting) ? GNT_NEVER : 0;
     if (d->record.cap > RECORD_KEPT)
         gnt_buf_fini(&d->record);
     return err != GNT_MORE && !rests(d);

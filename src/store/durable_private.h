@@ -62,6 +62,8 @@ struct gnt_durable {
     struct gnt_ground_mark frozen_mark;
     uint64_t generation;      /* of the active one */
     struct gnt_list waiting;  /* commits that were asked for, in order */
+    uint64_t commit_due;      /* for the most urgent of them; GNT_NEVER: none waits */
+    bool patient;             /* they wait for company, until then */
     struct gnt_buf record;    /* the group at hand, as it is written */
     uint64_t written, synced; /* numbers of the journal's records */
     uint64_t sync_due;        /* GNT_NEVER: all is synced */
@@ -80,7 +82,11 @@ void gnt_durable_complete(struct gnt_request *q);
 
 /* --- durable_commit.c --- */
 
-/* Commits one group of what waits, unless that has to wait for the applier; whether it did. */
+/* Q waits to be committed. */
+void gnt_durable_queue(struct gnt_durable *d, struct gnt_request *q);
+
+/* Commits one group of what waits, unless that can wait, or has to wait for the applier; whether it
+ * did. */
 bool gnt_durable_commit_group(struct gnt_durable *d);
 
 /* --- durable_upkeep.c --- */

@@ -372,6 +372,55 @@ static void a_sync_follows_within_the_interval(void **state)
 
 /* What was completed and could not be synced is saved through the ground; until then nothing new
  * completes. */
+/* --- patience --- */
+
+static void remove_entry(struct store_world *w, uint64_t sequence, struct result *r)
+{
+    struct gnt_batch b = {0};
+    gnt_batch_remove(&b, gnt_slice_str("l"), sequence);
+    result_init(r);
+    gnt_store_commit(w->store, &b, &r->read.completion);
+    gnt_durable_turn(w->store);
+}
+
+static void what_only_removes_waits_for_company(void **state)
+{
+    (void)state;
+    struct store_world w;
+    struct result first, second;
+    store_world_init(&w, 9);
+    w.options.patience_ns = 10 * GNT_NS_PER_MS;
+    assert_int_equal(store_world_open(&w), GNT_OK);
+    store_world_work(&w);
+    for (uint64_t i = 1; i <= 4; i++)
+        assert_int_equal(append_now(&w, i), GNT_OK);
+    uint64_t syncs = syncs_of(&w), due = w.now_ns + w.options.patience_ns;
+    remove_entry(&w, 1, &first);
+    store_world_pass(&w, 4 * GNT_NS_PER_MS);
+    remove_entry(&w, 2, &second);
+    assert_false(first.done || second.done);
+    assert_int_equal(gnt_durable_due(w.store), due);
+    assert_int_equal(append_now(&w, 5), GNT_OK); /* that is company */
+    assert_true(first.done && second.done);
+    assert_int_equal(syncs_of(&w), syncs + 1);
+    assert_int_equal(gnt_durable_due(w.store), GNT_NEVER);
+
+    remove_entry(&w, 3, &first);
+    store_world_pass(&w, w.options.patience_ns); /* none comes */
+    store_world_work(&w);
+    assert_true(first.done);
+    assert_int_equal(syncs_of(&w), syncs + 2);
+    remove_entry(&w, 4, &second);
+    assert_false(second.done);
+    gnt_store_close(&w.store);
+    assert_true(second.done);
+    store_world_crash(&w, 1);
+    assert_int_equal(store_world_open(&w), GNT_OK);
+    for (uint64_t i = 1; i <= 5; i++)
+        assert_int_equal(is_there(&w, i), i == 5);
+    store_world_fini(&w);
+}
+
 static void a_late_sync_that_fails(void **state)
 {
     (void)state;
@@ -541,6 +590,7 @@ int main(void)
         cmocka_unit_test(commits_wait_for_the_ground),
         cmocka_unit_test(a_sync_follows_within_the_interval),
         cmocka_unit_test(a_late_sync_that_fails),
+        cmocka_unit_test(what_only_removes_waits_for_company),
         cmocka_unit_test(a_changed_byte),
         cmocka_unit_test(no_memory_for_opening),
         cmocka_unit_test(no_memory_for_working),
