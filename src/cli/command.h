@@ -10,6 +10,7 @@ int gnt_command_bench(int argc, char **argv);
 int gnt_command_broker(int argc, char **argv);
 int gnt_command_passwd(int argc, char **argv);
 int gnt_command_pub(int argc, char **argv);
+int gnt_command_store(int argc, char **argv);
 int gnt_command_sub(int argc, char **argv);
 int gnt_command_thermometer(int argc, char **argv);
 

@@ -15,6 +15,7 @@ static const struct subcommand {
     {"pub", "publishes messages, as mosquitto_pub does", gnt_command_pub},
     {"sub", "subscribes and prints messages, as mosquitto_sub does", gnt_command_sub},
     {"passwd", "keeps the file of users and their passwords", gnt_command_passwd},
+    {"store", "looks at a data directory, checks it, makes it smaller", gnt_command_store},
     {"bench", "puts a load on brokers and measures them", gnt_command_bench},
     {"thermometer", "reads a sensor and publishes what it says as JSON", gnt_command_thermometer},
 };

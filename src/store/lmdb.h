@@ -57,6 +57,23 @@ GNT_MUST gnt_err gnt_lmdb_open(const char *path, const struct gnt_store_time *ti
                                const struct gnt_lmdb_options *options, struct gnt_ground **out,
                                char why[GNT_LMDB_WHY_MAX]);
 
+/* A record that is not as it was written, as far as can be told. */
+enum gnt_lmdb_kind {
+    GNT_LMDB_OF_TABLE,   /* name and key */
+    GNT_LMDB_OF_LOG,     /* an entry: name and sequence */
+    GNT_LMDB_OF_NUMBERS, /* a log's last number and count: name */
+    GNT_LMDB_OF_PAYLOAD, /* a message that several records refer to: sequence is its number */
+};
+struct gnt_lmdb_damage {
+    enum gnt_lmdb_kind kind;
+    uint64_t place; /* the how manieth of its kind, from 1 */
+    uint64_t sequence;
+    uint8_t name[GNT_STORE_NAME_MAX], key[GNT_STORE_KEY_MAX];
+    size_t name_size, key_size; /* 0: what stands there is no name, or no key */
+};
+
+enum { GNT_LMDB_NAMED_MAX = 16 };
+
 struct gnt_lmdb_report {
     uint64_t good;       /* records of tables, entries and logs, that are as they were written */
     uint64_t damaged;    /* found, but not as they were written, or without their message */
@@ -65,7 +82,12 @@ struct gnt_lmdb_report {
     uint64_t spare;      /* bytes of it that wait for use again */
     struct gnt_ground_mark mark;
     char where[GNT_LMDB_WHY_MAX]; /* the first damage, or what fails, in words; or empty */
+    struct gnt_lmdb_damage named[GNT_LMDB_NAMED_MAX]; /* the first ones of `damaged` */
+    size_t named_count;
 };
+
+/* Fills in size, spare and mark without looking at the records; as gnt_lmdb_check. */
+GNT_MUST gnt_err gnt_lmdb_measure(const char *path, struct gnt_lmdb_report *report);
 
 /* Looks at everything, changing nothing, in a child process, so that damage which stops LMDB stops
  * only that.  GNT_OK also if there is damage; else as gnt_lmdb_open.  A ground may be open on it.

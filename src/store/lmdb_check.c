@@ -1,6 +1,7 @@
 #include "store/lmdb_file.h"
 
 #include "base/assert.h"
+#include "store/bytes.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -77,6 +78,54 @@ static bool record_is_good(struct walker *w, const MDB_val *key, const MDB_val *
            gnt_lmdb_payload_get(&w->from, w->reading, r->payload, &r->message) == GNT_OK;
 }
 
+static void set_name(struct gnt_lmdb_damage *d, struct gnt_slice name)
+{
+    if (name.size > sizeof d->name)
+        return;
+    d->name_size = name.size;
+    memcpy(d->name, name.data, name.size);
+}
+
+/* Of a table: the size of its name, the name, the key. */
+static void set_table(struct gnt_lmdb_damage *d, struct gnt_slice key)
+{
+    if (key.size == 0 || key.data[0] >= key.size)
+        return;
+    set_name(d, gnt_slice(key.data + 1, key.data[0]));
+    struct gnt_slice rest = gnt_slice_skip(key, 1 + (size_t)key.data[0]);
+    if (rest.size > sizeof d->key)
+        return;
+    d->key_size = rest.size;
+    memcpy(d->key, rest.data, rest.size);
+}
+
+/* Keeps which record is damaged, if there is room for it. */
+static void keep_name(struct walker *w, const MDB_val *key)
+{
+    struct gnt_lmdb_report *report = &w->leg->shared->report;
+    if (report->named_count == GNT_LMDB_NAMED_MAX)
+        return;
+    static const enum gnt_lmdb_kind kinds[GNT_LMDB_DATABASES] = {
+        [GNT_LMDB_TABLES] = GNT_LMDB_OF_TABLE,
+        [GNT_LMDB_ENTRIES] = GNT_LMDB_OF_LOG,
+        [GNT_LMDB_LOGS] = GNT_LMDB_OF_NUMBERS,
+        [GNT_LMDB_PAYLOADS] = GNT_LMDB_OF_PAYLOAD,
+    };
+    struct gnt_lmdb_damage *d = &report->named[report->named_count++];
+    *d = (struct gnt_lmdb_damage){.kind = kinds[w->leg->database],
+                                  .place = w->leg->shared->steps + 1};
+    if (!gnt_lmdb_file_holds(&w->from, key))
+        return;
+    struct gnt_slice bytes = gnt_lmdb_slice(key);
+    struct gnt_reader reader = gnt_reader(bytes);
+    switch (d->kind) {
+    case GNT_LMDB_OF_TABLE: set_table(d, bytes); break;
+    case GNT_LMDB_OF_LOG: set_name(d, gnt_lmdb_key_sequence(bytes, &d->sequence)); break;
+    case GNT_LMDB_OF_NUMBERS: set_name(d, bytes); break;
+    case GNT_LMDB_OF_PAYLOAD: d->sequence = gnt_read_u64(&reader); break;
+    }
+}
+
 static void note(struct walker *w, bool good, const MDB_val *key)
 {
     struct gnt_lmdb_report *report = &w->leg->shared->report;
@@ -85,6 +134,8 @@ static void note(struct walker *w, bool good, const MDB_val *key)
     /* Payloads are no records: those that need a damaged one are. */
     report->good += good && w->leg->database != GNT_LMDB_PAYLOADS;
     report->damaged += !good;
+    if (!good)
+        keep_name(w, key);
     if (good || report->where[0])
         return;
     int printed = snprintf(report->where, sizeof report->where, "%s, record %ju, key ",
@@ -408,16 +459,41 @@ static gnt_err check(const char *path, struct shared *s)
     return err;
 }
 
-gnt_err gnt_lmdb_check(const char *path, struct gnt_lmdb_report *report)
+/* What LOOK finds out about the file. */
+static gnt_err look_with(gnt_err (*look)(const char *path, struct shared *s), const char *path,
+                         struct gnt_lmdb_report *report)
 {
     struct shared *s = shared_new();
     *report = (struct gnt_lmdb_report){0};
     if (!s)
         return GNT_NOMEM;
-    gnt_err err = check(path, s);
+    gnt_err err = look(path, s);
     *report = s->report;
     munmap(s, sizeof *s);
     return err;
+}
+
+gnt_err gnt_lmdb_check(const char *path, struct gnt_lmdb_report *report)
+{
+    return look_with(check, path, report);
+}
+
+/* One way through no records. */
+static gnt_err look_around(const char *path, struct shared *s)
+{
+    bool died = false;
+    gnt_err err = measure(path, s);
+    if (!err)
+        err =
+            in_child(&(struct leg){.path = path, .database = GNT_LMDB_TABLES, .shared = s}, &died);
+    return !err && died
+               ? gnt_lmdb_why(s->report.where, GNT_MALFORMED, "data.mdb in %s is damaged", path)
+               : err;
+}
+
+gnt_err gnt_lmdb_measure(const char *path, struct gnt_lmdb_report *report)
+{
+    return look_with(look_around, path, report);
 }
 
 /* --- copying --- */
