@@ -15,8 +15,7 @@ struct gnt_broker;
 
 /* Binds the listeners of CONFIG (copied) and makes the workers, without starting them.  What is
  * wrong is told in PROBLEM, a line for people: an address that is in use, a listener that would be
- * open to other machines without allow_anonymous, a data directory (this version keeps all in
- * memory). */
+ * open to other machines without allow_anonymous, a data directory that cannot be had. */
 GNT_MUST gnt_err gnt_broker_new(const struct gnt_config *config, struct gnt_broker **out,
                                 char *problem, size_t cap);
 
