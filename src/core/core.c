@@ -38,6 +38,8 @@ void gnt_core_free(struct gnt_core **core)
     struct gnt_core *c = *core;
     if (!c)
         return;
+    for (unsigned i = 0; i < c->count; i++)
+        gnt_groups_leave_store(&c->homes[i]);
     for (unsigned i = 0; i < c->count; i++) {
         struct gnt_home *home = &c->homes[i];
         home->config.post = refuse_mail; /* there is nobody left to run it */

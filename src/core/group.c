@@ -1,72 +1,30 @@
-#include "core/group.h"
+#include "core/group_private.h"
 
 #include "base/assert.h"
-#include "core/queue.h"
+#include "core/fetch.h"
 
 #include <stdlib.h>
-
-enum member_state {
-    MEMBER_READY,    /* may have room */
-    MEMBER_BUSY,     /* turned an offer down and says when it has room */
-    MEMBER_AWAY,     /* the same, because its client is not connected */
-    MEMBER_RESUMING, /* has room again; READY when the last round's offers are answered */
-};
 
 /* So many offers to a member at another home may be unanswered: enough to keep it busy, few enough
  * to come back cheaply when it has no room. */
 enum { OFFERS_MAX = 32 };
 
-struct member {
-    uint64_t id;
-    struct gnt_sub_options options;
-    enum member_state state;
-    uint32_t joined, round; /* its first round and the current one */
-    unsigned unanswered;    /* offers, all of one round */
-};
-
-struct group {
-    struct gnt_sink sink;
-    struct gnt_map_node by_name; /* in home->groups */
-    struct gnt_home *home;
-    struct gnt_tree_node *place;
-    struct member *members;
-    size_t count, cap;
-    size_t turn;           /* who is asked next */
-    struct gnt_work again; /* there was no memory to ask a member */
-    /* What goes out first: what members did not settle, then what they turned down on its way to
-     * them, then the rest of what came back in these ways before the last one was taken.  So the
-     * order stays if there is only one member. */
-    struct gnt_backlog returned;
-    size_t unsettled, turned_down; /* how many of the first and of the second kind */
-    struct gnt_queue waiting;
-    struct gnt_ledger ledger;
-    size_t under_way;              /* offers to other homes that are not answered */
-    struct gnt_slice name, filter; /* behind the struct */
-};
-
 /* An offer to a member at another home; comes back with the answer. */
 struct offer {
-    struct gnt_message *message; /* NULL when it comes back taken */
-    uint64_t group, member;
-    uint32_t round;
-    struct gnt_sub_options options;
+    struct gnt_offered offered; /* its message is NULL when it comes back taken */
+    uint64_t member;
     unsigned home; /* the group's */
     enum gnt_offer answer;
     struct gnt_owed owed;
 };
 
-static struct group *group_of(struct gnt_sink *sink)
-{
-    return GNT_CONTAINER(sink, struct group, sink);
-}
-
-static struct group *find_group(struct gnt_home *home, uint64_t id)
+struct gnt_group *gnt_group_find(struct gnt_home *home, uint64_t id)
 {
     struct gnt_sink *sink = gnt_slots_find(&home->slots, id);
-    return sink ? group_of(sink) : NULL;
+    return sink ? gnt_group_of(sink) : NULL;
 }
 
-static struct member *find_member(struct group *g, uint64_t id)
+struct gnt_member *gnt_group_member(struct gnt_group *g, uint64_t id)
 {
     for (size_t i = 0; i < g->count; i++)
         if (g->members[i].id == id)
@@ -81,29 +39,31 @@ static bool later(uint32_t a, uint32_t b)
 }
 
 /* What has been counted in ends as WHY, here. */
-static void drop(struct group *g, struct gnt_message **message, enum gnt_counter why)
+static void drop(struct gnt_group *g, struct gnt_waiting *w, enum gnt_counter why)
 {
-    gnt_ledger_out(g->home, &g->ledger, why, *message);
-    gnt_message_unref(message);
+    gnt_group_keep_no_message(g, w->sequence);
+    gnt_ledger_out(g->home, &g->ledger, why, w->message);
+    gnt_waiting_fini(w);
 }
 
-/* The group it was to come back to has gone. */
-static void drop_orphan(struct gnt_home *home, struct gnt_message **message)
+void gnt_group_drop_orphan(struct gnt_home *home, struct gnt_message **message)
 {
     gnt_ledger_out(home, NULL, GNT_COUNT_DROPPED_SESSION_END, *message);
     gnt_message_unref(message);
 }
 
-/* A member has it. */
-static void handed_over(struct group *g)
+/* A member has it.  Who settles it says so; at QoS 0 nobody does. */
+static void handed_over(struct gnt_group *g, const struct gnt_offered *offered)
 {
     gnt_ledger_add(&g->ledger, GNT_COUNT_DELIVERED, 1);
+    if (offered->options.qos == 0)
+        gnt_group_keep_no_message(g, offered->sequence);
 }
 
 /* ---- What waits */
 
 /* Takes the first of what came back. */
-static void returned_pop(struct group *g, struct gnt_waiting *out)
+static void returned_pop(struct gnt_group *g, struct gnt_waiting *out)
 {
     gnt_backlog_pop(&g->returned, out);
     if (g->unsettled)
@@ -112,37 +72,42 @@ static void returned_pop(struct group *g, struct gnt_waiting *out)
         g->turned_down--;
 }
 
-/* *message is consumed; false if it was dropped. */
-static bool returned_insert(struct group *g, size_t at, struct gnt_message **message)
+bool gnt_group_returned(struct gnt_group *g, size_t at, uint64_t sequence,
+                        struct gnt_message **message)
 {
-    struct gnt_waiting w = {.message = *message};
-    if (gnt_backlog_insert(&g->returned, at, &w)) {
-        drop(g, message, GNT_COUNT_DROPPED_NO_MEMORY);
-        return false;
-    }
+    struct gnt_waiting w = {.message = *message, .sequence = sequence};
     *message = NULL;
-    return true;
+    if (gnt_backlog_insert(&g->returned, at, &w) == GNT_OK)
+        return true;
+    drop(g, &w, GNT_COUNT_DROPPED_NO_MEMORY);
+    return false;
 }
 
-static void returned_drop(struct group *g)
+static void returned_drop(struct gnt_group *g)
 {
     while (g->returned.count) {
         struct gnt_waiting w;
         returned_pop(g, &w);
-        drop(g, &w.message, GNT_COUNT_DROPPED_SESSION_END);
+        drop(g, &w, GNT_COUNT_DROPPED_SESSION_END);
     }
 }
 
 /* ---- Birth and death */
+
+uint64_t gnt_group_hash(const uint64_t home_key[2], struct gnt_slice name, struct gnt_slice filter)
+{
+    return gnt_hash_mix(gnt_hash_with(home_key, name), gnt_hash_with(home_key, filter));
+}
 
 static uint64_t name_hash(struct gnt_slice name, struct gnt_slice filter)
 {
     return gnt_hash_mix(gnt_hash(name), gnt_hash(filter));
 }
 
-static void group_free(struct group *g)
+void gnt_group_free(struct gnt_group *g)
 {
-    gnt_tree_unsubscribe(g->home->tree, g->place, g->sink.id);
+    gnt_tree_unsubscribe(g->home->tree, g->place, g->placed);
+    gnt_group_keep_end(g);
     returned_drop(g);
     gnt_queue_fini(&g->waiting, GNT_COUNT_DROPPED_SESSION_END);
     gnt_work_cancel(&g->again);
@@ -156,17 +121,17 @@ void gnt_groups_free(struct gnt_home *home)
 {
     struct gnt_map_cursor cursor = {0};
     for (struct gnt_map_node *node; (node = gnt_map_walk(&home->groups, &cursor));)
-        group_free(GNT_CONTAINER(node, struct group, by_name));
+        gnt_group_free(GNT_CONTAINER(node, struct gnt_group, by_name));
     gnt_map_fini(&home->groups);
 }
 
 static void group_account(struct gnt_sink *sink, struct gnt_account *out)
 {
-    const struct group *g = group_of(sink);
+    const struct gnt_group *g = gnt_group_of(sink);
     out->group = g->name;
     out->filter = g->filter;
     out->ledger = &g->ledger;
-    out->queued = g->waiting.backlog.count + g->returned.count + g->under_way;
+    out->queued = gnt_queue_count(&g->waiting) + g->returned.count + g->under_way;
 }
 
 static void group_take(struct gnt_sink *sink, struct gnt_message *message,
@@ -174,7 +139,7 @@ static void group_take(struct gnt_sink *sink, struct gnt_message *message,
 
 static const struct gnt_sink_ops group_sink_ops = {.take = group_take, .account = group_account};
 
-static gnt_err group_place(struct group *g, uint64_t hash)
+static gnt_err group_place(struct gnt_group *g, uint64_t hash)
 {
     struct gnt_home *home = g->home;
     gnt_err err = gnt_slots_add(&home->slots, home->index, &g->sink);
@@ -183,43 +148,46 @@ static gnt_err group_place(struct group *g, uint64_t hash)
     /* What each member asked for is applied when it gets an offer. */
     const struct gnt_sub_options all = {.qos = 2, .retain_as_published = true};
     bool existed;
-    err = gnt_tree_subscribe(home->tree, g->filter, g->sink.id, &all, &existed, &g->place);
+    g->placed = g->sink.id;
+    err = gnt_tree_subscribe(home->tree, g->filter, g->placed, &all, &existed, &g->place);
     if (!err) {
         err = gnt_map_insert(&home->groups, &g->by_name, hash);
         if (err)
-            gnt_tree_unsubscribe(home->tree, g->place, g->sink.id);
+            gnt_tree_unsubscribe(home->tree, g->place, g->placed);
     }
     if (err)
         gnt_slots_remove(&home->slots, &g->sink);
     return err;
 }
 
-static void dispatch(struct group *g);
-
 static void on_again(struct gnt_home *home, struct gnt_work *work)
 {
     (void)home;
-    dispatch(GNT_CONTAINER(work, struct group, again));
+    gnt_group_dispatch(GNT_CONTAINER(work, struct gnt_group, again));
 }
 
-/* GNT_FULL: its filter may lead a name to too many others (limits.filter_reach). */
-static gnt_err group_new(struct gnt_home *home, const struct gnt_joining *j, uint64_t hash,
-                         struct group **out)
+static void forget(struct gnt_queue *queue, uint64_t sequence)
 {
-    struct group *g = calloc(1, sizeof *g + j->name.size + j->filter.size);
+    gnt_group_keep_no_message(GNT_CONTAINER(queue, struct gnt_group, waiting), sequence);
+}
+
+gnt_err gnt_group_new(struct gnt_home *home, struct gnt_slice name, struct gnt_slice filter,
+                      struct gnt_group **out)
+{
+    struct gnt_group *g = calloc(1, sizeof *g + name.size + filter.size);
     if (!g)
         return GNT_NOMEM;
     uint8_t *text = (uint8_t *)(g + 1);
-    memcpy(text, j->name.data, j->name.size);
-    memcpy(text + j->name.size, j->filter.data, j->filter.size);
-    g->name = gnt_slice(text, j->name.size);
-    g->filter = gnt_slice(text + j->name.size, j->filter.size);
+    memcpy(text, name.data, name.size);
+    memcpy(text + name.size, filter.data, filter.size);
+    g->name = gnt_slice(text, name.size);
+    g->filter = gnt_slice(text + name.size, filter.size);
     g->home = home;
     g->sink.ops = &group_sink_ops;
-    static const struct gnt_queue_ops queue_ops = {.disconnect = NULL};
+    static const struct gnt_queue_ops queue_ops = {.forget = forget};
     gnt_queue_init(&g->waiting, home, &g->ledger, &queue_ops);
     gnt_work_init(&g->again, on_again);
-    gnt_err err = group_place(g, hash);
+    gnt_err err = group_place(g, name_hash(name, filter));
     if (err)
         free(g);
     else
@@ -227,12 +195,13 @@ static gnt_err group_new(struct gnt_home *home, const struct gnt_joining *j, uin
     return err;
 }
 
-static struct group *group_named(struct gnt_home *home, const struct gnt_joining *j, uint64_t hash)
+struct gnt_group *gnt_group_named(struct gnt_home *home, struct gnt_slice name,
+                                  struct gnt_slice filter)
 {
-    struct gnt_map_node *node = gnt_map_first(&home->groups, hash);
+    struct gnt_map_node *node = gnt_map_first(&home->groups, name_hash(name, filter));
     for (; node; node = gnt_map_next(node)) {
-        struct group *g = GNT_CONTAINER(node, struct group, by_name);
-        if (gnt_slice_eq(g->name, j->name) && gnt_slice_eq(g->filter, j->filter))
+        struct gnt_group *g = GNT_CONTAINER(node, struct gnt_group, by_name);
+        if (gnt_slice_eq(g->name, name) && gnt_slice_eq(g->filter, filter))
             return g;
     }
     return NULL;
@@ -240,11 +209,11 @@ static struct group *group_named(struct gnt_home *home, const struct gnt_joining
 
 /* ---- Offering */
 
-static void member_remove(struct group *g, struct member *m)
+void gnt_group_remove_member(struct gnt_group *g, struct gnt_member *m)
 {
     *m = g->members[--g->count];
     if (g->count == 0)
-        group_free(g);
+        gnt_group_free(g);
 }
 
 static void on_answer(const struct gnt_mail *mail);
@@ -255,59 +224,63 @@ static void on_offer(const struct gnt_mail *mail)
     struct gnt_home *home = mail->to;
     struct offer *o = mail->object;
     struct gnt_sink *sink = gnt_slots_find(&home->slots, o->member);
-    o->answer =
-        sink ? sink->ops->offer(sink, o->group, o->round, o->message, &o->options) : GNT_OFFER_GONE;
+    o->answer = sink ? sink->ops->offer(sink, &o->offered) : GNT_OFFER_GONE;
     if (o->answer == GNT_OFFER_TAKEN)
-        gnt_message_unref(&o->message);
+        gnt_message_unref(&o->offered.message);
     gnt_home_mail_surely(home, o->home, on_answer, o, &o->owed);
 }
 
-/* TAKEN by a member elsewhere means that the offer is on its way. */
-static enum gnt_offer offer_to(struct group *g, struct member *m, struct gnt_message *message)
+static enum gnt_offer offer_here(struct gnt_group *g, struct gnt_member *m,
+                                 const struct gnt_offered *offered)
 {
+    struct gnt_sink *sink = gnt_slots_find(&g->home->slots, m->id);
+    enum gnt_offer answer = sink ? sink->ops->offer(sink, offered) : GNT_OFFER_GONE;
+    if (answer == GNT_OFFER_TAKEN)
+        handed_over(g, offered);
+    return answer;
+}
+
+/* TAKEN by a member elsewhere means that the offer is on its way. */
+static enum gnt_offer offer_to(struct gnt_group *g, struct gnt_member *m,
+                               const struct gnt_waiting *w)
+{
+    const struct gnt_offered offered = {.message = w->message,
+                                        .group = g->sink.id,
+                                        .log = g->number,
+                                        .sequence = w->sequence,
+                                        .round = m->round,
+                                        .options = m->options};
     unsigned home = gnt_sink_home(m->id);
-    if (home == g->home->index) {
-        struct gnt_sink *sink = gnt_slots_find(&g->home->slots, m->id);
-        enum gnt_offer answer =
-            sink ? sink->ops->offer(sink, g->sink.id, m->round, message, &m->options)
-                 : GNT_OFFER_GONE;
-        if (answer == GNT_OFFER_TAKEN)
-            handed_over(g);
-        return answer;
-    }
+    if (home == g->home->index)
+        return offer_here(g, m, &offered);
     struct offer *o = malloc(sizeof *o);
     if (!o)
         return GNT_OFFER_FAILED;
-    *o = (struct offer){.message = gnt_message_ref(message),
-                        .group = g->sink.id,
-                        .member = m->id,
-                        .round = m->round,
-                        .options = m->options,
-                        .home = g->home->index};
-    if (gnt_home_mail(g->home, home, on_offer, o, 0, 0) == GNT_OK) {
-        m->unanswered++;
-        g->under_way++;
-        return GNT_OFFER_TAKEN;
+    *o = (struct offer){.offered = offered, .member = m->id, .home = g->home->index};
+    if (gnt_home_mail(g->home, home, on_offer, o, 0, 0)) {
+        free(o);
+        return GNT_OFFER_FAILED;
     }
-    gnt_message_unref(&o->message);
-    free(o);
-    return GNT_OFFER_FAILED;
+    gnt_message_ref(w->message);
+    m->unanswered++;
+    g->under_way++;
+    return GNT_OFFER_TAKEN;
 }
 
-static void note_answer(struct member *m, enum gnt_offer answer)
+static void note_answer(struct gnt_member *m, enum gnt_offer answer)
 {
     if (answer != GNT_OFFER_TAKEN && answer != GNT_OFFER_FAILED)
-        m->state = answer == GNT_OFFER_BUSY ? MEMBER_BUSY : MEMBER_AWAY;
+        m->state = answer == GNT_OFFER_BUSY ? GNT_MEMBER_BUSY : GNT_MEMBER_AWAY;
 }
 
 /* Asks one member after the other, beginning with whose turn it is; true if one has taken it. */
-static bool offer_round(struct group *g, struct gnt_message *message)
+static bool offer_round(struct gnt_group *g, const struct gnt_waiting *w)
 {
     for (size_t asked = 0; asked < g->count; asked++) {
-        struct member *m = &g->members[g->turn++ % g->count];
-        if (m->state != MEMBER_READY || m->unanswered == OFFERS_MAX)
+        struct gnt_member *m = &g->members[g->turn++ % g->count];
+        if (m->state != GNT_MEMBER_READY || m->unanswered == OFFERS_MAX)
             continue;
-        enum gnt_offer answer = offer_to(g, m, message);
+        enum gnt_offer answer = offer_to(g, m, w);
         note_answer(m, answer);
         if (answer == GNT_OFFER_TAKEN)
             return true;
@@ -317,32 +290,51 @@ static bool offer_round(struct group *g, struct gnt_message *message)
     return false;
 }
 
-static bool somebody_connected(const struct group *g)
+static bool somebody_connected(const struct gnt_group *g)
 {
     for (size_t i = 0; i < g->count; i++)
-        if (g->members[i].state != MEMBER_AWAY)
+        if (g->members[i].state != GNT_MEMBER_AWAY)
             return true;
     return false;
+}
+
+/* *w is consumed. */
+static void enqueue(struct gnt_group *g, struct gnt_waiting *w, struct gnt_receipt *receipt)
+{
+    bool connected = somebody_connected(g);
+    if (w->message->qos == 0 && !connected) {
+        drop(g, w, GNT_COUNT_DROPPED_AWAY);
+        return;
+    }
+    if (!gnt_queue_admits(&g->waiting, w, connected, receipt))
+        return;
+    if (!w->sequence && gnt_group_keep_message(g, w))
+        drop(g, w, GNT_COUNT_DROPPED_NO_MEMORY);
+    else
+        gnt_queue_put(&g->waiting, w, connected);
+    if (connected)
+        gnt_group_fetch(g);
 }
 
 static void group_take(struct gnt_sink *sink, struct gnt_message *message,
                        const struct gnt_match *match, struct gnt_receipt *receipt)
 {
-    struct group *g = group_of(sink);
+    struct gnt_group *g = gnt_group_of(sink);
+    struct gnt_waiting w = {.message = gnt_message_ref(message)};
     (void)match;
     gnt_ledger_in(g->home, &g->ledger, message);
-    if (g->returned.count == 0 && gnt_queue_empty(&g->waiting) && offer_round(g, message))
-        return; /* nothing is in `returned`, so there is nothing to reset */
-    struct gnt_waiting w = {.message = gnt_message_ref(message)};
-    bool connected = somebody_connected(g);
-    if (message->qos == 0 && !connected)
-        drop(g, &w.message, GNT_COUNT_DROPPED_AWAY);
-    else if (gnt_queue_admits(&g->waiting, &w, connected, receipt))
-        gnt_queue_put(&g->waiting, &w, connected);
+    if (g->returned.count || !gnt_queue_empty(&g->waiting))
+        enqueue(g, &w, receipt);
+    else if (gnt_group_keep_message(g, &w))
+        drop(g, &w, GNT_COUNT_DROPPED_NO_MEMORY);
+    else if (offer_round(g, &w))
+        gnt_waiting_fini(&w); /* nothing is in `returned`, so there is nothing to reset */
+    else
+        enqueue(g, &w, receipt);
 }
 
 /* The first that waits, of what came back or of what is new; what has expired is dropped. */
-static struct gnt_waiting *first_waiting(struct group *g)
+static struct gnt_waiting *first_waiting(struct gnt_group *g)
 {
     struct gnt_waiting *first;
     while ((first = gnt_backlog_first(&g->returned))) {
@@ -350,20 +342,14 @@ static struct gnt_waiting *first_waiting(struct group *g)
             return first;
         struct gnt_waiting expired;
         returned_pop(g, &expired);
-        drop(g, &expired.message, GNT_COUNT_EXPIRED);
+        drop(g, &expired, GNT_COUNT_EXPIRED);
     }
     return gnt_queue_first(&g->waiting);
 }
 
-/* Offers what waits as long as somebody takes it. */
-static void dispatch(struct group *g)
+void gnt_group_dispatch(struct gnt_group *g)
 {
-    for (struct gnt_waiting *first; (first = first_waiting(g));) {
-        if (!offer_round(g, first->message)) {
-            if (!somebody_connected(g))
-                gnt_queue_away(&g->waiting);
-            return;
-        }
+    for (struct gnt_waiting *first; (first = first_waiting(g)) && offer_round(g, first);) {
         struct gnt_waiting taken;
         if (g->returned.count)
             returned_pop(g, &taken);
@@ -372,16 +358,22 @@ static void dispatch(struct group *g)
         gnt_waiting_fini(&taken);
         g->unsettled = g->turned_down = 0;
     }
+    if (gnt_queue_empty(&g->waiting))
+        return;
+    if (somebody_connected(g))
+        gnt_group_fetch(g);
+    else
+        gnt_queue_away(&g->waiting);
 }
 
-static void answered(struct member *m, uint32_t round, enum gnt_offer answer)
+static void answered(struct gnt_member *m, uint32_t round, enum gnt_offer answer)
 {
     GNT_ASSERT(m->unanswered > 0);
     m->unanswered--;
     if (round == m->round)
         note_answer(m, answer);
-    if (m->unanswered == 0 && m->state == MEMBER_RESUMING)
-        m->state = MEMBER_READY;
+    if (m->unanswered == 0 && m->state == GNT_MEMBER_RESUMING)
+        m->state = GNT_MEMBER_READY;
 }
 
 /* At the group's home: a member has answered. */
@@ -389,196 +381,27 @@ static void on_answer(const struct gnt_mail *mail)
 {
     struct gnt_home *home = mail->to;
     struct offer *o = mail->object;
-    struct group *g = find_group(home, o->group);
-    struct member *m = g ? find_member(g, o->member) : NULL;
-    if (m && later(m->joined, o->round))
+    const struct gnt_offered *offered = &o->offered;
+    struct gnt_group *g = gnt_group_find(home, offered->group);
+    struct gnt_member *m = g ? gnt_group_member(g, o->member) : NULL;
+    if (m && later(m->joined, offered->round))
         m = NULL; /* it has left and joined again meanwhile */
     if (g)
         g->under_way--;
     if (g && o->answer == GNT_OFFER_TAKEN)
-        handed_over(g);
+        handed_over(g, offered);
     if (m)
-        answered(m, o->round, o->answer);
+        answered(m, offered->round, o->answer);
     if (m && o->answer == GNT_OFFER_GONE) {
-        member_remove(g, m);
-        g = find_group(home, o->group); /* it ends with its last member */
+        gnt_group_remove_member(g, m);
+        g = gnt_group_find(home, offered->group); /* it ends with its last member */
     }
-    if (g && o->message)
-        g->turned_down += returned_insert(g, g->unsettled + g->turned_down, &o->message);
+    if (g && o->offered.message)
+        g->turned_down += gnt_group_returned(g, g->unsettled + g->turned_down, offered->sequence,
+                                             &o->offered.message);
     if (g)
-        dispatch(g);
-    if (o->message)
-        drop_orphan(home, &o->message);
+        gnt_group_dispatch(g);
+    if (o->offered.message)
+        gnt_group_drop_orphan(home, &o->offered.message);
     free(o);
-}
-
-/* ---- Joining */
-
-static struct member *member_new(struct group *g)
-{
-    if (g->count == g->cap) {
-        size_t cap = g->cap ? g->cap * 2 : 4;
-        struct member *members = realloc(g->members, cap * sizeof *members);
-        if (!members)
-            return NULL;
-        g->members = members;
-        g->cap = cap;
-    }
-    struct member *m = &g->members[g->count++];
-    *m = (struct member){0};
-    return m;
-}
-
-static enum gnt_outcome join_here(struct gnt_home *home, struct gnt_joining *j)
-{
-    uint64_t hash = name_hash(j->name, j->filter);
-    struct group *g = group_named(home, j, hash);
-    gnt_err err = g ? GNT_OK : group_new(home, j, hash, &g);
-    if (err == GNT_FULL)
-        gnt_count(&home->counters, GNT_COUNT_FILTERS_REFUSED, 1);
-    if (err)
-        return err == GNT_FULL ? GNT_QUOTA : GNT_FAILED;
-    struct member *m = find_member(g, j->member);
-    if (!m && !(m = member_new(g))) {
-        if (g->count == 0)
-            group_free(g);
-        return GNT_FAILED;
-    }
-    if (m->id != j->member || m->joined != j->round) /* it is new, or new again */
-        *m = (struct member){.id = j->member, .joined = j->round, .round = j->round};
-    m->options = j->options;
-    j->group = g->sink.id;
-    return GNT_DONE;
-}
-
-static void on_join_answer(const struct gnt_mail *mail)
-{
-    struct gnt_joining *j = mail->object;
-    j->done(j, j->outcome);
-}
-
-static void on_join(const struct gnt_mail *mail)
-{
-    struct gnt_home *home = mail->to;
-    struct gnt_joining *j = mail->object;
-    j->outcome = join_here(home, j);
-    uint64_t group = j->outcome == GNT_DONE ? j->group : 0; /* *j is the member's once mailed */
-    gnt_home_mail_surely(home, j->home, on_join_answer, j, &j->answer);
-    struct group *g = group ? find_group(home, group) : NULL;
-    if (g)
-        dispatch(g); /* behind the answer, so that the member knows the group by then */
-}
-
-bool gnt_group_join(struct gnt_home *home, struct gnt_joining *joining, enum gnt_outcome *outcome)
-{
-    unsigned at = (unsigned)(name_hash(joining->name, joining->filter) % home->config.homes);
-    if (at == home->index) {
-        *outcome = join_here(home, joining);
-        struct group *g = *outcome == GNT_DONE ? find_group(home, joining->group) : NULL;
-        if (g)
-            gnt_home_later(home, &g->again); /* once the member knows the group */
-        return true;
-    }
-    joining->home = home->index;
-    if (gnt_home_mail(home, at, on_join, joining, 0, 0) == GNT_OK)
-        return false;
-    *outcome = GNT_FAILED;
-    return true;
-}
-
-/* ---- Members' news; at the group's home, by a call or by mail (value: member, other: group) */
-
-static void leave_here(struct gnt_home *home, uint64_t group, uint64_t member)
-{
-    struct group *g = find_group(home, group);
-    struct member *m = g ? find_member(g, member) : NULL;
-    if (m)
-        member_remove(g, m);
-}
-
-static void ready_here(struct gnt_home *home, uint64_t group, uint64_t member, uint32_t round)
-{
-    struct group *g = find_group(home, group);
-    struct member *m = g ? find_member(g, member) : NULL;
-    if (!m)
-        return;
-    m->round = round;
-    m->state = m->unanswered ? MEMBER_RESUMING : MEMBER_READY;
-    dispatch(g);
-}
-
-static void away_here(struct gnt_home *home, uint64_t group, uint64_t member)
-{
-    struct group *g = find_group(home, group);
-    struct member *m = g ? find_member(g, member) : NULL;
-    if (!m)
-        return;
-    m->state = MEMBER_AWAY;
-    dispatch(g);
-}
-
-static void return_here(struct gnt_home *home, uint64_t group, uint64_t member,
-                        struct gnt_message *message)
-{
-    struct group *g = find_group(home, group);
-    if (!g) {
-        drop_orphan(home, &message);
-        return;
-    }
-    gnt_ledger_add(&g->ledger, GNT_COUNT_DELIVERED, -1);
-    struct member *m = find_member(g, member);
-    if (m)
-        m->state = MEMBER_AWAY;
-    g->unsettled += returned_insert(g, g->unsettled, &message);
-    dispatch(g);
-}
-
-static void on_leave(const struct gnt_mail *mail)
-{
-    leave_here(mail->to, mail->other, mail->value);
-}
-
-static void on_ready(const struct gnt_mail *mail)
-{
-    ready_here(mail->to, mail->other, mail->value, (uint32_t)(uintptr_t)mail->object);
-}
-
-static void on_away(const struct gnt_mail *mail)
-{
-    away_here(mail->to, mail->other, mail->value);
-}
-
-static void on_return(const struct gnt_mail *mail)
-{
-    return_here(mail->to, mail->other, mail->value, mail->object);
-}
-
-void gnt_group_leave(struct gnt_home *home, uint64_t group, uint64_t member)
-{
-    unsigned at = gnt_sink_home(group);
-    if (at == home->index)
-        leave_here(home, group, member);
-    else if (gnt_home_mail(home, at, on_leave, NULL, member, group))
-        return; /* out of memory: the group finds out when it makes the next offer */
-}
-
-gnt_err gnt_group_ready(struct gnt_home *home, uint64_t group, uint64_t member, uint32_t round)
-{
-    return gnt_home_mail(home, gnt_sink_home(group), on_ready, (void *)(uintptr_t)round, member,
-                         group);
-}
-
-void gnt_group_away(struct gnt_home *home, uint64_t group, uint64_t member)
-{
-    if (gnt_home_mail(home, gnt_sink_home(group), on_away, NULL, member, group))
-        return; /* out of memory: the next offer says it */
-}
-
-gnt_err gnt_group_return(struct gnt_home *home, uint64_t group, uint64_t member,
-                         struct gnt_message **message)
-{
-    gnt_err err = gnt_home_mail(home, gnt_sink_home(group), on_return, *message, member, group);
-    if (!err)
-        *message = NULL;
-    return err;
 }

@@ -8,7 +8,15 @@
  * Offers to a member at another home are under way for a while, several at a time.  So that they
  * are not mixed up, each belongs to a round: the member begins one, numbered higher than all before
  * it, when it joins and each time when it is ready again; and the group begins to offer in it only
- * when all offers of the last one are answered.  So one member alone gets all in order. */
+ * when all offers of the last one are answered.  So one member alone gets all in order.
+ *
+ * A group is kept (core/keep.h) from the first member on whose session is, until it ends.  Then its
+ * messages of QoS 1 and 2 are in the group's log until a member has settled them, whoever has them
+ * meanwhile: so what a crash leaves unsettled goes to whoever is there afterwards, and nothing is
+ * written when a message comes back.  But exactly once stays with the session that was chosen
+ * [MQTT-4.8.2-4]: a session that is kept takes it over into its own log and out of the group's, in
+ * one batch.  That batch is behind the group's in the store, also from another home, as what is
+ * written in a turn is committed before the turn's mail is sent. */
 #ifndef GNT_CORE_GROUP_H
 #define GNT_CORE_GROUP_H
 
@@ -22,6 +30,7 @@ struct gnt_joining {
     void (*done)(struct gnt_joining *joining, enum gnt_outcome outcome); /* at the member's home */
     uint64_t member;
     struct gnt_sub_options options;
+    bool away;                     /* its client is not connected: it says when it is ready */
     uint32_t round;                /* the member's first */
     struct gnt_slice name, filter; /* of "$share/NAME/FILTER" */
     uint64_t group;                /* the answer: the group's sink, if it has joined */
@@ -47,10 +56,17 @@ GNT_MUST gnt_err gnt_group_ready(struct gnt_home *home, uint64_t group, uint64_t
  * it, the group finds out when it makes the next offer. */
 void gnt_group_away(struct gnt_home *home, uint64_t group, uint64_t member);
 
-/* Gives a message back that MEMBER, of this home, did not settle; *message is NULL afterwards.
- * GNT_NOMEM: the member keeps it. */
-GNT_MUST gnt_err gnt_group_return(struct gnt_home *home, uint64_t group, uint64_t member,
+/* A member of this home gives a message back that it did not settle, SEQUENCE as offered; *message
+ * is NULL afterwards.  GNT_NOMEM: the member keeps it. */
+GNT_MUST gnt_err gnt_group_return(struct gnt_home *home, uint64_t group, uint64_t sequence,
                                   struct gnt_message **message);
+
+/* A member of this home has settled the message that was offered with SEQUENCE (not 0), or has made
+ * it its own: the group need not keep it any more. */
+void gnt_group_settled(struct gnt_home *home, uint64_t group, uint64_t sequence);
+
+/* What is kept of the groups of HOME stays in the store, whatever becomes of them. */
+void gnt_groups_leave_store(struct gnt_home *home);
 
 /* Frees all groups of HOME; their members are gone. */
 void gnt_groups_free(struct gnt_home *home);

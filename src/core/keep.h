@@ -17,9 +17,11 @@
  *   sub        session number, filter     struct gnt_sub_record
  *   received   session number, packet id  an exactly-once message of the client, before its PUBREL
  *   released   session number, sequence   an exactly-once delivery, between PUBREC and PUBCOMP
+ *   group      group number               struct gnt_group_record, of a shared group
  *   retained   topic name, or its digest  the message
  *   log
  *   s NUMBER   what waits for a session or is in flight: its deliveries of QoS 1 and 2
+ *   g NUMBER   what waits in a shared group, or is with a member that has not settled it
  *   h FROM TO  what one home has for another: written with the publication, taken out with what
  *              the other one makes of it
  *
@@ -55,7 +57,7 @@ struct gnt_keep {
     struct gnt_list waiting; /* struct gnt_kept, by batch */
     struct gnt_buf scratch;  /* for what is being written */
     uint64_t *mailed;        /* to each home: the last sequence in that log */
-    uint64_t numbers;        /* of sessions: the last one of this home */
+    uint64_t numbers;        /* of sessions and groups: the last one of this home */
     /* Publications whose topics' retained messages are written when the batch is committed. */
     struct gnt_message **retained;
     uint32_t retained_count, retained_cap;
@@ -109,7 +111,7 @@ void gnt_keep_cancel(struct gnt_kept *kept);
 void gnt_keep_completion(struct gnt_home *home, struct gnt_completion *c,
                          void (*done)(struct gnt_completion *c, gnt_err result));
 
-/* A number that no session has had. */
+/* A number that no session and no group has had. */
 uint64_t gnt_keep_number(struct gnt_home *home);
 
 /* Commits what has been written in this turn: before its mail is sent. */

@@ -200,6 +200,29 @@ bool gnt_entry_record_read(struct gnt_slice value, struct gnt_entry_record *out)
     return true;
 }
 
+gnt_err gnt_group_record_write(const struct gnt_group_record *r, struct gnt_buf *to)
+{
+    gnt_err err = begin(to, 8 + 2 + r->name.size + r->filter.size);
+    if (err)
+        return err;
+    put(to, r->number, 8);
+    put(to, r->name.size, 2);
+    put_bytes(to, r->name);
+    put_bytes(to, r->filter);
+    return GNT_OK;
+}
+
+bool gnt_group_record_read(struct gnt_slice value, struct gnt_group_record *out)
+{
+    struct gnt_reader r = gnt_reader(value);
+    if (!began(&r))
+        return false;
+    *out = (struct gnt_group_record){.number = read_u64(&r)};
+    out->name = gnt_read_bytes(&r, gnt_read_u16(&r));
+    out->filter = gnt_read_bytes(&r, gnt_read_left(&r));
+    return !r.bad && out->number && out->name.size && out->filter.size;
+}
+
 gnt_err gnt_homes_record_write(const struct gnt_homes_record *r, struct gnt_buf *to)
 {
     gnt_err err = begin(to, 8 + 8 + 4);

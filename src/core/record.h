@@ -28,7 +28,7 @@ struct gnt_record_key gnt_record_key_text(uint64_t prefix, struct gnt_slice text
 /* What a key of _numbers says. */
 bool gnt_record_numbers(struct gnt_slice key, uint64_t *number, uint64_t *second);
 
-/* "s" and the session's number; "h", from and to. */
+/* "s" and the session's number; "g" and the group's; "h", from and to. */
 struct gnt_record_log {
     uint8_t bytes[16];
     size_t size;
@@ -67,6 +67,14 @@ struct gnt_entry_record {
 size_t gnt_entry_record_size(const struct gnt_entry_record *r);
 GNT_MUST gnt_err gnt_entry_record_write(const struct gnt_entry_record *r, struct gnt_buf *to);
 bool gnt_entry_record_read(struct gnt_slice value, struct gnt_entry_record *out);
+
+/* A shared group that is kept. */
+struct gnt_group_record {
+    uint64_t number; /* of its log */
+    struct gnt_slice name, filter;
+};
+GNT_MUST gnt_err gnt_group_record_write(const struct gnt_group_record *r, struct gnt_buf *to);
+bool gnt_group_record_read(struct gnt_slice value, struct gnt_group_record *out);
 
 /* How clients are spread over homes. */
 struct gnt_homes_record {

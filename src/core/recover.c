@@ -1,6 +1,7 @@
 #include "core/recover.h"
 
 #include "base/assert.h"
+#include "core/group_private.h"
 #include "core/ledger.h"
 #include "core/record.h"
 #include "core/session_private.h"
@@ -28,10 +29,11 @@ struct recover {
     uint64_t last_number;
     gnt_err err; /* of what a record led to */
 
-    /* While a session's log is read: */
+    /* While the log of a session or of a group is read: */
     struct returning *filling;
+    struct gnt_group *group;
     struct gnt_store_log log;
-    uint64_t placed;     /* entries that went into the window */
+    uint64_t placed;     /* entries that went into the window, or into memory */
     uint64_t plain_from; /* where the rest begins, 0: not known yet */
     uint32_t released;   /* so many of its released ones are in the window */
 
@@ -351,11 +353,16 @@ static gnt_err restore_released(struct recover *r, uint64_t sequence)
     return GNT_OK;
 }
 
-/* Whether from SEQUENCE on nothing is missing, and nothing but messages is in flight. */
+/* Whether from SEQUENCE on nothing is missing. */
+static bool is_whole(const struct recover *r, uint64_t sequence)
+{
+    return r->log.last - sequence + 1 == r->log.count - r->placed;
+}
+
+/* ... and nothing but messages is in flight. */
 static bool is_plain(const struct recover *r, uint64_t sequence)
 {
-    return r->log.last - sequence + 1 == r->log.count - r->placed &&
-           r->released == r->filling->released_count;
+    return is_whole(r, sequence) && r->released == r->filling->released_count;
 }
 
 /* An entry before which, or behind which, something is missing has been in flight. */
@@ -408,13 +415,12 @@ static gnt_err leave_in_store(struct recover *r)
     return GNT_OK;
 }
 
-static gnt_err fill_window(struct recover *r, struct reading *reading)
+/* Reads what is before the rest. */
+static gnt_err read_front(struct recover *r, struct gnt_record_log log, struct reading *reading)
 {
     enum { SLICE = 64 };
-    struct gnt_record_log log = gnt_record_log('s', r->filling->kept->number);
     gnt_err err = GNT_OK;
     uint64_t from = r->log.first;
-    reading->record = on_entry;
     while (!err && !r->plain_from && r->placed < r->log.count) {
         uint64_t before = r->placed;
         err = read_log(r, log, from, SLICE, reading);
@@ -425,13 +431,21 @@ static gnt_err fill_window(struct recover *r, struct reading *reading)
     return err;
 }
 
-static gnt_err recover_log(struct recover *r, struct reading *reading)
+/* What there is to know of LOG before it is read. */
+static gnt_err look_at(struct recover *r, struct gnt_record_log log, struct reading *reading)
 {
-    struct returning *one = r->filling;
-    gnt_err err = read_log(r, gnt_record_log('s', one->kept->number), 0, 0, reading);
+    gnt_err err = read_log(r, log, 0, 0, reading);
     r->log = reading->read.log;
     r->placed = r->plain_from = 0;
     r->released = 0;
+    return err;
+}
+
+static gnt_err recover_log(struct recover *r, struct reading *reading)
+{
+    struct returning *one = r->filling;
+    struct gnt_record_log log = gnt_record_log('s', one->kept->number);
+    gnt_err err = look_at(r, log, reading);
     one->kept->last = r->log.last;
     if (!err && r->log.count && !gnt_session_have_ledger(one->session))
         err = GNT_NOMEM;
@@ -439,7 +453,7 @@ static gnt_err recover_log(struct recover *r, struct reading *reading)
     if (!err && r->log.count && simple && r->log.last - r->log.first + 1 == r->log.count)
         r->plain_from = r->log.first;
     else if (!err && r->log.count)
-        err = fill_window(r, reading);
+        err = read_front(r, log, reading);
     if (!err)
         err = restore_released(r, UINT64_MAX);
     if (!err && r->plain_from)
@@ -464,13 +478,88 @@ static gnt_err recover_logs(struct recover *r)
     return err;
 }
 
+/* ---- Shared groups */
+
+static void on_group(struct recover *r, const struct gnt_store_record *record)
+{
+    struct gnt_group_record g;
+    if (r->err)
+        return;
+    if (!gnt_group_record_read(record->value, &g)) {
+        r->result->damaged++;
+        return;
+    }
+    r->err = gnt_group_restore(&r->core->homes[0], g.name, g.filter, g.number);
+    r->last_number = g.number > r->last_number ? g.number : r->last_number;
+}
+
+/* What was with a member, and what was before it, goes out first. */
+static void on_waiting(struct recover *r, const struct gnt_store_record *record)
+{
+    struct gnt_entry_record entry;
+    if (r->err || r->plain_from)
+        return;
+    if (is_whole(r, record->sequence)) {
+        r->plain_from = record->sequence;
+        return;
+    }
+    r->placed++;
+    if (record->message && gnt_entry_record_read(record->value, &entry)) {
+        r->err = gnt_group_restore_message(r->group, record->sequence, record->message);
+        return;
+    }
+    gnt_group_keep_no_message(r->group, record->sequence);
+    r->result->damaged++;
+}
+
+static gnt_err recover_group(struct recover *r, struct reading *reading)
+{
+    struct gnt_group *g = r->group;
+    struct gnt_record_log log = gnt_record_log('g', g->number);
+    gnt_err err = look_at(r, log, reading);
+    g->last = r->log.last;
+    if (!err)
+        err = read_front(r, log, reading);
+    if (!err && r->plain_from)
+        gnt_group_restore_rest(g, r->plain_from, r->log.last - r->plain_from + 1);
+    r->result->deliveries += r->log.count;
+    return err;
+}
+
+/* Those of which no member has come back end. */
+static gnt_err recover_groups(struct recover *r)
+{
+    struct reading reading;
+    gnt_err err = GNT_OK;
+    begin(&reading, r, on_waiting);
+    for (unsigned i = 0; !err && i < r->core->count; i++) {
+        struct gnt_map_cursor cursor = {0};
+        struct gnt_map *groups = &r->core->homes[i].groups;
+        for (struct gnt_map_node *node; !err && (node = gnt_map_walk(groups, &cursor));) {
+            r->group = GNT_CONTAINER(node, struct gnt_group, by_name);
+            if (r->group->count == 0)
+                gnt_group_free(r->group);
+            else
+                err = recover_group(r, &reading);
+        }
+    }
+    end(&reading);
+    return err;
+}
+
 /* ---- Publications that were on their way from one home to another */
 
 /* At the home where it lived before. */
-static bool lived_at(const struct recover *r, const struct gnt_session *s, uint32_t home)
+static bool lived_at(const struct recover *r, struct gnt_sink *sink, uint32_t home)
 {
-    struct gnt_slice id = gnt_slice(s->client_id, s->client_id_size);
-    return gnt_hash_with(r->before.key, id) % r->before.homes == home;
+    const uint64_t *key = r->before.key;
+    if (sink->ops == &gnt_session_sink_ops) {
+        const struct gnt_session *s = gnt_session_of(sink);
+        struct gnt_slice id = gnt_slice(s->client_id, s->client_id_size);
+        return gnt_hash_with(key, id) % r->before.homes == home;
+    }
+    const struct gnt_group *g = gnt_group_of(sink);
+    return gnt_group_hash(key, g->name, g->filter) % r->before.homes == home;
 }
 
 static gnt_err hand_on(struct recover *r, struct gnt_home *home, struct gnt_message *message)
@@ -482,7 +571,7 @@ static gnt_err hand_on(struct recover *r, struct gnt_home *home, struct gnt_mess
     for (size_t i = 0; !err && i < route->count; i++) {
         const struct gnt_target *t = &route->targets[i];
         struct gnt_sink *sink = gnt_slots_find(&home->slots, t->sink);
-        if (sink && sink->ops == &gnt_session_sink_ops && lived_at(r, gnt_session_of(sink), r->to))
+        if (sink && lived_at(r, sink, r->to))
             sink->ops->take(sink, message, &t->match, NULL);
     }
     if (!err && owned)
@@ -567,10 +656,21 @@ static void begin_keeping(struct recover *r)
         if (one->was_connected && gnt_session_keep_record(one->session))
             gnt_count(&one->session->home->counters, GNT_COUNT_KEEP_FAILURES, 1);
     }
+}
+
+/* From now on numbers are given out that nobody has. */
+static void begin_numbering(struct recover *r)
+{
     for (unsigned i = 0; i < r->core->count; i++) {
         struct gnt_keep *k = &r->core->homes[i].keep;
         k->numbers += r->last_number - r->last_number % r->core->count;
     }
+}
+
+static void set_recovering(struct recover *r, bool recovering)
+{
+    for (unsigned i = 0; i < r->core->count; i++)
+        r->core->homes[i].recovering = recovering;
 }
 
 static void forget_returning(struct recover *r)
@@ -591,17 +691,24 @@ gnt_err gnt_core_recover(struct gnt_core *core, const struct gnt_recovery *recov
 {
     *recovered = (struct gnt_recovered){0};
     struct recover r = {.core = core, .how = recovery, .result = recovered};
+    set_recovering(&r, true);
     gnt_err err = recover_homes(&r);
     if (!err)
         err = each(&r, "session", on_session);
     if (!err)
+        err = each(&r, "group", on_group);
+    if (!err) {
+        begin_numbering(&r);
         err = each(&r, "sub", on_sub);
+    }
     if (!err)
         err = each(&r, "received", on_received);
     if (!err)
         err = each(&r, "released", on_released);
     if (!err)
         err = recover_logs(&r);
+    if (!err)
+        err = recover_groups(&r);
     if (!err)
         err = each(&r, "retained", on_retained);
     if (!err) {
@@ -611,5 +718,6 @@ gnt_err gnt_core_recover(struct gnt_core *core, const struct gnt_recovery *recov
     for (unsigned i = 0; !err && i < core->count; i++)
         gnt_keep_commit(&core->homes[i]);
     forget_returning(&r);
+    set_recovering(&r, false);
     return err;
 }

@@ -90,10 +90,12 @@ static void flight_remove(struct gnt_session *s, struct gnt_flight *flight)
     gnt_window_remove(&s->window, flight);
 }
 
-/* Its message need not be kept any more. */
+/* Its message need not be kept any more: by the group that has lent it, or here. */
 static void forget_flight(struct gnt_session *s, const struct gnt_flight *flight)
 {
-    if (s->kept)
+    if (flight->number)
+        gnt_group_settled(s->home, flight->cookie, flight->number);
+    else if (s->kept)
         gnt_session_keep_no_delivery(s, gnt_session_sequence_of(s, flight->id));
 }
 
@@ -185,21 +187,28 @@ static gnt_err place(struct gnt_session *s, struct gnt_flight *flight, uint64_t 
     return err;
 }
 
-/* Sends now what has been counted in; *w is consumed whatever happens. */
-static void send_now(struct gnt_session *s, struct gnt_waiting *w, uint64_t group)
+/* Sends now what has been counted in; *w is consumed whatever happens.  A group may have lent it,
+ * and keep it under NUMBER. */
+static void send_now(struct gnt_session *s, struct gnt_waiting *w, uint64_t group, uint64_t number)
 {
     if (w->qos == 0) {
         count_out(s, send_once(s, w->message, w->retain, &w->ids), w->message);
         gnt_waiting_fini(w);
         return;
     }
-    struct gnt_flight flight = {
-        .message = w->message, .ids = w->ids, .cookie = group, .qos = w->qos, .retain = w->retain};
+    struct gnt_flight flight = {.message = w->message,
+                                .ids = w->ids,
+                                .cookie = group,
+                                .number = number,
+                                .qos = w->qos,
+                                .retain = w->retain};
     struct gnt_flight *placed;
     bool again = w->again;
     if (place(s, &flight, w->sequence, &placed)) {
         count_out(s, GNT_COUNT_DROPPED_NO_MEMORY, w->message);
-        if (w->sequence)
+        if (number)
+            gnt_group_settled(s->home, group, number);
+        else if (w->sequence)
             gnt_session_keep_no_delivery(s, w->sequence);
         gnt_waiting_fini(w);
         return;
@@ -262,7 +271,7 @@ void gnt_session_send(struct gnt_session *s, struct gnt_message *message, uint8_
     else if (gnt_session_keep_delivery(s, &w))
         no_memory(s, &w);
     else
-        send_now(s, &w, 0);
+        send_now(s, &w, 0, 0);
 }
 
 static uint8_t lower(uint8_t a, uint8_t b)
@@ -279,30 +288,29 @@ static void session_take(struct gnt_sink *sink, struct gnt_message *message,
 }
 
 /* A shared group's message is never queued here: another member may have room for it now. */
-static enum gnt_offer session_offer(struct gnt_sink *sink, uint64_t group, uint32_t round,
-                                    struct gnt_message *message,
-                                    const struct gnt_sub_options *options)
+static enum gnt_offer session_offer(struct gnt_sink *sink, const struct gnt_offered *o)
 {
     struct gnt_session *s = gnt_session_of(sink);
-    uint8_t qos = lower(message->qos, options->qos);
+    uint8_t qos = lower(o->message->qos, o->options.qos);
     struct shared *sub;
-    enum gnt_offer answer = gnt_session_consider(s, group, round, &sub);
+    enum gnt_offer answer = gnt_session_consider(s, o->group, o->round, &sub);
     if (answer != GNT_OFFER_TAKEN)
         return answer;
     if (s->queue || !can_send(s, qos, next_sequence(s))) {
         gnt_session_turn_down(s, sub);
         return GNT_OFFER_BUSY;
     }
-    struct gnt_waiting w = {.message = gnt_message_ref(message),
-                            .ids = {.count = options->id != 0, .one = options->id},
+    struct gnt_waiting w = {.message = gnt_message_ref(o->message),
+                            .ids = {.count = o->options.id != 0, .one = o->options.id},
                             .qos = qos,
-                            .retain = options->retain_as_published && message->retain};
-    if (gnt_session_keep_delivery(s, &w)) {
+                            .retain = o->options.retain_as_published && o->message->retain};
+    bool lent;
+    if (gnt_session_keep_offered(s, &w, o, &lent)) {
         gnt_waiting_fini(&w);
         return GNT_OFFER_FAILED;
     }
     gnt_ledger_add(s->ledger, GNT_COUNT_DUE, 1); /* the group has counted it in */
-    send_now(s, &w, group);
+    send_now(s, &w, o->group, lent ? o->sequence : 0);
     return GNT_OFFER_TAKEN;
 }
 
@@ -342,7 +350,7 @@ static bool send_one(struct gnt_session *s)
         return false;
     struct gnt_waiting w;
     gnt_queue_pop(s->queue, &w);
-    send_now(s, &w, 0);
+    send_now(s, &w, 0, 0);
     return true;
 }
 
@@ -407,6 +415,8 @@ gnt_err gnt_session_received(struct gnt_session *s, uint16_t id, bool refused)
     if (err)
         return err;
     count_out(s, GNT_COUNT_DELIVERED, flight->message);
+    if (flight->number)
+        gnt_group_settled(s->home, flight->cookie, flight->number);
     gnt_window_release(&s->window, flight);
     return GNT_OK;
 }
@@ -452,6 +462,18 @@ uint32_t gnt_session_unreleased(const struct gnt_session *s)
 
 /* ---- Parting */
 
+/* The client has left GROUP, and what it has of it is due to it all the same [MQTT-3.10.4-3], also
+ * after a restart: a session that is kept has it to itself from now on. */
+void gnt_session_own(struct gnt_session *s, uint64_t group)
+{
+    for (struct gnt_flight *f = NULL; s->kept && (f = gnt_window_next(&s->window, f));) {
+        if (f->cookie != group || !f->number || gnt_session_keep_flight(s, f))
+            continue;
+        gnt_group_settled(s->home, group, f->number);
+        f->cookie = f->number = 0;
+    }
+}
+
 /* At least once may go to another member at once, or again to this one; exactly once stays with
  * this session, and is not sent to anybody else even if it ends [MQTT-4.8.2-4, MQTT-4.8.2-5].  What
  * came from a group that the client has left is due to this client [MQTT-3.10.4-3], as long as
@@ -468,13 +490,14 @@ void gnt_session_flow_stop(struct gnt_session *s, bool for_good)
         if (!for_good && !gnt_session_is_member(s, f->cookie))
             continue;
         struct gnt_message *message = gnt_message_ref(f->message);
-        if (gnt_group_return(s->home, f->cookie, s->sink.id, &message)) {
+        if (gnt_group_return(s->home, f->cookie, f->number, &message)) {
             gnt_message_unref(&message);
-        } else {
-            gnt_ledger_add(s->ledger, GNT_COUNT_DUE, -1);
-            forget_flight(s, f);
-            flight_remove(s, f);
+            continue;
         }
+        gnt_ledger_add(s->ledger, GNT_COUNT_DUE, -1);
+        if (!f->number)
+            forget_flight(s, f);
+        flight_remove(s, f);
     }
     if (s->queue && !for_good)
         gnt_queue_away(s->queue);
@@ -482,9 +505,13 @@ void gnt_session_flow_stop(struct gnt_session *s, bool for_good)
 
 void gnt_session_flow_fini(struct gnt_session *s)
 {
-    for (struct gnt_flight *f = NULL; (f = gnt_window_next(&s->window, f));)
-        if (f->message)
-            count_out(s, GNT_COUNT_DROPPED_SESSION_END, f->message);
+    for (struct gnt_flight *f = NULL; (f = gnt_window_next(&s->window, f));) {
+        if (!f->message)
+            continue;
+        count_out(s, GNT_COUNT_DROPPED_SESSION_END, f->message);
+        if (f->number)
+            gnt_group_settled(s->home, f->cookie, f->number);
+    }
     gnt_window_fini(&s->window);
     queue_free(s);
     free(s->ledger);

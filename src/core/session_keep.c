@@ -1,6 +1,6 @@
 #include "core/session_private.h"
 
-#include "base/assert.h"
+#include "core/fetch.h"
 #include "core/record.h"
 #include "store/store_time.h"
 
@@ -85,13 +85,11 @@ gnt_err gnt_session_keep(struct gnt_session *s)
     return GNT_OK;
 }
 
-static void fetch_drop(struct gnt_session *s);
-
 void gnt_session_keep_free(struct gnt_session *s)
 {
     if (!s->kept)
         return;
-    fetch_drop(s);
+    gnt_fetch_drop(&s->kept->fetch);
     free(s->kept);
     s->kept = NULL;
 }
@@ -158,23 +156,54 @@ uint64_t gnt_session_sequence_of(const struct gnt_session *s, uint16_t id)
     return s->kept->sent - back;
 }
 
+/* With room for one write more, which has no value. */
+static gnt_err append(struct gnt_session *s, uint64_t sequence,
+                      const struct gnt_entry_record *record, struct gnt_message *message)
+{
+    struct gnt_buf *value = &s->home->keep.scratch;
+    gnt_err err = gnt_entry_record_write(record, value);
+    if (!err)
+        err = reserve(s->home, 2, gnt_buf_size(value));
+    if (err)
+        return err;
+    struct gnt_record_log log = log_of(s);
+    gnt_batch_append(gnt_keep_batch(s->home), gnt_record_log_slice(&log), sequence,
+                     gnt_buf_slice(value), message);
+    return GNT_OK;
+}
+
 gnt_err gnt_session_keep_delivery(struct gnt_session *s, struct gnt_waiting *w)
 {
     w->sequence = 0;
     if (!s->kept || w->qos == 0)
         return GNT_OK;
-    struct gnt_buf *value = &s->home->keep.scratch;
     const struct gnt_entry_record record = {w->qos, w->retain, w->ids};
-    gnt_err err = gnt_entry_record_write(&record, value);
+    gnt_err err = append(s, s->kept->last + 1, &record, w->message);
     if (!err)
-        err = reserve(s->home, 1, gnt_buf_size(value));
-    if (err)
+        w->sequence = ++s->kept->last;
+    return err;
+}
+
+gnt_err gnt_session_keep_offered(struct gnt_session *s, struct gnt_waiting *w,
+                                 const struct gnt_offered *o, bool *lent)
+{
+    *lent = o->sequence && w->qos && (w->qos == 1 || !s->kept);
+    if (*lent) {
+        w->sequence = s->kept ? ++s->kept->last : 0;
+        return GNT_OK;
+    }
+    gnt_err err = gnt_session_keep_delivery(s, w);
+    if (err || !w->sequence || !o->sequence)
         return err;
-    struct gnt_record_log log = log_of(s);
-    w->sequence = ++s->kept->last;
-    gnt_batch_append(gnt_keep_batch(s->home), gnt_record_log_slice(&log), w->sequence, scratch(s),
-                     w->message);
+    struct gnt_record_log log = gnt_record_log('g', o->log); /* there is room for this, too */
+    gnt_batch_remove(gnt_keep_batch(s->home), gnt_record_log_slice(&log), o->sequence);
     return GNT_OK;
+}
+
+gnt_err gnt_session_keep_flight(struct gnt_session *s, const struct gnt_flight *flight)
+{
+    const struct gnt_entry_record record = {flight->qos, flight->retain, flight->ids};
+    return append(s, gnt_session_sequence_of(s, flight->id), &record, flight->message);
 }
 
 void gnt_session_keep_no_delivery(struct gnt_session *s, uint64_t sequence)
@@ -226,129 +255,24 @@ gnt_err gnt_session_keep_not_received(struct gnt_session *s, uint16_t id)
 
 /* ---- Fetching */
 
-/* One read of the session's log; the session may go meanwhile.  A read may pass by what has been
- * written and is not safe yet: if something is missing, it is looked for again when that is safe.
- */
-struct fetch {
-    struct gnt_store_read read;
-    struct gnt_kept kept;
-    struct gnt_session *session; /* NULL: it has gone */
-    uint64_t end;                /* what is below has been written */
-    uint64_t batch;              /* and is safe with this batch, 0: it is */
-};
-
-static void fetch_drop(struct gnt_session *s)
+static struct gnt_queue *queue_of(void *owner)
 {
-    struct fetch *fetch = s->kept->fetch;
-    s->kept->fetch = NULL;
-    if (!fetch)
-        return;
-    fetch->session = NULL;
-    if (!gnt_list_linked(&fetch->kept.link))
-        return;
-    gnt_keep_cancel(&fetch->kept);
-    free(fetch);
+    return ((struct gnt_session *)owner)->queue;
 }
 
-static void on_fetched(struct gnt_completion *completion, gnt_err result);
-
-/* Those before it that are not there are lost. */
-static bool skip_to(struct gnt_queue *q, uint64_t sequence)
+static void on_fetched(void *owner, gnt_err err)
 {
-    while (q->stored.count && q->stored.first < sequence)
-        gnt_queue_lost(q);
-    return q->stored.count && q->stored.first == sequence;
-}
-
-static void on_record(struct gnt_store_read *read, const struct gnt_store_record *record)
-{
-    struct gnt_session *s = GNT_CONTAINER(read, struct fetch, read)->session;
-    struct gnt_entry_record entry;
-    if (!s || !s->queue || !skip_to(s->queue, record->sequence))
-        return;
-    if (!record->message || !gnt_entry_record_read(record->value, &entry)) {
-        gnt_queue_lost(s->queue);
-        return;
-    }
-    struct gnt_waiting w = {.message = gnt_message_ref(record->message),
-                            .ids = entry.ids,
-                            .sequence = record->sequence,
-                            .qos = entry.qos,
-                            .retain = entry.retain};
-    gnt_queue_fetched(s->queue, &w);
-}
-
-static void fetch_end(struct fetch *fetch)
-{
-    struct gnt_session *s = fetch->session;
-    s->kept->fetch = NULL;
-    free(fetch);
-    gnt_session_pump(s);
-}
-
-static void fetch_read(struct fetch *fetch)
-{
-    struct gnt_session *s = fetch->session;
-    uint64_t wanted = s->queue ? gnt_queue_wants(s->queue) : 0;
-    if (wanted == 0) {
-        fetch_end(fetch);
-        return;
-    }
-    struct gnt_record_log log = log_of(s);
-    gnt_keep_completion(s->home, &fetch->read.completion, on_fetched);
-    gnt_store_read(s->home->keep.store, gnt_record_log_slice(&log), s->queue->stored.first,
-                   (uint32_t)wanted, &fetch->read);
-}
-
-static void on_written(struct gnt_home *home, struct gnt_kept *kept)
-{
-    struct fetch *fetch = GNT_CONTAINER(kept, struct fetch, kept);
-    (void)home;
-    fetch->batch = 0;
-    fetch_read(fetch);
-}
-
-/* What has been written and is not there is lost. */
-static void on_fetched(struct gnt_completion *completion, gnt_err result)
-{
-    struct fetch *fetch = GNT_CONTAINER(completion, struct fetch, read.completion);
-    struct gnt_session *s = fetch->session;
-    if (!s) {
-        free(fetch);
-        return;
-    }
-    bool missing = s->queue && s->queue->stored.count && s->queue->stored.first < fetch->end;
-    bool all = result == GNT_OK && !fetch->read.more;
-    if (result && s->receiver) {
+    struct gnt_session *s = owner;
+    if (err && s->receiver)
         gnt_session_close_later(s, GNT_CLOSE_NO_MEMORY);
-    } else if (all && missing && fetch->batch > s->home->keep.safe) {
-        gnt_keep_wait(s->home, &fetch->kept, fetch->batch);
-        return;
-    } else if (all && missing && fetch->batch) {
-        fetch->batch = 0; /* it has become safe meanwhile */
-        fetch_read(fetch);
-        return;
-    } else if (all && missing) {
-        skip_to(s->queue, fetch->end);
-    }
-    fetch_end(fetch);
+    gnt_session_pump(s);
 }
 
 void gnt_session_fetch(struct gnt_session *s)
 {
     if (!s->kept || s->kept->fetch || !s->queue || gnt_queue_wants(s->queue) == 0)
         return;
-    struct fetch *fetch = calloc(1, sizeof *fetch);
-    if (!fetch) {
+    const struct gnt_fetch_for whom = {s->home, log_of(s), s, queue_of, on_fetched};
+    if (gnt_fetch_begin(&s->kept->fetch, &whom))
         gnt_session_close_later(s, GNT_CLOSE_NO_MEMORY);
-        return;
-    }
-    fetch->read.record = on_record;
-    fetch->kept.safe = on_written;
-    gnt_list_init(&fetch->kept.link);
-    fetch->session = s;
-    fetch->end = s->queue->stored.first + s->queue->stored.count;
-    fetch->batch = gnt_keep_pending(s->home);
-    s->kept->fetch = fetch;
-    fetch_read(fetch);
 }

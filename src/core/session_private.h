@@ -63,7 +63,7 @@ struct gnt_session_kept {
     uint64_t last;      /* sequence of the last delivery that was written */
     uint64_t sent;      /* of the last that went into the window */
     uint64_t parted_ms; /* when its client went, in store time; meaningless while it is connected */
-    struct fetch *fetch; /* deliveries on their way from the store; NULL: none */
+    struct gnt_fetch *fetch; /* deliveries on their way from the store; NULL: none */
 };
 
 /* ---- session.c */
@@ -110,6 +110,9 @@ bool gnt_session_has_room(const struct gnt_session *s);
 /* The receiver has gone, maybe for good: gives back to shared groups what they lent. */
 void gnt_session_flow_stop(struct gnt_session *s, bool for_good);
 
+/* Has what GROUP lent, which it has left just now, to itself. */
+void gnt_session_own(struct gnt_session *s, uint64_t group);
+
 /* Frees window, queue and ledger; what is lost with them is counted. */
 void gnt_session_flow_fini(struct gnt_session *s);
 
@@ -149,6 +152,15 @@ uint64_t gnt_session_kept_number(const struct gnt_session *s);
 /* The next delivery, of QoS 1 or 2; its sequence is filled in: 0 if nothing is kept. */
 GNT_MUST gnt_err gnt_session_keep_delivery(struct gnt_session *s, struct gnt_waiting *w);
 void gnt_session_keep_no_delivery(struct gnt_session *s, uint64_t sequence);
+
+/* The same for what a group offers, w->message, at w->qos, where QoS 1 takes an id and is not
+ * written, and QoS 2 is taken over from the group's log.  *lent: the group keeps it until it has
+ * been settled. */
+GNT_MUST gnt_err gnt_session_keep_offered(struct gnt_session *s, struct gnt_waiting *w,
+                                          const struct gnt_offered *o, bool *lent);
+
+/* Writes FLIGHT, which was lent, at its place. */
+GNT_MUST gnt_err gnt_session_keep_flight(struct gnt_session *s, const struct gnt_flight *flight);
 
 /* The id of the delivery with this sequence, and the sequence of one in flight with this id. */
 uint16_t gnt_session_id_of(uint64_t sequence);

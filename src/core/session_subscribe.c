@@ -308,6 +308,8 @@ static struct shared *shared_new(struct gnt_session *s, struct gnt_slice key)
     }
     sub->joined = sub->round = ++s->shares->rounds;
     gnt_list_init(&sub->turned_down);
+    if (!s->receiver) /* it comes back from the store */
+        gnt_session_turn_down(s, sub);
     count_subscriptions(s, 1, true);
     return sub;
 }
@@ -365,6 +367,7 @@ static struct request *request_new(struct gnt_session *s, struct gnt_slice key,
     r->joining = (struct gnt_joining){.done = on_joined,
                                       .member = s->sink.id,
                                       .options = *options,
+                                      .away = !s->receiver,
                                       .name = share.group,
                                       .filter = share.filter};
     gnt_list_init(&r->link);
@@ -502,12 +505,14 @@ enum gnt_outcome gnt_session_unsubscribe(struct gnt_session *s, struct gnt_slice
 {
     struct shared *shared = find_shared(s, filter);
     struct subscription *plain = shared ? NULL : find_plain(s, filter);
-    if (shared)
+    if (shared) {
+        gnt_session_own(s, shared->group);
         shared_remove(s, shared);
-    else if (plain)
+    } else if (plain) {
         plain_free(s, plain);
-    else
+    } else {
         return GNT_DONE_NO_MATCH;
+    }
     return GNT_DONE;
 }
 

@@ -19,17 +19,24 @@ enum gnt_offer {
     GNT_OFFER_FAILED, /* no memory to ask */
 };
 
+struct gnt_offered {
+    struct gnt_message *message; /* lent */
+    uint64_t group;
+    uint64_t log, sequence; /* where the group keeps it (core/keep.h); 0: it does not */
+    uint32_t round;
+    struct gnt_sub_options options; /* the member's */
+};
+
 /* Whatever a message can be delivered into: a session, a shared group, later queues and hubs. */
 struct gnt_sink_ops {
     /* MESSAGE, which is lent, has matched subscriptions of this sink.  RECEIPT (core/receipt.h) may
      * be held; NULL: nobody would wait.  Must not publish. */
     void (*take)(struct gnt_sink *sink, struct gnt_message *message, const struct gnt_match *match,
                  struct gnt_receipt *receipt);
-    /* GROUP offers MESSAGE, which is lent; who turns it down says gnt_group_ready() later, and
-     * turns down until then what still comes from ROUND or an earlier one.  NULL for sinks that
-     * cannot be members.  Must not publish. */
-    enum gnt_offer (*offer)(struct gnt_sink *sink, uint64_t group, uint32_t round,
-                            struct gnt_message *message, const struct gnt_sub_options *options);
+    /* A group offers a message; who turns it down says gnt_group_ready() later, and turns down
+     * until then what still comes from this round or an earlier one.  NULL for sinks that cannot be
+     * members.  Must not publish. */
+    enum gnt_offer (*offer)(struct gnt_sink *sink, const struct gnt_offered *offered);
     /* Fills in its account (core/ledger.h), which borrows from it. */
     void (*account)(struct gnt_sink *sink, struct gnt_account *out);
 };

@@ -23,7 +23,7 @@ enum gnt_flight_state {
 struct gnt_flight {
     struct gnt_message *message; /* a reference, NULL in RELEASED and REQUESTED */
     void *owner;                 /* whatever the user of the window wants to find again */
-    uint64_t cookie;             /* likewise */
+    uint64_t cookie, number;     /* likewise */
     struct gnt_sub_ids ids;
     uint16_t id;
     uint8_t state; /* enum gnt_flight_state */

@@ -46,12 +46,17 @@ bool world_mail_one(struct world *w, unsigned from, unsigned to)
     return true;
 }
 
-static bool mail_round(struct world *w)
+/* COMMIT: before what comes of it can be mailed on, as in a turn. */
+static bool mail_round(struct world *w, bool commit)
 {
     bool any = false;
-    for (unsigned from = 0; from < w->homes; from++)
-        for (unsigned to = 0; to < w->homes; to++)
+    for (unsigned from = 0; from < w->homes; from++) {
+        for (unsigned to = 0; to < w->homes; to++) {
             any |= world_mail_one(w, from, to);
+            if (commit)
+                gnt_keep_commit(&w->core->homes[to]);
+        }
+    }
     return any;
 }
 
@@ -66,10 +71,12 @@ void world_settle(struct world *w)
     /* Work that is put off comes due one tick later. */
     for (int quiet = 0, rounds = 0; quiet < 3; rounds++) {
         world_commit(w);
-        bool any = mail_round(w);
+        bool any = mail_round(w, true);
         w->now++;
-        for (unsigned i = 0; i < w->homes; i++)
+        for (unsigned i = 0; i < w->homes; i++) {
             any |= gnt_timers_run(&w->timers[i], w->now) > 0;
+            gnt_keep_commit(&w->core->homes[i]);
+        }
         quiet = any ? 0 : quiet + 1;
         assert_true(rounds < 1000000); /* it does not go round in circles */
     }
@@ -104,15 +111,18 @@ static uint64_t wall_ms(void *self)
     return ((struct world *)self)->now / GNT_NS_PER_MS;
 }
 
+uint64_t world_seed = 1;
+
 static void recover(struct world *w)
 {
+    struct gnt_seeded lot;
+    gnt_seeded_init(&lot, world_seed);
     static const struct gnt_clock clock = {now_ns, wall_ms, NULL};
     static struct gnt_clock mine;
     mine = clock;
     mine.self = w;
     gnt_store_time_init(&w->time, &mine, 0, 0);
-    const struct gnt_recovery how = {
-        .store = w->store, .time = &w->time, .random = &gnt_random_system};
+    const struct gnt_recovery how = {.store = w->store, .time = &w->time, .random = &lot.door};
     assert_int_equal(gnt_core_recover(w->core, &how, &w->recovered), GNT_OK);
     assert_int_equal(w->recovered.damaged, 0);
 }
@@ -147,7 +157,7 @@ void world_init(struct world *w, unsigned homes, const struct gnt_core_config *c
 
 void world_crash(struct world *w, struct world_client *const *clients, size_t count)
 {
-    while (mail_round(w)) {
+    while (mail_round(w, false)) {
     }
     for (size_t i = 0; i < count; i++)
         clients[i]->session = NULL;
@@ -179,7 +189,7 @@ void world_fini(struct world *w)
     gnt_core_free(&w->core);
     for (unsigned i = 0; i < w->homes; i++)
         gnt_timers_fini(&w->timers[i]);
-    assert_false(mail_round(w));
+    assert_false(mail_round(w, false));
     gnt_rcu_unregister();
 }
 

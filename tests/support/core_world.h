@@ -77,6 +77,9 @@ struct world_client {
 
 struct gnt_core_config world_config(unsigned homes);
 
+/* Of what the next worlds draw by lot: which client and which group lives where. */
+extern uint64_t world_seed;
+
 /* CONFIG may be NULL; post and homes are filled in.  Registers this thread with RCU. */
 void world_init(struct world *w, unsigned homes, const struct gnt_core_config *config);
 
