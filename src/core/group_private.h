@@ -105,7 +105,8 @@ void gnt_group_keep_no_message(struct gnt_group *g, uint64_t sequence);
  * gnt_group_dispatch follows when they are there. */
 void gnt_group_fetch(struct gnt_group *g);
 
-/* A group of an earlier process, at its home, with nothing in it; NUMBER is that of its log. */
+/* A group of an earlier process, at its home, with nothing in it; NUMBER is that of its log.
+ * GNT_NOMEM, GNT_FULL as gnt_group_new. */
 GNT_MUST gnt_err gnt_group_restore(struct gnt_home *first, struct gnt_slice name,
                                    struct gnt_slice filter, uint64_t number);
 

@@ -1,4 +1,4 @@
-#include "core/recover.h"
+#include "core/recover_private.h"
 
 #include "base/assert.h"
 #include "core/group_private.h"
@@ -7,11 +7,10 @@
 #include "core/session_private.h"
 #include "store/store_time.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
 /* A session that comes back.  Nothing is written for it before all of it is there. */
-struct returning {
+struct gnt_returning {
     struct gnt_map_node by_number;
     struct gnt_session *session;
     struct gnt_session_kept *kept; /* until it is the session's */
@@ -20,138 +19,9 @@ struct returning {
     bool was_connected;
 };
 
-struct recover {
-    struct gnt_core *core;
-    const struct gnt_recovery *how;
-    struct gnt_recovered *result;
-    struct gnt_map sessions; /* struct returning */
-    struct gnt_homes_record before;
-    uint64_t last_number;
-    gnt_err err; /* of what a record led to */
-
-    /* While the log of a session or of a group is read: */
-    struct returning *filling;
-    struct gnt_group *group;
-    struct gnt_store_log log;
-    uint64_t placed;     /* entries that went into the window, or into memory */
-    uint64_t plain_from; /* where the rest begins, 0: not known yet */
-    uint32_t released;   /* so many of its released ones are in the window */
-
-    /* While the log of one home's mail for another is read: */
-    uint32_t from, to;
-};
-
-/* ---- Reads that are waited for */
-
-struct reading {
-    struct gnt_store_read read;
-    struct recover *recover;
-    void (*record)(struct recover *r, const struct gnt_store_record *record);
-    struct gnt_record_key last; /* of a table */
-    uint64_t last_sequence;
-    /* Guards `arrived`: set by the store's thread, once, when the result is there. */
-    pthread_mutex_t lock;
-    pthread_cond_t there;
-    bool arrived;
-    gnt_err result;
-};
-
-static void on_record(struct gnt_store_read *read, const struct gnt_store_record *record)
-{
-    struct reading *reading = GNT_CONTAINER(read, struct reading, read);
-    GNT_ASSERT(record->key.size <= sizeof reading->last.bytes);
-    if (record->key.size)
-        memcpy(reading->last.bytes, record->key.data, record->key.size);
-    reading->last.size = record->key.size;
-    reading->last_sequence = record->sequence;
-    reading->record(reading->recover, record);
-}
-
-static void on_done(struct gnt_completion *c, gnt_err result)
-{
-    GNT_CONTAINER(c, struct reading, read.completion)->result = result;
-}
-
-static void deliver(void *context, struct gnt_completion *c)
-{
-    struct reading *reading = context;
-    (void)c;
-    pthread_mutex_lock(&reading->lock);
-    reading->arrived = true;
-    pthread_cond_signal(&reading->there);
-    pthread_mutex_unlock(&reading->lock);
-}
-
-static void begin(struct reading *reading, struct recover *r,
-                  void (*record)(struct recover *r, const struct gnt_store_record *record))
-{
-    *reading = (struct reading){.recover = r, .record = record};
-    reading->read.record = on_record;
-    reading->read.completion =
-        (struct gnt_completion){.done = on_done, .deliver = deliver, .context = reading};
-    pthread_mutex_init(&reading->lock, NULL);
-    pthread_cond_init(&reading->there, NULL);
-}
-
-static void end(struct reading *reading)
-{
-    pthread_cond_destroy(&reading->there);
-    pthread_mutex_destroy(&reading->lock);
-}
-
-/* The result of what has been asked for, on this thread. */
-static gnt_err await(struct reading *reading)
-{
-    const struct gnt_recovery *how = reading->recover->how;
-    pthread_mutex_lock(&reading->lock);
-    while (!reading->arrived) {
-        if (how->run) {
-            pthread_mutex_unlock(&reading->lock);
-            how->run(how->context);
-            pthread_mutex_lock(&reading->lock);
-        } else {
-            pthread_cond_wait(&reading->there, &reading->lock);
-        }
-    }
-    reading->arrived = false;
-    pthread_mutex_unlock(&reading->lock);
-    gnt_store_complete(&reading->read.completion);
-    return reading->recover->err ? reading->recover->err : reading->result;
-}
-
-/* All records of TABLE, in order. */
-static gnt_err each(struct recover *r, const char *table,
-                    void (*record)(struct recover *r, const struct gnt_store_record *record))
-{
-    static const struct gnt_slice all;
-    struct reading reading;
-    begin(&reading, r, record);
-    gnt_err err;
-    uint64_t count = 0;
-    do {
-        struct gnt_record_key after = reading.last;
-        gnt_store_scan(r->how->store, gnt_slice_str(table), all, gnt_record_key_slice(&after),
-                       GNT_STORE_READ_MAX, &reading.read);
-        err = await(&reading);
-        count += GNT_STORE_READ_MAX;
-        if (r->how->progress)
-            r->how->progress(r->how->context, table, count);
-    } while (!err && reading.read.more);
-    end(&reading);
-    return err;
-}
-
-/* The first MOST entries of LOG from FROM on; *reading says what else there is to know. */
-static gnt_err read_log(struct recover *r, struct gnt_record_log log, uint64_t from, uint32_t most,
-                        struct reading *reading)
-{
-    gnt_store_read(r->how->store, gnt_record_log_slice(&log), from, most, &reading->read);
-    return await(reading);
-}
-
 /* ---- Homes */
 
-static void on_homes(struct recover *r, const struct gnt_store_record *record)
+static void on_homes(struct gnt_recover *r, const struct gnt_store_record *record)
 {
     struct gnt_homes_record homes;
     if (gnt_homes_record_read(record->value, &homes))
@@ -160,9 +30,9 @@ static void on_homes(struct recover *r, const struct gnt_store_record *record)
         r->result->damaged++;
 }
 
-static gnt_err recover_homes(struct recover *r)
+static gnt_err recover_homes(struct gnt_recover *r)
 {
-    gnt_err err = each(r, "meta", on_homes);
+    gnt_err err = gnt_recover_each(r, "meta", on_homes);
     if (err)
         return err;
     struct gnt_homes_record now = r->before;
@@ -196,20 +66,20 @@ static uint64_t number_hash(uint64_t number)
     return gnt_hash_mix(0, number);
 }
 
-static struct returning *find(const struct recover *r, uint64_t number)
+static struct gnt_returning *find(const struct gnt_recover *r, uint64_t number)
 {
     struct gnt_map_node *node = gnt_map_first(&r->sessions, number_hash(number));
     for (; node; node = gnt_map_next(node)) {
-        struct returning *one = GNT_CONTAINER(node, struct returning, by_number);
+        struct gnt_returning *one = GNT_CONTAINER(node, struct gnt_returning, by_number);
         if (one->kept->number == number)
             return one;
     }
     return NULL;
 }
 
-static gnt_err returning_new(struct recover *r, uint64_t number, struct returning **out)
+static gnt_err returning_new(struct gnt_recover *r, uint64_t number, struct gnt_returning **out)
 {
-    struct returning *one = calloc(1, sizeof *one);
+    struct gnt_returning *one = calloc(1, sizeof *one);
     struct gnt_session_kept *kept = calloc(1, sizeof *kept);
     if (one && kept && !gnt_map_insert(&r->sessions, &one->by_number, number_hash(number))) {
         one->kept = kept;
@@ -223,15 +93,15 @@ static gnt_err returning_new(struct recover *r, uint64_t number, struct returnin
 }
 
 /* Store time AT_MS as a time of the loops. */
-static uint64_t since(const struct recover *r, uint64_t at_ms)
+static uint64_t since(const struct gnt_recover *r, uint64_t at_ms)
 {
     return gnt_store_time_to(r->how->time, at_ms);
 }
 
-static void on_session(struct recover *r, const struct gnt_store_record *record)
+static void on_session(struct gnt_recover *r, const struct gnt_store_record *record)
 {
     struct gnt_session_record s;
-    struct returning *one;
+    struct gnt_returning *one;
     if (r->err)
         return;
     if (!gnt_session_record_read(record->value, &s)) {
@@ -259,14 +129,14 @@ static void on_session(struct recover *r, const struct gnt_store_record *record)
     r->result->sessions++;
 }
 
-static void on_sub(struct recover *r, const struct gnt_store_record *record)
+static void on_sub(struct gnt_recover *r, const struct gnt_store_record *record)
 {
     struct gnt_sub_record sub;
     if (!gnt_sub_record_read(record->value, &sub)) {
         r->result->damaged++;
         return;
     }
-    struct returning *one = find(r, sub.session);
+    struct gnt_returning *one = find(r, sub.session);
     enum gnt_outcome outcome;
     if (!one) {
         gnt_session_keep_no_filter(&r->core->homes[0], sub.session, sub.filter);
@@ -279,8 +149,9 @@ static void on_sub(struct recover *r, const struct gnt_store_record *record)
 
 /* A record of "received" or "released": *one is NULL if its session has gone, and it is taken out.
  */
-static bool of_session(struct recover *r, const char *table, const struct gnt_store_record *record,
-                       struct returning **one, uint64_t *second)
+static bool of_session(struct gnt_recover *r, const char *table,
+                       const struct gnt_store_record *record, struct gnt_returning **one,
+                       uint64_t *second)
 {
     uint64_t number;
     if (!gnt_record_numbers(record->key, &number, second)) {
@@ -294,9 +165,9 @@ static bool of_session(struct recover *r, const char *table, const struct gnt_st
     return *one;
 }
 
-static void on_received(struct recover *r, const struct gnt_store_record *record)
+static void on_received(struct gnt_recover *r, const struct gnt_store_record *record)
 {
-    struct returning *one;
+    struct gnt_returning *one;
     uint64_t id;
     if (r->err || !of_session(r, "received", record, &one, &id))
         return;
@@ -306,9 +177,9 @@ static void on_received(struct recover *r, const struct gnt_store_record *record
         r->err = gnt_idset_add(&one->session->unreleased, (uint16_t)id);
 }
 
-static void on_released(struct recover *r, const struct gnt_store_record *record)
+static void on_released(struct gnt_recover *r, const struct gnt_store_record *record)
 {
-    struct returning *one;
+    struct gnt_returning *one;
     uint64_t sequence;
     if (r->err || !of_session(r, "released", record, &one, &sequence))
         return;
@@ -327,8 +198,8 @@ static void on_released(struct recover *r, const struct gnt_store_record *record
 
 /* ---- What waits for a session */
 
-static gnt_err restore_flight(struct returning *one, struct gnt_flight *flight, uint64_t sequence,
-                              enum gnt_flight_state state)
+static gnt_err restore_flight(struct gnt_returning *one, struct gnt_flight *flight,
+                              uint64_t sequence, enum gnt_flight_state state)
 {
     flight->id = gnt_session_id_of(sequence);
     gnt_err err = gnt_window_restore(&one->session->window, flight, state);
@@ -338,9 +209,9 @@ static gnt_err restore_flight(struct returning *one, struct gnt_flight *flight, 
 }
 
 /* Released ones before SEQUENCE. */
-static gnt_err restore_released(struct recover *r, uint64_t sequence)
+static gnt_err restore_released(struct gnt_recover *r, uint64_t sequence)
 {
-    struct returning *one = r->filling;
+    struct gnt_returning *one = r->filling;
     while (r->released < one->released_count && one->released[r->released] < sequence) {
         struct gnt_flight flight = {.qos = 2};
         gnt_err err =
@@ -353,20 +224,14 @@ static gnt_err restore_released(struct recover *r, uint64_t sequence)
     return GNT_OK;
 }
 
-/* Whether from SEQUENCE on nothing is missing. */
-static bool is_whole(const struct recover *r, uint64_t sequence)
+/* Whether from SEQUENCE on nothing is missing, and nothing but messages is in flight. */
+static bool is_plain(const struct gnt_recover *r, uint64_t sequence)
 {
-    return r->log.last - sequence + 1 == r->log.count - r->placed;
-}
-
-/* ... and nothing but messages is in flight. */
-static bool is_plain(const struct recover *r, uint64_t sequence)
-{
-    return is_whole(r, sequence) && r->released == r->filling->released_count;
+    return gnt_recover_is_whole(r, sequence) && r->released == r->filling->released_count;
 }
 
 /* An entry before which, or behind which, something is missing has been in flight. */
-static void on_entry(struct recover *r, const struct gnt_store_record *record)
+static void on_entry(struct gnt_recover *r, const struct gnt_store_record *record)
 {
     struct gnt_session *s = r->filling->session;
     struct gnt_entry_record entry;
@@ -400,7 +265,7 @@ static void on_entry(struct recover *r, const struct gnt_store_record *record)
 }
 
 /* The rest stays in the store. */
-static gnt_err leave_in_store(struct recover *r)
+static gnt_err leave_in_store(struct gnt_recover *r)
 {
     struct gnt_session *s = r->filling->session;
     uint64_t count = r->log.last - r->plain_from + 1;
@@ -415,37 +280,11 @@ static gnt_err leave_in_store(struct recover *r)
     return GNT_OK;
 }
 
-/* Reads what is before the rest. */
-static gnt_err read_front(struct recover *r, struct gnt_record_log log, struct reading *reading)
+static gnt_err recover_log(struct gnt_recover *r, struct gnt_reading *reading)
 {
-    enum { SLICE = 64 };
-    gnt_err err = GNT_OK;
-    uint64_t from = r->log.first;
-    while (!err && !r->plain_from && r->placed < r->log.count) {
-        uint64_t before = r->placed;
-        err = read_log(r, log, from, SLICE, reading);
-        from = reading->last_sequence + 1;
-        if (r->placed == before)
-            break; /* what should follow is not there */
-    }
-    return err;
-}
-
-/* What there is to know of LOG before it is read. */
-static gnt_err look_at(struct recover *r, struct gnt_record_log log, struct reading *reading)
-{
-    gnt_err err = read_log(r, log, 0, 0, reading);
-    r->log = reading->read.log;
-    r->placed = r->plain_from = 0;
-    r->released = 0;
-    return err;
-}
-
-static gnt_err recover_log(struct recover *r, struct reading *reading)
-{
-    struct returning *one = r->filling;
+    struct gnt_returning *one = r->filling;
     struct gnt_record_log log = gnt_record_log('s', one->kept->number);
-    gnt_err err = look_at(r, log, reading);
+    gnt_err err = gnt_recover_look_at(r, log, reading);
     one->kept->last = r->log.last;
     if (!err && r->log.count && !gnt_session_have_ledger(one->session))
         err = GNT_NOMEM;
@@ -453,7 +292,7 @@ static gnt_err recover_log(struct recover *r, struct reading *reading)
     if (!err && r->log.count && simple && r->log.last - r->log.first + 1 == r->log.count)
         r->plain_from = r->log.first;
     else if (!err && r->log.count)
-        err = read_front(r, log, reading);
+        err = gnt_recover_front(r, log, reading);
     if (!err)
         err = restore_released(r, UINT64_MAX);
     if (!err && r->plain_from)
@@ -464,23 +303,23 @@ static gnt_err recover_log(struct recover *r, struct reading *reading)
     return err;
 }
 
-static gnt_err recover_logs(struct recover *r)
+static gnt_err recover_logs(struct gnt_recover *r)
 {
-    struct reading reading;
+    struct gnt_reading reading;
     gnt_err err = GNT_OK;
     struct gnt_map_cursor cursor = {0};
-    begin(&reading, r, on_entry);
+    gnt_reading_begin(&reading, r, on_entry);
     for (struct gnt_map_node *node; !err && (node = gnt_map_walk(&r->sessions, &cursor));) {
-        r->filling = GNT_CONTAINER(node, struct returning, by_number);
+        r->filling = GNT_CONTAINER(node, struct gnt_returning, by_number);
         err = recover_log(r, &reading);
     }
-    end(&reading);
+    gnt_reading_end(&reading);
     return err;
 }
 
 /* ---- Shared groups */
 
-static void on_group(struct recover *r, const struct gnt_store_record *record)
+static void on_group(struct gnt_recover *r, const struct gnt_store_record *record)
 {
     struct gnt_group_record g;
     if (r->err)
@@ -490,16 +329,18 @@ static void on_group(struct recover *r, const struct gnt_store_record *record)
         return;
     }
     r->err = gnt_group_restore(&r->core->homes[0], g.name, g.filter, g.number);
+    if (r->err == GNT_FULL) /* limits.filter_reach has come down: it stays in the store */
+        r->err = GNT_OK;
     r->last_number = g.number > r->last_number ? g.number : r->last_number;
 }
 
 /* What was with a member, and what was before it, goes out first. */
-static void on_waiting(struct recover *r, const struct gnt_store_record *record)
+static void on_waiting(struct gnt_recover *r, const struct gnt_store_record *record)
 {
     struct gnt_entry_record entry;
     if (r->err || r->plain_from)
         return;
-    if (is_whole(r, record->sequence)) {
+    if (gnt_recover_is_whole(r, record->sequence)) {
         r->plain_from = record->sequence;
         return;
     }
@@ -512,14 +353,14 @@ static void on_waiting(struct recover *r, const struct gnt_store_record *record)
     r->result->damaged++;
 }
 
-static gnt_err recover_group(struct recover *r, struct reading *reading)
+static gnt_err recover_group(struct gnt_recover *r, struct gnt_reading *reading)
 {
     struct gnt_group *g = r->group;
     struct gnt_record_log log = gnt_record_log('g', g->number);
-    gnt_err err = look_at(r, log, reading);
+    gnt_err err = gnt_recover_look_at(r, log, reading);
     g->last = r->log.last;
     if (!err)
-        err = read_front(r, log, reading);
+        err = gnt_recover_front(r, log, reading);
     if (!err && r->plain_from)
         gnt_group_restore_rest(g, r->plain_from, r->log.last - r->plain_from + 1);
     r->result->deliveries += r->log.count;
@@ -527,11 +368,11 @@ static gnt_err recover_group(struct recover *r, struct reading *reading)
 }
 
 /* Those of which no member has come back end. */
-static gnt_err recover_groups(struct recover *r)
+static gnt_err recover_groups(struct gnt_recover *r)
 {
-    struct reading reading;
+    struct gnt_reading reading;
     gnt_err err = GNT_OK;
-    begin(&reading, r, on_waiting);
+    gnt_reading_begin(&reading, r, on_waiting);
     for (unsigned i = 0; !err && i < r->core->count; i++) {
         struct gnt_map_cursor cursor = {0};
         struct gnt_map *groups = &r->core->homes[i].groups;
@@ -543,14 +384,14 @@ static gnt_err recover_groups(struct recover *r)
                 err = recover_group(r, &reading);
         }
     }
-    end(&reading);
+    gnt_reading_end(&reading);
     return err;
 }
 
 /* ---- Publications that were on their way from one home to another */
 
 /* At the home where it lived before. */
-static bool lived_at(const struct recover *r, struct gnt_sink *sink, uint32_t home)
+static bool lived_at(const struct gnt_recover *r, struct gnt_sink *sink, uint32_t home)
 {
     const uint64_t *key = r->before.key;
     if (sink->ops == &gnt_session_sink_ops) {
@@ -562,7 +403,7 @@ static bool lived_at(const struct recover *r, struct gnt_sink *sink, uint32_t ho
     return gnt_group_hash(key, g->name, g->filter) % r->before.homes == home;
 }
 
-static gnt_err hand_on(struct recover *r, struct gnt_home *home, struct gnt_message *message)
+static gnt_err hand_on(struct gnt_recover *r, struct gnt_home *home, struct gnt_message *message)
 {
     struct gnt_route *route;
     bool owned;
@@ -580,7 +421,7 @@ static gnt_err hand_on(struct recover *r, struct gnt_home *home, struct gnt_mess
 }
 
 /* What all homes write because of it, and that it is done, is one batch. */
-static void on_mailed(struct recover *r, const struct gnt_store_record *record)
+static void on_mailed(struct gnt_recover *r, const struct gnt_store_record *record)
 {
     struct gnt_home *first = &r->core->homes[0];
     struct gnt_record_log log = gnt_record_log('h', (uint64_t)r->from << 32 | r->to);
@@ -596,17 +437,17 @@ static void on_mailed(struct recover *r, const struct gnt_store_record *record)
         gnt_batch_remove(gnt_keep_batch(first), gnt_record_log_slice(&log), record->sequence);
 }
 
-static gnt_err recover_mail(struct recover *r)
+static gnt_err recover_mail(struct gnt_recover *r)
 {
-    struct reading reading;
+    struct gnt_reading reading;
     gnt_err err = GNT_OK;
-    begin(&reading, r, on_mailed);
+    gnt_reading_begin(&reading, r, on_mailed);
     for (r->from = 0; !err && r->from < r->before.homes; r->from++) {
         for (r->to = 0; !err && r->to < r->before.homes; r->to++) {
             uint64_t from = 0;
             struct gnt_record_log log = gnt_record_log('h', (uint64_t)r->from << 32 | r->to);
             do {
-                err = read_log(r, log, from, GNT_STORE_READ_MAX, &reading);
+                err = gnt_recover_log(r, log, from, GNT_STORE_READ_MAX, &reading);
                 from = reading.last_sequence + 1;
                 gnt_keep_commit(&r->core->homes[0]);
             } while (!err && reading.read.more);
@@ -616,13 +457,13 @@ static gnt_err recover_mail(struct recover *r)
                 gnt_batch_drop(gnt_keep_batch(&r->core->homes[0]), gnt_record_log_slice(&log));
         }
     }
-    end(&reading);
+    gnt_reading_end(&reading);
     return err;
 }
 
 /* ---- Retained messages */
 
-static void on_retained(struct recover *r, const struct gnt_store_record *record)
+static void on_retained(struct gnt_recover *r, const struct gnt_store_record *record)
 {
     const struct gnt_message *kept = record->message;
     struct gnt_message *message;
@@ -646,11 +487,11 @@ static void on_retained(struct recover *r, const struct gnt_store_record *record
 /* ---- All of it */
 
 /* From now on what happens to the sessions is written. */
-static void begin_keeping(struct recover *r)
+static void begin_keeping(struct gnt_recover *r)
 {
     struct gnt_map_cursor cursor = {0};
     for (struct gnt_map_node *node; (node = gnt_map_walk(&r->sessions, &cursor));) {
-        struct returning *one = GNT_CONTAINER(node, struct returning, by_number);
+        struct gnt_returning *one = GNT_CONTAINER(node, struct gnt_returning, by_number);
         one->session->kept = one->kept;
         one->kept = NULL;
         if (one->was_connected && gnt_session_keep_record(one->session))
@@ -659,7 +500,7 @@ static void begin_keeping(struct recover *r)
 }
 
 /* From now on numbers are given out that nobody has. */
-static void begin_numbering(struct recover *r)
+static void begin_numbering(struct gnt_recover *r)
 {
     for (unsigned i = 0; i < r->core->count; i++) {
         struct gnt_keep *k = &r->core->homes[i].keep;
@@ -667,17 +508,17 @@ static void begin_numbering(struct recover *r)
     }
 }
 
-static void set_recovering(struct recover *r, bool recovering)
+static void set_recovering(struct gnt_recover *r, bool recovering)
 {
     for (unsigned i = 0; i < r->core->count; i++)
         r->core->homes[i].recovering = recovering;
 }
 
-static void forget_returning(struct recover *r)
+static void forget_returning(struct gnt_recover *r)
 {
     struct gnt_map_cursor cursor = {0};
     for (struct gnt_map_node *node; (node = gnt_map_walk(&r->sessions, &cursor));) {
-        struct returning *one = GNT_CONTAINER(node, struct returning, by_number);
+        struct gnt_returning *one = GNT_CONTAINER(node, struct gnt_returning, by_number);
         gnt_map_remove(&r->sessions, node);
         free(one->kept);
         free(one->released);
@@ -690,27 +531,27 @@ gnt_err gnt_core_recover(struct gnt_core *core, const struct gnt_recovery *recov
                          struct gnt_recovered *recovered)
 {
     *recovered = (struct gnt_recovered){0};
-    struct recover r = {.core = core, .how = recovery, .result = recovered};
+    struct gnt_recover r = {.core = core, .how = recovery, .result = recovered};
     set_recovering(&r, true);
     gnt_err err = recover_homes(&r);
     if (!err)
-        err = each(&r, "session", on_session);
+        err = gnt_recover_each(&r, "session", on_session);
     if (!err)
-        err = each(&r, "group", on_group);
+        err = gnt_recover_each(&r, "group", on_group);
     if (!err) {
         begin_numbering(&r);
-        err = each(&r, "sub", on_sub);
+        err = gnt_recover_each(&r, "sub", on_sub);
     }
     if (!err)
-        err = each(&r, "received", on_received);
+        err = gnt_recover_each(&r, "received", on_received);
     if (!err)
-        err = each(&r, "released", on_released);
+        err = gnt_recover_each(&r, "released", on_released);
     if (!err)
         err = recover_logs(&r);
     if (!err)
         err = recover_groups(&r);
     if (!err)
-        err = each(&r, "retained", on_retained);
+        err = gnt_recover_each(&r, "retained", on_retained);
     if (!err) {
         begin_keeping(&r);
         err = recover_mail(&r);

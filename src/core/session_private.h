@@ -57,7 +57,8 @@ struct gnt_will {
 
 /* A session in the store.  Its deliveries of QoS 1 and 2 are numbered by the sequence of its log,
  * and a packet id follows from that: so a delivery has the same id after a restart, without a word
- * written about it when it is sent. */
+ * written about it when it is sent.  What a shared group lends takes a number, and is not written
+ * here (core/group.h). */
 struct gnt_session_kept {
     uint64_t number;    /* among all sessions that ever were */
     uint64_t last;      /* sequence of the last delivery that was written */
