@@ -12,6 +12,7 @@ struct gnt_fetch {
     uint64_t from;           /* the first that this read asked for */
     uint64_t end;            /* what is below has been written */
     uint64_t batch;          /* and is safe with this batch, 0: it is */
+    gnt_err err;             /* no memory for one of them: it, and what follows, stays */
 };
 
 void gnt_fetch_drop(struct gnt_fetch **slot)
@@ -44,20 +45,26 @@ static bool skip_to(struct gnt_queue *q, uint64_t sequence)
 
 static void on_record(struct gnt_store_read *read, const struct gnt_store_record *record)
 {
-    struct gnt_queue *q = queue_of(GNT_CONTAINER(read, struct gnt_fetch, read));
+    struct gnt_fetch *fetch = GNT_CONTAINER(read, struct gnt_fetch, read);
+    struct gnt_queue *q = queue_of(fetch);
     struct gnt_entry_record entry;
-    if (!q || !skip_to(q, record->sequence))
+    if (!q || fetch->err || !skip_to(q, record->sequence))
         return;
-    if (!record->message || !gnt_entry_record_read(record->value, &entry)) {
+    gnt_err err = record->message ? gnt_entry_record_read(record->value, &entry) : GNT_MALFORMED;
+    if (err == GNT_MALFORMED) {
         gnt_queue_lost(q);
         return;
     }
+    fetch->err = err;
+    if (err)
+        return;
     struct gnt_waiting w = {.message = gnt_message_ref(record->message),
                             .ids = entry.ids,
                             .sequence = record->sequence,
                             .qos = entry.qos,
                             .retain = entry.retain};
-    gnt_queue_fetched(q, &w);
+    fetch->err = gnt_queue_fetched(q, &w);
+    gnt_waiting_fini(&w);
 }
 
 static void end(struct gnt_fetch *fetch, gnt_err err)
@@ -104,6 +111,8 @@ static void on_fetched(struct gnt_completion *completion, gnt_err result)
     struct gnt_home *home = fetch->whom.home;
     struct gnt_queue *q = queue_of(fetch);
     bool missing = q && q->stored.count && q->stored.first < fetch->end;
+    if (!result)
+        result = fetch->err;
     bool all = result == GNT_OK && !fetch->read.more;
     if (all && missing && fetch->batch > home->keep.safe) {
         gnt_keep_wait(home, &fetch->kept, fetch->batch);

@@ -1,9 +1,10 @@
 #include "core/home.h"
 
 #include "base/assert.h"
+#include "core/publish.h"
 #include "core/queue.h"
 
-enum { SWEEP_INTERVAL_S = 1, OWED_RETRY_MS = 1 };
+enum { SWEEP_INTERVAL_S = 1, SWEEP_MAX = 256, OWED_RETRY_MS = 1 };
 
 /* ---- Work that waits */
 
@@ -98,7 +99,10 @@ static void on_held(struct gnt_timer *timer, uint64_t now)
 static void on_sweep(struct gnt_timer *timer, uint64_t now)
 {
     struct gnt_home *home = GNT_CONTAINER(timer, struct gnt_home, sweep_due);
-    size_t dropped = gnt_tree_sweep(home->tree, now);
+    struct gnt_message *gone[SWEEP_MAX];
+    size_t dropped = gnt_tree_sweep(home->tree, now, gone, SWEEP_MAX);
+    for (size_t i = 0; i < dropped; i++)
+        gnt_publish_retained_gone(home, &gone[i]);
     gnt_count(&home->counters, GNT_COUNT_RETAINED, -(int64_t)dropped);
     /* The timer has just been unset, so there is room in the heap for it. */
     gnt_err err = gnt_timer_set(home->timers, timer, now + SWEEP_INTERVAL_S * GNT_NS_PER_S);

@@ -175,6 +175,14 @@ static enum gnt_outcome failed(struct gnt_home *home, const struct gnt_message *
     return GNT_FAILED;
 }
 
+/* Whether MESSAGE, which has to be kept at the homes KEEPS, is turned down: not if nobody could be
+ * told, as its publisher of QoS 1 or 2 can. */
+static bool refused(const struct gnt_home *home, const struct gnt_message *message, uint64_t keeps,
+                    const struct gnt_receipt *receipt)
+{
+    return receipt && message->qos && (keeps || message->retain) && gnt_keep_refuses(home);
+}
+
 /* KEEPS: the homes where it has to be kept. */
 static enum gnt_outcome deliver_elsewhere(struct gnt_home *home,
                                           const struct gnt_elsewhere *elsewhere, uint64_t keeps,
@@ -195,7 +203,7 @@ static enum gnt_outcome publish(struct gnt_home *home, const struct gnt_route *r
                                 struct gnt_message *message, struct gnt_receipt *receipt)
 {
     uint64_t keeps = message->qos ? route->keeps : 0;
-    if (message->qos && (keeps || message->retain) && gnt_keep_refuses(home))
+    if (refused(home, message, keeps, receipt))
         return GNT_NO_ROOM;
     if (message->retain) {
         enum gnt_outcome retained = gnt_publish_retained(home, message);
@@ -215,11 +223,15 @@ enum gnt_outcome gnt_publish(struct gnt_home *home, struct gnt_message *message,
 {
     struct gnt_route *route;
     bool owned;
+    if (receipt)
+        receipt->outcome = GNT_DONE; /* so far */
     if (find_route(home, message->topic, &route, &owned))
         return failed(home, message, receipt);
     enum gnt_outcome outcome = publish(home, route, message, receipt);
     if (owned)
         gnt_route_free(route);
+    if (receipt && receipt->outcome == GNT_FAILED)
+        outcome = GNT_FAILED;
     if (!receipt || !receipt->outstanding)
         return outcome;
     receipt->outcome = outcome;

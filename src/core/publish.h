@@ -26,6 +26,9 @@ enum gnt_outcome gnt_publish(struct gnt_home *home, struct gnt_message *message,
  */
 enum gnt_outcome gnt_publish_retained(struct gnt_home *home, struct gnt_message *message);
 
+/* MESSAGE, which is taken, has expired, and is not retained any more: nor is it kept. */
+void gnt_publish_retained_gone(struct gnt_home *home, struct gnt_message **message);
+
 /* Messages with these topics, at most GNT_PUBLISH_AHEAD, are about to be published at HOME: lets it
  * look up several at once where that is faster.  Nothing comes of it but time. */
 enum { GNT_PUBLISH_AHEAD = GNT_TREE_MANY };

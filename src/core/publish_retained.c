@@ -14,11 +14,22 @@ static enum gnt_outcome retain(struct gnt_home *home, struct gnt_message *messag
     return !err ? GNT_DONE : err == GNT_FULL ? GNT_QUOTA : GNT_FAILED;
 }
 
+/* $SYS is not kept: the broker says it again. */
+static gnt_err keep(struct gnt_home *home, struct gnt_message *message)
+{
+    bool own = gnt_slice_starts(message->topic, gnt_slice_str("$"));
+    return own || !gnt_keeps(home) ? GNT_OK : gnt_keep_retained(home, message);
+}
+
 enum gnt_outcome gnt_publish_retained(struct gnt_home *home, struct gnt_message *message)
 {
     enum gnt_outcome outcome = retain(home, message);
-    bool own = gnt_slice_starts(message->topic, gnt_slice_str("$")); /* the broker says it again */
-    if (outcome != GNT_DONE || own || !gnt_keeps(home))
-        return outcome;
-    return gnt_keep_retained(home, message) ? GNT_FAILED : GNT_DONE;
+    return outcome == GNT_DONE && keep(home, message) ? GNT_FAILED : outcome;
+}
+
+void gnt_publish_retained_gone(struct gnt_home *home, struct gnt_message **message)
+{
+    if (keep(home, *message)) /* it goes with the next start */
+        gnt_count(&home->counters, GNT_COUNT_KEEP_FAILURES, 1);
+    gnt_message_unref(message);
 }

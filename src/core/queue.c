@@ -285,7 +285,11 @@ void gnt_queue_put(struct gnt_queue *q, struct gnt_waiting *w, bool connected)
 {
     if (w->sequence && (q->stored.count || !connected || !fits_memory(q, w)))
         leave(q, w);
-    else if (gnt_backlog_push(&q->backlog, w))
+    else if (gnt_backlog_push(&q->backlog, w) == GNT_OK)
+        return;
+    else if (w->sequence)
+        leave(q, w);
+    else
         drop(q, w, GNT_COUNT_DROPPED_NO_MEMORY);
 }
 
@@ -299,20 +303,22 @@ uint64_t gnt_queue_wants(const struct gnt_queue *q)
     return q->stored.count < room ? q->stored.count : room;
 }
 
-void gnt_queue_fetched(struct gnt_queue *q, struct gnt_waiting *w)
+gnt_err gnt_queue_fetched(struct gnt_queue *q, struct gnt_waiting *w)
 {
     struct gnt_stored *s = &q->stored;
     GNT_ASSERT(s->count && w->sequence == s->first);
     uint64_t size = w->message->payload.size, known = s->bytes < size ? s->bytes : size;
+    w->again = s->again > 0;
+    gnt_err err = gnt_backlog_push(&q->backlog, w);
+    if (err)
+        return err;
     /* What this process sees for the first time was counted without its bytes. */
     gnt_count(&q->home->counters, GNT_COUNT_QUEUED_BYTES, (int64_t)(size - known));
-    w->again = s->again > 0;
     s->first++;
     s->count--;
-    s->again -= w->again;
+    s->again -= s->again > 0;
     s->bytes -= known;
-    if (gnt_backlog_push(&q->backlog, w))
-        drop(q, w, GNT_COUNT_DROPPED_NO_MEMORY);
+    return GNT_OK;
 }
 
 void gnt_queue_lost(struct gnt_queue *q)

@@ -67,8 +67,9 @@ void gnt_queue_put(struct gnt_queue *q, struct gnt_waiting *w, bool connected);
 /* There is room in memory for so many more of q->stored. */
 uint64_t gnt_queue_wants(const struct gnt_queue *q);
 
-/* The first of q->stored has been fetched: takes what *w holds.  _lost: it is not there. */
-void gnt_queue_fetched(struct gnt_queue *q, struct gnt_waiting *w);
+/* The first of q->stored has been fetched: takes what *w holds.  GNT_NOMEM: it stays where it was.
+ * _lost: it is not there. */
+GNT_MUST gnt_err gnt_queue_fetched(struct gnt_queue *q, struct gnt_waiting *w);
 void gnt_queue_lost(struct gnt_queue *q);
 
 /* The first one that has not expired; what has is dropped.  NULL if there is none. */

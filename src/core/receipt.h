@@ -34,6 +34,14 @@ static inline void gnt_receipt_hold(struct gnt_receipt *r)
     r->outstanding++;
 }
 
+/* What it is for has not been done, and has to be published again.  RECEIPT may be NULL, or _given:
+ * then nobody can. */
+static inline void gnt_receipt_fail(struct gnt_receipt *r)
+{
+    if (r && r != &gnt_receipt_given)
+        r->outcome = GNT_FAILED;
+}
+
 /* One holds it no longer. */
 void gnt_receipt_release(struct gnt_home *home, struct gnt_receipt *r);
 

@@ -182,7 +182,7 @@ gnt_err gnt_entry_record_write(const struct gnt_entry_record *r, struct gnt_buf 
     return GNT_OK;
 }
 
-bool gnt_entry_record_read(struct gnt_slice value, struct gnt_entry_record *out)
+gnt_err gnt_entry_record_read(struct gnt_slice value, struct gnt_entry_record *out)
 {
     struct gnt_reader r = gnt_reader(value);
     bool known = began(&r);
@@ -190,14 +190,14 @@ bool gnt_entry_record_read(struct gnt_slice value, struct gnt_entry_record *out)
     size_t left = gnt_read_left(&r);
     *out = (struct gnt_entry_record){.qos = flags & ENTRY_QOS, .retain = flags & ENTRY_RETAIN};
     if (!known || r.bad || left % 4 || (out->qos != 1 && out->qos != 2))
-        return false;
+        return GNT_MALFORMED;
     uint32_t count = (uint32_t)(left / 4), *ids = &out->ids.one;
     if (count > 1 && !(ids = out->ids.many = malloc(count * sizeof *ids)))
-        return false;
+        return GNT_NOMEM;
     out->ids.count = count;
     for (uint32_t i = 0; i < count; i++)
         ids[i] = gnt_read_u32(&r);
-    return true;
+    return GNT_OK;
 }
 
 gnt_err gnt_group_record_write(const struct gnt_group_record *r, struct gnt_buf *to)

@@ -66,7 +66,8 @@ struct gnt_entry_record {
 };
 size_t gnt_entry_record_size(const struct gnt_entry_record *r);
 GNT_MUST gnt_err gnt_entry_record_write(const struct gnt_entry_record *r, struct gnt_buf *to);
-bool gnt_entry_record_read(struct gnt_slice value, struct gnt_entry_record *out);
+/* GNT_NOMEM; GNT_MALFORMED: as false of the others. */
+GNT_MUST gnt_err gnt_entry_record_read(struct gnt_slice value, struct gnt_entry_record *out);
 
 /* A shared group that is kept. */
 struct gnt_group_record {

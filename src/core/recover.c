@@ -132,19 +132,32 @@ static void on_session(struct gnt_recover *r, const struct gnt_store_record *rec
 static void on_sub(struct gnt_recover *r, const struct gnt_store_record *record)
 {
     struct gnt_sub_record sub;
+    if (r->err)
+        return;
     if (!gnt_sub_record_read(record->value, &sub)) {
         r->result->damaged++;
         return;
     }
     struct gnt_returning *one = find(r, sub.session);
-    enum gnt_outcome outcome;
+    enum gnt_outcome outcome = GNT_DONE;
     if (!one) {
         gnt_session_keep_no_filter(&r->core->homes[0], sub.session, sub.filter);
         return;
     }
-    gnt_session_subscribe(one->session, sub.filter, &sub.options, GNT_RETAIN_DO_NOT_SEND, NULL,
-                          &outcome);
-    r->result->subscriptions++;
+    if (gnt_session_subscribe(one->session, sub.filter, &sub.options, GNT_RETAIN_DO_NOT_SEND, NULL,
+                              &outcome) &&
+        outcome == GNT_FAILED)
+        r->err = GNT_NOMEM;
+    r->result->subscriptions += outcome == GNT_DONE;
+    r->result->damaged += outcome == GNT_FILTER_INVALID;
+}
+
+/* RECORD, of TABLE, has no use any more.  If there is no memory for that, it has none next time. */
+static void take_out(struct gnt_home *home, const char *table,
+                     const struct gnt_store_record *record)
+{
+    if (gnt_keep_reserve(home, 1, GNT_STORE_NAME_MAX + record->key.size) == GNT_OK)
+        gnt_batch_delete(gnt_keep_batch(home), gnt_slice_str(table), record->key);
 }
 
 /* A record of "received" or "released": *one is NULL if its session has gone, and it is taken out.
@@ -159,9 +172,8 @@ static bool of_session(struct gnt_recover *r, const char *table,
         return false;
     }
     *one = find(r, number);
-    struct gnt_home *home = &r->core->homes[0];
-    if (!*one && !gnt_keep_reserve(home, 1, GNT_STORE_NAME_MAX + record->key.size))
-        gnt_batch_delete(gnt_keep_batch(home), gnt_slice_str(table), record->key);
+    if (!*one)
+        take_out(&r->core->homes[0], table, record);
     return *one;
 }
 
@@ -197,6 +209,18 @@ static void on_released(struct gnt_recover *r, const struct gnt_store_record *re
 }
 
 /* ---- What waits for a session */
+
+/* False: it says nothing, or there is no memory (r->err). */
+static bool read_entry(struct gnt_recover *r, const struct gnt_store_record *record,
+                       struct gnt_entry_record *entry)
+{
+    gnt_err err = record->message ? gnt_entry_record_read(record->value, entry) : GNT_MALFORMED;
+    if (err == GNT_MALFORMED)
+        r->result->damaged++;
+    else
+        r->err = err;
+    return err == GNT_OK;
+}
 
 static gnt_err restore_flight(struct gnt_returning *one, struct gnt_flight *flight,
                               uint64_t sequence, enum gnt_flight_state state)
@@ -246,10 +270,8 @@ static void on_entry(struct gnt_recover *r, const struct gnt_store_record *recor
         return;
     }
     r->placed++;
-    if (!record->message || !gnt_entry_record_read(record->value, &entry)) {
-        r->result->damaged++;
+    if (!read_entry(r, record, &entry))
         return;
-    }
     struct gnt_flight flight = {.message = gnt_message_ref(record->message),
                                 .ids = entry.ids,
                                 .qos = entry.qos,
@@ -345,12 +367,12 @@ static void on_waiting(struct gnt_recover *r, const struct gnt_store_record *rec
         return;
     }
     r->placed++;
-    if (record->message && gnt_entry_record_read(record->value, &entry)) {
+    if (read_entry(r, record, &entry)) {
+        gnt_sub_ids_fini(&entry.ids);
         r->err = gnt_group_restore_message(r->group, record->sequence, record->message);
-        return;
+    } else if (!r->err) {
+        gnt_group_keep_no_message(r->group, record->sequence);
     }
-    gnt_group_keep_no_message(r->group, record->sequence);
-    r->result->damaged++;
 }
 
 static gnt_err recover_group(struct gnt_recover *r, struct gnt_reading *reading)
@@ -466,6 +488,7 @@ static gnt_err recover_mail(struct gnt_recover *r)
 static void on_retained(struct gnt_recover *r, const struct gnt_store_record *record)
 {
     const struct gnt_message *kept = record->message;
+    struct gnt_home *home = &r->core->homes[0];
     struct gnt_message *message;
     int change;
     if (r->err)
@@ -474,12 +497,16 @@ static void on_retained(struct gnt_recover *r, const struct gnt_store_record *re
         r->result->damaged++;
         return;
     }
+    if (gnt_message_expired(kept, *home->now)) {
+        take_out(home, "retained", record);
+        return;
+    }
     r->err = gnt_message_copy(kept, UINT64_MAX, &message); /* of a client that is not there */
     if (r->err)
         return;
     r->err = gnt_tree_retain(r->core->tree, message, 0, &change);
     if (!r->err)
-        gnt_count(&r->core->homes[0].counters, GNT_COUNT_RETAINED, change);
+        gnt_count(&home->counters, GNT_COUNT_RETAINED, change);
     gnt_message_unref(&message);
     r->result->retained++;
 }
@@ -508,10 +535,23 @@ static void begin_numbering(struct gnt_recover *r)
     }
 }
 
-static void set_recovering(struct gnt_recover *r, bool recovering)
+/* What is over a limit that has become lower stays, as if it had been there at a reload. */
+static void lift_limits(struct gnt_recover *r)
 {
-    for (unsigned i = 0; i < r->core->count; i++)
-        r->core->homes[i].recovering = recovering;
+    gnt_tree_limit(r->core->tree, 0);
+    for (unsigned i = 0; i < r->core->count; i++) {
+        r->core->homes[i].recovering = true;
+        r->core->homes[i].config.subscriptions_per_session = SIZE_MAX;
+    }
+}
+
+static void set_limits(struct gnt_recover *r, const struct gnt_core_config *as_before)
+{
+    gnt_tree_limit(r->core->tree, as_before->filter_reach);
+    for (unsigned i = 0; i < r->core->count; i++) {
+        r->core->homes[i].recovering = false;
+        r->core->homes[i].config.subscriptions_per_session = as_before->subscriptions_per_session;
+    }
 }
 
 static void forget_returning(struct gnt_recover *r)
@@ -532,7 +572,8 @@ gnt_err gnt_core_recover(struct gnt_core *core, const struct gnt_recovery *recov
 {
     *recovered = (struct gnt_recovered){0};
     struct gnt_recover r = {.core = core, .how = recovery, .result = recovered};
-    set_recovering(&r, true);
+    const struct gnt_core_config limits = core->homes[0].config;
+    lift_limits(&r);
     gnt_err err = recover_homes(&r);
     if (!err)
         err = gnt_recover_each(&r, "session", on_session);
@@ -559,6 +600,6 @@ gnt_err gnt_core_recover(struct gnt_core *core, const struct gnt_recovery *recov
     for (unsigned i = 0; !err && i < core->count; i++)
         gnt_keep_commit(&core->homes[i]);
     forget_returning(&r);
-    set_recovering(&r, false);
+    set_limits(&r, &limits);
     return err;
 }

@@ -282,25 +282,34 @@ static gnt_err begin_keeping(struct gnt_session *s)
     return err ? err : gnt_session_keep_record(s);
 }
 
+/* Whether the client comes back to S, and not to a new session. */
+static bool goes_on(const struct gnt_session *s, const struct gnt_session_open *request)
+{
+    if (!s || request->clean_start)
+        return false;
+    return s->receiver ? s->expiry_s : s->expires_at > *s->home->now; /* or due in this very turn */
+}
+
 gnt_err gnt_session_open(struct gnt_home *home, struct gnt_session_open *request,
                          struct gnt_receiver *receiver, struct gnt_session **out, bool *present)
 {
+    uint64_t hash = gnt_hash(request->client_id);
+    struct gnt_session *s = session_find(home, request->client_id, hash);
+    *present = goes_on(s, request);
+    if (!*present && capped_expiry(home, request->expiry_s) && gnt_keep_refuses(home))
+        return GNT_IO;
     struct gnt_will *will;
     gnt_err err = will_new(request, &will);
     if (err)
         return err;
-    uint64_t hash = gnt_hash(request->client_id);
-    struct gnt_session *s = session_find(home, request->client_id, hash);
     if (s && s->receiver)
         take_over(s);
-    bool ended = s && s->expires_at <= *home->now; /* its timer is due in this very turn */
-    if (s && (request->clean_start || ended)) {
+    if (s && !*present) {
         session_end(s);
         s = NULL;
     }
     if (s && will_due(s, *home->now))
         publish_will(s); /* likewise; the record is written anew below */
-    *present = s != NULL;
     if (!s) {
         bool kept = gnt_keeps(home) && capped_expiry(home, request->expiry_s);
         err =
@@ -366,6 +375,12 @@ uint64_t gnt_session_sink(const struct gnt_session *s)
 bool gnt_session_is_kept(const struct gnt_session *s)
 {
     return s->kept != NULL;
+}
+
+bool gnt_session_kept_of(const struct gnt_home *home, struct gnt_slice client_id)
+{
+    const struct gnt_session *s = session_find(home, client_id, gnt_hash(client_id));
+    return s && s->kept;
 }
 
 uint32_t gnt_session_expiry(const struct gnt_session *s)

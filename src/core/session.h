@@ -53,7 +53,8 @@ struct gnt_session_open {
  * says so; a receiver that the session has is closed (taken over).  *present: whether the session
  * was there [MQTT5 3.2.2.1.1].  Nothing is delivered before gnt_session_resume, so that the answer
  * to CONNECT comes first.  GNT_NOMEM, or GNT_FULL where there are as many sessions as may be: the
- * old session, if any, may be gone, nothing else. */
+ * old session, if any, may be gone, nothing else.  GNT_IO: it would be a new session that has to be
+ * kept, and the store takes nothing now; nothing has happened. */
 GNT_MUST gnt_err gnt_session_open(struct gnt_home *home, struct gnt_session_open *request,
                                   struct gnt_receiver *receiver, struct gnt_session **out,
                                   bool *present);
@@ -78,6 +79,9 @@ uint64_t gnt_session_sink(const struct gnt_session *s);
 /* Whether it outlives the process, and its client is to be told nothing about it before that is
  * safe (core/keep.h). */
 bool gnt_session_is_kept(const struct gnt_session *s);
+
+/* Whether there is such a session of the client with this id. */
+bool gnt_session_kept_of(const struct gnt_home *home, struct gnt_slice client_id);
 uint32_t gnt_session_expiry(const struct gnt_session *s);
 
 /* What became of its deliveries (core/ledger.h); NULL: there were none. */
@@ -108,7 +112,8 @@ enum gnt_outcome gnt_session_unsubscribe(struct gnt_session *s, struct gnt_slice
 /* ---- From the client */
 
 /* An exactly-once message with this id: GNT_OK the first time, GNT_EXISTS if it came before and
- * must only be acknowledged again. */
+ * must only be acknowledged again.  GNT_NOMEM; GNT_IO: that it came has to be kept, and the store
+ * takes nothing now. */
 GNT_MUST gnt_err gnt_session_receive_once(struct gnt_session *s, uint16_t id);
 
 /* PUBREL: the id is forgotten.  GNT_NOTFOUND: it was not known; GNT_NOMEM: it is still. */

@@ -224,18 +224,28 @@ static void no_memory(struct gnt_session *s, struct gnt_waiting *w)
     gnt_waiting_fini(w);
 }
 
+/* *w could not be written: its publisher is not to be told that it is safe. */
+static void not_kept(struct gnt_session *s, struct gnt_waiting *w, struct gnt_receipt *receipt)
+{
+    gnt_receipt_fail(receipt);
+    no_memory(s, w);
+}
+
 /* *w is consumed. */
 static void enqueue(struct gnt_session *s, struct gnt_waiting *w, struct gnt_receipt *receipt)
 {
     bool connected = s->receiver != NULL;
     struct gnt_queue *queue = gnt_session_queue(s);
     if (!queue) {
-        no_memory(s, w);
+        if (s->kept)
+            not_kept(s, w, receipt);
+        else
+            no_memory(s, w);
         return;
     }
     if (gnt_queue_admits(queue, w, connected, receipt)) {
         if (gnt_session_keep_delivery(s, w))
-            no_memory(s, w);
+            not_kept(s, w, receipt);
         else
             gnt_queue_put(queue, w, connected);
     }
@@ -269,7 +279,7 @@ void gnt_session_send(struct gnt_session *s, struct gnt_message *message, uint8_
     if (!now)
         enqueue(s, &w, receipt);
     else if (gnt_session_keep_delivery(s, &w))
-        no_memory(s, &w);
+        not_kept(s, &w, receipt);
     else
         send_now(s, &w, 0, 0);
 }
@@ -432,6 +442,8 @@ gnt_err gnt_session_receive_once(struct gnt_session *s, uint16_t id)
 {
     if (gnt_idset_has(&s->unreleased, id))
         return GNT_EXISTS;
+    if (s->kept && gnt_keep_refuses(s->home))
+        return GNT_IO;
     gnt_err err = gnt_idset_add(&s->unreleased, id);
     if (!err && (err = gnt_session_keep_received(s, id)))
         gnt_idset_remove(&s->unreleased, id);
@@ -481,6 +493,7 @@ void gnt_session_own(struct gnt_session *s, uint64_t group)
 void gnt_session_flow_stop(struct gnt_session *s, bool for_good)
 {
     s->resend_from = 0;
+    gnt_session_fetch_no_more(s);
     struct gnt_flight *next = NULL;
     for (struct gnt_flight *f = gnt_window_next(&s->window, NULL); f; f = next) {
         next = gnt_window_next(&s->window, f);

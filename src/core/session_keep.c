@@ -89,7 +89,7 @@ void gnt_session_keep_free(struct gnt_session *s)
 {
     if (!s->kept)
         return;
-    gnt_fetch_drop(&s->kept->fetch);
+    gnt_session_fetch_no_more(s);
     free(s->kept);
     s->kept = NULL;
 }
@@ -178,6 +178,8 @@ gnt_err gnt_session_keep_delivery(struct gnt_session *s, struct gnt_waiting *w)
     if (!s->kept || w->qos == 0)
         return GNT_OK;
     const struct gnt_entry_record record = {w->qos, w->retain, w->ids};
+    if (gnt_entry_record_size(&record) > GNT_STORE_VALUE_MAX)
+        return GNT_TOOBIG;
     gnt_err err = append(s, s->kept->last + 1, &record, w->message);
     if (!err)
         w->sequence = ++s->kept->last;
@@ -270,9 +272,15 @@ static void on_fetched(void *owner, gnt_err err)
 
 void gnt_session_fetch(struct gnt_session *s)
 {
-    if (!s->kept || s->kept->fetch || !s->queue || gnt_queue_wants(s->queue) == 0)
+    if (!s->kept || s->kept->fetch || s->closing || !s->queue || !gnt_queue_wants(s->queue))
         return;
     const struct gnt_fetch_for whom = {s->home, log_of(s), s, queue_of, on_fetched};
     if (gnt_fetch_begin(&s->kept->fetch, &whom))
         gnt_session_close_later(s, GNT_CLOSE_NO_MEMORY);
+}
+
+void gnt_session_fetch_no_more(struct gnt_session *s)
+{
+    if (s->kept)
+        gnt_fetch_drop(&s->kept->fetch);
 }

@@ -150,7 +150,8 @@ GNT_MUST gnt_err gnt_session_keep_filter(struct gnt_session *s, struct gnt_slice
 void gnt_session_keep_no_filter(struct gnt_home *home, uint64_t number, struct gnt_slice filter);
 uint64_t gnt_session_kept_number(const struct gnt_session *s);
 
-/* The next delivery, of QoS 1 or 2; its sequence is filled in: 0 if nothing is kept. */
+/* The next delivery, of QoS 1 or 2; its sequence is filled in: 0 if nothing is kept.  GNT_NOMEM;
+ * GNT_TOOBIG: it has more subscription identifiers than a record may. */
 GNT_MUST gnt_err gnt_session_keep_delivery(struct gnt_session *s, struct gnt_waiting *w);
 void gnt_session_keep_no_delivery(struct gnt_session *s, uint64_t sequence);
 
@@ -176,8 +177,10 @@ GNT_MUST gnt_err gnt_session_keep_received(struct gnt_session *s, uint16_t id);
 GNT_MUST gnt_err gnt_session_keep_not_received(struct gnt_session *s, uint16_t id);
 
 /* Gets deliveries that are in the store only, if there is room for them in memory; gnt_session_pump
- * follows when they are there. */
+ * follows when they are there.  _no_more: the receiver has gone, and what is on its way stays in
+ * the store. */
 void gnt_session_fetch(struct gnt_session *s);
+void gnt_session_fetch_no_more(struct gnt_session *s);
 
 /* ---- session_subscribe.c */
 

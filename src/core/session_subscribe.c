@@ -495,6 +495,10 @@ bool gnt_session_subscribe(struct gnt_session *s, struct gnt_slice filter,
         *outcome = GNT_FILTER_INVALID;
         return true;
     }
+    if (s->kept && gnt_keep_refuses(s->home)) {
+        *outcome = GNT_NO_ROOM;
+        return true;
+    }
     if (err == GNT_OK)
         return subscribe_shared(s, filter, options, request, outcome);
     *outcome = subscribe_plain(s, filter, options, retained);

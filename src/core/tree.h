@@ -137,8 +137,9 @@ GNT_MUST gnt_err gnt_tree_retained(struct gnt_tree *tree, struct gnt_slice filte
                                    struct gnt_message **out, size_t *count);
 void gnt_tree_cursor_fini(struct gnt_tree *tree, struct gnt_tree_cursor *cursor);
 
-/* Looks at a bounded number of retained messages, going round, and drops those that have expired;
- * returns how many it dropped.  To be called now and then. */
-size_t gnt_tree_sweep(struct gnt_tree *tree, uint64_t now);
+/* Looks at a bounded number of retained messages, going round, and drops those that have expired,
+ * at most MAX: they are in OUT, each a reference that is the caller's now.  Returns how many.  To
+ * be called now and then. */
+size_t gnt_tree_sweep(struct gnt_tree *tree, uint64_t now, struct gnt_message **out, size_t max);
 
 #endif

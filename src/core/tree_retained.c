@@ -281,22 +281,23 @@ void gnt_tree_cursor_fini(struct gnt_tree *tree, struct gnt_tree_cursor *cursor)
 
 /* ---- Expiry */
 
-static bool drop_expired(struct gnt_tree *tree, struct gnt_tree_node *node, uint64_t now)
+static bool drop_expired(struct gnt_tree *tree, struct gnt_tree_node *node, uint64_t now,
+                         struct gnt_message **out)
 {
     if (!node->retained || !gnt_message_expired(node->retained, now))
         return false;
     int change;
-    struct gnt_message *old = exchange(tree, node, NULL, &change);
-    gnt_message_unref(&old);
+    *out = exchange(tree, node, NULL, &change);
     return true;
 }
 
 /* A node is settled once the walk has left it: what comes after it is never one of its ancestors,
  * and is on the trail by itself. */
-static size_t sweep(struct gnt_tree *tree, struct walk *w, uint64_t now)
+static size_t sweep(struct gnt_tree *tree, struct walk *w, uint64_t now, struct gnt_message **out,
+                    size_t max)
 {
     size_t dropped = 0;
-    for (int visits = 0; visits < SWEEP_NODES; visits++) {
+    for (int visits = 0; visits < SWEEP_NODES && dropped < max; visits++) {
         struct gnt_tree_node *left = w->node;
         bool more = walk_on(w);
         gnt_tree_node_settle(tree, left);
@@ -306,18 +307,18 @@ static size_t sweep(struct gnt_tree *tree, struct walk *w, uint64_t now)
             return dropped;
         }
         fetch_ahead(w->node);
-        dropped += drop_expired(tree, w->node, now);
+        dropped += drop_expired(tree, w->node, now, &out[dropped]);
     }
     pin(tree, &tree->sweep, w->node);
     return dropped;
 }
 
-size_t gnt_tree_sweep(struct gnt_tree *tree, uint64_t now)
+size_t gnt_tree_sweep(struct gnt_tree *tree, uint64_t now, struct gnt_message **out, size_t max)
 {
     pthread_mutex_lock(&tree->lock);
     struct gnt_tree_node *start = start_of(tree, &tree->sweep);
     struct walk w = walk_at(tree, gnt_slice_str("#"), false, start);
-    size_t dropped = sweep(tree, &w, now);
+    size_t dropped = sweep(tree, &w, now, out, max);
     pthread_mutex_unlock(&tree->lock);
     return dropped;
 }

@@ -29,6 +29,7 @@ enum {
     TINY = 0x10,     /* queues of one message */
     NARROW = 0x20,   /* a Receive Maximum of 2 */
     ONE_HOME = 0x40, /* a single worker */
+    KEPT = 0x80,     /* what has to be is kept in a store */
 };
 
 enum { CLIENTS = 3 };
@@ -113,6 +114,8 @@ static void begin(struct script *s, unsigned how)
                 how & NO_WAIT ? "queue_full_wait=0s" : "queue_full_wait=10s",
                 how & TINY ? "limits.queued_per_session=1" : "limits.queued_per_session=8",
                 how & NARROW ? "limits.receive_maximum=2" : "limits.receive_maximum=65535", NULL);
+    if (how & KEPT)
+        script_keep(s);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,5 +1,7 @@
 #include "support/script_client.h"
 
+#include "core/recover.h"
+#include "store/memory.h"
 #include "support/mqtt_packet.h"
 
 #include <stdarg.h>
@@ -90,8 +92,38 @@ void script_init(struct script *s, unsigned workers, ...)
     GNT_ASSERT(!err);
 }
 
+static void run_store(void *context)
+{
+    gnt_store_memory_run(((struct script *)context)->store);
+}
+
+void script_keep(struct script *s)
+{
+    const struct gnt_store_memory_options options = {.delayed = true};
+    gnt_err err = gnt_store_memory_open(&options, &s->store);
+    GNT_ASSERT(!err);
+    gnt_store_time_init(&s->time, &s->clock, 0, 0);
+    const struct gnt_recovery how = {.store = s->store,
+                                     .time = &s->time,
+                                     .random = &s->random.door,
+                                     .run = run_store,
+                                     .context = s};
+    struct gnt_recovered recovered;
+    struct gnt_store *given = s->store;
+    err = gnt_workers_recover(s->workers, &given, &how, &recovered);
+    GNT_ASSERT(!err);
+}
+
+void script_store(struct script *s)
+{
+    script_settle(s); /* so that it has been asked */
+    gnt_store_memory_run(s->store);
+    script_settle(s);
+}
+
 void script_fini(struct script *s)
 {
+    s->store_waits = false;
     script_settle(s);
     for (size_t i = 0; i < s->count; i++) {
         struct script_client *c = &s->client[i];
@@ -139,6 +171,8 @@ void script_settle(struct script *s)
             script_turn(s, i);
         for (size_t i = 0; i < s->count; i++)
             script_read(&s->client[i]);
+        if (s->store && !s->store_waits)
+            any |= gnt_store_memory_run(s->store) > 0;
         for (unsigned i = 0; i < s->workers->count; i++)
             any |= busy(&s->workers->worker[i], s->now);
     }

@@ -18,6 +18,7 @@
 #include "base/rcu.h"
 #include "broker/workers.h"
 #include "net/pair.h"
+#include "store/store_time.h"
 
 enum { SCRIPT_CLIENTS_MAX = 256 };
 
@@ -37,9 +38,12 @@ struct script {
     struct gnt_clock clock;
     struct gnt_seeded random;
     uint64_t now;
-    size_t capacity;  /* of new connections, each way */
-    size_t input_max; /* what a new client can have been sent without looking at it */
-    bool hasty;       /* _fini does not wait until all memory has been given back */
+    size_t capacity;         /* of new connections, each way */
+    size_t input_max;        /* what a new client can have been sent without looking at it */
+    bool hasty;              /* _fini does not wait until all memory has been given back */
+    struct gnt_store *store; /* of the workers; NULL: nothing is kept */
+    struct gnt_store_time time;
+    bool store_waits; /* it does nothing until script_store is called */
     struct script_client client[SCRIPT_CLIENTS_MAX];
     size_t count;
 };
@@ -47,6 +51,12 @@ struct script {
 /* SETTINGS are "limits.packet=1KiB", ..., then NULL; $SYS is off unless they say so. */
 void script_init(struct script *s, unsigned workers, ...);
 void script_fini(struct script *s);
+
+/* From here on what has to be is kept, in memory; right after _init. */
+void script_keep(struct script *s);
+
+/* The store does what it was asked for; settles. */
+void script_store(struct script *s);
 
 /* The door that the workers were made with. */
 struct gnt_door script_door(struct script *s);

@@ -157,8 +157,9 @@ static void add_drops(struct drops *d, const struct gnt_ledger *ledger)
     }
 }
 
+/* WAITS: what the answer says has to be safe first. */
 static void answer(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet,
-                   struct gnt_slice id, bool present, struct gnt_slice auth_data)
+                   struct gnt_slice id, bool present, struct gnt_slice auth_data, bool waits)
 {
     char info[RESPONSE_INFO_SIZE];
     bool given = packet->connect.client_id.size == 0;
@@ -174,7 +175,7 @@ static void answer(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *
                                  .auth_data = auth_data,
                                  .user = drops.list,
                                  .user_count = drops.count};
-    gnt_err err = gnt_session_is_kept(c->session) ? gnt_gate_close(c) : GNT_OK;
+    gnt_err err = waits ? gnt_gate_close(c) : GNT_OK;
     if (!err)
         err = gnt_mqtt_server_accept(&c->engine, packet, &w, c->front->loop->now);
     if (err) {
@@ -214,17 +215,22 @@ void gnt_connection_welcome(struct gnt_mqtt_connection *c, const struct gnt_mqtt
             (uint16_t)gnt_mqtt_number(&packet->props, GNT_PROP_RECEIVE_MAXIMUM, UINT16_MAX),
         .will_expiry_s = GNT_EXPIRY_NEVER,
     };
-    bool present = false;
+    struct gnt_home *home = gnt_connection_home(c);
+    bool present = false, was_kept = gnt_session_kept_of(home, id);
     gnt_err err = will_message(c, p, &open);
     if (!err)
-        err = gnt_session_open(gnt_connection_home(c), &open, &c->receiver, &c->session, &present);
+        err = gnt_session_open(home, &open, &c->receiver, &c->session, &present);
     if (err) {
         gnt_message_unref(&open.will);
         gnt_connection_unanswered(c, err);
         return;
     }
     gnt_withhold_begin(c);
-    answer(c, packet, id, present, auth_data);
+    /* What a session that was kept still has to do does not wait while nothing can be written; of
+     * its new terms, the will and the expiry, the old ones stand until then. */
+    bool goes_on = present && gnt_keep_refuses(home);
+    bool waits = (was_kept || gnt_session_is_kept(c->session)) && !goes_on;
+    answer(c, packet, id, present, auth_data, waits);
 }
 
 bool gnt_connection_on_connect(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet,

@@ -491,6 +491,7 @@ void gnt_connection_unanswered(struct gnt_mqtt_connection *c, gnt_err err)
 {
     uint8_t reason = err == GNT_TOOBIG ? GNT_REASON_PACKET_TOO_LARGE
                      : err == GNT_FULL ? GNT_REASON_QUOTA_EXCEEDED
+                     : err == GNT_IO   ? GNT_REASON_SERVER_UNAVAILABLE
                                        : GNT_REASON_SERVER_BUSY;
     gnt_connection_fail(c, reason, err == GNT_NOMEM ? gnt_err_text(err) : NULL);
 }

@@ -96,8 +96,8 @@ void gnt_connection_broke(struct gnt_mqtt_connection *c, uint8_t reason, const c
 /* Ends it, or refuses its client, with the place where that is to go. */
 void gnt_connection_refer(struct gnt_mqtt_connection *c);
 
-/* An answer could not be put into the queue: memory is out, or the client takes only packets that
- * are smaller than it. */
+/* The client cannot be answered: memory is out, it takes only packets that are smaller than the
+ * answer, or the store takes nothing now. */
 void gnt_connection_unanswered(struct gnt_mqtt_connection *c, gnt_err err);
 
 /* CONNECT has been accepted: from now on time is kept by its keep alive. */

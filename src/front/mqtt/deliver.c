@@ -31,6 +31,8 @@ static gnt_err receiver_release(struct gnt_receiver *r, uint16_t id)
 {
     struct gnt_mqtt_connection *c = connection_of(r);
     gnt_connection_dirty(c);
+    if (gnt_session_is_kept(c->session) && gnt_gate_close(c))
+        return GNT_NOMEM;
     return gnt_mqtt_server_ack(&c->engine, GNT_MQTT_PUBREL, id, GNT_REASON_SUCCESS);
 }
 

@@ -145,8 +145,10 @@ void gnt_connection_answer_publish(struct gnt_mqtt_connection *c, uint8_t qos, u
         return;
     if (gnt_keep_mark(gnt_connection_home(c)) != before && gnt_gate_close(c))
         err = GNT_NOMEM;
-    if ((failed && !v5) || err == GNT_NOMEM)
-        gnt_connection_unanswered(c, GNT_NOMEM);
+    if (err == GNT_NOMEM)
+        gnt_connection_unanswered(c, err);
+    else if (failed && !v5)
+        gnt_connection_unanswered(c, outcome == GNT_NO_ROOM ? GNT_IO : GNT_NOMEM);
     else
         answer(c, qos == 1 ? GNT_MQTT_PUBACK : GNT_MQTT_PUBREC, id, reason);
 }
@@ -158,6 +160,8 @@ static bool received_once(struct gnt_mqtt_connection *c, const struct gnt_mqtt_p
     if (err == GNT_EXISTS) {
         if (!gnt_withholds(c, p->id))
             answer_kept(c, GNT_MQTT_PUBREC, p->id, GNT_REASON_SUCCESS);
+    } else if (err == GNT_IO && c->engine.version == GNT_MQTT_5) {
+        answer(c, GNT_MQTT_PUBREC, p->id, GNT_REASON_QUOTA_EXCEEDED);
     } else if (err) {
         gnt_connection_unanswered(c, err);
     } else {

@@ -46,10 +46,20 @@ static bool is_complete(const struct subscribing *s)
     return s->done == s->count && s->outstanding == 0;
 }
 
+/* Whether anything has been done, or had been before. */
+static bool grants(const struct subscribing *s)
+{
+    for (uint32_t i = 0; i < s->count; i++)
+        if (s->codes[i] < 0x80)
+            return true;
+    return false;
+}
+
 static void answer(struct subscribing *s)
 {
     struct gnt_mqtt_connection *c = s->connection;
-    gnt_err err = gnt_session_is_kept(c->session) ? gnt_gate_close(c) : GNT_OK;
+    bool waits = gnt_session_is_kept(c->session) && grants(s);
+    gnt_err err = waits ? gnt_gate_close(c) : GNT_OK;
     if (!err)
         err = gnt_mqtt_server_codes(&c->engine, s->answer, s->id, s->codes, s->count);
     subscribing_free(s);

@@ -356,6 +356,208 @@ static void a_long_queue_takes_no_memory(void **state)
     gnt_store_close(&f.store);
 }
 
+/* ---- Faults of the store */
+
+/* The engine says that it cannot write, or can again. */
+static void set_trouble(struct fixture *f, gnt_err err)
+{
+    atomic_store(&f->store->trouble, err);
+}
+
+static enum gnt_outcome publish_with(struct fixture *f, unsigned home, struct gnt_message *m,
+                                     struct gnt_receipt *receipt)
+{
+    assert_non_null(m);
+    enum gnt_outcome outcome = gnt_publish(&f->w.core->homes[home], m, receipt);
+    gnt_message_unref(&m);
+    return outcome;
+}
+
+static void what_is_new_is_refused_in_trouble(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct world_client c = {.id = "c"}, d = {.id = "d"}, clean = {.id = "e"};
+    struct gnt_receipt receipt = {.outcome = GNT_DONE};
+    struct gnt_session_open open = {.client_id = gnt_slice_str("new"),
+                                    .expiry_s = 10,
+                                    .receive_max = 10,
+                                    .will_expiry_s = GNT_EXPIRY_NEVER};
+    struct gnt_session *session;
+    bool present;
+    open_store(&f);
+    begin(&f, 1);
+    d.will = world_message("c/will", "will", 1, false);
+    assert_true(world_connect(&f.w, &c, false, 1000));
+    assert_true(world_connect(&f.w, &d, false, 1000));
+    assert_int_equal(world_subscribe(&c, "c/#", 2), GNT_DONE);
+    publish(&f, 0, "c/1", "before", 1);
+    world_settle(&f.w);
+    set_trouble(&f, GNT_FULL);
+    /* what somebody can be told is refused, */
+    assert_int_equal(publish_with(&f, 0, world_message("c/1", "x", 1, false), &receipt),
+                     GNT_NO_ROOM);
+    assert_int_equal(publish_with(&f, 0, world_message("r", "x", 1, true), &receipt), GNT_NO_ROOM);
+    assert_int_equal(world_subscribe(&c, "d", 1), GNT_NO_ROOM);
+    assert_int_equal(world_subscribe(&c, "$share/g/d", 1), GNT_NO_ROOM);
+    assert_int_equal(gnt_session_receive_once(c.session, 9), GNT_IO);
+    assert_int_equal(gnt_session_open(&f.w.core->homes[0], &open, &c.receiver, &session, &present),
+                     GNT_IO);
+    open.client_id = gnt_slice_str("c"); /* and does not harm the session that is there */
+    open.clean_start = true;
+    assert_int_equal(gnt_session_open(&f.w.core->homes[0], &open, &c.receiver, &session, &present),
+                     GNT_IO);
+    assert_non_null(c.session);
+    /* what nobody waits for is not, nor what needs not be kept, nor what is in progress */
+    world_cut(&d);
+    world_settle(&f.w);
+    assert_string_equal(world_payloads(&c, 0), "before will ");
+    assert_int_equal(publish_with(&f, 0, world_message("nobody", "x", 1, false), &receipt),
+                     GNT_DONE_NO_MATCH);
+    assert_true(world_connect(&f.w, &clean, true, 0));
+    assert_int_equal(world_subscribe(&clean, "e", 1), GNT_DONE);
+    assert_int_equal(publish_with(&f, 0, world_message("e", "x", 1, false), &receipt), GNT_DONE);
+    assert_int_equal(clean.count, 1);
+    assert_int_equal(world_answer(&c), 2);
+    world_disconnect(&c);
+    assert_true(world_connect(&f.w, &c, false, 1000));
+    assert_true(c.present);
+    set_trouble(&f, GNT_OK);
+    assert_int_equal(world_subscribe(&c, "d", 1), GNT_DONE);
+    assert_int_equal(gnt_session_receive_once(c.session, 9), GNT_OK);
+    world_answer(&clean);
+    world_fini(&f.w);
+    world_client_fini(&c);
+    world_client_fini(&d);
+    world_client_fini(&clean);
+    gnt_store_close(&f.store);
+}
+
+/* ---- Reads that come late */
+
+/* A client goes while its messages are on their way from the store: they stay there. */
+static void who_goes_during_a_read_loses_nothing(void **state)
+{
+    (void)state;
+    enum { COUNT = 2000 };
+    struct fixture f;
+    struct world_client c = {.id = "c"};
+    struct gnt_core_config config = world_config(1);
+    config.queued_per_session = 0;
+    open_store(&f);
+    world_init_kept(&f.w, 1, &config, f.store);
+    assert_true(world_connect(&f.w, &c, false, 1000));
+    assert_int_equal(world_subscribe(&c, "t", 1), GNT_DONE);
+    world_disconnect(&c);
+    for (int i = 0; i < COUNT; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "%d", i);
+        publish(&f, 0, "t", text, 1);
+    }
+    world_settle(&f.w);
+    c.receive_max = 150; /* so that some of what has been read is left in memory */
+    for (int round = 0; world_counted(&f.w, GNT_COUNT_QUEUED); round++) {
+        assert_true(world_connect(&f.w, &c, false, 1000));
+        if (round % 4)
+            world_settle(&f.w);
+        world_answer(&c); /* which has more read */
+        world_cut(&c);
+        if (round % 3)
+            world_settle(&f.w);
+        assert_true(round < 100);
+    }
+    bool seen[COUNT] = {false};
+    size_t count = 0;
+    for (size_t i = 0; i < c.count; i++) {
+        int number = atoi(c.got[i].payload);
+        count += !seen[number];
+        seen[number] = true;
+    }
+    assert_int_equal(count, COUNT);
+    assert_ledger(&f.w);
+    assert_counted(&f.w, GNT_COUNT_DROPPED_DAMAGED, 0);
+    world_fini(&f.w);
+    world_client_fini(&c);
+    gnt_store_close(&f.store);
+}
+
+/* ---- Retained messages that expire */
+
+static struct gnt_message *retained_for(struct fixture *f, const char *topic, uint64_t seconds)
+{
+    struct gnt_message_init init = {.topic = gnt_slice(topic, strlen(topic)),
+                                    .payload = gnt_slice_str("x"),
+                                    .retain = true,
+                                    .qos = 1,
+                                    .expires = f->w.now + seconds * GNT_NS_PER_S};
+    struct gnt_message *m;
+    assert_int_equal(gnt_message_new(&init, &m), GNT_OK);
+    return m;
+}
+
+struct counting {
+    struct gnt_store_read read;
+    size_t count;
+};
+
+static void on_counted(struct gnt_store_read *read, const struct gnt_store_record *record)
+{
+    (void)record;
+    GNT_CONTAINER(read, struct counting, read)->count++;
+}
+
+static void ignore(struct gnt_completion *c, gnt_err result)
+{
+    (void)c;
+    assert_int_equal(result, GNT_OK);
+}
+
+/* Records of a table. */
+static size_t records(struct gnt_store *store, const char *table)
+{
+    static const struct gnt_slice all;
+    struct counting counting = {.read = {.record = on_counted}};
+    counting.read.completion =
+        (struct gnt_completion){.done = ignore, .deliver = gnt_store_deliver_here};
+    gnt_store_scan(store, gnt_slice(table, strlen(table)), all, all, GNT_STORE_READ_MAX,
+                   &counting.read);
+    return counting.count;
+}
+
+static void expired_retained_messages_go(void **state)
+{
+    (void)state;
+    enum { COUNT = 600 };
+    struct fixture f;
+    open_store(&f);
+    begin(&f, 2);
+    for (unsigned i = 0; i < COUNT; i++) {
+        char topic[16];
+        snprintf(topic, sizeof topic, "r/%u", i);
+        publish_with(&f, i % 2, retained_for(&f, topic, i % 3 ? 10 : 1000), NULL);
+    }
+    world_settle(&f.w);
+    assert_int_equal(records(f.store, "retained"), COUNT);
+    for (int i = 0; i < 20; i++)
+        world_pass(&f.w, 1);
+    assert_int_equal(records(f.store, "retained"), COUNT / 3);
+    assert_int_equal(gnt_tree_retained_count(f.w.core->tree), COUNT / 3);
+    crash(&f, NULL, NULL);
+    begin(&f, 2); /* whose clock begins anew */
+    assert_int_equal(f.w.recovered.retained, COUNT / 3);
+    struct gnt_message *m = retained_for(&f, "old", 0);
+    m->expires = 5; /* long ago, when the next one begins */
+    publish_with(&f, gnt_home_of(f.w.core->homes, m->topic), m, NULL);
+    world_commit(&f.w);
+    assert_int_equal(records(f.store, "retained"), COUNT / 3 + 1);
+    crash(&f, NULL, NULL);
+    begin(&f, 2);
+    assert_int_equal(f.w.recovered.retained, COUNT / 3);
+    assert_int_equal(records(f.store, "retained"), COUNT / 3);
+    world_fini(&f.w);
+    gnt_store_close(&f.store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -368,6 +570,9 @@ int main(void)
         cmocka_unit_test(a_will_waits_for_its_delay),
         cmocka_unit_test(sessions_end_in_the_store_too),
         cmocka_unit_test(a_long_queue_takes_no_memory),
+        cmocka_unit_test(what_is_new_is_refused_in_trouble),
+        cmocka_unit_test(who_goes_during_a_read_loses_nothing),
+        cmocka_unit_test(expired_retained_messages_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

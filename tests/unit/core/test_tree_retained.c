@@ -382,6 +382,17 @@ static void deep(void **state)
 
 /* ---- Expiry */
 
+static size_t sweep(struct gnt_tree *tree, uint64_t now)
+{
+    struct gnt_message *gone[512];
+    size_t count = gnt_tree_sweep(tree, now, gone, COUNT_OF(gone));
+    for (size_t i = 0; i < count; i++) {
+        assert_true(gnt_message_expired(gone[i], now));
+        gnt_message_unref(&gone[i]);
+    }
+    return count;
+}
+
 static void swept(void **state)
 {
     (void)state;
@@ -397,7 +408,7 @@ static void swept(void **state)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         size_t dropped = 0, calls = 0;
         for (; calls < 40; calls++) { /* several rounds, and each call does a part of one */
-            size_t now = gnt_tree_sweep(tree, rows[i].now);
+            size_t now = sweep(tree, rows[i].now);
             assert_true(now < MANY / 3);
             dropped += now;
             check_tree(tree);
@@ -409,9 +420,9 @@ static void swept(void **state)
     assert_int_equal(find(tree, "$SYS/x"), 0);
     for (unsigned i = 0; i < MANY; i++)
         retain_until(tree, numbered(text, i), "", GNT_NEVER);
-    gnt_tree_sweep(tree, 0); /* which takes its pin along to the end */
+    sweep(tree, 0); /* which takes its pin along to the end */
     assert_int_equal(check_tree(tree), 0);
-    assert_int_equal(gnt_tree_sweep(tree, 0), 0);
+    assert_int_equal(sweep(tree, 0), 0);
     gnt_tree_free(&tree);
 }
 
@@ -425,9 +436,31 @@ static void swept_to_the_last(void **state)
         retain_until(tree, numbered(text, i), "x", 5);
     size_t dropped = 0;
     for (int i = 0; i < 20; i++)
-        dropped += gnt_tree_sweep(tree, 5);
+        dropped += sweep(tree, 5);
     assert_int_equal(dropped, MANY);
     assert_int_equal(gnt_tree_retained_count(tree), 0);
+    assert_int_equal(check_tree(tree), 0);
+    gnt_tree_free(&tree);
+}
+
+/* No more than there is room for, and the rest next time. */
+static void swept_in_parts(void **state)
+{
+    (void)state;
+    struct gnt_tree *tree = tree_new();
+    struct gnt_message *gone[3];
+    char text[32];
+    for (unsigned i = 0; i < 10; i++)
+        retain_until(tree, numbered(text, i), "x", 5);
+    size_t dropped = 0;
+    for (int calls = 0; calls < 5; calls++) {
+        size_t count = gnt_tree_sweep(tree, 5, gone, COUNT_OF(gone));
+        assert_true(count == (calls < 3 ? 3 : calls == 3));
+        for (size_t i = 0; i < count; i++)
+            gnt_message_unref(&gone[i]);
+        dropped += count;
+    }
+    assert_int_equal(dropped, 10);
     assert_int_equal(check_tree(tree), 0);
     gnt_tree_free(&tree);
 }
@@ -459,7 +492,7 @@ static void no_memory(void **state)
     assert_int_equal(n, 2); /* two levels were missing */
     gnt_alloc_fail_at(0);   /* walks, clearing and sweeps want none */
     assert_int_equal(find(tree, "#"), 2);
-    gnt_tree_sweep(tree, 0);
+    sweep(tree, 0);
     gnt_alloc_fail_at(-1);
     retain(tree, "a/b", "");
     gnt_message_unref(&message);
@@ -479,6 +512,7 @@ int main(void)
         cmocka_unit_test(deep),
         cmocka_unit_test(swept),
         cmocka_unit_test(swept_to_the_last),
+        cmocka_unit_test(swept_in_parts),
         cmocka_unit_test(no_memory),
     };
     return cmocka_run_group_tests(tests, rcu_group_begin, rcu_group_end);

@@ -98,7 +98,9 @@ static void look_around(struct writer *w)
             gnt_message_unref(&out[i]);
     }
     gnt_tree_cursor_fini(tree, &cursor);
-    gnt_tree_sweep(tree, gnt_seeded_next(&w->random) % 3);
+    count = gnt_tree_sweep(tree, gnt_seeded_next(&w->random) % 3, out, 2);
+    for (size_t i = 0; i < count; i++)
+        gnt_message_unref(&out[i]);
 }
 
 /* The first writer also raises an identifier step by step, and says so when it is done. */
