@@ -307,12 +307,14 @@ gnt_err gnt_queue_fetched(struct gnt_queue *q, struct gnt_waiting *w)
 {
     struct gnt_stored *s = &q->stored;
     GNT_ASSERT(s->count && w->sequence == s->first);
-    uint64_t size = w->message->payload.size, known = s->bytes < size ? s->bytes : size;
+    uint64_t size = w->message->payload.size;
     w->again = s->again > 0;
     gnt_err err = gnt_backlog_push(&q->backlog, w);
     if (err)
         return err;
-    /* What this process sees for the first time was counted without its bytes. */
+    /* What this process sees for the first time was counted without its bytes; where some were
+     * dropped unseen, the last one makes up for the difference. */
+    uint64_t known = s->count == 1 || s->bytes < size ? s->bytes : size;
     gnt_count(&q->home->counters, GNT_COUNT_QUEUED_BYTES, (int64_t)(size - known));
     s->first++;
     s->count--;
