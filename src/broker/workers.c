@@ -415,12 +415,17 @@ static void settle_store(struct gnt_workers *w)
     }
 }
 
-void gnt_workers_free(struct gnt_workers **workers)
+/* The opposite: what is not safe yet will never be, and nobody is told. */
+static void forget_store(struct gnt_workers *w)
 {
-    struct gnt_workers *w = *workers;
-    *workers = NULL;
-    if (!w)
-        return;
+    gnt_store_close(&w->store);
+    deliver_mail(w);
+    for (unsigned i = 0; i < w->count; i++)
+        gnt_keep_forget(&w->core->homes[i]);
+}
+
+static void free_workers(struct gnt_workers *w, void (*leave_store)(struct gnt_workers *w))
+{
     bool complete = w->sys != NULL;
     gnt_hasher_free(&w->mqtt.hasher); /* what it has not looked at comes back by mail */
     if (complete)
@@ -433,7 +438,7 @@ void gnt_workers_free(struct gnt_workers **workers)
             gnt_mqtt_front_fini(w->worker[i].mqtt);
     if (complete) {
         deliver_mail(w);
-        settle_store(w);
+        leave_store(w);
         check_ledger(w);
     }
     gnt_core_free(&w->core);
@@ -445,6 +450,20 @@ void gnt_workers_free(struct gnt_workers **workers)
     free(w->mqtt.fronts);
     free(w->worker);
     free(w);
+}
+
+void gnt_workers_free(struct gnt_workers **w)
+{
+    if (*w)
+        free_workers(*w, settle_store);
+    *w = NULL;
+}
+
+void gnt_workers_abandon(struct gnt_workers **w)
+{
+    if (*w)
+        free_workers(*w, forget_store);
+    *w = NULL;
 }
 
 void gnt_worker_turn(struct gnt_worker *worker, uint64_t max_wait_ns)

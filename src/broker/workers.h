@@ -63,6 +63,11 @@ GNT_MUST gnt_err gnt_workers_recover(struct gnt_workers *w, struct gnt_store **s
  * longer than a few seconds. */
 void gnt_workers_free(struct gnt_workers **w);
 
+/* The end without a word, for simulations of it: only memory is given back.  Nothing that was not
+ * safe before becomes so, provided that the store's disk is out of reach by now, and that nothing
+ * gets through the streams. */
+void gnt_workers_abandon(struct gnt_workers **w);
+
 /* One turn of one worker, and of those whose loops its loop carries, which waits at most
  * MAX_WAIT_NS. */
 void gnt_worker_turn(struct gnt_worker *worker, uint64_t max_wait_ns);

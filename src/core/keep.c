@@ -239,3 +239,12 @@ void gnt_keep_commit(struct gnt_home *home)
         commit(home);
     }
 }
+
+void gnt_keep_forget(struct gnt_home *home)
+{
+    struct gnt_keep *k = &home->keep;
+    gnt_batch_fini(&k->batch);
+    while (k->retained_count)
+        gnt_message_unref(&k->retained[--k->retained_count]);
+    k->retained_size = 0;
+}

@@ -117,4 +117,7 @@ uint64_t gnt_keep_number(struct gnt_home *home);
 /* Commits what has been written in this turn: before its mail is sent. */
 void gnt_keep_commit(struct gnt_home *home);
 
+/* Forgets what has been written and not committed, as a crash does: for simulations of one. */
+void gnt_keep_forget(struct gnt_home *home);
+
 #endif

@@ -229,20 +229,27 @@ static void do_unsubscribe(struct sim_device *d)
 /* How a connection ended, as the broker saw it. */
 enum ending { CLEAN, BROKEN, PERHAPS_BROKEN };
 
+/* Whether its session, and with it its will, outlives a crash of the broker. */
+static bool is_kept(const struct sim_device *d)
+{
+    return d->is.durable || (d->is.version == GNT_MQTT_5 && d->is.expiry_s);
+}
+
 /* Its will is published if the broker cannot know better. */
 static void count_will(struct sim_device *d, enum ending how)
 {
-    if (!d->is.will || how == CLEAN)
+    bool crashes = d->oracle->crashes;
+    if (!d->is.will || (how == CLEAN && !crashes))
         return;
     struct sim_message *will = &d->oracle->messages[d->will];
     will->may++;
     will->must +=
-        how == BROKEN && d->up && d->is.will_delay_s == 0 && sim_oracle_observes(d->oracle);
+        how == BROKEN && d->up && d->is.will_delay_s == 0 && (is_kept(d) || !crashes) && d->watched;
 }
 
 static void wire_over(struct sim_device *d, enum ending how)
 {
-    d->oracle->unsure |= !d->up && d->had_session && !d->is.durable;
+    d->oracle->unsure |= !d->up && d->had_session && !d->is.durable && is_kept(d) && d->wire->read;
     count_will(d, how);
     if (d->oracle->faulty)
         sim_oracle_repeats(d->oracle, d->index);
@@ -362,6 +369,7 @@ static void on_connected(struct sim_device *d, const struct gnt_client_event *e)
     SIM_MUST(d->world, !present || d->attempts > 1);
     d->up = true;
     d->had_session = true;
+    d->watched = sim_oracle_observes(d->oracle);
     session->connection++;
     session->connected_at = d->world->now;
     d->act_at = soon(d);

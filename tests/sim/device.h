@@ -44,6 +44,7 @@ struct sim_device {
     struct gnt_timer turn;
     bool up; /* CONNACK has come */
     bool had_session;
+    bool watched;      /* its will is seen if this connection breaks */
     unsigned attempts; /* to connect */
     bool saying_bye; /* DISCONNECT is being written; the wire stays until the broker has ended it */
     bool calm, gone;

@@ -1,5 +1,7 @@
 #include "life.h"
 
+#include "core/ledger.h"
+#include "machine.h"
 #include "oracle.h"
 #include "raw.h"
 
@@ -14,8 +16,11 @@ enum { DEVICES_MAX = 32, RAW_MAX = 5 };
 struct life {
     struct sim_world world;
     struct sim_oracle oracle;
+    struct sim_machine machine; /* if the broker has a data directory */
+    bool keeps;
     struct sim_device devices[DEVICES_MAX];
     struct sim_raw raw[RAW_MAX];
+    struct sim_raw enders[DEVICES_MAX]; /* end the sessions that MQTT 3 devices leave */
     uint32_t device_count, raw_count;
     struct gnt_config config;
     bool quiet; /* no connection breaks */
@@ -59,7 +64,7 @@ static void small_queues(struct life *l)
     } else if (sim_one_in(w, 3)) {
         l->config.queue_full_wait_ms = (uint32_t)sim_below(w, 3000);
     }
-    if (l->quiet) {
+    if (l->quiet && !l->oracle.crashes) {
         l->oracle.lossy = false;
         l->config.queue_full_qos0 = GNT_QOS0_WAIT;
     }
@@ -112,7 +117,8 @@ static struct sim_character some_character(struct life *l)
         is.will_delay_s = (uint32_t)sim_between(w, 1, 15);
     if (l->quiet && l->oracle.patient) /* who is not read gets no answer to its pings */
         is.keep_alive_s = 0;
-    is.shares = (is.durable || l->oracle.groups_lossy) && !is.packet_max;
+    is.shares = (is.durable || l->oracle.groups_lossy) && !is.packet_max &&
+                (SIM_GROUPS_SURVIVE || !l->oracle.crashes);
     return is;
 }
 
@@ -159,10 +165,25 @@ static bool settled(struct life *l)
     return sim_world_counted(&l->world, GNT_COUNT_QUEUED) == 0;
 }
 
+/* Sessions and groups that hold something. */
+static void tell_accounts(struct life *l)
+{
+    const struct gnt_core *core = l->world.workers->core;
+    struct gnt_account a;
+    for (unsigned i = 0; i < core->count; i++)
+        for (uint32_t at = 0; gnt_account_next(&core->homes[i], &at, &a);)
+            if (a.queued)
+                sim_trace(&l->world, "%llu are queued for '%.*s%.*s' at home %u",
+                          (unsigned long long)a.queued, (int)a.client_id.size,
+                          (const char *)a.client_id.data, (int)a.filter.size,
+                          (const char *)a.filter.data, i);
+}
+
 static void tell_who_is_not(struct life *l)
 {
     struct sim_world *w = &l->world;
     w->trace = true;
+    tell_accounts(l);
     for (uint32_t i = 0; i < l->device_count; i++)
         if (!sim_device_settled(&l->devices[i]))
             sim_trace(w, "client %u is not settled", i);
@@ -181,6 +202,8 @@ static bool calm_down(struct life *l)
     sim_trace(w, "calm");
     w->weather.fault_one_in = 0;
     w->weather.move_fails_one_in = 0;
+    if (l->keeps)
+        sim_machine_calm(&l->machine);
     for (uint32_t i = 0; i < l->device_count; i++)
         sim_device_calm(&l->devices[i]);
     for (uint32_t i = 0; i < l->raw_count; i++)
@@ -239,6 +262,19 @@ static uint32_t retained_in_tree(struct life *l, struct gnt_slice topic)
     return message;
 }
 
+/* What a broker has found at its start. */
+static void on_recovered(void *context)
+{
+    struct life *l = context;
+    l->oracle.recovered_at = l->world.now;
+    for (uint32_t i = 0; i < l->device_count; i++) {
+        uint32_t topic = sim_oracle_retained_topic(&l->oracle, i);
+        uint32_t found = retained_in_tree(l, sim_oracle_topic(&l->oracle, topic));
+        if (!sim_oracle_may_be_retained(&l->oracle, i, found) && !l->oracle.faulty)
+            sim_fail(&l->world, "after a crash message %d is retained under r/%u", (int)found, i);
+    }
+}
+
 static void check_retained(struct life *l)
 {
     uint64_t there = 0;
@@ -261,9 +297,9 @@ static void check_retained(struct life *l)
 static void check_losses(struct life *l)
 {
     struct sim_world *w = &l->world;
-    uint64_t full = sim_world_counted(w, GNT_COUNT_DROPPED_QUEUE_FULL);
-    uint64_t memory = sim_world_counted(w, GNT_COUNT_DROPPED_NO_MEMORY);
-    uint64_t ended = sim_world_counted(w, GNT_COUNT_DROPPED_SESSION_END);
+    uint64_t full = sim_world_counted_ever(w, GNT_COUNT_DROPPED_QUEUE_FULL);
+    uint64_t memory = sim_world_counted_ever(w, GNT_COUNT_DROPPED_NO_MEMORY);
+    uint64_t ended = sim_world_counted_ever(w, GNT_COUNT_DROPPED_SESSION_END);
     sim_trace(w, "missing %llu, dropped %llu, %llu, %llu", (unsigned long long)l->oracle.missing,
               (unsigned long long)full, (unsigned long long)memory, (unsigned long long)ended);
     if (!l->oracle.lossy)
@@ -291,12 +327,17 @@ static bool idle(struct life *l)
     return true;
 }
 
+/* MQTT 3 cannot end a session that is to stay, as it ends a connection. */
+static bool stays(const struct sim_device *d)
+{
+    return d->is.version < GNT_MQTT_5 && d->is.durable;
+}
+
 static void all_leave(struct life *l)
 {
-    uint64_t stay = 0; /* MQTT 3 cannot end a session that is to stay */
+    uint64_t stay = 0;
     for (uint32_t i = 0; i < l->device_count; i++) {
-        const struct sim_character *is = &l->devices[i].is;
-        stay += is->version < GNT_MQTT_5 && is->durable;
+        stay += stays(&l->devices[i]);
         sim_device_leave(&l->devices[i]);
     }
     sim_world_run(&l->world, l->world.now + 61 * SECOND);
@@ -310,6 +351,31 @@ static void all_leave(struct life *l)
         expect(l, GNT_COUNT_SUBSCRIPTIONS, "subscriptions", 0);
         expect(l, GNT_COUNT_SHARED_SUBSCRIPTIONS, "shared subscriptions", 0);
     }
+}
+
+/* Then nothing is left in the store but how many homes there are, and what is retained. */
+static void end_all_sessions(struct life *l)
+{
+    struct sim_world *w = &l->world;
+    for (uint32_t i = 0; i < l->device_count; i++)
+        if (stays(&l->devices[i]))
+            sim_raw_end_session(&l->enders[i], w, &l->oracle, l->devices[i].id);
+    sim_world_run(w, w->now + 100 * SECOND);
+    for (uint32_t i = 0; i < l->device_count; i++) {
+        SIM_MUST(w, !stays(&l->devices[i]) || sim_raw_left(&l->enders[i]));
+        if (stays(&l->devices[i]))
+            sim_raw_fini(&l->enders[i]);
+    }
+    expect(l, GNT_COUNT_SESSIONS, "sessions", 0);
+    size_t retained = 0;
+    for (uint32_t i = 0; i < l->device_count; i++) {
+        uint32_t topic = sim_oracle_retained_topic(&l->oracle, i);
+        retained += retained_in_tree(l, sim_oracle_topic(&l->oracle, topic)) != SIM_NO_MESSAGE;
+    }
+    sim_machine_stop(&l->machine);
+    size_t left = sim_machine_left(&l->machine);
+    if (left != 1 + retained)
+        sim_fail(w, "%zu are left in the store, with %zu retained messages", left, retained);
 }
 
 static void stop_politely(struct life *l)
@@ -329,6 +395,8 @@ static void finish(struct life *l, bool calm)
     case 0:
         if (calm)
             all_leave(l);
+        if (calm && l->keeps)
+            end_all_sessions(l);
         break;
     case 1: stop_politely(l); break;
     case 2: break; /* with all connections */
@@ -338,8 +406,21 @@ static void finish(struct life *l, bool calm)
     for (uint32_t i = 0; i < l->raw_count; i++)
         sim_raw_fini(&l->raw[i]);
     sim_world_run(&l->world, l->world.now + SECOND);
-    sim_world_stop(&l->world);
+    if (l->keeps && l->world.workers)
+        sim_machine_stop(&l->machine);
+    else if (l->world.workers)
+        sim_world_stop(&l->world);
     SIM_MUST(&l->world, l->world.wires == 0);
+}
+
+static void start_machine(struct life *l, unsigned workers)
+{
+    l->keeps = true;
+    sim_machine_init(&l->machine, &l->world, &l->config);
+    l->machine.workers = workers;
+    l->machine.recovered = on_recovered;
+    l->machine.context = l;
+    sim_machine_start(&l->machine);
 }
 
 void sim_life(const struct sim_life_options *options, struct sim_life_report *report)
@@ -350,23 +431,31 @@ void sim_life(const struct sim_life_options *options, struct sim_life_report *re
     unsigned workers = (unsigned)sim_between(w, 1, 4);
     l->quiet = sim_one_in(w, 8);
     make_clients(l);
+    l->oracle.crashes = options->crashes;
     some_config(l);
     l->oracle.lossy |= options->faults;
     l->oracle.faulty = options->faults;
     l->oracle.patient &= !options->faults;
     w->weather = some_weather(w, options->faults);
-    sim_world_start(w, &l->config, options->workers ? options->workers : workers);
+    if (options->crashes)
+        start_machine(l, options->workers);
+    else
+        sim_world_start(w, &l->config, options->workers ? options->workers : workers);
     start_clients(l);
     sim_world_run(w, w->now + sim_between(w, 20, 90) * SECOND);
     bool calm = calm_down(l);
     if (calm && !options->faults && !l->oracle.unsure)
         look(l);
     report->unsure += l->oracle.unsure;
+    report->crashes += l->machine.crashes;
+    report->interrupted += l->machine.interrupted;
     report->messages += l->oracle.message_count;
     for (size_t i = 0; i < l->oracle.message_count; i++)
         report->deliveries += l->oracle.messages[i].anywhere;
     finish(l, calm);
     report->digest = w->digest;
+    if (l->keeps)
+        sim_machine_fini(&l->machine);
     sim_oracle_fini(&l->oracle);
     gnt_config_fini(&l->config);
     sim_world_fini(w);

@@ -9,12 +9,14 @@ struct sim_life_options {
     uint64_t seed;
     unsigned workers; /* 0: as the seed says, 1 to 4 */
     bool trace;
-    bool faults; /* allocations fail now and then: nothing is demanded but that it goes on */
+    bool crashes; /* the broker keeps what it should, and its machine loses its power */
+    bool faults;  /* allocations fail now and then: nothing is demanded but that it goes on */
 };
 
 struct sim_life_report {
     uint64_t messages, deliveries, digest;
-    uint64_t unsure; /* lives of which not all could be said */
+    uint64_t unsure;               /* lives of which not all could be said */
+    uint64_t crashes, interrupted; /* of the broker; in its recovery */
 };
 
 /* Ends the program where a promise is broken. */

@@ -1,6 +1,7 @@
 /* Lives of a broker, each from a seed; a seed that fails is printed with the promise it breaks.
  *
  *     sim --seeds 250 --from 1000       250 lives
+ *     sim --crashes --seeds 250         with a data directory, on a machine that crashes
  *     sim --seed 1017 --trace           one life, with all that happens in it */
 
 #include "base/log.h"
@@ -50,10 +51,15 @@ static uint64_t number(const char *text)
 int main(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"seed", required_argument, NULL, 's'}, {"seeds", required_argument, NULL, 'n'},
-        {"from", required_argument, NULL, 'f'}, {"workers", required_argument, NULL, 'w'},
-        {"trace", no_argument, NULL, 't'},      {"faults", no_argument, NULL, 'a'},
-        {"digests", no_argument, NULL, 'd'},    {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},
+        {"seeds", required_argument, NULL, 'n'},
+        {"from", required_argument, NULL, 'f'},
+        {"workers", required_argument, NULL, 'w'},
+        {"trace", no_argument, NULL, 't'},
+        {"faults", no_argument, NULL, 'a'},
+        {"digests", no_argument, NULL, 'd'},
+        {"crashes", no_argument, NULL, 'c'},
+        {NULL, 0, NULL, 0},
     };
     struct sim_life_options life = {0};
     uint64_t from = 1, seeds = 1;
@@ -67,6 +73,7 @@ int main(int argc, char **argv)
         case 't': life.trace = true; break;
         case 'a': life.faults = true; break;
         case 'd': digests = true; break;
+        case 'c': life.crashes = true; break;
         default: return 2;
         }
     }
@@ -87,5 +94,8 @@ int main(int argc, char **argv)
            (unsigned long long)from, (unsigned long long)(from + seeds - 1),
            (unsigned long long)report.messages, (unsigned long long)report.deliveries,
            (unsigned long long)report.unsure);
+    if (life.crashes)
+        printf("%llu crashes, %llu interrupted recoveries\n", (unsigned long long)report.crashes,
+               (unsigned long long)report.interrupted);
     return 0;
 }

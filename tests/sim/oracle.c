@@ -260,9 +260,18 @@ void sim_oracle_unsubscribed(struct sim_oracle *o, uint32_t unsub)
               o->filters[u->filter].text);
 }
 
+/* What a crash has undone comes again, also exactly once, to those who are not kept either. */
+static void forget_copies(struct sim_session *s)
+{
+    for (size_t i = 0; i < s->arrived_count; i++)
+        memset(s->arrived[i].copies, 0, sizeof s->arrived[i].copies);
+}
+
 void sim_oracle_session_lost(struct sim_oracle *o, uint32_t session)
 {
     o->session[session].epoch++;
+    if (o->crashes)
+        forget_copies(&o->session[session]);
     for (size_t i = 0; i < o->sub_count; i++) {
         struct sim_sub *s = &o->subs[i];
         if (s->session != session || !s->confirmed || s->maybe_until != GNT_NEVER)
@@ -371,12 +380,14 @@ uint32_t sim_oracle_seen(struct sim_oracle *o, uint32_t session, const struct si
     return message;
 }
 
+/* What a crash has undone comes again from its publisher, and QoS 0 does not wait for the store. */
 static void check_copies(struct sim_oracle *o, uint32_t session, uint32_t message, uint8_t qos)
 {
     const struct sim_message *m = &o->messages[message];
     enum sim_kind kind = o->topics[m->topic].kind;
     const struct sim_arrived *a = arrived(o, session, message);
-    if (kind == SIM_NORMAL && !m->repeats && m->qos != 1 && qos != 1 && a->copies[qos] > 1)
+    bool once = m->qos != 1 && qos != 1 && !m->repeats && !(o->crashes && m->qos && qos == 0);
+    if (kind == SIM_NORMAL && once && a->copies[qos] > 1)
         sim_fail(o->world, "client %u got message %u twice at QoS %u", session, message, qos);
 }
 
@@ -502,6 +513,28 @@ uint32_t sim_oracle_retained(const struct sim_oracle *o, uint32_t session, bool 
     return last;
 }
 
+bool sim_oracle_may_be_retained(const struct sim_oracle *o, uint32_t session, uint32_t value)
+{
+    uint32_t topic = sim_oracle_retained_topic(o, session);
+    for (size_t i = o->message_count; i-- > 0;) {
+        const struct sim_message *m = &o->messages[i];
+        if (m->topic != topic)
+            continue;
+        if (value == i || (value == SIM_NO_MESSAGE && (m->size == 0 || m->expiry_s)))
+            return true;
+        if (m->done != GNT_NEVER && !m->failed)
+            return false;
+    }
+    return value == SIM_NO_MESSAGE;
+}
+
+/* Whether the machine has crashed while M was sent because of S, perhaps. */
+static bool may_be_interrupted(const struct sim_oracle *o, const struct sim_sub *s,
+                               const struct sim_message *m)
+{
+    return !SIM_RETAINED_SURVIVE && o->recovered_at > s->asked && m->handed < s->sure_from;
+}
+
 static void audit_retained(struct sim_oracle *o, const struct sim_sub *s)
 {
     if (s->retain_handling != 0 || s->qos == 0 || s->sure_until != GNT_NEVER)
@@ -513,7 +546,8 @@ static void audit_retained(struct sim_oracle *o, const struct sim_sub *s)
         bool sure;
         uint32_t value = sim_oracle_retained(o, p, &sure);
         if (!sure || value == SIM_NO_MESSAGE || (s->no_local && p == s->session) ||
-            too_large(o, s->session, &o->messages[value]))
+            too_large(o, s->session, &o->messages[value]) ||
+            may_be_interrupted(o, s, &o->messages[value]))
             continue;
         uint32_t got = o->session[s->session].retained_value[p];
         struct sim_arrived *a = arrived(o, s->session, value);
@@ -567,6 +601,8 @@ static void audit_shared(struct sim_oracle *o)
             least += qos > 0 && sure[f] < m->handed;
             most_twos += qos == 2 && maybe[f] != GNT_NEVER;
         }
+        if (o->crashes && !SIM_GROUPS_SURVIVE)
+            continue;
         if (m->copies > most_twos && !m->repeats)
             sim_fail(o->world, "shared message %u came %u times at QoS 2, to %u groups", i,
                      m->copies, most_twos);

@@ -11,7 +11,10 @@
  *   Order        of one publisher, topic and QoS: first arrivals come in the order of publishing.
  *   Shared       one member of each group gets it.
  *   Retained     who subscribes, or was subscribed, ends up with the last value.
- *   Wills        arrive as often as connections broke, and not when they ended with DISCONNECT. */
+ *   Wills        arrive as often as connections broke, and not when they ended with DISCONNECT.
+ *
+ * Where the broker's machine crashes now and then, all that holds for what is kept: sessions that
+ * do not end with their connection, what was acknowledged, retained messages. */
 #ifndef SIM_ORACLE_H
 #define SIM_ORACLE_H
 
@@ -21,6 +24,13 @@
 enum { SIM_SESSIONS_MAX = 48, SIM_TOPIC_SIZE = 16 };
 
 #define SIM_NO_MESSAGE UINT32_MAX
+
+/* Whether shared subscriptions keep their promises when the machine crashes. */
+enum { SIM_GROUPS_SURVIVE = 0 };
+
+/* Whether what was retained before a subscription still comes when the machine crashes while it is
+ * being sent. */
+enum { SIM_RETAINED_SURVIVE = 0 };
 
 enum sim_kind { SIM_NORMAL, SIM_SHARED, SIM_RETAINED, SIM_WILL };
 
@@ -106,7 +116,9 @@ struct sim_oracle {
     bool lossy;        /* small limits or faults: missing ones are counted by the broker */
     bool faulty;       /* of a message that failed some may have been delivered: it comes again */
     bool patient;      /* at full queues publishers wait as long as the receiver is connected */
-    bool groups_lossy; /* members come and go: a group's messages may go with them */
+    bool crashes;      /* of the broker's machine; DISCONNECT may be forgotten then */
+    uint64_t recovered_at; /* the last time; 0: never */
+    bool groups_lossy;     /* members come and go: a group's messages may go with them */
 };
 
 void sim_oracle_init(struct sim_oracle *o, struct sim_world *w, uint32_t sessions);
@@ -162,5 +174,9 @@ void sim_oracle_count(const struct sim_oracle *o, uint64_t *all, uint64_t *share
 /* The last value of SESSION's retained topic: the message, SIM_NO_MESSAGE if there is none;
  * *sure: it is known. */
 uint32_t sim_oracle_retained(const struct sim_oracle *o, uint32_t session, bool *sure);
+
+/* Whether VALUE, or nothing (SIM_NO_MESSAGE), can be what SESSION's retained topic has after a
+ * crash: nothing older than the last that was acknowledged. */
+bool sim_oracle_may_be_retained(const struct sim_oracle *o, uint32_t session, uint32_t value);
 
 #endif

@@ -303,6 +303,14 @@ void sim_raw_calm(struct sim_raw *r)
     turn_by(r, r->begin_at);
 }
 
+void sim_raw_end_session(struct sim_raw *r, struct sim_world *w, struct sim_oracle *o,
+                         const char *id)
+{
+    sim_raw_init(r, w, o, 0, NULL, 0);
+    snprintf(r->id, sizeof r->id, "%s", id);
+    sim_raw_calm(r);
+}
+
 bool sim_raw_left(const struct sim_raw *r)
 {
     return r->calm && r->connected && !r->wire;

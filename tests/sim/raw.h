@@ -39,6 +39,10 @@ void sim_raw_fini(struct sim_raw *r);
 
 /* Comes a last time to end its session. */
 void sim_raw_calm(struct sim_raw *r);
+
+/* One that comes once, with another's ID, to end its session; done when it has left. */
+void sim_raw_end_session(struct sim_raw *r, struct sim_world *w, struct sim_oracle *o,
+                         const char *id);
 bool sim_raw_left(const struct sim_raw *r);
 
 #endif

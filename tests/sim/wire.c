@@ -169,7 +169,7 @@ static gnt_err wire_read(struct gnt_stream *s, void *to, size_t cap, size_t *n)
 static gnt_err wire_writev(struct gnt_stream *s, const struct iovec *iov, int count, size_t *n)
 {
     struct sim_wire *wire = wire_of(s);
-    if (wire->broker_reset)
+    if (wire->broker_reset || wire->world->dying)
         return GNT_IO;
     if (wire->down.finished)
         return GNT_CLOSED;
@@ -190,9 +190,28 @@ static void wire_finish(struct gnt_stream *s)
     kick(&wire->down);
 }
 
+/* With the broker's machine: what was on its way may still arrive, and the client is told soon, or
+ * when it hears nothing for long. */
+static void wire_dies(struct sim_wire *wire)
+{
+    struct sim_world *w = wire->world;
+    wire->broker_open = false;
+    wire->down.finished = true;
+    if (sim_one_in(w, 2))
+        lose(&wire->down);
+    if (!wire->cut)
+        after(wire, &wire->client_told,
+              sim_one_in(w, 4) ? sim_below(w, 20 * GNT_NS_PER_S) : latency(w));
+    free_if_closed(wire);
+}
+
 static void wire_broker_close(struct gnt_stream *s)
 {
     struct sim_wire *wire = wire_of(s);
+    if (wire->world->dying) {
+        wire_dies(wire);
+        return;
+    }
     bool unread = gnt_buf_size(&wire->up.arrived) || gnt_buf_size(&wire->up.flying);
     if (!wire->down.finished)
         wire_finish(s);
@@ -234,16 +253,19 @@ static void on_accept(struct sim_arrival *a, struct gnt_worker *worker)
     gnt_worker_accept(worker, &wire->stream);
 }
 
+static void on_refuse(struct sim_arrival *a)
+{
+    struct sim_wire *wire = GNT_CONTAINER(a, struct sim_wire, arriving);
+    wire->broker_open = false;
+    wire->client_reset = true;
+    tell_client(wire);
+    free_if_closed(wire);
+}
+
 static void on_begin(struct gnt_timer *timer, uint64_t now)
 {
     struct sim_wire *wire = GNT_CONTAINER(timer, struct sim_wire, begin);
     (void)now;
-    if (!wire->world->worker) { /* the broker has stopped meanwhile */
-        wire->broker_open = false;
-        wire->client_reset = true;
-        tell_client(wire);
-        return;
-    }
     sim_world_arrive(wire->world, &wire->arriving);
 }
 
@@ -256,6 +278,7 @@ struct sim_wire *sim_wire_open(struct sim_world *w, void (*changed)(void *owner)
     wire->owner = owner;
     wire->broker_open = wire->client_open = true;
     wire->arriving.accept = on_accept;
+    wire->arriving.refuse = on_refuse;
     wire->begin.fire = on_begin;
     wire->broker_told.fire = on_broker_told;
     wire->client_told.fire = on_client_told;

@@ -29,7 +29,8 @@ static unsigned pollers;
 
 static uint64_t clock_now(void *self)
 {
-    return ((struct sim_world *)self)->now;
+    const struct sim_world *w = self;
+    return w->now - w->boot;
 }
 
 static uint64_t clock_wall(void *self)
@@ -92,7 +93,7 @@ static void settle_worker(struct sim_worker *worker)
     worker->asleep = true;
     uint64_t next = gnt_timers_next(&loop->timers);
     if (next < GNT_FAR)
-        sim_world_by(worker->world, &worker->turn, next);
+        sim_world_by(worker->world, &worker->turn, worker->world->boot + next);
 }
 
 static void on_turn(struct gnt_timer *timer, uint64_t now)
@@ -108,6 +109,8 @@ static void on_turn(struct gnt_timer *timer, uint64_t now)
     gnt_worker_turn(worker->real, 0);
     gnt_alloc_fail_at(-1);
     settle_worker(worker);
+    if (w->after_turn)
+        w->after_turn(w->after_context);
 }
 
 static void on_accepting(struct gnt_task *task)
@@ -121,6 +124,10 @@ static void on_accepting(struct gnt_task *task)
 
 void sim_world_arrive(struct sim_world *w, struct sim_arrival *a)
 {
+    if (!w->worker) {
+        a->refuse(a);
+        return;
+    }
     struct sim_worker *worker = &w->worker[sim_below(w, w->workers->count)];
     gnt_list_init(&a->link);
     gnt_list_push_back(&worker->arrivals, &a->link);
@@ -130,7 +137,7 @@ void sim_world_arrive(struct sim_world *w, struct sim_arrival *a)
 
 void sim_world_wake(struct sim_world *w, struct gnt_loop *loop)
 {
-    for (unsigned i = 0; loop && i < w->workers->count; i++)
+    for (unsigned i = 0; loop && w->worker && i < w->workers->count; i++)
         if (&w->worker[i].real->loop == loop)
             wake_worker(&w->worker[i]);
 }
@@ -164,17 +171,43 @@ void sim_world_start(struct sim_world *w, const struct gnt_config *config, unsig
     }
 }
 
-void sim_world_stop(struct sim_world *w)
+void sim_world_after_turns(struct sim_world *w, void (*after)(void *context), void *context)
+{
+    w->after_turn = after;
+    w->after_context = context;
+}
+
+static void end_turns(struct sim_world *w)
 {
     for (unsigned i = 0; i < w->workers->count; i++) {
-        gnt_timer_cancel(&w->timers, &w->worker[i].turn);
-        gnt_task_cancel(&w->worker[i].accepting);
-        SIM_MUST(w, gnt_list_empty(&w->worker[i].arrivals));
+        struct sim_worker *worker = &w->worker[i];
+        gnt_timer_cancel(&w->timers, &worker->turn);
+        gnt_task_cancel(&worker->accepting);
+        for (struct gnt_list *link; (link = gnt_list_pop_front(&worker->arrivals));) {
+            struct sim_arrival *a = GNT_CONTAINER(link, struct sim_arrival, link);
+            a->refuse(a);
+        }
     }
     free(w->worker);
     w->worker = NULL;
+}
+
+void sim_world_stop(struct sim_world *w)
+{
+    end_turns(w);
     gnt_workers_free(&w->workers);
     gnt_rcu_quiescent();
+}
+
+void sim_world_crash(struct sim_world *w)
+{
+    for (int i = GNT_LEDGER_DROPPED; i <= GNT_LEDGER_LAST; i++)
+        w->dropped_before[i] += sim_world_counted(w, (enum gnt_counter)i);
+    w->dying = true;
+    end_turns(w);
+    gnt_workers_abandon(&w->workers);
+    gnt_rcu_quiescent();
+    w->dying = false;
 }
 
 void sim_world_fini(struct sim_world *w)
@@ -215,6 +248,11 @@ uint64_t sim_world_counted(struct sim_world *w, enum gnt_counter which)
         sum += gnt_counted(&w->workers->worker[i].home->counters, which);
     SIM_MUST(w, (int64_t)sum >= 0);
     return sum;
+}
+
+uint64_t sim_world_counted_ever(struct sim_world *w, enum gnt_counter which)
+{
+    return w->dropped_before[which] + sim_world_counted(w, which);
 }
 
 /* ---- Chance */

@@ -30,10 +30,15 @@ struct sim_world {
     struct gnt_seeded chance, broker_chance;
     struct gnt_clock clock;
     struct gnt_timers timers;
-    struct gnt_workers *workers;
-    struct sim_worker *worker; /* of each */
+    struct gnt_workers *workers; /* NULL: there is no broker now */
+    struct sim_worker *worker;   /* of each */
+    void (*after_turn)(void *context);
+    void *after_context;
     struct sim_weather weather;
-    unsigned wires; /* that are not freed yet */
+    uint64_t boot; /* when the broker's clock was 0: another one after each crash */
+    bool dying;    /* the broker crashes: it says nothing any more */
+    uint64_t dropped_before[GNT_LEDGER_LAST + 1]; /* by brokers that have crashed */
+    unsigned wires;                               /* that are not freed yet */
     bool trace;
     uint64_t digest; /* of all that was traced or would have been: two runs of a seed agree */
 };
@@ -41,6 +46,12 @@ struct sim_world {
 /* The workers are started, and the time is a few hours after 0. */
 void sim_world_init(struct sim_world *w, uint64_t seed, bool trace);
 void sim_world_start(struct sim_world *w, const struct gnt_config *config, unsigned workers);
+
+/* Called after each turn of a worker, which may have asked the store for something; or NULL. */
+void sim_world_after_turns(struct sim_world *w, void (*after)(void *context), void *context);
+
+/* Frees the workers as they are, in the middle of everything. */
+void sim_world_crash(struct sim_world *w);
 
 /* Frees the workers, who may still have connections. */
 void sim_world_stop(struct sim_world *w);
@@ -61,11 +72,15 @@ void sim_world_wake(struct sim_world *w, struct gnt_loop *loop);
 struct sim_arrival {
     struct gnt_list link;
     void (*accept)(struct sim_arrival *a, struct gnt_worker *worker);
+    void (*refuse)(struct sim_arrival *a); /* there is no broker, or none any more */
 };
 void sim_world_arrive(struct sim_world *w, struct sim_arrival *a);
 
 /* The sum over the workers; a gauge that has fallen below 0 is a broken promise. */
 uint64_t sim_world_counted(struct sim_world *w, enum gnt_counter which);
+
+/* The same and what brokers had counted that have crashed. */
+uint64_t sim_world_counted_ever(struct sim_world *w, enum gnt_counter which);
 
 /* ---- Chance */
 

@@ -162,7 +162,7 @@ void world_crash(struct world *w, struct world_client *const *clients, size_t co
     for (size_t i = 0; i < count; i++)
         clients[i]->session = NULL;
     for (unsigned i = 0; i < w->homes; i++)
-        gnt_batch_fini(&w->core->homes[i].keep.batch);
+        gnt_keep_forget(&w->core->homes[i]);
     gnt_core_free(&w->core);
     for (unsigned i = 0; i < w->homes; i++)
         gnt_timers_fini(&w->timers[i]);

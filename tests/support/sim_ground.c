@@ -567,6 +567,28 @@ uint64_t sim_ground_applied(struct sim_soil *s)
     return applied;
 }
 
+uint64_t sim_ground_crashes(struct sim_soil *s)
+{
+    pthread_mutex_lock(&s->lock);
+    uint64_t crashes = s->crashes;
+    pthread_mutex_unlock(&s->lock);
+    return crashes;
+}
+
+void sim_ground_each(struct sim_soil *s,
+                     void (*one)(void *context, struct gnt_slice name, struct gnt_slice key),
+                     void *context)
+{
+    pthread_mutex_lock(&s->lock);
+    struct gnt_ordered_node *node = gnt_ordered_from(&s->sown, gnt_slice(NULL, 0));
+    for (; node; node = gnt_ordered_after(&s->sown, node->key)) {
+        size_t name = node->key.data[1];
+        one(context, gnt_slice(node->key.data + 2, name),
+            gnt_slice(node->key.data + 2 + name, node->key.size - 2 - name));
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
 size_t sim_ground_count(struct sim_soil *s)
 {
     pthread_mutex_lock(&s->lock);

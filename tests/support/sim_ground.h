@@ -34,10 +34,17 @@ void sim_ground_crash(struct sim_soil *s);
  * just after.  It returns GNT_IO.  -1: in none. */
 void sim_ground_crash_at(struct sim_soil *s, long k, bool kept);
 
+uint64_t sim_ground_crashes(struct sim_soil *s); /* so many there were, since _new */
+
 /* Called in the middle of each _apply, without a lock; NULL for none.  It may crash, or read. */
 void sim_ground_during(struct sim_soil *s, void (*during)(void *context), void *context);
 
 uint64_t sim_ground_applied(struct sim_soil *s); /* so many were, since _new */
 size_t sim_ground_count(struct sim_soil *s);     /* records of tables and entries of logs */
+
+/* Each of them: the name of its table or log, its key or the bytes of its number. */
+void sim_ground_each(struct sim_soil *s,
+                     void (*one)(void *context, struct gnt_slice name, struct gnt_slice key),
+                     void *context);
 
 #endif
