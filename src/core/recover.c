@@ -35,22 +35,30 @@ static gnt_err recover_homes(struct gnt_recover *r)
     gnt_err err = gnt_recover_each(r, "meta", on_homes);
     if (err)
         return err;
-    struct gnt_homes_record now = r->before;
-    if (now.homes == 0) {
-        now.key[0] = gnt_random_u64(r->how->random);
-        now.key[1] = gnt_random_u64(r->how->random);
+    uint64_t *key = r->before.key;
+    if (r->before.homes == 0) {
+        key[0] = gnt_random_u64(r->how->random);
+        key[1] = gnt_random_u64(r->how->random);
     }
-    now.homes = r->core->count;
     for (unsigned i = 0; i < r->core->count; i++) {
         struct gnt_home *home = &r->core->homes[i];
-        memcpy(home->config.home_key, now.key, sizeof now.key);
+        memcpy(home->config.home_key, key, sizeof r->before.key);
         err = gnt_keep_init(home, r->how->store, r->how->time);
         if (err)
             return err;
     }
+    return GNT_OK;
+}
+
+/* The last of all: as long as not all of their mail has been handed on, it has to be known how many
+ * homes there were. */
+static gnt_err write_homes(struct gnt_recover *r)
+{
+    struct gnt_homes_record now = r->before;
+    now.homes = r->core->count;
     struct gnt_home *first = &r->core->homes[0];
     struct gnt_buf *value = &first->keep.scratch;
-    err = gnt_homes_record_write(&now, value);
+    gnt_err err = gnt_homes_record_write(&now, value);
     if (!err)
         err = gnt_keep_reserve(first, 1, 2 * GNT_STORE_NAME_MAX + gnt_buf_size(value));
     if (!err)
@@ -597,6 +605,8 @@ gnt_err gnt_core_recover(struct gnt_core *core, const struct gnt_recovery *recov
         begin_keeping(&r);
         err = recover_mail(&r);
     }
+    if (!err)
+        err = write_homes(&r);
     for (unsigned i = 0; !err && i < core->count; i++)
         gnt_keep_commit(&core->homes[i]);
     forget_returning(&r);

@@ -183,6 +183,85 @@ static void what_is_on_its_way_arrives(void **state)
     }
 }
 
+/* A store that loses all commits but the first few. */
+struct dying {
+    struct gnt_store store;
+    struct gnt_store *real;
+    unsigned commits;
+};
+
+static struct gnt_store *real_of(struct gnt_store *s)
+{
+    return GNT_CONTAINER(s, struct dying, store)->real;
+}
+
+static void dying_commit(struct gnt_store *s, struct gnt_batch *batch, struct gnt_completion *c)
+{
+    struct dying *d = GNT_CONTAINER(s, struct dying, store);
+    if (d->commits) {
+        d->commits--;
+        gnt_store_commit(d->real, batch, c);
+        return;
+    }
+    gnt_batch_fini(batch);
+    c->result = GNT_IO;
+    c->deliver(c->context, c);
+}
+
+static void dying_scan(struct gnt_store *s, struct gnt_slice table, struct gnt_slice prefix,
+                       struct gnt_slice after, uint32_t most, struct gnt_store_read *r)
+{
+    gnt_store_scan(real_of(s), table, prefix, after, most, r);
+}
+
+static void dying_read(struct gnt_store *s, struct gnt_slice log, uint64_t from, uint32_t most,
+                       struct gnt_store_read *r)
+{
+    gnt_store_read(real_of(s), log, from, most, r);
+}
+
+static void a_recovery_may_be_interrupted(void **state)
+{
+    (void)state;
+    static const struct gnt_store_engine engine = {.commit = dying_commit,
+                                                   .scan = dying_scan,
+                                                   .read = dying_read};
+    for (unsigned commits = 0; commits < 6; commits++) {
+        struct fixture f;
+        char id[16], other[16];
+        struct world_client c = {.id = id}, d = {.id = other};
+        open_store(&f);
+        begin(&f, 2);
+        world_id_at(&f.w, 1, 0, id);
+        world_id_at(&f.w, 0, 0, other);
+        assert_true(world_connect(&f.w, &c, false, 1000));
+        assert_true(world_connect(&f.w, &d, false, 1000));
+        assert_int_equal(world_subscribe(&c, "c", 2), GNT_DONE);
+        assert_int_equal(world_subscribe(&d, "d", 2), GNT_DONE);
+        world_settle(&f.w);
+        publish(&f, 0, "c", "one", 2);
+        publish(&f, 1, "d", "two", 2);
+        world_commit(&f.w);
+        crash(&f, &c, &d); /* both are on their way */
+
+        struct dying dying = {.store = {.engine = &engine}, .real = f.store, .commits = commits};
+        world_init_kept(&f.w, 1, NULL, &dying.store);
+        crash(&f, NULL, NULL);
+
+        begin(&f, 3);
+        size_t before[] = {c.count, d.count};
+        assert_true(world_connect(&f.w, &c, false, 1000));
+        assert_true(world_connect(&f.w, &d, false, 1000));
+        world_settle(&f.w);
+        assert_string_equal(world_payloads(&c, before[0]), "one ");
+        assert_string_equal(world_payloads(&d, before[1]), "two ");
+        crash(&f, &c, &d);
+        world_client_fini(&c);
+        world_client_fini(&d);
+        gnt_store_close(&f.store);
+    }
+}
+
 static void publish_retained(struct fixture *f, unsigned home, const char *topic,
                              const char *payload)
 {
@@ -249,6 +328,35 @@ static void what_is_retained_is_kept_with_its_publication(void **state)
         world_client_fini(&c);
         gnt_store_close(&f.store);
     }
+}
+
+/* What is dropped without a look at it is counted with the size that they have on the average. */
+static void bytes_add_up_when_some_are_dropped(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct world_client c = {.id = "c"};
+    struct gnt_core_config config = world_config(1);
+    config.overflow = GNT_OVERFLOW_DROP_OLDEST;
+    config.queued_per_session = 2;
+    open_store(&f);
+    world_init_kept(&f.w, 1, &config, f.store);
+    assert_true(world_connect(&f.w, &c, false, 1000));
+    assert_int_equal(world_subscribe(&c, "t", 1), GNT_DONE);
+    world_disconnect(&c);
+    publish(&f, 0, "t", "a large one", 1);
+    publish(&f, 0, "t", "b", 1);
+    publish(&f, 0, "t", "c", 1);
+    world_settle(&f.w);
+    assert_true(world_connect(&f.w, &c, false, 1000));
+    world_settle(&f.w);
+    assert_string_equal(world_payloads(&c, 0), "b c ");
+    assert_counted(&f.w, GNT_COUNT_QUEUED_BYTES, 2);
+    world_answer(&c);
+    world_disconnect(&c);
+    world_fini(&f.w);
+    world_client_fini(&c);
+    gnt_store_close(&f.store);
 }
 
 static void a_will_waits_for_its_delay(void **state)
@@ -565,6 +673,8 @@ int main(void)
         cmocka_unit_test(what_is_in_flight_keeps_its_id),
         cmocka_unit_test(what_came_once_is_remembered),
         cmocka_unit_test(what_is_on_its_way_arrives),
+        cmocka_unit_test(a_recovery_may_be_interrupted),
+        cmocka_unit_test(bytes_add_up_when_some_are_dropped),
         cmocka_unit_test(retained_messages_stay),
         cmocka_unit_test(what_is_retained_is_kept_with_its_publication),
         cmocka_unit_test(a_will_waits_for_its_delay),
