@@ -442,7 +442,7 @@ void sim_oracle_delivered(struct sim_oracle *o, uint32_t session, uint32_t messa
         a->copies[qos]++;
     m->copies += qos == 2;
     m->anywhere++;
-    if (o->topics[m->topic].kind == SIM_RETAINED)
+    if (o->topics[m->topic].kind == SIM_RETAINED && first) /* an older one may come again */
         o->session[session].retained_value[m->publisher] = message + 1;
     check_copies(o, session, message, qos);
     if (first)
