@@ -143,6 +143,16 @@ static void log_change(gnt_err before, gnt_err now)
                 GNT_F_STR("before", gnt_durable_state(before)));
 }
 
+/* Only the first time: clients can have the same place read again and again. */
+static void look_for_damage(struct gnt_durable *d)
+{
+    uint64_t damaged = d->ground->ops->damaged(d->ground);
+    if (damaged && !d->status.damaged)
+        gnt_log(GNT_LOG_ERROR, NULL, "data damaged", GNT_F_STR("where", "data.mdb"),
+                GNT_F_STR("lost", "what cannot be read"), GNT_F_STR("see", "gnatter store check"));
+    d->status.damaged = damaged;
+}
+
 static void publish_status(struct gnt_durable *d)
 {
     gnt_err before = d->status.state;
@@ -152,7 +162,7 @@ static void publish_status(struct gnt_durable *d)
     atomic_store_explicit(&d->store.trouble, d->status.state, memory_order_relaxed);
     d->status.journal_used = gnt_journal_used(d->journal);
     d->status.memory = d->memtables[0].bytes + d->memtables[1].bytes;
-    d->status.damaged = d->ground->ops->damaged(d->ground);
+    look_for_damage(d);
     pthread_mutex_lock(&d->lock);
     d->shown = d->status;
     pthread_mutex_unlock(&d->lock);

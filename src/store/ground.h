@@ -54,7 +54,8 @@ struct gnt_ground_ops {
     gnt_err (*read)(struct gnt_ground *g, struct gnt_slice log, uint64_t from, uint32_t most,
                     struct gnt_record **out, uint32_t *count);
     gnt_err (*log)(struct gnt_ground *g, struct gnt_slice log, struct gnt_ground_log *out);
-    uint64_t (*damaged)(struct gnt_ground *g); /* records that were left out so far */
+    /* Records that were left out, and reads that failed, so far. */
+    uint64_t (*damaged)(struct gnt_ground *g);
     void (*close)(struct gnt_ground *g);
 };
 

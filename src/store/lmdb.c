@@ -315,7 +315,11 @@ static gnt_err reading(struct gnt_lmdb *l, gnt_err (*work)(struct gnt_lmdb *l, v
     pthread_mutex_lock(&l->reading);
     gnt_err err = l->reader ? gnt_lmdb_guard(l, work, of) : GNT_IO;
     pthread_mutex_unlock(&l->reading);
-    return err == GNT_MALFORMED || err == GNT_DENIED ? GNT_IO : err;
+    if (err == GNT_MALFORMED || err == GNT_DENIED)
+        err = GNT_IO;
+    if (err == GNT_IO)
+        atomic_fetch_add(&l->damaged, 1);
+    return err;
 }
 
 static gnt_err query(struct gnt_lmdb *l, struct query *q)

@@ -14,6 +14,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
 
 import harness  # noqa: E402
+import raw  # noqa: E402
 
 
 # A start may take long on a busy machine, however impatient a test is.
@@ -33,6 +34,17 @@ def quiet_port():
                 return port
             except OSError:
                 pass
+
+
+def answers(port):
+    """Whether there is a broker: one that listens may still be about to open its data, or to fail
+    at that."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), START_PATIENCE) as s:
+            s.sendall(raw.connect("probe"))
+            return s.recv(1) != b""
+    except OSError:
+        return False
 
 
 class Ended(Exception):
@@ -66,14 +78,14 @@ class Durable(harness.Broker):
         self.spawn(self.words())
 
     def start(self, environment=None):
-        """Starts it and waits until it accepts connections; returns the port."""
+        """Starts it and waits until it takes clients; returns the port."""
         self.begin(environment)
         end = time.monotonic() + START_PATIENCE
-        while not harness.accepts(self.port):
+        while not answers(self.port):
             if self.process.poll() is not None:
                 raise Ended(self)
             if time.monotonic() > end:
-                raise AssertionError(f"{self.name} does not listen after {START_PATIENCE} s")
+                raise AssertionError(f"{self.name} takes no clients after {START_PATIENCE} s")
             time.sleep(0.005)
         return self.port
 
