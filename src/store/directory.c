@@ -49,6 +49,21 @@ static void sign(int fd)
         (void)!ftruncate(fd, 0);
 }
 
+/* That there is a directory at PATH is safe, too; where the one above may not be opened, whoever
+ * made it has to see to that.  Each time, as an earlier start may have come to its end in between.
+ */
+static gnt_err sync_name(const char *path)
+{
+    int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int above = dir < 0 ? -1 : openat(dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    gnt_err err = above >= 0 && fsync(above) != 0 && errno != EINVAL ? from_errno() : GNT_OK;
+    if (above >= 0)
+        close(above);
+    if (dir >= 0)
+        close(dir);
+    return err;
+}
+
 gnt_err gnt_directory_lock(const char *path, int *out, char *why)
 {
     int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -81,10 +96,13 @@ static gnt_err directory_new(const char *path, char *why, struct directory **out
 {
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
         return failed(why, "cannot make", path, from_errno());
+    gnt_err err = sync_name(path);
+    if (err)
+        return failed(why, "cannot sync what is above", path, err);
     struct directory *d = calloc(1, sizeof *d);
     if (!d)
         return failed(why, "cannot open", path, GNT_NOMEM);
-    gnt_err err = gnt_directory_lock(path, &d->lock, why);
+    err = gnt_directory_lock(path, &d->lock, why);
     if (err)
         free(d);
     else

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,22 +30,43 @@ static struct gnt_lmdb *lmdb_of(struct gnt_ground *g)
 /* --- when LMDB stops --- */
 
 /* Where this thread goes on if LMDB finds its pages impossible. */
-static _Thread_local jmp_buf *escape;
+static _Thread_local sigjmp_buf *escape;
 
 __attribute__((noreturn)) static void stop(MDB_env *env, const char *text)
 {
     (void)env;
     (void)text;
     GNT_ASSERT(escape);
-    longjmp(*escape, 1);
+    siglongjmp(*escape, 1);
+}
+
+/* Damaged pages may also lead LMDB to addresses that there are none.  All others than its faults
+ * come again when this returns, and end the process as they would have. */
+static void on_fault(int signum)
+{
+    if (escape)
+        siglongjmp(*escape, 1);
+    (void)signal(signum, SIG_DFL);
+}
+
+/* If the program has handlers of its own they stay. */
+static void catch_faults(void)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS};
+    const struct sigaction ours = {.sa_handler = on_fault, .sa_flags = SA_NODEFER};
+    struct sigaction now;
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        if (sigaction(faults[i], NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) &&
+            now.sa_handler == SIG_DFL)
+            (void)sigaction(faults[i], &ours, NULL);
 }
 
 gnt_err gnt_lmdb_guard(struct gnt_lmdb *l, gnt_err (*work)(struct gnt_lmdb *l, void *of), void *of)
 {
-    jmp_buf here;
+    sigjmp_buf here;
     if (atomic_load(&l->stopped))
         return GNT_IO;
-    if (setjmp(here)) {
+    if (sigsetjmp(here, 0)) {
         escape = NULL;
         atomic_store(&l->stopped, true);
         return GNT_IO;
@@ -529,6 +551,7 @@ gnt_err gnt_lmdb_open(const char *path, const struct gnt_store_time *time,
     struct gnt_lmdb *l = lmdb_new(path, time);
     if (!l)
         return gnt_lmdb_why(why, GNT_NOMEM, "%s", gnt_err_text(GNT_NOMEM));
+    catch_faults();
     l->map_size = o->map_size ? o->map_size : MAP_SIZE;
     gnt_err err = make_if_none(path, o->format ? o->format : GNT_GROUND_FORMAT, why);
     if (!err)

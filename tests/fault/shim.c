@@ -151,6 +151,8 @@ static bool resolve(int at, const char *path, char name[4096])
         return false;
     const char *slash = strrchr(path, '/');
     const char *last = slash ? slash + 1 : path;
+    if (strcmp(last, "..") == 0) /* nothing that we have is above something else of ours */
+        return false;
     if (strcmp(last, ".") == 0)
         last++;
     char parent[4096], link[64], full[4096];
