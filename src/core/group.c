@@ -257,11 +257,12 @@ static enum gnt_offer offer_to(struct gnt_group *g, struct gnt_member *m,
     if (!o)
         return GNT_OFFER_FAILED;
     *o = (struct offer){.offered = offered, .member = m->id, .home = g->home->index};
+    gnt_message_ref(w->message);
     if (gnt_home_mail(g->home, home, on_offer, o, 0, 0)) {
+        gnt_message_unref(&o->offered.message);
         free(o);
         return GNT_OFFER_FAILED;
     }
-    gnt_message_ref(w->message);
     m->unanswered++;
     g->under_way++;
     return GNT_OFFER_TAKEN;

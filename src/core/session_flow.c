@@ -489,7 +489,7 @@ void gnt_session_own(struct gnt_session *s, uint64_t group)
 /* At least once may go to another member at once, or again to this one; exactly once stays with
  * this session, and is not sent to anybody else even if it ends [MQTT-4.8.2-4, MQTT-4.8.2-5].  What
  * came from a group that the client has left is due to this client [MQTT-3.10.4-3], as long as
- * there is hope that it comes back. */
+ * there is hope that it comes back; a session that is kept has it to itself. */
 void gnt_session_flow_stop(struct gnt_session *s, bool for_good)
 {
     s->resend_from = 0;
