@@ -299,6 +299,13 @@ static bool somebody_connected(const struct gnt_group *g)
     return false;
 }
 
+/* *w could not be written: its publisher is not to be told that it is safe. */
+static void not_kept(struct gnt_group *g, struct gnt_waiting *w, struct gnt_receipt *receipt)
+{
+    gnt_receipt_fail(receipt);
+    drop(g, w, GNT_COUNT_DROPPED_NO_MEMORY);
+}
+
 /* *w is consumed. */
 static void enqueue(struct gnt_group *g, struct gnt_waiting *w, struct gnt_receipt *receipt)
 {
@@ -310,7 +317,7 @@ static void enqueue(struct gnt_group *g, struct gnt_waiting *w, struct gnt_recei
     if (!gnt_queue_admits(&g->waiting, w, connected, receipt))
         return;
     if (!w->sequence && gnt_group_keep_message(g, w))
-        drop(g, w, GNT_COUNT_DROPPED_NO_MEMORY);
+        not_kept(g, w, receipt);
     else
         gnt_queue_put(&g->waiting, w, connected);
     if (connected)
@@ -327,7 +334,7 @@ static void group_take(struct gnt_sink *sink, struct gnt_message *message,
     if (g->returned.count || !gnt_queue_empty(&g->waiting))
         enqueue(g, &w, receipt);
     else if (gnt_group_keep_message(g, &w))
-        drop(g, &w, GNT_COUNT_DROPPED_NO_MEMORY);
+        not_kept(g, &w, receipt);
     else if (offer_round(g, &w))
         gnt_waiting_fini(&w); /* nothing is in `returned`, so there is nothing to reset */
     else

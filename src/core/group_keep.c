@@ -119,8 +119,11 @@ static struct gnt_queue *queue_of(void *owner)
 /* After an error of the store whatever happens next tries again. */
 static void on_fetched(void *owner, gnt_err err)
 {
-    if (!err)
-        gnt_group_dispatch(owner);
+    struct gnt_group *g = owner;
+    if (err == GNT_NOMEM)
+        gnt_home_later(g->home, &g->again);
+    else if (!err)
+        gnt_group_dispatch(g);
 }
 
 void gnt_group_fetch(struct gnt_group *g)

@@ -222,6 +222,30 @@ static size_t groups(const struct life *l)
     return n;
 }
 
+static void on_record(struct gnt_store_read *r, const struct gnt_store_record *record)
+{
+    size_t *count = r->completion.context;
+    (void)record;
+    ++*count;
+}
+
+static void on_done(struct gnt_completion *c, gnt_err result)
+{
+    (void)c;
+    assert_int_equal(result, GNT_OK);
+}
+
+static size_t records(const struct life *l, const char *table)
+{
+    static const struct gnt_slice all;
+    size_t count = 0;
+    struct gnt_store_read read = {
+        .completion = {.done = on_done, .deliver = gnt_store_deliver_here, .context = &count},
+        .record = on_record};
+    gnt_store_scan(l->store, gnt_slice_str(table), all, all, GNT_STORE_READ_MAX, &read);
+    return count;
+}
+
 /* ---- Rows */
 
 static struct life life;
@@ -390,8 +414,10 @@ static void a_group_ends_in_the_store_too(void **state)
             part(&l->m[i]);
         }
         publish(l, 0, 2);
+        assert_int_equal(records(l, "group"), 1);
         world_pass(&l->w, 11);
         assert_int_equal(groups(l), 0);
+        assert_int_equal(records(l, "group"), 0);
         assert_counted(&l->w, GNT_COUNT_QUEUED, 0);
         crash(l);
         begin(l, homes);
@@ -429,6 +455,87 @@ static void a_group_without_members_does_not_come_back(void **state)
     begin(l, 2);
     assert_int_equal(groups(l), 0);
     end_life(l);
+}
+
+/* A publication is on its way to several homes when the process ends; each takes up its own. */
+static void what_is_on_its_way_comes_once(void **state)
+{
+    struct life *l = &life;
+    (void)state;
+    for (unsigned homes = 2; homes <= WORLD_HOMES_MAX; homes++) {
+        for (unsigned then = 1; then <= WORLD_HOMES_MAX; then++) {
+            open_life(l, homes);
+            for (unsigned i = 0; i < MEMBERS; i++) {
+                const char *filter = i ? "t" : SHARED;
+                connect(l, &l->m[i]);
+                assert_int_equal(world_subscribe(&l->m[i].c, filter, 2), GNT_DONE);
+            }
+            for (unsigned i = 0; i < homes; i++)
+                publish(l, i, 2);
+            world_commit(&l->w);
+            crash(l);
+            begin(l, then);
+            calm(l);
+            for (unsigned n = 0; n < homes; n++)
+                assert_int_equal(l->got[n], MEMBERS);
+            assert_ledger(&l->w);
+            end_life(l);
+        }
+    }
+}
+
+/* Nor to a session and a group. */
+static void no_number_is_given_twice(void **state)
+{
+    struct life *l = &life;
+    (void)state;
+    open_life(l, 2);
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        connect(l, &l->m[i]);
+        assert_int_equal(world_subscribe(&l->m[i].c, i % 2 ? "$share/h/u" : SHARED, 2), GNT_DONE);
+        world_settle(&l->w);
+        crash(l);
+        begin(l, 1 + i % WORLD_HOMES_MAX);
+        assert_int_equal(l->w.recovered.sessions, i + 1);
+        assert_int_equal(groups(l), i ? 2 : 1);
+        assert_int_equal(records(l, "group"), i ? 2 : 1);
+    }
+    end_life(l);
+}
+
+static void publish_expiring(struct life *l, uint32_t seconds)
+{
+    struct gnt_message *m = world_message("t", "0", 1, false);
+    assert_non_null(m);
+    m->expires = l->w.now + seconds * GNT_NS_PER_S;
+    assert_int_equal(gnt_publish(&l->w.core->homes[0], m, NULL), GNT_DONE);
+    gnt_message_unref(&m);
+}
+
+/* Of what came back, of what waits in memory and of what waits in the store only. */
+static void what_has_expired_is_not_kept(void **state)
+{
+    struct life *l = &life;
+    (void)state;
+    for (unsigned homes = 1; homes <= 3; homes++) {
+        open_life(l, homes);
+        l->m[0].c.receive_max = 1;
+        connect(l, &l->m[0]);
+        assert_int_equal(world_subscribe(&l->m[0].c, SHARED, 1), GNT_DONE);
+        publish_expiring(l, 5);
+        publish_expiring(l, 5);
+        world_settle(&l->w);
+        assert_int_equal(l->m[0].c.count, 1);
+        part(&l->m[0]);
+        publish_expiring(l, 5);
+        world_settle(&l->w);
+        world_pass(&l->w, 6);
+        connect(l, &l->m[0]);
+        world_settle(&l->w);
+        assert_counted(&l->w, GNT_COUNT_EXPIRED, 3);
+        assert_int_equal(l->m[0].c.count, 1);
+        end_life(l);
+    }
 }
 
 /* A long queue is in the store, and only there. */
@@ -660,6 +767,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(who_is_not_kept_has_it_lent),
         cmocka_unit_test(a_group_ends_in_the_store_too),
         cmocka_unit_test(a_group_without_members_does_not_come_back),
+        cmocka_unit_test(what_is_on_its_way_comes_once),
+        cmocka_unit_test(what_has_expired_is_not_kept),
+        cmocka_unit_test(no_number_is_given_twice),
         cmocka_unit_test(a_long_queue_takes_no_memory),
         cmocka_unit_test(each_allocation_fails_once),
         cmocka_unit_test(random_lives),
