@@ -117,8 +117,7 @@ static struct sim_character some_character(struct life *l)
         is.will_delay_s = (uint32_t)sim_between(w, 1, 15);
     if (l->quiet && l->oracle.patient) /* who is not read gets no answer to its pings */
         is.keep_alive_s = 0;
-    is.shares = (is.durable || l->oracle.groups_lossy) && !is.packet_max &&
-                (SIM_GROUPS_SURVIVE || !l->oracle.crashes);
+    is.shares = (is.durable || l->oracle.groups_lossy) && !is.packet_max;
     return is;
 }
 

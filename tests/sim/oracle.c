@@ -601,8 +601,6 @@ static void audit_shared(struct sim_oracle *o)
             least += qos > 0 && sure[f] < m->handed;
             most_twos += qos == 2 && maybe[f] != GNT_NEVER;
         }
-        if (o->crashes && !SIM_GROUPS_SURVIVE)
-            continue;
         if (m->copies > most_twos && !m->repeats)
             sim_fail(o->world, "shared message %u came %u times at QoS 2, to %u groups", i,
                      m->copies, most_twos);

@@ -25,9 +25,6 @@ enum { SIM_SESSIONS_MAX = 48, SIM_TOPIC_SIZE = 16 };
 
 #define SIM_NO_MESSAGE UINT32_MAX
 
-/* Whether shared subscriptions keep their promises when the machine crashes. */
-enum { SIM_GROUPS_SURVIVE = 0 };
-
 /* Whether what was retained before a subscription still comes when the machine crashes while it is
  * being sent. */
 enum { SIM_RETAINED_SURVIVE = 0 };
