@@ -411,12 +411,12 @@ static void on_done(struct sim_device *d, const struct gnt_client_event *e)
     uint32_t what = (uint32_t)(uintptr_t)e->user - 1;
     if (e->request == GNT_MQTT_PUBLISH) {
         bool lost = e->err == GNT_TIMEOUT && d->oracle->messages[what].expiry_s;
-        SIM_MUST(d->world, e->err == GNT_OK || lost || d->oracle->lossy);
+        SIM_MUST(d->world, e->err == GNT_OK || lost || d->oracle->lossy || d->oracle->refuses);
         sim_oracle_published(d->oracle, what, e->err == GNT_OK);
         return;
     }
     d->outstanding_subs--;
-    SIM_MUST(d->world, e->err == GNT_OK || d->oracle->lossy);
+    SIM_MUST(d->world, e->err == GNT_OK || d->oracle->lossy || d->oracle->refuses);
     if (e->err)
         return;
     if (e->request == GNT_MQTT_SUBSCRIBE) {

@@ -412,11 +412,12 @@ static void finish(struct life *l, bool calm)
     SIM_MUST(&l->world, l->world.wires == 0);
 }
 
-static void start_machine(struct life *l, unsigned workers)
+static void start_machine(struct life *l, const struct sim_life_options *options)
 {
     l->keeps = true;
     sim_machine_init(&l->machine, &l->world, &l->config);
-    l->machine.workers = workers;
+    l->machine.workers = options->workers;
+    l->machine.faults = options->disk_faults;
     l->machine.recovered = on_recovered;
     l->machine.context = l;
     sim_machine_start(&l->machine);
@@ -431,13 +432,14 @@ void sim_life(const struct sim_life_options *options, struct sim_life_report *re
     l->quiet = sim_one_in(w, 8);
     make_clients(l);
     l->oracle.crashes = options->crashes;
+    l->oracle.refuses = options->disk_faults;
     some_config(l);
     l->oracle.lossy |= options->faults;
     l->oracle.faulty = options->faults;
     l->oracle.patient &= !options->faults;
     w->weather = some_weather(w, options->faults);
     if (options->crashes)
-        start_machine(l, options->workers);
+        start_machine(l, options);
     else
         sim_world_start(w, &l->config, options->workers ? options->workers : workers);
     start_clients(l);

@@ -9,8 +9,9 @@ struct sim_life_options {
     uint64_t seed;
     unsigned workers; /* 0: as the seed says, 1 to 4 */
     bool trace;
-    bool crashes; /* the broker keeps what it should, and its machine loses its power */
-    bool faults;  /* allocations fail now and then: nothing is demanded but that it goes on */
+    bool crashes;     /* the broker keeps what it should, and its machine loses its power */
+    bool disk_faults; /* and its disk fails for a while now and then */
+    bool faults;      /* allocations fail now and then: nothing is demanded but that it goes on */
 };
 
 struct sim_life_report {

@@ -35,6 +35,7 @@ static void power_on(struct sim_machine *m)
 {
     struct sim_world *w = m->world;
     sim_disk_restart(m->disk);
+    sim_disk_fail(m->disk, 0, 0, GNT_OK);
     w->boot = sim_below(w, w->now);
     if (m->calm)
         return;
@@ -165,6 +166,9 @@ static void start(struct sim_machine *m)
         interrupted(m);
         return;
     }
+    if (m->faults && !m->calm && sim_one_in(w, 2))
+        sim_disk_fail(m->disk, sim_between(w, 1, 300), sim_between(w, 1, 40),
+                      sim_one_in(w, 2) ? GNT_IO : GNT_FULL);
     turn_later(m);
     if (m->recovered)
         m->recovered(m->context);
@@ -224,6 +228,7 @@ void sim_machine_calm(struct sim_machine *m)
 {
     m->calm = true;
     sim_disk_cut_at(m->disk, 0, 0);
+    sim_disk_fail(m->disk, 0, 0, GNT_OK);
     sim_ground_crash_at(m->soil, -1, false);
     gnt_timer_cancel(&m->world->timers, &m->crash);
 }

@@ -23,6 +23,7 @@ struct sim_machine {
     struct gnt_store *store; /* the broker's; NULL: it is not running */
     struct gnt_timer turn, apply, crash, start;
     unsigned workers;     /* 0: another number each time */
+    bool faults;          /* the disk fails for a while now and then */
     bool calm;            /* the power stays */
     uint64_t crash_every; /* on the average; ns */
     uint64_t turn_max, apply_max;

@@ -51,15 +51,11 @@ static uint64_t number(const char *text)
 int main(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"seed", required_argument, NULL, 's'},
-        {"seeds", required_argument, NULL, 'n'},
-        {"from", required_argument, NULL, 'f'},
-        {"workers", required_argument, NULL, 'w'},
-        {"trace", no_argument, NULL, 't'},
-        {"faults", no_argument, NULL, 'a'},
-        {"digests", no_argument, NULL, 'd'},
-        {"crashes", no_argument, NULL, 'c'},
-        {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'n'},
+        {"from", required_argument, NULL, 'f'},  {"workers", required_argument, NULL, 'w'},
+        {"trace", no_argument, NULL, 't'},       {"faults", no_argument, NULL, 'a'},
+        {"digests", no_argument, NULL, 'd'},     {"crashes", no_argument, NULL, 'c'},
+        {"disk-faults", no_argument, NULL, 'x'}, {NULL, 0, NULL, 0},
     };
     struct sim_life_options life = {0};
     uint64_t from = 1, seeds = 1;
@@ -73,6 +69,7 @@ int main(int argc, char **argv)
         case 't': life.trace = true; break;
         case 'a': life.faults = true; break;
         case 'd': digests = true; break;
+        case 'x': life.crashes = life.disk_faults = true; break;
         case 'c': life.crashes = true; break;
         default: return 2;
         }

@@ -114,6 +114,7 @@ struct sim_oracle {
     bool faulty;       /* of a message that failed some may have been delivered: it comes again */
     bool patient;      /* at full queues publishers wait as long as the receiver is connected */
     bool crashes;      /* of the broker's machine; DISCONNECT may be forgotten then */
+    bool refuses;      /* the broker, what it cannot keep now */
     uint64_t recovered_at; /* the last time; 0: never */
     bool groups_lossy;     /* members come and go: a group's messages may go with them */
 };
