@@ -489,11 +489,12 @@ static void pull(struct sim_device *d)
         if (err) {
             gnt_client_lost(d->engine, err);
         } else {
-            d->last_heard = d->world->now;
             SIM_MUST(d->world,
                      gnt_client_receive(d->engine, gnt_slice(bytes, n), d->world->now) == GNT_OK);
         }
         events(d);
+        if (d->up) /* a refusal says nothing about its session */
+            d->last_heard = d->world->now;
     }
 }
 

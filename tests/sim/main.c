@@ -2,6 +2,7 @@
  *
  *     sim --seeds 250 --from 1000       250 lives
  *     sim --crashes --seeds 250         with a data directory, on a machine that crashes
+ *     sim --disk-faults --seeds 250     and its disk fails for a while now and then
  *     sim --seed 1017 --trace           one life, with all that happens in it */
 
 #include "base/log.h"
