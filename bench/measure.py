@@ -24,6 +24,7 @@ BROKERS = ("mosquitto", "gnatter")
 BUILD_DIR = "build/release"
 PATIENCE_S = 10
 START_PATIENCE_S = 60
+SETTLED_S = 0.2  # after it answers
 
 
 def script():
@@ -105,7 +106,7 @@ class Broker:
         while time.monotonic() < until:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 0.2).close()
-                time.sleep(0.2)
+                time.sleep(SETTLED_S)
                 return self
             except OSError:
                 if self.process.poll() is not None:

@@ -449,6 +449,7 @@ static gnt_err begin_journal(struct gnt_durable *d, uint64_t last)
         .disk = d->options.disk,
         .segment_size = d->options.segment_size,
         .spare = SPARE_SEGMENTS,
+        .keep = (unsigned)(d->options.journal_max / d->options.segment_size),
         .random = d->options.random,
     };
     d->written = d->synced = d->generation = last;

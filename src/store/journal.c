@@ -116,7 +116,7 @@ static void settle(struct gnt_journal *j)
         if (is_needed(j, s))
             continue;
         gnt_list_remove(link);
-        if (s->made && j->spares < j->options.spare) {
+        if (s->made && j->spares < j->options.keep) {
             gnt_list_push_back(&j->spare, link);
             j->spares++;
         } else {
@@ -372,7 +372,7 @@ static gnt_err adopt(struct gnt_journal *j, const struct gnt_journal_file *f)
     s->cap = f->size;
     s->first = 1; /* and its last is 0: it holds nothing */
     s->made = f->size == j->options.segment_size;
-    bool spare = s->made && j->spares < j->options.spare;
+    bool spare = s->made && j->spares < j->options.keep;
     gnt_list_push_back(spare ? &j->spare : &j->old, &s->link);
     j->spares += spare;
     if (f->id >= j->next_id)
@@ -391,6 +391,8 @@ gnt_err gnt_journal_open(const struct gnt_journal_options *options, uint64_t nex
     if (!j)
         return GNT_NOMEM;
     j->options = *options;
+    if (j->options.keep < j->options.spare)
+        j->options.keep = j->options.spare;
     if (!j->options.random)
         j->options.random = &gnt_random_system;
     j->next_id = j->next_segment = 1;

@@ -35,10 +35,11 @@ enum {
 struct gnt_journal;
 
 struct gnt_journal_options {
-    struct gnt_disk *disk; /* outlives the journal */
-    uint64_t segment_size; /* bytes; a record that is larger gets a segment of its own */
-    unsigned spare;        /* so many segments are kept for use again, and made beforehand */
+    struct gnt_disk *disk;           /* outlives the journal */
+    uint64_t segment_size;           /* bytes; a record that is larger gets a segment of its own */
+    unsigned spare;                  /* so many segments are made beforehand */
     const struct gnt_random *random; /* NULL: the system's */
+    unsigned keep; /* so many that are not needed are kept for use again; 0: `spare` */
 };
 
 struct gnt_journal_report {
@@ -75,7 +76,7 @@ GNT_MUST gnt_err gnt_journal_write(struct gnt_journal *j, const struct gnt_slice
 GNT_MUST gnt_err gnt_journal_sync(struct gnt_journal *j);
 
 /* Records up to UP_TO, which are safe, are not needed any more: segments that hold no other are
- * used again or removed, beyond the spare ones. */
+ * used again, or removed where there are enough of those. */
 void gnt_journal_release(struct gnt_journal *j, uint64_t up_to);
 
 /* Makes spare segments where there are fewer than there should be: some time when nobody waits.

@@ -89,7 +89,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     GNT_ASSERT(report.last == seen.last);
 
     /* Whatever was there, what is written now is all that comes back. */
-    struct gnt_journal_options options = {sim_disk_door(disk), 2 * GNT_JOURNAL_BLOCK, 1, NULL};
+    struct gnt_journal_options options = {.disk = sim_disk_door(disk),
+                                          .segment_size = 2 * GNT_JOURNAL_BLOCK,
+                                          .spare = 1};
     struct gnt_journal *journal = NULL;
     uint64_t number = 0;
     if (!err) {

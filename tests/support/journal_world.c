@@ -11,8 +11,10 @@ void journal_world_begin(struct journal_world *w, uint64_t segment_size, unsigne
     w->disk = sim_disk_new();
     assert_non_null(w->disk);
     gnt_seeded_init(&w->random, segment_size);
-    w->options =
-        (struct gnt_journal_options){sim_disk_door(w->disk), segment_size, spare, &w->random.door};
+    w->options = (struct gnt_journal_options){.disk = sim_disk_door(w->disk),
+                                              .segment_size = segment_size,
+                                              .spare = spare,
+                                              .random = &w->random.door};
 }
 
 void journal_world_end(struct journal_world *w)

@@ -167,6 +167,31 @@ static void files_are_used_again(void **state)
     journal_world_end(&w);
 }
 
+static void fill_three_segments(bool prepared)
+{
+    for (int i = 0; i < 9; i++) {
+        if (prepared)
+            prepare_all();
+        write_safe(BLOCK - GNT_JOURNAL_RECORD_SIZE);
+    }
+    journal_world_release(&w, w.safe);
+}
+
+static void more_may_be_kept_than_are_made_beforehand(void **state)
+{
+    (void)state;
+    journal_world_begin(&w, 4 * BLOCK, 1);
+    w.options.keep = 3;
+    assert_int_equal(journal_world_open(&w), GNT_OK);
+    fill_three_segments(true);
+    uint64_t opened = sim_disk_counts(w.disk)->name_syncs;
+    for (int i = 0; i < 5; i++)
+        fill_three_segments(false);
+    assert_int_equal(sim_disk_counts(w.disk)->name_syncs, opened);
+    assert_true(sim_disk_used(w.disk) <= 4 * 4 * BLOCK);
+    journal_world_end(&w);
+}
+
 static void what_is_used_goes_down_by_what_is_released(void **state)
 {
     (void)state;
@@ -682,6 +707,7 @@ int main(void)
         cmocka_unit_test(who_gets_the_records_can_stop),
         cmocka_unit_test(replay_begins_behind_what_is_applied),
         cmocka_unit_test(files_are_used_again),
+        cmocka_unit_test(more_may_be_kept_than_are_made_beforehand),
         cmocka_unit_test(what_is_used_goes_down_by_what_is_released),
         cmocka_unit_test(a_large_record_has_a_segment_that_is_not_kept),
         cmocka_unit_test(opening_keeps_what_fits),
