@@ -127,6 +127,16 @@ static void nothing(void *to, const struct gnt_store_record *record)
     (void)record;
 }
 
+/* Adds what waits in the log of a session ('s') or a shared group ('g'). */
+static void count_log(struct counting *c, char kind, uint64_t number)
+{
+    struct gnt_record_log log = gnt_record_log(kind, number);
+    struct reading r = reading_of(nothing, NULL);
+    gnt_store_read(c->store, gnt_record_log_slice(&log), 0, 0, &r.read);
+    c->contents->messages += r.read.log.count;
+    c->err = c->err ? c->err : r.result;
+}
+
 static void on_session(void *to, const struct gnt_store_record *record)
 {
     struct counting *c = to;
@@ -135,11 +145,17 @@ static void on_session(void *to, const struct gnt_store_record *record)
         return;
     c->contents->sessions++;
     c->contents->connected += session.parted_ms == UINT64_MAX;
-    struct gnt_record_log log = gnt_record_log('s', session.number);
-    struct reading r = reading_of(nothing, NULL);
-    gnt_store_read(c->store, gnt_record_log_slice(&log), 0, 0, &r.read);
-    c->contents->messages += r.read.log.count;
-    c->err = c->err ? c->err : r.result;
+    count_log(c, 's', session.number);
+}
+
+static void on_group(void *to, const struct gnt_store_record *record)
+{
+    struct counting *c = to;
+    struct gnt_group_record group;
+    if (!gnt_group_record_read(record->value, &group))
+        return;
+    c->contents->groups++;
+    count_log(c, 'g', group.number);
 }
 
 static void count_one(void *to, const struct gnt_store_record *record)
@@ -152,6 +168,8 @@ static gnt_err count(struct gnt_store *store, struct gnt_inspect_contents *conte
 {
     struct counting c = {.store = store, .contents = contents};
     gnt_err err = each(store, "session", on_session, &c);
+    if (!err)
+        err = each(store, "group", on_group, &c);
     if (!err)
         err = c.err;
     if (!err)
@@ -241,6 +259,7 @@ static const struct {
     {"sub", "the subscription", true, true},
     {"received", "the state of an exactly-once message from its client", true, false},
     {"released", "the state of an exactly-once message to its client", true, false},
+    {"group", "the record of a shared group", false, false},
     {"retained", "the retained message", false, true},
     {"meta", "how sessions are spread over workers", false, false},
 };
@@ -268,14 +287,15 @@ static void describe_record(struct gnt_store *store, const struct gnt_lmdb_damag
              session.text[0] ? " of " : "", session.text);
 }
 
-/* Of a log's name: 's' and a session's number, or 'h' and two workers'. */
+/* Of a log's name: 's' and a session's number, 'g' and a shared group's, or 'h' and two workers'.
+ */
 static struct session_name name_log(struct gnt_store *store, const struct gnt_lmdb_damage *d)
 {
     struct gnt_slice name = gnt_slice(d->name, d->name_size);
-    struct session_name text = {"messages on their way between workers"};
-    return name.size == TEXT_AT && name.data[0] == 's'
-               ? name_session(store, leading_number(gnt_slice_skip(name, 1)))
-               : text;
+    struct session_name group = {"a shared group"}, worker = {"another worker"};
+    if (name.size == TEXT_AT && name.data[0] == 's')
+        return name_session(store, leading_number(gnt_slice_skip(name, 1)));
+    return name.size == TEXT_AT && name.data[0] == 'g' ? group : worker;
 }
 
 static void describe(struct gnt_store *store, const struct gnt_lmdb_damage *d, char *out)
@@ -289,9 +309,7 @@ static void describe(struct gnt_store *store, const struct gnt_lmdb_damage *d, c
     case GNT_LMDB_OF_NUMBERS:
         snprintf(out, TEXT_MAX, "how many messages wait for %s", name_log(store, d).text);
         break;
-    case GNT_LMDB_OF_PAYLOAD:
-        snprintf(out, TEXT_MAX, "a message that several sessions wait for");
-        break;
+    case GNT_LMDB_OF_PAYLOAD: snprintf(out, TEXT_MAX, "a message that several wait for"); break;
     }
 }
 

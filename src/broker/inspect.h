@@ -23,7 +23,8 @@ struct gnt_inspect_files {
 /* What a broker that is started now would find. */
 struct gnt_inspect_contents {
     uint64_t sessions, connected; /* connected: when the last one ended, or was killed */
-    uint64_t subscriptions, messages, retained;
+    uint64_t subscriptions, groups, retained;
+    uint64_t messages; /* that wait or are in flight, of sessions and shared groups */
     struct gnt_durable_report recovery;
 };
 

@@ -173,6 +173,7 @@ static void put_contents(struct report *r, const struct gnt_inspect_contents *c)
     const struct gnt_journal_report *j = &c->recovery.journal;
     put_number(r, "sessions", c->sessions);
     put_number(r, "subscriptions", c->subscriptions);
+    put_number(r, "shared_groups", c->groups);
     put_number(r, "messages_waiting", c->messages);
     put_number(r, "retained_messages", c->retained);
     put_number(r, "journal_commits", j->records);

@@ -53,10 +53,15 @@ class Case(unittest.TestCase):
         """A durable session that waits for messages."""
         self.client("sub", "-i", "dur", "-c", "-q", "1", "-t", "a/#", "-E")
 
+    def share(self):
+        """Another one that shares them out, in a group that nobody else is in."""
+        self.client("sub", "-i", "member", "-c", "-q", "1", "-t", "$share/g/a/#", "-E")
+
     def fill(self):
         """A session for which messages wait, some of them retained; the broker is killed."""
         process, _ = self.broker()
         self.subscribe()
+        self.share()
         for i in range(MESSAGES):
             self.client("pub", "-t", f"a/{i}", "-q", "1", "-m", payload(i), *["-r"][:i % 2])
         process.send(signal.SIGKILL)
@@ -82,8 +87,8 @@ class Case(unittest.TestCase):
 
 class Info(Case):
     def expect_counts(self, found):
-        counts = {"sessions": 1, "subscriptions": 1, "messages_waiting": MESSAGES,
-                  "retained_messages": MESSAGES // 2}
+        counts = {"sessions": 2, "subscriptions": 2, "shared_groups": 1,
+                  "messages_waiting": 2 * MESSAGES, "retained_messages": MESSAGES // 2}
         self.assertEqual({key: found[key] for key in counts}, counts)
 
     def test_counts_what_waits_wherever_it_lies(self):
@@ -107,7 +112,7 @@ class Info(Case):
         code, out, err = self.store("info")
         self.assertEqual((code, err), (0, ""))
         self.assertRegex(out, r"(?m)^held by +nobody$")
-        self.assertRegex(out, rf"(?m)^messages waiting +{MESSAGES}$")
+        self.assertRegex(out, rf"(?m)^messages waiting +{2 * MESSAGES}$")
         self.assertRegex(out, r"(?m)^reserve +16\.0 MiB$")
 
     def test_while_a_broker_has_it(self):
@@ -178,6 +183,8 @@ class Check(Case):
         found, err = self.told("check", code=65)
         self.assertRegex(err, r"data\.mdb, entries, record \d+: message \d+ of those that wait for "
                               r"session 'dur'\n")
+        self.assertRegex(err, r"message \d+ of those that wait for a shared group\n")
+        self.assertRegex(err, r"data\.mdb, payloads, record \d+: a message that several wait for\n")
         self.assertRegex(err, r"retained message 'a/5'\n")
         self.assertRegex(err, r"data\.mdb, tables, record \d+: the subscription '\S*' of session "
                               r"'dur'\n")
@@ -215,7 +222,7 @@ class Compact(Case):
         self.assertGreater(found["before"], 0)
         self.assertEqual(found["after"], os.stat(os.path.join(self.data, "data.mdb")).st_size)
         self.assertEqual(self.told("check")[0]["damaged"], 0)
-        self.assertEqual(self.told("info")[0]["messages_waiting"], MESSAGES - 1)
+        self.assertEqual(self.told("info")[0]["messages_waiting"], 2 * (MESSAGES - 1))
         self.broker()
         got = self.client("sub", "-i", "dur", "-c", "-q", "1", "-t", "a/#", "-C",
                           str(MESSAGES - 1), "-R")
