@@ -11,6 +11,7 @@ struct gnt_commit {
     struct gnt_completion completion;
     struct gnt_home *home;
     uint64_t number;
+    uint64_t size;
 };
 
 static struct gnt_keep *keep_of(struct gnt_home *home)
@@ -88,6 +89,18 @@ uint64_t gnt_keep_pending(const struct gnt_home *home)
     const struct gnt_keep *k = &home->keep;
     uint64_t last = k->batch.count || k->retained_count ? k->current : k->current - 1;
     return k->store && last > k->safe ? last : 0;
+}
+
+static uint64_t batch_size(const struct gnt_batch *b)
+{
+    enum { A_WRITE = 64 }; /* besides its bytes, about */
+    return gnt_buf_size(&b->bytes) + b->payload + (uint64_t)b->count * A_WRITE;
+}
+
+bool gnt_keep_is_behind(const struct gnt_home *home)
+{
+    const struct gnt_keep *k = &home->keep;
+    return k->under_way + k->retained_size + batch_size(&k->batch) > GNT_KEEP_AHEAD_MAX;
 }
 
 /* Homes take turns, so that none has to ask another. */
@@ -189,6 +202,7 @@ static void on_done(struct gnt_completion *completion, gnt_err result)
     struct gnt_home *home = commit->home;
     GNT_ASSERT(commit->number == home->keep.safe + 1);
     home->keep.safe = commit->number;
+    home->keep.under_way -= commit->size;
     home->keep.lost |= result != GNT_OK;
     free(commit);
     if (!home->keep.lost)
@@ -223,6 +237,8 @@ static void commit(struct gnt_home *home)
     k->next = NULL;
     commit->home = home;
     commit->number = k->current++;
+    commit->size = batch_size(&k->batch);
+    k->under_way += commit->size;
     gnt_keep_completion(home, &commit->completion, on_done);
     gnt_store_commit(k->store, &k->batch, &commit->completion);
 }

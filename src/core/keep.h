@@ -53,6 +53,7 @@ struct gnt_keep {
     uint64_t current;        /* number of `batch`, from 1 */
     uint64_t safe;           /* all up to this one */
     bool lost;               /* but for some, because the store was closed in trouble */
+    uint64_t under_way;      /* bytes of those that are not, without `batch` */
     struct gnt_commit *next; /* for `batch`: made beforehand, so that committing needs no memory */
     struct gnt_list waiting; /* struct gnt_kept, by batch */
     struct gnt_buf scratch;  /* for what is being written */
@@ -81,6 +82,11 @@ bool gnt_keeps(const struct gnt_home *home);
 
 /* Whether the store is in trouble (no space, errors), and takes no new messages. */
 bool gnt_keep_refuses(const struct gnt_home *home);
+
+/* Whether so much has been written that is not safe yet that whoever makes HOME write more should
+ * wait (gnt_keep_wait, for _pending). */
+enum { GNT_KEEP_AHEAD_MAX = 16 * 1024 * 1024 };
+bool gnt_keep_is_behind(const struct gnt_home *home);
 
 /* Room for WRITES writes of SIZE bytes (names, keys and values) together: what is written within it
  * cannot fail.  GNT_NOMEM. */

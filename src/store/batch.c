@@ -79,6 +79,9 @@ static void add(struct gnt_batch *b, const struct gnt_store_write *w)
         b->err = make_room(b, 1, w->name.size + w->key.size + w->value.size);
     if (b->err)
         return;
+    bool same = b->count && b->entries[b->count - 1].message == w->message;
+    if (w->message && !same)
+        b->payload += w->message->payload.size;
     b->entries[b->count++] = (struct gnt_batch_entry){
         .sequence = w->sequence,
         .message = w->message ? gnt_message_ref(w->message) : NULL,
@@ -106,6 +109,7 @@ gnt_err gnt_batch_join(struct gnt_batch *b, struct gnt_batch *from)
         from->entries[i].message = NULL;
     }
     put_bytes(b, bytes);
+    b->payload += from->payload;
     gnt_batch_fini(from);
     return GNT_OK;
 }

@@ -72,6 +72,7 @@ struct gnt_batch {
     uint32_t count, cap;
     struct gnt_buf bytes;
     void *room; /* GNT_BATCH_ROOM bytes for the engine, from malloc, once something is reserved */
+    size_t payload; /* of the messages, one that is in writes that follow each other once */
     gnt_err err;
 };
 

@@ -412,7 +412,7 @@ static void on_timer(struct gnt_timer *timer, uint64_t now)
     } else if (write <= now) { /* it could not be told anything, either */
         gnt_count(gnt_connection_counters(c), GNT_COUNT_WRITE_TIMEOUTS, 1);
         lost(c, "nothing was taken in time");
-    } else if (gnt_list_linked(&c->paused) || gnt_withholds_too_much(c)) {
+    } else if (gnt_connection_is_unheard(c)) {
         /* who is not listened to cannot be heard */
         set_timer(c, gnt_deadline(now, GNT_NS_PER_S));
     } else if (c->engine.state == GNT_MQTT_OPEN) {
@@ -509,6 +509,9 @@ gnt_err gnt_mqtt_front_init(struct gnt_mqtt_front *front, struct gnt_mqtt_shared
     gnt_list_init(&front->dirty);
     gnt_list_init(&front->bulk);
     gnt_task_init(&front->flush, on_flush);
+    gnt_list_init(&front->held);
+    gnt_list_init(&front->held_until.link);
+    front->held_until.safe = gnt_connection_hear_held;
     gnt_list_init(&front->working);
     gnt_work_init(&front->work, gnt_connection_work);
     front->read_buffer = malloc(GNT_MQTT_READ_SIZE);
@@ -527,6 +530,7 @@ void gnt_mqtt_front_fini(struct gnt_mqtt_front *front)
         connection_free(c);
     }
     gnt_withhold_fini(front);
+    gnt_keep_cancel(&front->held_until);
     gnt_map_fini(&front->gates);
     gnt_work_cancel(&front->work);
     gnt_task_cancel(&front->flush);

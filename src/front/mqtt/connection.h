@@ -34,7 +34,7 @@ struct gnt_mqtt_connection {
     struct gnt_mqtt_server engine;
     struct gnt_mqtt_front *front;
     struct gnt_list link;   /* in front->connections */
-    struct gnt_list paused; /* in front->paused, ->settling or ->working: nothing is read */
+    struct gnt_list paused; /* in front->paused, ->settling, ->held or ->working: nothing is read */
     struct gnt_stream *stream;
     struct gnt_session *session; /* NULL before CONNECT was accepted, and when it is over */
     struct gnt_login *login;     /* NULL: anonymous, or nothing is known yet */
@@ -55,6 +55,7 @@ struct gnt_mqtt_connection {
     bool waited : 1;     /* for what its client's earlier connection still had to say */
     bool blocked : 1;    /* turned a delivery down: the session is told when there is room */
     bool gated : 1;      /* has a gate (gate.h) */
+    bool writes : 1;     /* has made its home write what has to be kept */
     bool unread : 1;     /* was not to be read, and what has come before may be whole packets */
     bool heavy : 1;      /* said much the last time that it was read, */
     bool bulky : 1;      /* and was told much the last time that it was written to */
@@ -119,6 +120,12 @@ void gnt_connection_want(struct gnt_mqtt_connection *c);
  * gnt_mqtt_front_turn makes.  Ends or frees the connection only through the front's flush task; but
  * where CONNECT moves it, it must not be touched any more. */
 void gnt_connection_read(struct gnt_mqtt_connection *c);
+
+/* Whether it is not read for reasons that are not its client's. */
+bool gnt_connection_is_unheard(const struct gnt_mqtt_connection *c);
+
+/* front->held_until: the store has caught up. */
+void gnt_connection_hear_held(struct gnt_home *home, struct gnt_kept *kept);
 
 /* It is not paused any more: acts on what had come before it was, and reads on. */
 void gnt_connection_unpause(struct gnt_mqtt_connection *c);

@@ -76,12 +76,14 @@ struct gnt_mqtt_front {
     struct gnt_list paused;   /* that have much to say and wait for their visit, or may not be read
                                  until this worker's mail has been taken, */
     struct gnt_list settling; /* and those of them that have deliveries to acknowledge */
-    struct gnt_list working;  /* nor these, until what they have said is done, in slices */
-    struct gnt_work work;     /* on those */
-    uint32_t filters_left;    /* of this turn's slice */
-    size_t read_left;         /* bytes, of the visit to the connection that is being read */
-    uint64_t visit_end;       /* in `effort` (io.c) */
-    uint64_t input;           /* what reading has come to, in its units */
+    struct gnt_list held;     /* that have much written, until the store has caught up, */
+    struct gnt_kept held_until;
+    struct gnt_list working; /* nor these, until what they have said is done, in slices */
+    struct gnt_work work;    /* on those */
+    uint32_t filters_left;   /* of this turn's slice */
+    size_t read_left;        /* bytes, of the visit to the connection that is being read */
+    uint64_t visit_end;      /* in `effort` (io.c) */
+    uint64_t input;          /* what reading has come to, in its units */
     bool stopping;
     struct gnt_map gates;       /* by connection (gate.h) */
     struct gnt_map withholding; /* by session, and */

@@ -47,6 +47,42 @@ void gnt_connection_want(struct gnt_mqtt_connection *c)
     gnt_stream_want(c->stream, want);
 }
 
+bool gnt_connection_is_unheard(const struct gnt_mqtt_connection *c)
+{
+    return gnt_list_linked(&c->paused) || gnt_withholds_too_much(c) ||
+           (c->gated && c->out.size >= UNREAD_ANSWERS_MAX);
+}
+
+/* ---- While the store is behind
+ *
+ * What a client makes its home write is not bounded by what it waits for: at most once it does not
+ * wait at all.  So whoever has written is not read before the store has caught up. */
+
+static bool must_be_held(const struct gnt_mqtt_connection *c)
+{
+    return c->writes && gnt_keep_is_behind(gnt_connection_home(c));
+}
+
+static void hold(struct gnt_mqtt_connection *c)
+{
+    struct gnt_home *home = gnt_connection_home(c);
+    gnt_list_push_back(&c->front->held, &c->paused);
+    if (!gnt_list_linked(&c->front->held_until.link))
+        gnt_keep_wait(home, &c->front->held_until, gnt_keep_pending(home));
+}
+
+/* They are visited in the next turn. */
+void gnt_connection_hear_held(struct gnt_home *home, struct gnt_kept *kept)
+{
+    struct gnt_mqtt_front *front = GNT_CONTAINER(kept, struct gnt_mqtt_front, held_until);
+    (void)home;
+    gnt_list_each (link, &front->held) {
+        struct gnt_mqtt_connection *c = GNT_CONTAINER(link, struct gnt_mqtt_connection, paused);
+        gnt_mqtt_server_lives(&c->engine, front->loop->now); /* it could not be heard */
+    }
+    gnt_list_splice_back(&front->paused, &front->held);
+}
+
 /* ---- Reading */
 
 static uint64_t effort(const struct gnt_mqtt_front *front)
@@ -219,6 +255,10 @@ static bool read_on(struct gnt_mqtt_connection *c)
             wait_for_visit(c);
             break;
         }
+        if (must_be_held(c)) {
+            hold(c);
+            break;
+        }
         if (c->out.size >= UNREAD_ANSWERS_MAX || gnt_withholds_too_much(c)) {
             c->unread = c->in.data != NULL;
             break;
@@ -241,11 +281,12 @@ static bool read_on(struct gnt_mqtt_connection *c)
 static void visit(struct gnt_mqtt_connection *c, size_t bytes, uint64_t most)
 {
     struct gnt_mqtt_front *front = c->front;
-    uint64_t before = effort(front);
+    uint64_t before = effort(front), written = gnt_keep_mark(front->home);
     front->read_left = bytes;
     front->visit_end = before + most;
     if (!read_on(c))
         return;
+    c->writes |= gnt_keep_mark(front->home) != written;
     c->heavy =
         !front->read_left || effort(front) - before >= EFFORT_LITTLE || gnt_list_linked(&c->paused);
     if (c->heavy && hears(c) && c->stream->events & GNT_READABLE)

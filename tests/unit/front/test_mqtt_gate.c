@@ -230,6 +230,47 @@ static void new_things_are_refused_in_trouble(void **state)
     end(&s);
 }
 
+/* Retained at most once, for which nobody waits, while the store does nothing. */
+static void a_flood_is_held_while_the_store_is_behind(void **state)
+{
+    (void)state;
+    enum { PAYLOAD = 100000, MANY = 400, SLACK = 1024 * 1024 };
+    struct script s;
+    script_init(&s, 1, "limits.packet=1MiB", NULL);
+    script_keep(&s);
+    s.store_waits = true;
+    struct gnt_home *home = &s.workers->core->homes[0];
+    struct script_client *flood = script_connect(&s, 0, CLEAN("flood"), "20 02 00 00");
+    struct script_client *other = script_connect(&s, 0, CLEAN("other"), "20 02 00 00");
+    script_send(other, "82 | 0001 ['o'] 00");
+    script_expect(other, "90 | 0001 00");
+    static const uint8_t head[] = {0x31, 0xa3, 0x8d, 0x06, 0, 1, 'r'};
+    static uint8_t packet[sizeof head + PAYLOAD];
+    memcpy(packet, head, sizeof head);
+    int sent = 0;
+    for (; !gnt_keep_is_behind(home); sent++) {
+        assert_true(sent < MANY);
+        script_send_bytes(flood, gnt_slice(packet, sizeof packet));
+        script_settle(&s);
+    }
+    uint64_t ahead = home->keep.under_way;
+    assert_true(ahead > GNT_KEEP_AHEAD_MAX && ahead < GNT_KEEP_AHEAD_MAX + SLACK);
+    script_send_bytes(flood, gnt_slice(packet, sizeof packet)); /* as far as wires hold it */
+    script_send(flood, "c000");
+    script_settle(&s);
+    assert_true(home->keep.under_way == ahead);
+    script_expect_silence(flood);
+    script_send(other, "30 | ['o'] 'x'"); /* others are read on */
+    script_expect(other, "30 | ['o'] 'x'");
+    script_pass(&s, 60000);
+    script_store(&s);
+    script_expect(flood, "d000");
+    script_store(&s);
+    assert_true(home->keep.under_way == 0);
+    assert_int_equal(script_counted(&s, GNT_COUNT_PUBLISH_RECEIVED), sent + 2);
+    end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +281,7 @@ int main(void)
         cmocka_unit_test(a_clean_start_waits_for_the_end_of_what_was_kept),
         cmocka_unit_test(who_is_gated_is_not_punished),
         cmocka_unit_test(new_things_are_refused_in_trouble),
+        cmocka_unit_test(a_flood_is_held_while_the_store_is_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
