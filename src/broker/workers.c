@@ -363,8 +363,10 @@ static void deliver_mail(struct gnt_workers *w)
     size_t taken;
     do {
         taken = 0;
-        for (unsigned i = 0; i < w->count; i++)
+        for (unsigned i = 0; i < w->count; i++) {
+            gnt_keep_commit(&w->core->homes[i]); /* before its mail, as ever */
             gnt_post_flush(w->post, i);
+        }
         for (unsigned i = 0; i < w->count; i++)
             taken += gnt_post_receive(w->post, i);
     } while (taken);
@@ -409,6 +411,8 @@ static void settle_store(struct gnt_workers *w)
             w->store_run(w->store_context);
         else
             nanosleep(&pause, NULL);
+        for (unsigned i = 0; i < w->count && waited_ms == PATIENCE_MS; i++)
+            gnt_keep_give_up(&w->core->homes[i]);
         if (waited_ms == PATIENCE_MS)
             gnt_store_close(&w->store);
         deliver_mail(w);

@@ -81,7 +81,7 @@ static void begin_read(struct gnt_fetch *fetch)
 {
     struct gnt_home *home = fetch->whom.home;
     const struct gnt_queue *q = queue_of(fetch);
-    uint64_t wanted = q ? gnt_queue_wants(q) : 0;
+    uint64_t wanted = q && !home->keep.lost ? gnt_queue_wants(q) : 0;
     if (wanted == 0) {
         end(fetch, GNT_OK);
         return;

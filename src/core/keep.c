@@ -45,9 +45,16 @@ gnt_err gnt_keep_init(struct gnt_home *home, struct gnt_store *store,
     return GNT_OK;
 }
 
+void gnt_keep_give_up(struct gnt_home *home)
+{
+    home->keep.lost = true;
+}
+
 void gnt_keep_fini(struct gnt_home *home)
 {
     struct gnt_keep *k = &home->keep;
+    if (k->lost)
+        gnt_keep_forget(home);
     GNT_ASSERT(!k->store || gnt_keep_pending(home) == 0);
     gnt_batch_fini(&k->batch);
     gnt_buf_fini(&k->scratch);
@@ -245,6 +252,8 @@ static void commit(struct gnt_home *home)
 
 void gnt_keep_commit(struct gnt_home *home)
 {
+    if (home->keep.lost)
+        gnt_keep_forget(home);
     if (home->keep.retained_count) {
         pthread_mutex_t *retaining = &home->homes[0].keep.retaining;
         pthread_mutex_lock(retaining);

@@ -52,7 +52,7 @@ struct gnt_keep {
     struct gnt_batch batch;
     uint64_t current;        /* number of `batch`, from 1 */
     uint64_t safe;           /* all up to this one */
-    bool lost;               /* but for some, because the store was closed in trouble */
+    bool lost;               /* but for some, because the store was closed, or _give_up */
     uint64_t under_way;      /* bytes of those that are not, without `batch` */
     struct gnt_commit *next; /* for `batch`: made beforehand, so that committing needs no memory */
     struct gnt_list waiting; /* struct gnt_kept, by batch */
@@ -73,6 +73,10 @@ struct gnt_keep {
 /* STORE and TIME are lent for the life of HOME.  GNT_NOMEM. */
 GNT_MUST gnt_err gnt_keep_init(struct gnt_home *home, struct gnt_store *store,
                                const struct gnt_store_time *time);
+
+/* From now on nothing is committed, nor said to be safe: the store is about to be closed before it
+ * has written everything, or what has been written in this turn is not to happen. */
+void gnt_keep_give_up(struct gnt_home *home);
 
 /* Nothing is under way any more. */
 void gnt_keep_fini(struct gnt_home *home);

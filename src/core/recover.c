@@ -435,6 +435,7 @@ static bool lived_at(const struct gnt_recover *r, struct gnt_sink *sink, uint32_
 
 static gnt_err hand_on(struct gnt_recover *r, struct gnt_home *home, struct gnt_message *message)
 {
+    struct gnt_receipt receipt = {.outcome = GNT_DONE}; /* nobody is there who would hold it */
     struct gnt_route *route;
     bool owned;
     gnt_err err =
@@ -443,11 +444,11 @@ static gnt_err hand_on(struct gnt_recover *r, struct gnt_home *home, struct gnt_
         const struct gnt_target *t = &route->targets[i];
         struct gnt_sink *sink = gnt_slots_find(&home->slots, t->sink);
         if (sink && lived_at(r, sink, r->to))
-            sink->ops->take(sink, message, &t->match, NULL);
+            sink->ops->take(sink, message, &t->match, &receipt);
     }
     if (!err && owned)
         gnt_route_free(route);
-    return err;
+    return !err && receipt.outcome == GNT_FAILED ? GNT_NOMEM : err;
 }
 
 /* What all homes write because of it, and that it is done, is one batch. */
@@ -479,7 +480,8 @@ static gnt_err recover_mail(struct gnt_recover *r)
             do {
                 err = gnt_recover_log(r, log, from, GNT_STORE_READ_MAX, &reading);
                 from = reading.last_sequence + 1;
-                gnt_keep_commit(&r->core->homes[0]);
+                if (!err)
+                    gnt_keep_commit(&r->core->homes[0]);
             } while (!err && reading.read.more);
             if (r->from < r->core->count && r->to < r->core->count)
                 r->core->homes[r->from].keep.mailed[r->to] = reading.read.log.last;
@@ -607,6 +609,8 @@ gnt_err gnt_core_recover(struct gnt_core *core, const struct gnt_recovery *recov
     }
     if (!err)
         err = write_homes(&r);
+    for (unsigned i = 0; err && i < core->count; i++)
+        gnt_keep_give_up(&core->homes[i]);
     for (unsigned i = 0; !err && i < core->count; i++)
         gnt_keep_commit(&core->homes[i]);
     forget_returning(&r);

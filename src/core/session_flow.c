@@ -187,14 +187,14 @@ static gnt_err place(struct gnt_session *s, struct gnt_flight *flight, uint64_t 
     return err;
 }
 
-/* Sends now what has been counted in; *w is consumed whatever happens.  A group may have lent it,
- * and keep it under NUMBER. */
-static void send_now(struct gnt_session *s, struct gnt_waiting *w, uint64_t group, uint64_t number)
+/* Sends now what has been counted in; *w is consumed whatever happens: false if it was dropped for
+ * want of memory.  A group may have lent it, and keep it under NUMBER. */
+static bool send_now(struct gnt_session *s, struct gnt_waiting *w, uint64_t group, uint64_t number)
 {
     if (w->qos == 0) {
         count_out(s, send_once(s, w->message, w->retain, &w->ids), w->message);
         gnt_waiting_fini(w);
-        return;
+        return true;
     }
     struct gnt_flight flight = {.message = w->message,
                                 .ids = w->ids,
@@ -211,10 +211,11 @@ static void send_now(struct gnt_session *s, struct gnt_waiting *w, uint64_t grou
         else if (w->sequence)
             gnt_session_keep_no_delivery(s, w->sequence);
         gnt_waiting_fini(w);
-        return;
+        return false;
     }
     *w = (struct gnt_waiting){0};
     flight_send(s, placed, again);
+    return true;
 }
 
 /* *w, which has been counted in, is dropped. */
@@ -253,11 +254,19 @@ static void enqueue(struct gnt_session *s, struct gnt_waiting *w, struct gnt_rec
         queue_free(s);
 }
 
+/* The same for one that has not been counted in. */
+static void pass_no_memory(struct gnt_session *s, uint8_t qos, struct gnt_receipt *receipt)
+{
+    gnt_ledger_pass(s->home, s->ledger, GNT_COUNT_DROPPED_NO_MEMORY);
+    if (qos && s->kept)
+        gnt_receipt_fail(receipt);
+}
+
 void gnt_session_send(struct gnt_session *s, struct gnt_message *message, uint8_t qos, bool retain,
                       const struct gnt_sub_ids *ids, struct gnt_receipt *receipt)
 {
     if (!gnt_session_have_ledger(s)) {
-        gnt_ledger_pass(s->home, NULL, GNT_COUNT_DROPPED_NO_MEMORY);
+        pass_no_memory(s, qos, receipt);
         return;
     }
     if (qos == 0 && !s->receiver) {
@@ -271,7 +280,7 @@ void gnt_session_send(struct gnt_session *s, struct gnt_message *message, uint8_
     }
     struct gnt_waiting w = {.qos = qos, .retain = retain};
     if (gnt_sub_ids_copy(&w.ids, ids)) {
-        gnt_ledger_pass(s->home, s->ledger, GNT_COUNT_DROPPED_NO_MEMORY);
+        pass_no_memory(s, qos, receipt);
         return;
     }
     gnt_ledger_in(s->home, s->ledger, message);
@@ -280,8 +289,8 @@ void gnt_session_send(struct gnt_session *s, struct gnt_message *message, uint8_
         enqueue(s, &w, receipt);
     else if (gnt_session_keep_delivery(s, &w))
         not_kept(s, &w, receipt);
-    else
-        send_now(s, &w, 0, 0);
+    else if (!send_now(s, &w, 0, 0) && s->kept)
+        gnt_receipt_fail(receipt);
 }
 
 static uint8_t lower(uint8_t a, uint8_t b)

@@ -1,6 +1,7 @@
 #include "support/core_world.h"
 
 #include "base/rcu.h"
+#include "support/alloc_fault.h"
 #include "support/unit.h"
 
 #include <stdio.h>
@@ -113,7 +114,7 @@ static uint64_t wall_ms(void *self)
 
 uint64_t world_seed = 1;
 
-static void recover(struct world *w)
+static gnt_err recover(struct world *w)
 {
     struct gnt_seeded lot;
     gnt_seeded_init(&lot, world_seed);
@@ -123,12 +124,13 @@ static void recover(struct world *w)
     mine.self = w;
     gnt_store_time_init(&w->time, &mine, 0, 0);
     const struct gnt_recovery how = {.store = w->store, .time = &w->time, .random = &lot.door};
-    assert_int_equal(gnt_core_recover(w->core, &how, &w->recovered), GNT_OK);
+    gnt_err err = gnt_core_recover(w->core, &how, &w->recovered);
     assert_int_equal(w->recovered.damaged, 0);
+    return err;
 }
 
-void world_init_kept(struct world *w, unsigned homes, const struct gnt_core_config *config,
-                     struct gnt_store *store)
+static void prepare(struct world *w, unsigned homes, const struct gnt_core_config *config,
+                    struct gnt_store *store)
 {
     *w = (struct world){.now = 1000 * GNT_NS_PER_S, .homes = homes, .store = store};
     gnt_rcu_register();
@@ -146,8 +148,30 @@ void world_init_kept(struct world *w, unsigned homes, const struct gnt_core_conf
     assert_int_equal(gnt_core_new(&w->config, &w->core), GNT_OK);
     for (unsigned i = 0; i < homes; i++)
         assert_int_equal(gnt_home_attach(&w->core->homes[i], &w->now, &w->timers[i]), GNT_OK);
+}
+
+void world_init_kept(struct world *w, unsigned homes, const struct gnt_core_config *config,
+                     struct gnt_store *store)
+{
+    prepare(w, homes, config, store);
     if (store)
-        recover(w);
+        assert_int_equal(recover(w), GNT_OK);
+}
+
+gnt_err world_try_kept(struct world *w, unsigned homes, struct gnt_store *store, long n)
+{
+    prepare(w, homes, NULL, store);
+    gnt_alloc_fail_at(n);
+    gnt_err err = recover(w);
+    gnt_alloc_fail_at(-1);
+    while (mail_round(w, false)) {
+    }
+    for (unsigned i = 0; i < homes && !err; i++)
+        if (w->core->homes[i].keep.lost) /* the engine had no memory */
+            err = GNT_IO;
+    if (err)
+        world_crash(w, NULL, 0);
+    return err;
 }
 
 void world_init(struct world *w, unsigned homes, const struct gnt_core_config *config)

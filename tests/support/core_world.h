@@ -87,6 +87,10 @@ void world_init(struct world *w, unsigned homes, const struct gnt_core_config *c
 void world_init_kept(struct world *w, unsigned homes, const struct gnt_core_config *config,
                      struct gnt_store *store);
 
+/* The same where the Nth allocation of the recovery fails (-1: none).  On failure there is no
+ * world; GNT_IO: what failed was the engine's, which therefore has not written everything. */
+gnt_err world_try_kept(struct world *w, unsigned homes, struct gnt_store *store, long n);
+
 /* What all homes have written in this turn is committed. */
 void world_commit(struct world *w);
 

@@ -1,0 +1,171 @@
+/* What is kept, where each allocation fails once: what somebody was told is kept is there after the
+ * end of the process, and nothing leaks (the sanitizer looks). */
+#include "core/keep.h"
+
+#include "store/memory.h"
+#include "support/alloc_fault.h"
+#include "support/core_world.h"
+#include "support/unit.h"
+
+/* A life until the process ends: what has been promised in it. */
+struct told {
+    bool connected, subscribed, retained, received;
+    bool failed;   /* an allocation */
+    unsigned sent; /* bits of the messages that were acknowledged */
+};
+
+static void nobody(struct gnt_home *home, struct gnt_work *work)
+{
+    (void)home, (void)work;
+}
+
+/* As a publisher who can be told, at HOME. */
+static bool publish(struct world *w, unsigned home, const char *topic, const char *payload,
+                    uint8_t qos, bool retain)
+{
+    struct gnt_receipt receipt = {.outcome = GNT_DONE};
+    gnt_work_init(&receipt.settled, nobody);
+    struct gnt_message *m = world_message(topic, payload, qos, retain);
+    if (!m)
+        return false;
+    enum gnt_outcome outcome = gnt_publish(&w->core->homes[home], m, &receipt);
+    gnt_message_unref(&m);
+    assert_int_equal(receipt.outstanding, 0);
+    return outcome == GNT_DONE || outcome == GNT_DONE_NO_MATCH;
+}
+
+static void first_life(struct world *w, struct world_client *c, long n, struct told *told)
+{
+    gnt_alloc_fail_at(n);
+    told->connected = world_connect(w, c, false, 1000);
+    if (told->connected) {
+        enum gnt_outcome outcome = GNT_FAILED;
+        const struct gnt_sub_options options = {.qos = 2, .id = 7};
+        gnt_session_subscribe(c->session, gnt_slice_str("t/+"), &options, GNT_RETAIN_SEND, NULL,
+                              &outcome);
+        told->subscribed = outcome == GNT_DONE;
+        told->received = gnt_session_receive_once(c->session, 9) == GNT_OK;
+        told->sent |= publish(w, 0, "t/1", "0", 1, false) ? 1u << 0 : 0;
+        told->sent |= publish(w, 1, "t/2", "1", 2, false) ? 1u << 1 : 0;
+        if (c->session) {
+            world_disconnect(c);
+            told->sent |= publish(w, 0, "t/3", "2", 2, false) ? 1u << 2 : 0;
+        }
+    }
+    told->retained = publish(w, 1, "r", "x", 1, true);
+    told->failed = gnt_alloc_failed();
+    gnt_alloc_fail_at(-1);
+    world_settle(w);
+}
+
+static void second_life(struct world *w, struct world_client *c, const struct told *told)
+{
+    c->count = c->answered = 0;
+    assert_true(world_connect(w, c, false, 1000));
+    assert_true(c->present || !told->connected);
+    world_settle(w);
+    unsigned got = 0;
+    for (size_t i = 0; i < c->count; i++)
+        got |= 1u << (c->got[i].payload[0] - '0');
+    unsigned due = told->subscribed ? told->sent : 0;
+    assert_int_equal(got & due, due);
+    struct gnt_message *m = gnt_tree_retained_at(w->core->tree, gnt_slice_str("r"));
+    assert_true(m || !told->retained);
+    gnt_message_unref(&m);
+    if (told->received)
+        assert_int_equal(gnt_session_receive_once(c->session, 9), GNT_EXISTS);
+    if (told->subscribed) {
+        c->count = c->answered = 0;
+        assert_true(publish(w, 0, "t/4", "4", 1, false));
+        world_settle(w);
+        assert_int_equal(c->count, 1);
+        assert_int_equal(c->got[0].ids[0], 7);
+    }
+    world_disconnect(c);
+    world_fini(w);
+}
+
+/* The home of the client is not the one that all is published at. */
+static void what_was_told_is_true(void **state)
+{
+    (void)state;
+    bool failed = true;
+    for (long n = 0; failed; n++) {
+        struct gnt_store *store;
+        struct world w;
+        char id[16];
+        struct world_client c = {.id = id};
+        struct told told = {.sent = 0};
+        assert_int_equal(gnt_store_memory_open(NULL, &store), GNT_OK);
+        world_init_kept(&w, 2, NULL, store);
+        world_id_at(&w, 1, 0, id);
+        first_life(&w, &c, n, &told);
+        failed = told.failed;
+        struct world_client *clients[] = {&c};
+        world_crash(&w, clients, 1);
+        world_init_kept(&w, 2, NULL, store);
+        second_life(&w, &c, &told);
+        world_client_fini(&c);
+        gnt_store_close(&store);
+        assert_true(failed || (told.connected && told.subscribed && told.retained &&
+                               told.received && told.sent == 7));
+        assert_true(n < 1000);
+    }
+}
+
+/* What was on its way between two homes arrives at the only one that is left, although its recovery
+ * is cut short once, at the Nth allocation.  Whether it was. */
+static bool recovery_begins_again_after(long n)
+{
+    struct gnt_store *store;
+    struct world w;
+    char id[2][16];
+    struct world_client a = {.id = id[0]}, b = {.id = id[1]}, *both[] = {&a, &b};
+    assert_int_equal(gnt_store_memory_open(NULL, &store), GNT_OK);
+    world_init_kept(&w, 2, NULL, store);
+    world_id_at(&w, 0, 0, id[0]);
+    world_id_at(&w, 1, 0, id[1]);
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(world_connect(&w, both[i], false, 1000));
+        assert_int_equal(world_subscribe(both[i], i ? "b" : "a", 2), GNT_DONE);
+        world_disconnect(both[i]);
+    }
+    assert_int_equal(world_publish(&w, 1, "a", "to a", 2, false), GNT_DONE);
+    assert_int_equal(world_publish(&w, 0, "b", "to b", 2, false), GNT_DONE);
+    world_commit(&w);
+    world_crash(&w, both, 2);
+
+    gnt_err err = world_try_kept(&w, 1, store, n);
+    if (err)
+        world_init_kept(&w, 1, NULL, store);
+    for (size_t i = 0; i < 2; i++)
+        assert_true(world_connect(&w, both[i], false, 1000) && both[i]->present);
+    world_settle(&w);
+    if (err != GNT_IO) {
+        assert_string_equal(world_payloads(&a, 0), "to a ");
+        assert_string_equal(world_payloads(&b, 0), "to b ");
+    }
+    world_fini(&w);
+    world_client_fini(&a);
+    world_client_fini(&b);
+    gnt_store_close(&store);
+    return err;
+}
+
+static void recovery_begins_again(void **state)
+{
+    (void)state;
+    long n = 0;
+    for (unsigned well = 0; well < 20; n++) /* some failures are none */
+        well = recovery_begins_again_after(n) ? 0 : well + 1;
+    assert_true(n > 30);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_told_is_true),
+        cmocka_unit_test(recovery_begins_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
