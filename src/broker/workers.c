@@ -398,6 +398,12 @@ static bool is_safe(const struct gnt_workers *w)
     return true;
 }
 
+static void give_up(struct gnt_workers *w)
+{
+    for (unsigned i = 0; w->core && i < w->count; i++)
+        gnt_keep_give_up(&w->core->homes[i]);
+}
+
 /* What has been written until now is committed, and waited for; a store that cannot write is closed
  * after a while, which ends the waiting. */
 static void settle_store(struct gnt_workers *w)
@@ -411,10 +417,10 @@ static void settle_store(struct gnt_workers *w)
             w->store_run(w->store_context);
         else
             nanosleep(&pause, NULL);
-        for (unsigned i = 0; i < w->count && waited_ms == PATIENCE_MS; i++)
-            gnt_keep_give_up(&w->core->homes[i]);
-        if (waited_ms == PATIENCE_MS)
+        if (waited_ms == PATIENCE_MS) {
+            give_up(w);
             gnt_store_close(&w->store);
+        }
         deliver_mail(w);
     }
 }
@@ -424,8 +430,6 @@ static void forget_store(struct gnt_workers *w)
 {
     gnt_store_close(&w->store);
     deliver_mail(w);
-    for (unsigned i = 0; i < w->count; i++)
-        gnt_keep_forget(&w->core->homes[i]);
 }
 
 static void free_workers(struct gnt_workers *w, void (*leave_store)(struct gnt_workers *w))
@@ -465,8 +469,10 @@ void gnt_workers_free(struct gnt_workers **w)
 
 void gnt_workers_abandon(struct gnt_workers **w)
 {
-    if (*w)
+    if (*w) {
+        give_up(*w);
         free_workers(*w, forget_store);
+    }
     *w = NULL;
 }
 
