@@ -81,9 +81,9 @@ static void begin_read(struct gnt_fetch *fetch)
 {
     struct gnt_home *home = fetch->whom.home;
     const struct gnt_queue *q = queue_of(fetch);
-    uint64_t wanted = q && !home->keep.lost ? gnt_queue_wants(q) : 0;
-    if (wanted == 0) {
-        end(fetch, GNT_OK);
+    uint64_t wanted = q ? gnt_queue_wants(q) : 0;
+    if (wanted == 0 || home->keep.lost) {
+        end(fetch, home->keep.lost ? GNT_IO : GNT_OK);
         return;
     }
     fetch->from = q->stored.first;
