@@ -12,18 +12,17 @@
  *            whoever has the store calls gnt_durable_turn() and gnt_durable_apply().
  * Memory     two memtables of `memory_max`, one group of batches, and what waits to be committed:
  *            while the ground is slower than the writers, commits wait.
- * Patience   a batch that only removes entries of logs says nothing that anybody could be told of, so
- *            that nobody waits for it.  With `patience_ns` it waits that long for company.
- * Trouble    a write or sync that fails is tried again, with all that waits, a few times a second
- *            until it succeeds; nothing is completed before, and the order stays.  Reading goes on.
- *            gnt_store_trouble says it, so that nothing is asked for that could be refused.  If the
- *            store is closed meanwhile, what waits fails.
- * Disk full  there is a file, `reserve`, that only takes room.  It is removed when there is none
- *            left, for what has been asked for already, and for what only takes away: that is what
- *            makes room.  The trouble is over when the reserve could be made again.
- * Interval   with `sync_interval_ns` a commit completes when it is written; it is safe that much
- *            later at the latest.  If that sync fails, what the power cut would lose is put into
- *            the ground instead, and commits wait until it is there. */
+ * Patience   a batch that only removes entries of logs says nothing that anybody could be told of,
+ * so that nobody waits for it.  With `patience_ns` it waits that long for company. Trouble    a
+ * write or sync that fails is tried again, with all that waits, a few times a second until it
+ * succeeds; nothing is completed before, and the order stays.  Reading goes on. gnt_store_trouble
+ * says it, so that nothing is asked for that could be refused.  If the store is closed meanwhile,
+ * what waits fails. Disk full  there is a file, `reserve`, that only takes room.  It is removed
+ * when there is none left, for what has been asked for already, and for what only takes away: that
+ * is what makes room.  The trouble is over when the reserve could be made again. Interval   with
+ * `sync_interval_ns` a commit completes when it is written; it is safe that much later at the
+ * latest.  If that sync fails, what the power cut would lose is put into the ground instead, and
+ * commits wait until it is there. */
 #ifndef GNT_STORE_DURABLE_H
 #define GNT_STORE_DURABLE_H
 

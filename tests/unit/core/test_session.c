@@ -310,8 +310,8 @@ static void exactly_once_across_breaks(void **state)
     assert_false(gnt_session_completed(c.session, id));
     assert_int_equal(gnt_session_received(c.session, id, false), GNT_OK);
     assert_int_equal(gnt_session_received(c.session, id, false), GNT_OK); /* the same once more */
-    assert_int_equal(c.released_count, 0);                   /* the front has sent these */
-    for (size_t i = 1; i < 3; i++) {                         /* before PUBCOMP */
+    assert_int_equal(c.released_count, 0); /* the front has sent these */
+    for (size_t i = 1; i < 3; i++) {       /* before PUBCOMP */
         again(&w, &c);
         assert_int_equal(c.count, 2);
         assert_int_equal(c.released_count, i);
@@ -445,7 +445,8 @@ static void all_is_sent_again_in_its_order(void **state)
     open_one(&w, &c, 100);
     for (int i = 0; i < 6; i++)
         publish(&w, (const char *[]){"1", "2", "3", "4", "5", "6"}[i], i % 2 ? 1 : 2);
-    assert_int_equal(gnt_session_received(c.session, c.got[2].id, false), GNT_OK);     /* 3 is released */
+    assert_int_equal(gnt_session_received(c.session, c.got[2].id, false),
+                     GNT_OK);                                             /* 3 is released */
     assert_true(gnt_session_acknowledged(c.session, c.got[3].id, false)); /* 4 is settled */
     again(&w, &c);
     assert_string_equal(world_payloads(&c, 6), "1 2 5 6 ");

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 static char dir[] = "/dev/shm/gnatter-lmdb-XXXXXX"; /* in memory: nobody cuts the power here */
-static size_t map_size; /* 0: as usual */
+static size_t map_size;                             /* 0: as usual */
 
 static const char *file_in(const char *name)
 {
