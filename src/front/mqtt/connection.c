@@ -31,7 +31,7 @@ static void move_state(struct gnt_mqtt_connection *c, enum gnt_connection_state 
         [GNT_CONNECTION_DEAD] = 1u << GNT_CONNECTION_DEAD,
     };
     GNT_ASSERT(allowed[c->state] >> to & 1);
-    c->state = (uint8_t)to;
+    c->state = to & 3;
 }
 
 /* ---- Beginning and end */

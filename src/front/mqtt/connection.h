@@ -48,7 +48,7 @@ struct gnt_mqtt_connection {
     uint32_t number;  /* of the broker's connections, in the log */
     uint32_t untaken; /* while stalled: gnt_stream_untaken then, or UINT32_MAX */
     uint16_t unreleased; /* exactly-once messages of this connection before their PUBREL */
-    uint8_t state;       /* enum gnt_connection_state */
+    uint8_t state : 2;   /* enum gnt_connection_state; with what follows in two bytes */
     bool surplus : 1;    /* beyond connections_max: only to be told where to go */
     bool admitted : 1;   /* has been counted as one that connects */
     bool stalled : 1;    /* there is output that could not be written */
