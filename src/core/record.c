@@ -1,6 +1,6 @@
 #include "core/record.h"
 
-#include "base/assert.h"
+#include "store/bytes.h"
 
 #include <openssl/sha.h>
 
@@ -8,27 +8,12 @@ enum { VERSION = 1 };
 
 /* ---- Writing: what is reserved first cannot fail */
 
-static void put(struct gnt_buf *to, uint64_t v, unsigned bytes)
-{
-    uint8_t *at = gnt_buf_tail(to);
-    for (unsigned i = bytes; i-- > 0; v >>= 8)
-        at[i] = (uint8_t)v;
-    gnt_buf_wrote(to, bytes);
-}
-
-static void put_bytes(struct gnt_buf *to, struct gnt_slice s)
-{
-    if (s.size)
-        memcpy(gnt_buf_tail(to), s.data, s.size);
-    gnt_buf_wrote(to, s.size);
-}
-
 static gnt_err begin(struct gnt_buf *to, size_t size)
 {
     gnt_buf_clear(to);
     gnt_err err = gnt_buf_reserve(to, 1 + size);
     if (!err)
-        put(to, VERSION, 1);
+        gnt_bytes_number(to, VERSION, 1);
     return err;
 }
 
@@ -44,18 +29,12 @@ static bool ended(const struct gnt_reader *r)
     return !r->bad && gnt_read_left(r) == 0;
 }
 
-static uint64_t read_u64(struct gnt_reader *r)
-{
-    uint64_t high = gnt_read_u32(r);
-    return high << 32 | gnt_read_u32(r);
-}
-
 /* ---- Keys and names */
 
 static void key_number(struct gnt_record_key *k, uint64_t v)
 {
-    for (unsigned shift = 64; shift;)
-        k->bytes[k->size++] = (uint8_t)(v >> (shift -= 8));
+    gnt_put_u64(k->bytes + k->size, v);
+    k->size += sizeof v;
 }
 
 struct gnt_record_key gnt_record_key_number(uint64_t number)
@@ -88,16 +67,15 @@ struct gnt_record_key gnt_record_key_text(uint64_t prefix, struct gnt_slice text
 bool gnt_record_numbers(struct gnt_slice key, uint64_t *number, uint64_t *second)
 {
     struct gnt_reader r = gnt_reader(key);
-    *number = read_u64(&r);
-    *second = read_u64(&r);
+    *number = gnt_read_u64(&r);
+    *second = gnt_read_u64(&r);
     return ended(&r);
 }
 
 struct gnt_record_log gnt_record_log(char kind, uint64_t number)
 {
-    struct gnt_record_log l = {.bytes = {(uint8_t)kind}, .size = 1};
-    for (unsigned shift = 64; shift;)
-        l.bytes[l.size++] = (uint8_t)(number >> (shift -= 8));
+    struct gnt_record_log l = {.bytes = {(uint8_t)kind}, .size = 1 + sizeof number};
+    gnt_put_u64(l.bytes + 1, number);
     return l;
 }
 
@@ -108,12 +86,12 @@ gnt_err gnt_session_record_write(const struct gnt_session_record *r, struct gnt_
     gnt_err err = begin(to, 8 + 8 + 4 + 4 + 4 + r->client_id.size);
     if (err)
         return err;
-    put(to, r->number, 8);
-    put(to, r->parted_ms, 8);
-    put(to, r->expiry_s, 4);
-    put(to, r->will_delay_s, 4);
-    put(to, r->will_expiry_s, 4);
-    put_bytes(to, r->client_id);
+    gnt_bytes_number(to, r->number, 8);
+    gnt_bytes_number(to, r->parted_ms, 8);
+    gnt_bytes_number(to, r->expiry_s, 4);
+    gnt_bytes_number(to, r->will_delay_s, 4);
+    gnt_bytes_number(to, r->will_expiry_s, 4);
+    gnt_bytes_slice(to, r->client_id);
     return GNT_OK;
 }
 
@@ -122,8 +100,8 @@ bool gnt_session_record_read(struct gnt_slice value, struct gnt_session_record *
     struct gnt_reader r = gnt_reader(value);
     if (!began(&r))
         return false;
-    *out = (struct gnt_session_record){.number = read_u64(&r)};
-    out->parted_ms = read_u64(&r);
+    *out = (struct gnt_session_record){.number = gnt_read_u64(&r)};
+    out->parted_ms = gnt_read_u64(&r);
     out->expiry_s = gnt_read_u32(&r);
     out->will_delay_s = gnt_read_u32(&r);
     out->will_expiry_s = gnt_read_u32(&r);
@@ -140,11 +118,11 @@ gnt_err gnt_sub_record_write(const struct gnt_sub_record *r, struct gnt_buf *to)
         return err;
     unsigned flags = (r->options.no_local ? SUB_NO_LOCAL : 0u) |
                      (r->options.retain_as_published ? SUB_AS_PUBLISHED : 0u);
-    put(to, r->session, 8);
-    put(to, r->options.id, 4);
-    put(to, r->options.qos, 1);
-    put(to, flags, 1);
-    put_bytes(to, r->filter);
+    gnt_bytes_number(to, r->session, 8);
+    gnt_bytes_number(to, r->options.id, 4);
+    gnt_bytes_number(to, r->options.qos, 1);
+    gnt_bytes_number(to, flags, 1);
+    gnt_bytes_slice(to, r->filter);
     return GNT_OK;
 }
 
@@ -153,7 +131,7 @@ bool gnt_sub_record_read(struct gnt_slice value, struct gnt_sub_record *out)
     struct gnt_reader r = gnt_reader(value);
     if (!began(&r))
         return false;
-    *out = (struct gnt_sub_record){.session = read_u64(&r)};
+    *out = (struct gnt_sub_record){.session = gnt_read_u64(&r)};
     out->options.id = gnt_read_u32(&r);
     out->options.qos = gnt_read_u8(&r);
     uint8_t flags = gnt_read_u8(&r);
@@ -175,10 +153,10 @@ gnt_err gnt_entry_record_write(const struct gnt_entry_record *r, struct gnt_buf 
     gnt_err err = begin(to, gnt_entry_record_size(r));
     if (err)
         return err;
-    put(to, r->qos | (r->retain ? ENTRY_RETAIN : 0u), 1);
+    gnt_bytes_number(to, r->qos | (r->retain ? ENTRY_RETAIN : 0u), 1);
     const uint32_t *ids = gnt_sub_ids_list(&r->ids);
     for (uint32_t i = 0; i < r->ids.count; i++)
-        put(to, ids[i], 4);
+        gnt_bytes_number(to, ids[i], 4);
     return GNT_OK;
 }
 
@@ -205,10 +183,10 @@ gnt_err gnt_group_record_write(const struct gnt_group_record *r, struct gnt_buf 
     gnt_err err = begin(to, 8 + 2 + r->name.size + r->filter.size);
     if (err)
         return err;
-    put(to, r->number, 8);
-    put(to, r->name.size, 2);
-    put_bytes(to, r->name);
-    put_bytes(to, r->filter);
+    gnt_bytes_number(to, r->number, 8);
+    gnt_bytes_number(to, r->name.size, 2);
+    gnt_bytes_slice(to, r->name);
+    gnt_bytes_slice(to, r->filter);
     return GNT_OK;
 }
 
@@ -217,7 +195,7 @@ bool gnt_group_record_read(struct gnt_slice value, struct gnt_group_record *out)
     struct gnt_reader r = gnt_reader(value);
     if (!began(&r))
         return false;
-    *out = (struct gnt_group_record){.number = read_u64(&r)};
+    *out = (struct gnt_group_record){.number = gnt_read_u64(&r)};
     out->name = gnt_read_bytes(&r, gnt_read_u16(&r));
     out->filter = gnt_read_bytes(&r, gnt_read_left(&r));
     return !r.bad && out->number && out->name.size && out->filter.size;
@@ -228,9 +206,9 @@ gnt_err gnt_homes_record_write(const struct gnt_homes_record *r, struct gnt_buf 
     gnt_err err = begin(to, 8 + 8 + 4);
     if (err)
         return err;
-    put(to, r->key[0], 8);
-    put(to, r->key[1], 8);
-    put(to, r->homes, 4);
+    gnt_bytes_number(to, r->key[0], 8);
+    gnt_bytes_number(to, r->key[1], 8);
+    gnt_bytes_number(to, r->homes, 4);
     return GNT_OK;
 }
 
@@ -239,8 +217,8 @@ bool gnt_homes_record_read(struct gnt_slice value, struct gnt_homes_record *out)
     struct gnt_reader r = gnt_reader(value);
     if (!began(&r))
         return false;
-    out->key[0] = read_u64(&r);
-    out->key[1] = read_u64(&r);
+    out->key[0] = gnt_read_u64(&r);
+    out->key[1] = gnt_read_u64(&r);
     out->homes = gnt_read_u32(&r);
     return ended(&r) && out->homes;
 }

@@ -1,5 +1,7 @@
 #include "store/store.h"
 
+#include "store/bytes.h"
+
 #include <stdlib.h>
 
 struct gnt_batch_entry {
@@ -64,13 +66,6 @@ gnt_err gnt_batch_reserve(struct gnt_batch *b, uint32_t writes, size_t size)
     return b->room ? make_room(b, writes, size) : GNT_NOMEM;
 }
 
-static void put_bytes(struct gnt_batch *b, struct gnt_slice bytes)
-{
-    if (bytes.size)
-        memcpy(gnt_buf_tail(&b->bytes), bytes.data, bytes.size);
-    gnt_buf_wrote(&b->bytes, bytes.size);
-}
-
 static void add(struct gnt_batch *b, const struct gnt_store_write *w)
 {
     if (!b->err)
@@ -91,9 +86,9 @@ static void add(struct gnt_batch *b, const struct gnt_store_write *w)
         .name_size = (uint8_t)w->name.size,
         .verb = (uint8_t)w->verb,
     };
-    put_bytes(b, w->name);
-    put_bytes(b, w->key);
-    put_bytes(b, w->value);
+    gnt_bytes_slice(&b->bytes, w->name);
+    gnt_bytes_slice(&b->bytes, w->key);
+    gnt_bytes_slice(&b->bytes, w->value);
 }
 
 gnt_err gnt_batch_join(struct gnt_batch *b, struct gnt_batch *from)
@@ -108,7 +103,7 @@ gnt_err gnt_batch_join(struct gnt_batch *b, struct gnt_batch *from)
         b->entries[b->count++].at += before;
         from->entries[i].message = NULL;
     }
-    put_bytes(b, bytes);
+    gnt_bytes_slice(&b->bytes, bytes);
     b->payload += from->payload;
     gnt_batch_fini(from);
     return GNT_OK;

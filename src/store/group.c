@@ -1,6 +1,7 @@
 #include "store/group.h"
 
 #include "base/assert.h"
+#include "store/bytes.h"
 #include "store/message_codec.h"
 
 #include <stdlib.h>
@@ -29,31 +30,16 @@ enum { VERBS = sizeof parts / sizeof *parts };
 
 /* --- writing, into room that has been reserved --- */
 
-static void put_number(struct gnt_buf *to, uint64_t v, unsigned size)
-{
-    uint8_t *at = gnt_buf_tail(to);
-    for (unsigned i = 0; i < size; i++)
-        at[i] = (uint8_t)(v >> (8 * (size - 1 - i)));
-    gnt_buf_wrote(to, size);
-}
-
-static void put_bytes(struct gnt_buf *to, struct gnt_slice bytes)
-{
-    if (bytes.size)
-        memcpy(gnt_buf_tail(to), bytes.data, bytes.size);
-    gnt_buf_wrote(to, bytes.size);
-}
-
 gnt_err gnt_group_begin(struct gnt_buf *to, const struct gnt_group_head *head)
 {
     gnt_buf_clear(to);
     gnt_err err = gnt_buf_reserve(to, HEAD_SIZE);
     if (err)
         return err;
-    put_number(to, GNT_GROUP_VERSION, 1);
-    put_number(to, head->generation, 8);
-    put_number(to, head->at_ms, 8);
-    put_number(to, (uint64_t)head->skew_ms, 8);
+    gnt_bytes_number(to, GNT_GROUP_VERSION, 1);
+    gnt_bytes_number(to, head->generation, 8);
+    gnt_bytes_number(to, head->at_ms, 8);
+    gnt_bytes_number(to, (uint64_t)head->skew_ms, 8);
     return GNT_OK;
 }
 
@@ -70,24 +56,24 @@ static gnt_err add_write(struct gnt_buf *to, struct gnt_prepared_write *p,
         gnt_buf_reserve(to, WRITE_SIZE + w->name.size + w->key.size + w->value.size + message_size);
     if (err)
         return err;
-    put_number(to, w->verb | (payload ? MESSAGE : 0u) | (bytes ? BYTES : 0u), 1);
-    put_number(to, w->name.size, 1);
-    put_bytes(to, w->name);
+    gnt_bytes_number(to, w->verb | (payload ? MESSAGE : 0u) | (bytes ? BYTES : 0u), 1);
+    gnt_bytes_number(to, w->name.size, 1);
+    gnt_bytes_slice(to, w->name);
     if (parts[w->verb].key) {
-        put_number(to, w->key.size, 2);
-        put_bytes(to, w->key);
+        gnt_bytes_number(to, w->key.size, 2);
+        gnt_bytes_slice(to, w->key);
     }
     if (parts[w->verb].sequence)
-        put_number(to, w->sequence, 8);
+        gnt_bytes_number(to, w->sequence, 8);
     if (parts[w->verb].value) {
-        put_number(to, w->value.size, 4);
-        put_bytes(to, w->value);
+        gnt_bytes_number(to, w->value.size, 4);
+        gnt_bytes_slice(to, w->value);
     }
     if (payload)
-        put_number(to, payload->number, 8);
+        gnt_bytes_number(to, payload->number, 8);
     if (!bytes)
         return GNT_OK;
-    put_number(to, message_size, 4);
+    gnt_bytes_number(to, message_size, 4);
     err = gnt_message_encode(payload->message, time, to);
     payload->written = p->writes_payload = !err;
     return err;
@@ -160,17 +146,11 @@ void gnt_group_reader_fini(struct gnt_group_reader *r)
     gnt_map_fini(&r->payloads);
 }
 
-static uint64_t read_u64(struct gnt_reader *in)
-{
-    uint64_t high = gnt_read_u32(in);
-    return high << 32 | gnt_read_u32(in);
-}
-
 /* The message of a write, lent. */
 static gnt_err read_message(struct gnt_group_reader *r, struct gnt_reader *in, bool bytes,
                             const struct gnt_store_time *time, struct gnt_message **out)
 {
-    uint64_t number = read_u64(in);
+    uint64_t number = gnt_read_u64(in);
     *out = known_message(r, number);
     if (!bytes)
         return *out ? GNT_OK : GNT_MALFORMED;
@@ -199,7 +179,7 @@ static gnt_err read_write(struct gnt_group_reader *r, struct gnt_reader *in,
     if (parts[out->verb].key)
         out->key = gnt_read_bytes(in, gnt_read_u16(in));
     if (parts[out->verb].sequence)
-        out->sequence = read_u64(in);
+        out->sequence = gnt_read_u64(in);
     if (parts[out->verb].value)
         out->value = gnt_read_bytes(in, gnt_read_u32(in));
     if (in->bad)
@@ -227,9 +207,9 @@ gnt_err gnt_group_read(struct gnt_group_reader *r, struct gnt_slice record,
     uint8_t version = gnt_read_u8(&in);
     if (version > GNT_GROUP_VERSION)
         return GNT_UNSUPPORTED;
-    head->generation = read_u64(&in);
-    head->at_ms = read_u64(&in);
-    head->skew_ms = (int64_t)read_u64(&in);
+    head->generation = gnt_read_u64(&in);
+    head->at_ms = gnt_read_u64(&in);
+    head->skew_ms = (int64_t)gnt_read_u64(&in);
     if (in.bad || version == 0)
         return GNT_MALFORMED;
     if (head->generation != r->generation) {
