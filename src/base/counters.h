@@ -20,6 +20,8 @@
     X(DELIVERED, "ledger/delivered", "deliveries sent at QoS 0, or acknowledged by their client") \
     X(EXPIRED, "ledger/expired", "deliveries that expired in a queue")                            \
     X(DROPPED_QUEUE_FULL, "ledger/dropped/queue_full", "deliveries dropped: queue full")          \
+    X(DROPPED_BROKER_FULL, "ledger/dropped/broker_full",                                          \
+      "deliveries dropped: as many are queued in all as may be")                                  \
     X(DROPPED_TOO_LARGE, "ledger/dropped/too_large",                                              \
       "deliveries dropped: over the client's maximum packet size")                                \
     X(DROPPED_NO_MEMORY, "ledger/dropped/no_memory", "deliveries dropped: out of memory")         \

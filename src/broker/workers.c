@@ -68,6 +68,8 @@ static struct gnt_core_config core_config(const struct gnt_config *c, unsigned h
         .filter_reach = c->limits.filter_reach,
         .queued_per_session = c->limits.queued_per_session,
         .queued_bytes_per_session = in_memory(c->limits.queued_bytes),
+        .queued_max = c->limits.queued_in_all,
+        .queued_bytes_max = c->limits.queued_bytes_in_all,
         .inflight_per_session = c->limits.inflight_per_session,
         .session_expiry_max_s = c->limits.session_expiry_s,
         .overflow = overflow_of(c->queue_full),

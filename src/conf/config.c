@@ -290,6 +290,21 @@ static const struct gnt_option rows[] = {
      .max = UINT64_C(1) << 40,
      .help = "How many bytes of messages wait for one session before queue_full applies; 0 is no "
              "limit."},
+    {.path = "limits.queued",
+     .kind = GNT_OPTION_INTEGER,
+     FIELD(limits.queued_in_all),
+     .fallback = "0",
+     .max = UINT64_C(1000000000000),
+     .unit = "messages",
+     .help = "How many messages wait in the whole broker, or are on their way to clients that have "
+             "not acknowledged them, before queue_full applies to all queues; publishers of QoS 1 "
+             "and 2 in MQTT 5 are told what is dropped then (quota exceeded). 0 is no limit."},
+    {.path = "limits.queued_bytes",
+     .kind = GNT_OPTION_SIZE,
+     FIELD(limits.queued_bytes_in_all),
+     .fallback = "0",
+     .max = UINT64_C(1) << 50,
+     .help = "How many bytes of those messages there may be; 0 is no limit."},
     {.path = "limits.receive_maximum",
      .kind = GNT_OPTION_INTEGER,
      FIELD(limits.receive_maximum),

@@ -64,6 +64,8 @@ struct gnt_config_limits {
     uint32_t packet_bytes;         /* of a received packet */
     uint32_t queued_per_session;   /* messages */
     uint64_t queued_bytes;         /* per session; 0: no limit */
+    uint64_t queued_in_all;        /* messages, of all sessions together; 0: no limit */
+    uint64_t queued_bytes_in_all;  /* 0: no limit */
     uint16_t receive_maximum;      /* unacknowledged publications from one client */
     uint16_t inflight_per_session; /* unacknowledged publications to one client */
     uint16_t topic_alias_maximum;  /* from one client */

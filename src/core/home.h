@@ -32,8 +32,10 @@ struct gnt_core_config {
     uint32_t filter_reach;     /* of one topic name (gnt_tree_limit); 0: no limit */
     size_t queued_per_session; /* deliveries, for a session and for a shared group; 0: no limit */
     size_t queued_bytes_per_session; /* payload bytes; 0: no limit */
-    uint32_t inflight_per_session;   /* unsettled deliveries at most, 1 to 65535 */
-    uint32_t session_expiry_max_s;   /* UINT32_MAX: no limit */
+    uint64_t queued_max;             /* the same for all together (core/total.h); 0: no limit */
+    uint64_t queued_bytes_max;
+    uint32_t inflight_per_session; /* unsettled deliveries at most, 1 to 65535 */
+    uint32_t session_expiry_max_s; /* UINT32_MAX: no limit */
     enum gnt_overflow overflow;
     uint32_t hold_ms; /* how long a full queue holds its publishers at most; 0: not at all */
     /* Carries mail from the thread of one home to that of another, in order for each pair. */
@@ -59,6 +61,13 @@ struct gnt_owed {
     struct gnt_mail mail;
 };
 
+/* What waits at the other homes, as this one has seen it in this turn (core/total.h). */
+struct gnt_total {
+    int64_t count, bytes;
+    uint64_t looked_at; /* the turn's time */
+    bool holds;         /* publishers may be held because of it (core/queue.c) */
+};
+
 /* One worker's part of the core. */
 struct gnt_home {
     _Atomic uint32_t full;         /* queues that hold their publishers; other homes may read it */
@@ -75,6 +84,7 @@ struct gnt_home {
     struct gnt_map groups;   /* by share name and filter */
     struct gnt_routes routes;
     struct gnt_keep keep;
+    struct gnt_total total;
     struct gnt_list work;  /* struct gnt_work */
     struct gnt_list owed;  /* struct gnt_owed: nothing else is mailed before it */
     struct gnt_list slips; /* of other homes' publishers, held here (core/receipt.c) */

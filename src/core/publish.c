@@ -2,6 +2,7 @@
 
 #include "core/ledger.h"
 #include "core/record.h"
+#include "core/total.h"
 
 static gnt_err find_route(struct gnt_home *home, struct gnt_slice topic, struct gnt_route **out,
                           bool *owned)
@@ -109,12 +110,19 @@ static void on_mailed(const struct gnt_mail *mail)
     gnt_message_unref(&message);
 }
 
+static bool somebody_may_be_full(struct gnt_home *home, unsigned to,
+                                 const struct gnt_message *message)
+{
+    return atomic_load_explicit(&home->homes[to].full, memory_order_relaxed) ||
+           gnt_total_exceeds(home, 1, message->payload.size);
+}
+
 /* Whoever can wait need not, unless the home TO says that somebody's queue is full; what is on its
  * way when that happens is taken in. */
 static gnt_err mail(struct gnt_home *home, unsigned to, const struct gnt_elsewhere *elsewhere,
                     struct gnt_message *message, struct gnt_receipt *receipt)
 {
-    if (receipt && atomic_load_explicit(&home->homes[to].full, memory_order_relaxed))
+    if (receipt && somebody_may_be_full(home, to, message))
         return gnt_slip_mail(home, to, &(struct gnt_passing){message, home->index, 0}, receipt,
                              deliver_mailed);
     struct gnt_message *ref = gnt_message_ref(message);
@@ -139,7 +147,7 @@ static void on_mailed_kept(const struct gnt_mail *mail)
 static gnt_err mail_passing(struct gnt_home *home, unsigned to, const struct gnt_passing *passing,
                             struct gnt_receipt *receipt)
 {
-    if (receipt && atomic_load_explicit(&home->homes[to].full, memory_order_relaxed))
+    if (receipt && somebody_may_be_full(home, to, passing->message))
         return gnt_slip_mail(home, to, passing, receipt, deliver_mailed);
     struct gnt_message *ref = gnt_message_ref(passing->message);
     uint64_t value = (uint64_t)passing->from << FROM_SHIFT | (receipt ? GIVEN : 0);
@@ -227,12 +235,14 @@ enum gnt_outcome gnt_publish(struct gnt_home *home, struct gnt_message *message,
         receipt->outcome = GNT_DONE; /* so far */
     if (find_route(home, message->topic, &route, &owned))
         return failed(home, message, receipt);
+    if (receipt)
+        gnt_receipt_hold(receipt); /* so that it is not given before everybody has been asked */
     enum gnt_outcome outcome = publish(home, route, message, receipt);
     if (owned)
         gnt_route_free(route);
-    if (receipt && receipt->outcome == GNT_FAILED)
-        outcome = GNT_FAILED;
-    if (!receipt || !receipt->outstanding)
+    if (receipt && receipt->outcome != GNT_DONE && outcome != GNT_FAILED)
+        outcome = receipt->outcome;
+    if (!receipt || --receipt->outstanding == 0)
         return outcome;
     receipt->outcome = outcome;
     return GNT_WITHHELD;

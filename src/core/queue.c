@@ -1,6 +1,7 @@
 #include "core/queue.h"
 
 #include "base/assert.h"
+#include "core/total.h"
 
 #include <stdlib.h>
 
@@ -14,6 +15,10 @@ struct hold {
     uint64_t end;    /* of its payload, as queue->taken_bytes counts */
     uint64_t since;
 };
+
+/* How often it is looked whether there is room again in the whole broker, while somebody waits for
+ * that; a home that is idle sees nothing of what others do. */
+enum { LOOK_MS = 10 };
 
 /* Of what is kept so much is in memory at once, for a receiver that is connected. */
 enum { MEMORY_COUNT = 256, MEMORY_BYTES = 1024 * 1024 };
@@ -41,6 +46,17 @@ static bool no_room(const struct gnt_queue *q, size_t size)
             bytes(q) + size > c->queued_bytes_per_session);
 }
 
+/* Of which one has been counted in just now. */
+static bool broker_full(const struct gnt_queue *q)
+{
+    return gnt_total_exceeds(q->home, 0, 0);
+}
+
+static bool is_full(const struct gnt_queue *q, size_t size)
+{
+    return no_room(q, size) || broker_full(q);
+}
+
 static bool over_limit(const struct gnt_queue *q)
 {
     const struct gnt_core_config *c = &q->home->config;
@@ -57,14 +73,15 @@ static bool within_limit(const struct hold *h)
     bool by_count = !c->queued_per_session || h->number < q->taken + c->queued_per_session;
     bool by_size = !c->queued_bytes_per_session || h->number <= q->taken ||
                    h->end <= q->taken_bytes + c->queued_bytes_per_session;
-    return by_count && by_size;
+    return by_count && by_size && (h->number < q->taken || !broker_full(q));
 }
 
 static bool half_empty(const struct gnt_queue *q)
 {
     const struct gnt_core_config *c = &q->home->config;
     return (!c->queued_per_session || gnt_queue_count(q) <= c->queued_per_session / 2) &&
-           (!c->queued_bytes_per_session || bytes(q) <= c->queued_bytes_per_session / 2);
+           (!c->queued_bytes_per_session || bytes(q) <= c->queued_bytes_per_session / 2) &&
+           (gnt_queue_empty(q) || !broker_full(q));
 }
 
 /* Other homes read this when they decide whether to acknowledge. */
@@ -92,10 +109,13 @@ static struct hold *first_hold(struct gnt_queue *q)
     return gnt_list_empty(&q->holds) ? NULL : GNT_CONTAINER(q->holds.next, struct hold, link);
 }
 
-static void end_holds(struct gnt_queue *q)
+static void end_holds(struct gnt_queue *q, bool refused)
 {
-    for (struct hold *h; (h = first_hold(q));)
+    for (struct hold *h; (h = first_hold(q));) {
+        if (refused)
+            gnt_receipt_refuse(h->receipt);
         hold_end(h);
+    }
 }
 
 static void set_timer(struct gnt_home *home)
@@ -104,6 +124,9 @@ static void set_timer(struct gnt_home *home)
     if (!gnt_list_empty(&home->holds)) {
         const struct hold *h = GNT_CONTAINER(home->holds.next, struct hold, by_time);
         due = gnt_deadline(h->since, home->config.hold_ms * GNT_NS_PER_MS);
+        uint64_t look = *home->now + LOOK_MS * GNT_NS_PER_MS;
+        if (home->total.holds && look < due)
+            due = look;
     }
     gnt_err err = gnt_timer_set(home->timers, &home->holds_due, due);
     GNT_ASSERT(err == GNT_OK); /* it is always set, so that moving it needs no memory */
@@ -121,7 +144,8 @@ static gnt_err hold(struct gnt_queue *q, size_t size, struct gnt_receipt *receip
                        .number = q->taken + gnt_queue_count(q),
                        .end = q->taken_bytes + bytes(q) + size,
                        .since = *home->now};
-    bool first = gnt_list_empty(&home->holds);
+    bool first = gnt_list_empty(&home->holds) || (!home->total.holds && broker_full(q));
+    home->total.holds |= broker_full(q);
     gnt_list_push_back(&q->holds, &h->link);
     gnt_list_push_back(&home->holds, &h->by_time);
     gnt_receipt_hold(receipt);
@@ -152,7 +176,7 @@ static void gone_down(struct gnt_queue *q)
 {
     if (q->given_up && half_empty(q))
         q->given_up = false;
-    if (!no_room(q, 0))
+    if (gnt_queue_empty(q) || !is_full(q, 0))
         set_full(q, false);
     for (struct hold *h; (h = first_hold(q)) && within_limit(h);)
         hold_end(h);
@@ -189,12 +213,12 @@ static void drop_stored(struct gnt_queue *q, enum gnt_counter why)
     gone_down(q);
 }
 
-static void drop_oldest(struct gnt_queue *q)
+static void drop_oldest(struct gnt_queue *q, enum gnt_counter why)
 {
     if (q->backlog.count)
-        drop_first(q, GNT_COUNT_DROPPED_QUEUE_FULL);
+        drop_first(q, why);
     else
-        drop_stored(q, GNT_COUNT_DROPPED_QUEUE_FULL);
+        drop_stored(q, why);
 }
 
 static bool first_expired(const struct gnt_queue *q)
@@ -218,18 +242,39 @@ void gnt_queue_pop(struct gnt_queue *q, struct gnt_waiting *out)
 
 /* ---- In */
 
-/* Makes room for SIZE bytes by the policy; false if the newest is to be dropped.  While there is
- * hope for the receiver, what was acknowledged does not make room. */
+/* Why what comes, or has waited longest, is dropped. */
+static enum gnt_counter reason(const struct gnt_queue *q, size_t size)
+{
+    return no_room(q, size) ? GNT_COUNT_DROPPED_QUEUE_FULL : GNT_COUNT_DROPPED_BROKER_FULL;
+}
+
+/* While there is hope for the receiver, what was acknowledged does not make room. */
+static bool may_drop_oldest(const struct gnt_queue *q, bool hope)
+{
+    const struct gnt_waiting *first = gnt_backlog_first(&q->backlog);
+    return !gnt_queue_empty(q) && (!hope || (first && first->message->qos == 0));
+}
+
+/* False: there is none, and the newest is to be dropped. */
+static bool drop_oldest_for(struct gnt_queue *q, size_t size, bool hope)
+{
+    uint64_t taken = q->taken, bytes = q->taken_bytes;
+    while (is_full(q, size)) {
+        bool paid = q->taken > taken && q->taken_bytes - bytes >= size;
+        if (paid && !no_room(q, size))
+            break; /* more would make room for others */
+        if (!may_drop_oldest(q, hope))
+            return false;
+        drop_oldest(q, reason(q, size));
+    }
+    return true;
+}
+
+/* Makes room for SIZE bytes by the policy; false if the newest is to be dropped. */
 static bool make_room(struct gnt_queue *q, size_t size, bool hope)
 {
     switch (q->home->config.overflow) {
-    case GNT_OVERFLOW_DROP_OLDEST:
-        while (no_room(q, size)) {
-            if (hope && (!q->backlog.count || gnt_backlog_first(&q->backlog)->message->qos))
-                return false;
-            drop_oldest(q);
-        }
-        return true;
+    case GNT_OVERFLOW_DROP_OLDEST: return drop_oldest_for(q, size, hope);
     case GNT_OVERFLOW_DISCONNECT:
         if (q->ops->disconnect)
             q->ops->disconnect(q);
@@ -243,9 +288,9 @@ static bool make_room(struct gnt_queue *q, size_t size, bool hope)
  * same, its publisher waits, or did not have to. */
 static bool admit(struct gnt_queue *q, size_t size, bool connected, struct gnt_receipt *receipt)
 {
-    while (no_room(q, size) && first_expired(q))
+    while (is_full(q, size) && first_expired(q))
         drop_first(q, GNT_COUNT_EXPIRED);
-    if (!no_room(q, size))
+    if (!is_full(q, size))
         return true;
     bool hope = connected && !q->given_up && q->home->config.hold_ms;
     if (!hope || !receipt)
@@ -257,9 +302,13 @@ static bool admit(struct gnt_queue *q, size_t size, bool connected, struct gnt_r
 bool gnt_queue_admits(struct gnt_queue *q, struct gnt_waiting *w, bool connected,
                       struct gnt_receipt *receipt)
 {
-    if (admit(q, w->message->payload.size, connected, receipt))
+    size_t size = w->message->payload.size;
+    if (admit(q, size, connected, receipt))
         return true;
-    drop(q, w, GNT_COUNT_DROPPED_QUEUE_FULL);
+    enum gnt_counter why = reason(q, size);
+    if (why == GNT_COUNT_DROPPED_BROKER_FULL)
+        gnt_receipt_refuse(receipt);
+    drop(q, w, why);
     return false;
 }
 
@@ -348,11 +397,11 @@ static void unload(struct gnt_queue *q)
 
 /* ---- At the bound */
 
-static void drop_last(struct gnt_queue *q)
+static void drop_last(struct gnt_queue *q, enum gnt_counter why)
 {
     struct gnt_waiting w;
     gnt_backlog_pop_last(&q->backlog, &w);
-    drop(q, &w, GNT_COUNT_DROPPED_QUEUE_FULL);
+    drop(q, &w, why);
 }
 
 /* Whether the last one is kept: what a client may have been told is safe is not taken back, but for
@@ -362,21 +411,33 @@ static bool last_is_kept(const struct gnt_queue *q)
     return q->stored.count || gnt_backlog_last(&q->backlog)->sequence;
 }
 
-/* Nobody waits any more, so what is over the limit goes. */
+/* How many deliveries have come since the first that is held for the whole broker's sake. */
+static uint64_t held_for_all(struct gnt_queue *q)
+{
+    const struct hold *h = first_hold(q);
+    uint64_t end = q->taken + gnt_queue_count(q);
+    return h && h->number < end && broker_full(q) ? end - h->number : 0;
+}
+
+/* Nobody waits any more, so what is over the limit goes; of what is too much for the whole broker
+ * this queue's share is what was held. */
 static void shrink(struct gnt_queue *q)
 {
-    set_full(q, false);
-    end_holds(q);
+    uint64_t held = held_for_all(q);
     bool oldest = q->home->config.overflow == GNT_OVERFLOW_DROP_OLDEST;
-    while (over_limit(q)) {
+    set_full(q, false);
+    end_holds(q, held && !oldest && !last_is_kept(q));
+    for (; over_limit(q) || (held && broker_full(q)); held -= held > 0) {
+        enum gnt_counter why =
+            over_limit(q) ? GNT_COUNT_DROPPED_QUEUE_FULL : GNT_COUNT_DROPPED_BROKER_FULL;
         if (first_expired(q))
             drop_first(q, GNT_COUNT_EXPIRED);
         else if (oldest)
-            drop_oldest(q);
+            drop_oldest(q, why);
         else if (last_is_kept(q))
             return;
         else
-            drop_last(q);
+            drop_last(q, why);
     }
 }
 
@@ -395,9 +456,23 @@ static void give_up(struct gnt_queue *q)
         q->ops->disconnect(q);
 }
 
+static void review(struct gnt_home *home)
+{
+    home->total.holds = gnt_total_exceeds(home, 0, 0);
+    gnt_list_each_safe (link, &home->holds) {
+        struct hold *h = GNT_CONTAINER(link, struct hold, by_time);
+        if (!is_full(h->queue, 0))
+            set_full(h->queue, false);
+        if (within_limit(h))
+            hold_end(h);
+    }
+}
+
 void gnt_queues_give_up(struct gnt_home *home, uint64_t now)
 {
     uint64_t wait = home->config.hold_ms * GNT_NS_PER_MS;
+    if (home->total.holds && !gnt_total_exceeds(home, 0, 0))
+        review(home);
     while (!gnt_list_empty(&home->holds)) {
         const struct hold *h = GNT_CONTAINER(home->holds.next, struct hold, by_time);
         if (gnt_deadline(h->since, wait) > now)
@@ -409,20 +484,14 @@ void gnt_queues_give_up(struct gnt_home *home, uint64_t now)
 
 void gnt_queues_review(struct gnt_home *home, uint64_t now)
 {
-    gnt_list_each_safe (link, &home->holds) {
-        struct hold *h = GNT_CONTAINER(link, struct hold, by_time);
-        if (!no_room(h->queue, 0))
-            set_full(h->queue, false);
-        if (within_limit(h))
-            hold_end(h);
-    }
+    review(home);
     gnt_queues_give_up(home, now);
 }
 
 void gnt_queue_fini(struct gnt_queue *q, enum gnt_counter why)
 {
     set_full(q, false);
-    end_holds(q);
+    end_holds(q, false);
     while (q->backlog.count) {
         struct gnt_waiting w;
         take_first(q, &w);

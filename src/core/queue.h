@@ -11,6 +11,12 @@
  * What comes without a receipt has nobody who waits: the policy applies at once.  What was
  * acknowledged while it was on its way (gnt_receipt_given) is taken in over the limit.
  *
+ * While as much waits in the whole broker as may (core/total.h) all queues are full, empty ones
+ * too; who could be sent something at once has no queue, and is none the worse.  Drop-oldest then
+ * drops as much of the same queue as comes, so that nobody pays for another.  Who waits because of
+ * that is released when the queue has given out what was held, or when there is room again; and
+ * what is dropped because of it is not acknowledged as done: its receipt says GNT_QUOTA.
+ *
  * What is kept (core/keep.h) need not be in memory as well: of a long queue, and of all that waits
  * for somebody who is not connected, only the numbers are.  These deliveries stand behind those in
  * memory, and are fetched when their turn comes.

@@ -29,7 +29,9 @@ static void on_slip_back(const struct gnt_mail *mail)
 {
     struct slip *slip = mail->object;
     if (slip->receipt.outcome == GNT_FAILED)
-        slip->original->outcome = GNT_FAILED;
+        gnt_receipt_fail(slip->original);
+    else if (slip->receipt.outcome == GNT_QUOTA)
+        gnt_receipt_refuse(slip->original);
     gnt_receipt_release(mail->to, slip->original);
     free(slip);
 }
@@ -50,9 +52,10 @@ static void on_slip(const struct gnt_mail *mail)
     struct gnt_home *home = mail->to;
     struct slip *slip = mail->object;
     gnt_list_push_back(&home->slips, &slip->link);
+    gnt_receipt_hold(&slip->receipt); /* so that it is not given before everybody has been asked */
     slip->deliver(home, &slip->passing, &slip->receipt);
     gnt_message_unref(&slip->passing.message);
-    if (slip->receipt.outstanding == 0)
+    if (--slip->receipt.outstanding == 0)
         send_back(home, slip);
 }
 

@@ -42,6 +42,13 @@ static inline void gnt_receipt_fail(struct gnt_receipt *r)
         r->outcome = GNT_FAILED;
 }
 
+/* What it is for has been turned down; likewise. */
+static inline void gnt_receipt_refuse(struct gnt_receipt *r)
+{
+    if (r && r != &gnt_receipt_given && r->outcome != GNT_FAILED)
+        r->outcome = GNT_QUOTA;
+}
+
 /* One holds it no longer. */
 void gnt_receipt_release(struct gnt_home *home, struct gnt_receipt *r);
 

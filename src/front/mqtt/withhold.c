@@ -120,7 +120,7 @@ static void on_settled(struct gnt_home *home, struct gnt_work *work)
     struct gnt_mqtt_connection *c = w->all->connection;
     bool answered = c && w->round == w->all->round, unread = c && gnt_withholds_too_much(c);
     /* Nobody can be told; when it comes again it is published again. */
-    if (!answered && w->known && w->receipt.outcome == GNT_FAILED)
+    if (!answered && w->known && gnt_connection_reason(w->receipt.outcome) >= 0x80)
         gnt_session_not_received(home, w->all->session, w->id);
     detach(w);
     if (answered)
