@@ -63,6 +63,9 @@ static void log_journal(const struct gnt_durable_report *r, uint64_t ms)
         gnt_log(GNT_LOG_ERROR, NULL, "data damaged", GNT_F_STR("where", j->where),
                 GNT_F_NUM("records", j->damaged + r->unreadable),
                 GNT_F_STR("lost", "what these records said"));
+    else if (j->cut)
+        gnt_log(GNT_LOG_ERROR, NULL, "data damaged", GNT_F_STR("where", j->where),
+                GNT_F_STR("lost", "what stood behind the end of this file, if anything"));
     else if (j->torn)
         gnt_log(GNT_LOG_NOTICE, NULL, "data torn", GNT_F_STR("where", j->where),
                 GNT_F_STR("lost", "nothing that was acknowledged"));

@@ -357,6 +357,11 @@ static void tell_journal(const struct gnt_inspect_check *c)
                  j->where, j->damaged);
         c->tell(c->context, line);
     }
+    if (j->cut) {
+        snprintf(line, sizeof line, "%s: the file ends there, and was longer when it was made",
+                 j->where);
+        c->tell(c->context, line);
+    }
     if (c->journal.unreadable) {
         snprintf(line, sizeof line, "journal: %" PRIu64 " commits that say nothing or too little",
                  c->journal.unreadable);
@@ -369,7 +374,7 @@ static void tell_journal(const struct gnt_inspect_check *c)
 uint64_t gnt_inspect_damages(const struct gnt_inspect_check *c)
 {
     return c->data.damaged + c->data.unreadable + c->journal.journal.damaged +
-           c->journal.unreadable;
+           c->journal.journal.cut + c->journal.unreadable;
 }
 
 /* The file as such is not what it should be. */

@@ -178,7 +178,7 @@ static void put_contents(struct report *r, const struct gnt_inspect_contents *c)
     put_number(r, "retained_messages", c->retained);
     put_number(r, "journal_commits", j->records);
     put_size(r, "journal_bytes", j->bytes);
-    if (j->damaged || c->recovery.unreadable)
+    if (j->damaged || j->cut || c->recovery.unreadable)
         put_text(r, "journal_state", "damaged: see gnatter store check");
     else if (j->torn)
         put_text(r, "journal_state", "its last write was not finished");
@@ -224,7 +224,8 @@ static int check(struct report *r, const char *path)
     put_number(r, "damaged", damages);
     if (c.journal.journal.torn) {
         put_text(r, "torn", c.journal.journal.where);
-        put_text(r, "which_means", "the last write was not finished; nothing acknowledged is lost");
+        put_text(r, "which_means",
+                 "the last write was not finished, of which nobody had been told that it is safe");
     }
     return print(r, damages ? EX_DATAERR : EX_OK);
 }

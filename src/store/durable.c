@@ -233,7 +233,8 @@ uint64_t gnt_durable_due(struct gnt_store *s)
     struct gnt_durable *d = durable_of(s);
     uint64_t retry = d->trouble && !gnt_list_empty(&d->waiting) ? d->retry_at : GNT_NEVER;
     uint64_t commit = d->patient ? d->commit_due : GNT_NEVER;
-    return sooner(sooner(sooner(d->sync_due, retry), commit), sooner(d->apply_at, d->mend_at));
+    uint64_t upkeep = sooner(sooner(d->apply_at, d->mend_at), d->mark_at);
+    return sooner(sooner(sooner(d->sync_due, retry), commit), upkeep);
 }
 
 bool gnt_durable_status(struct gnt_store *s, struct gnt_durable_status *out)
@@ -369,6 +370,7 @@ static void durable_close(struct gnt_store *s)
     else
         stop_threads(d);
     gnt_durable_sync(d);
+    gnt_journal_mark(d->journal);
     const struct gnt_durable_options options = d->options;
     d->ground->ops->close(d->ground);
     durable_free(d);
@@ -419,7 +421,7 @@ static gnt_err durable_new(const struct gnt_durable_options *options, struct gnt
     for (size_t i = 0; i < 2; i++)
         gnt_memtable_init(&d->memtables[i], true);
     d->active = &d->memtables[0];
-    d->sync_due = d->apply_at = d->mend_at = d->commit_due = GNT_NEVER;
+    d->sync_due = d->apply_at = d->mend_at = d->commit_due = d->mark_at = GNT_NEVER;
     gnt_err err = init_locks(d);
     if (err)
         free(d);

@@ -67,6 +67,7 @@ struct gnt_durable {
     struct gnt_buf record;    /* the group at hand, as it is written */
     uint64_t written, synced; /* numbers of the journal's records */
     uint64_t sync_due;        /* GNT_NEVER: all is synced */
+    uint64_t mark_at;         /* nobody has written for a while: GNT_NEVER: or the mark is there */
     gnt_err trouble;          /* of the journal */
     gnt_err apply_trouble;    /* of the ground */
     bool voided;   /* what the active memtable has is not all in the journal: it has to be frozen */

@@ -4,6 +4,7 @@
 
 #define RETRY_AFTER (100 * GNT_NS_PER_MS)
 #define MEND_AFTER  GNT_NS_PER_S
+#define MARK_AFTER  GNT_NS_PER_S
 
 /* --- the reserve --- */
 
@@ -93,6 +94,7 @@ gnt_err gnt_durable_sync(struct gnt_durable *d)
     d->status.syncs++;
     d->synced = d->written;
     d->sync_due = GNT_NEVER;
+    d->mark_at = gnt_deadline(gnt_now(d->options.clock), MARK_AFTER);
     if (d->trouble != GNT_FULL)
         d->trouble = GNT_OK;
     return GNT_OK;
@@ -191,6 +193,10 @@ void gnt_durable_upkeep(struct gnt_durable *d)
     }
     if (now >= d->mend_at)
         gnt_durable_mend(d);
+    if (now >= d->mark_at) {
+        d->mark_at = GNT_NEVER;
+        gnt_journal_mark(d->journal);
+    }
 }
 
 bool gnt_durable_prepare(struct gnt_durable *d)

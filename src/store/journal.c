@@ -34,6 +34,7 @@ struct gnt_journal {
     struct gnt_list old;     /* written; some may hold nothing that is needed */
     struct gnt_list spare;
     unsigned spares;
+    uint64_t marked; /* that all up to this one is safe has been said, or tried to be */
 };
 
 static struct segment *segment_of(struct gnt_list *link)
@@ -251,6 +252,7 @@ gnt_err gnt_journal_write(struct gnt_journal *j, const struct gnt_slice *parts, 
     uint64_t size = 0, at = 0;
     for (size_t i = 0; i < count && size <= GNT_JOURNAL_RECORD_MAX; i++)
         size += parts[i].size;
+    GNT_ASSERT(size > 0); /* else it is a mark */
     if (size > GNT_JOURNAL_RECORD_MAX)
         return GNT_TOOBIG;
     uint64_t need = gnt_journal_room(size);
@@ -285,6 +287,21 @@ gnt_err gnt_journal_sync(struct gnt_journal *j)
     j->safe = j->last;
     settle(j);
     return GNT_OK;
+}
+
+/* Where the next record will begin, which has to say the same; that may be behind the end of a full
+ * segment, where nothing else will stand. */
+void gnt_journal_mark(struct gnt_journal *j)
+{
+    if (!j->current || j->last != j->safe || j->marked == j->safe)
+        return;
+    struct gnt_journal_record mark = {.stamp = j->current->stamp, .number = j->safe};
+    uint8_t header[GNT_JOURNAL_RECORD_SIZE];
+    gnt_journal_record_write(&mark, header);
+    uint64_t at = gnt_journal_round_up(j->current->end, GNT_JOURNAL_BLOCK);
+    struct gnt_disk_file *file = j->current->file;
+    (void)!file->ops->write(file, at, &(struct gnt_slice){header, sizeof header}, 1);
+    j->marked = j->safe;
 }
 
 void gnt_journal_release(struct gnt_journal *j, uint64_t up_to)

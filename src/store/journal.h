@@ -7,13 +7,17 @@
  *   record   the stamp of its segment, checksums (CRC-32C) of header and bytes, size, number, how
  *            many records before it were not known to be safe, and its bytes
  *
- * Each use of a file has a stamp of its own, and no place is written twice in one use: what an
- * earlier use left behind, or what a message contains, cannot be taken for a record.
+ *   mark     a record without bytes: all up to its number is safe.  It stands behind the last one
+ *            while nothing is written, and the next record takes its place.
+ *
+ * Each use of a file has a stamp of its own, and no place but a mark's is written twice in one use:
+ * what an earlier use left behind, or what a message contains, cannot be taken for a record.
  *
  * Recovery   hands out the records in order and stops at the first that is not whole and is not
  *            known to have been safe: a write that a power cut has torn, of which nobody was told
- *            that it is safe.  If a record or a segment behind it says that it was safe, that is
- *            damage: it is reported, and what can be read is handed out.
+ *            that it is safe.  If a record, a segment or a mark behind it says that it was safe,
+ *            that is damage: it is reported, and what can be read is handed out.  Where nothing
+ *            says so, damage to the record that was synced last cannot be told from a torn write.
  * Failure    a write or sync that fails voids all that was not safe, and leaves the segment: what
  *            is written next gets the numbers of what is void, in another segment, whose header
  *            says with which number it begins, so that what stands in the old one from that number
@@ -47,7 +51,8 @@ struct gnt_journal_report {
     uint64_t last;           /* number of the last one, or what AFTER was */
     uint64_t damaged;        /* records that are missing or broken before others that are whole */
     bool torn;               /* the last write was not finished */
-    char where[GNT_DISK_NAME_MAX + 32]; /* the first damage or tear, "journal-00000007 at 4,096" */
+    bool cut; /* a file is shorter than it was made, though no record is known to be missing */
+    char where[GNT_DISK_NAME_MAX + 32]; /* the first of these, "journal-00000007 at 4,096" */
 };
 
 /* Looks at the segments of the disk, changing nothing, and calls RECORD for each record numbered
@@ -65,7 +70,8 @@ GNT_MUST gnt_err gnt_journal_replay(struct gnt_disk *disk, uint64_t after,
 GNT_MUST gnt_err gnt_journal_open(const struct gnt_journal_options *options, uint64_t next,
                                   struct gnt_journal **out);
 
-/* Writes one record, PARTS one behind the other, and says its number.  It is not safe before
+/* Writes one record, PARTS one behind the other, some bytes in all, and says its number.  It is not
+ * safe before
  * _sync.  GNT_TOOBIG changes nothing; on any other failure (GNT_FULL, GNT_IO, GNT_NOMEM) it is
  * void, and so is all that was not safe: the next record has the number behind the last safe one.
  */
@@ -74,6 +80,10 @@ GNT_MUST gnt_err gnt_journal_write(struct gnt_journal *j, const struct gnt_slice
 
 /* Makes all that was written safe; on failure, all that was not safe is void. */
 GNT_MUST gnt_err gnt_journal_sync(struct gnt_journal *j);
+
+/* Says on the disk that all that was written is safe, if it is, and nothing has said so yet: some
+ * time when nobody waits.  It is not synced, and does not matter if it fails or is lost. */
+void gnt_journal_mark(struct gnt_journal *j);
 
 /* Records up to UP_TO, which are safe, are not needed any more: segments that hold no other are
  * used again, or removed where there are enough of those. */

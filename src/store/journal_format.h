@@ -4,6 +4,8 @@
  *            records, each from a multiple of 8 on, and the first one after a sync from the
  *            beginning of a block on: what is safe is never written over.
  *   record   a header, then its bytes, then zeros up to a multiple of 8.
+ *   mark     a record's header with size 0 and the number of the last record, which is safe; where
+ *            the next record will be, or else at the end.
  *
  * All integers are little-endian, all checksums CRC-32C. */
 #ifndef GNT_STORE_JOURNAL_FORMAT_H
@@ -31,7 +33,7 @@ struct gnt_journal_header {
 struct gnt_journal_record {
     uint64_t stamp;
     uint64_t number; /* from 1 */
-    uint32_t size;   /* without what fills it up */
+    uint32_t size;   /* without what fills it up; 0: a mark */
     uint32_t behind; /* so many records before it were not known to be safe when it was written */
     uint32_t check;  /* of its bytes, with what fills it up */
 };

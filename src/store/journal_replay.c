@@ -57,6 +57,12 @@ static gnt_err peek(struct replay *r, uint64_t at, const uint8_t **out)
     return GNT_OK;
 }
 
+static void is_safe(struct replay *r, uint64_t number)
+{
+    if (number > r->safe)
+        r->safe = number;
+}
+
 static bool fits(const struct replay *r, uint64_t at, const struct gnt_journal_record *record)
 {
     return gnt_journal_room(record->size) <= r->segment->size - at;
@@ -76,6 +82,10 @@ static gnt_err next_header(struct replay *r, struct gnt_journal_record *out)
             gnt_journal_record_read(bytes, r->segment->header.stamp, r->expected, out);
         if (sight == GNT_JOURNAL_RECORD && out->number >= r->limit)
             return GNT_NOTFOUND;
+        if (sight == GNT_JOURNAL_RECORD && out->size == 0) {
+            is_safe(r, out->number);
+            continue;
+        }
         if (sight == GNT_JOURNAL_RECORD && out->number >= r->expected && fits(r, at, out)) {
             r->at = at;
             return GNT_OK;
@@ -143,6 +153,12 @@ static void torn(struct replay *r, const struct gnt_journal_file *file, uint64_t
     say_where(r, file, at);
 }
 
+static void cut(struct replay *r, const struct gnt_journal_file *file)
+{
+    r->report->cut = true;
+    say_where(r, file, file->size);
+}
+
 /* The records from r->expected to before NUMBER are not where they should be, at AT. */
 static void missing(struct replay *r, uint64_t number, uint64_t at)
 {
@@ -173,11 +189,9 @@ static gnt_err survey(struct replay *r)
 {
     struct gnt_journal_record record;
     gnt_err err;
-    if (r->segment->header.first - 1 > r->safe)
-        r->safe = r->segment->header.first - 1;
+    is_safe(r, r->segment->header.first - 1);
     while (!(err = next_header(r, &record))) {
-        if (record.number - 1 - record.behind > r->safe)
-            r->safe = record.number - 1 - record.behind;
+        is_safe(r, record.number - 1 - record.behind);
         go_behind(r, &record);
     }
     return err == GNT_NOTFOUND ? GNT_OK : err;
@@ -256,12 +270,12 @@ static void look_at_end(struct replay *r)
         else if (r->broken)
             torn(r, r->segment, at);
     }
-    for (size_t i = 0; i < r->files->count && !r->report->damaged && !r->report->torn; i++) {
+    for (size_t i = 0; i < r->files->count && !r->report->where[0]; i++) {
         const struct gnt_journal_file *f = &r->files->list[i];
         if (f->state == GNT_MALFORMED)
             torn(r, f, 0);
         else if (!f->state && f->header.size > f->size)
-            torn(r, f, f->size);
+            cut(r, f);
     }
 }
 

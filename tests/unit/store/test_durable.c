@@ -345,6 +345,15 @@ static uint64_t syncs_of(struct store_world *w)
     return status.syncs;
 }
 
+/* A second after the last sync, and then nothing is. */
+static void only_the_mark_is_due(struct store_world *w)
+{
+    assert_int_equal(gnt_durable_due(w->store), w->now_ns + GNT_NS_PER_S);
+    store_world_pass(w, GNT_NS_PER_S);
+    gnt_durable_turn(w->store);
+    assert_int_equal(gnt_durable_due(w->store), GNT_NEVER);
+}
+
 static void a_sync_follows_within_the_interval(void **state)
 {
     (void)state;
@@ -358,7 +367,7 @@ static void a_sync_follows_within_the_interval(void **state)
     store_world_pass(w, 100 * GNT_NS_PER_MS); /* and nothing else comes */
     gnt_durable_turn(w->store);
     assert_int_equal(syncs_of(w), syncs + 1);
-    assert_int_equal(gnt_durable_due(w->store), GNT_NEVER);
+    only_the_mark_is_due(w);
     store_world_crash(w, 3);
     assert_int_equal(store_world_open(w), GNT_OK);
     assert_true(is_there(w, 2));
@@ -396,7 +405,7 @@ static void what_only_removes_waits_for_company(void **state)
     assert_int_equal(append_now(&w, 5), GNT_OK); /* that is company */
     assert_true(first.done && second.done);
     assert_int_equal(syncs_of(&w), syncs + 1);
-    assert_int_equal(gnt_durable_due(w.store), GNT_NEVER);
+    only_the_mark_is_due(&w);
 
     start_take(&w, 3, &first);
     gnt_durable_turn(w.store);
@@ -463,15 +472,19 @@ static void find_journal(void *context, const char *name)
     n->size = size > n->size ? size : n->size;
 }
 
-/* A journal with a byte changed: it is told, and what is there is right. */
-static bool with_damage(size_t at)
+/* A journal with a byte changed: it is told, and what is there is right.  Of a store that was
+ * closed nothing is missing that could be taken for a write that was not finished. */
+static bool with_damage(size_t at, bool closed)
 {
     struct store_world *w = opened(1);
     struct name journal = {.w = w};
     struct gnt_disk *door = sim_disk_door(w->disk);
     for (uint64_t i = 1; i <= 3; i++)
         assert_int_equal(append_now(w, i), GNT_OK);
-    store_world_crash(w, 1);
+    if (closed)
+        gnt_store_close(&w->store);
+    else
+        store_world_crash(w, 1);
     assert_int_equal(door->ops->list(door, find_journal, &journal), GNT_OK);
     uint8_t *bytes = sim_disk_bytes(w->disk, journal.text, &journal.size);
     bool inside = at < journal.size;
@@ -483,7 +496,7 @@ static bool with_damage(size_t at)
     gnt_durable_turn(w->store);
     assert_int_equal(r.err, GNT_OK);
     const struct gnt_journal_report *found = &w->report.journal;
-    assert_true(r.records == 3 || found->damaged || found->torn);
+    assert_true(r.records == 3 || found->damaged || (found->torn && !closed));
     assert_int_equal(append_now(w, 4), GNT_OK);
     store_world_fini(w);
     return inside;
@@ -492,10 +505,12 @@ static bool with_damage(size_t at)
 static void a_changed_byte(void **state)
 {
     (void)state;
-    size_t at = 0;
-    while (with_damage(at))
-        at += at % 4096 < 700 ? 1 : 97;
-    assert_in_range(at, 3 * 4096, 1 << 20); /* there was a journal */
+    for (int closed = 0; closed < 2; closed++) {
+        size_t at = 0;
+        while (with_damage(at, closed))
+            at += at % 4096 < 700 ? 1 : 97;
+        assert_in_range(at, 3 * 4096, 1 << 20); /* there was a journal */
+    }
 }
 
 /* --- no memory --- */

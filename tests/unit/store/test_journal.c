@@ -80,7 +80,7 @@ static gnt_err take_one(void *context, uint64_t number, struct gnt_slice bytes)
     return GNT_OK;
 }
 
-static void many_parts_and_none(void **state)
+static void many_parts(void **state)
 {
     (void)state;
     static uint8_t bytes[1000];
@@ -89,7 +89,7 @@ static void many_parts_and_none(void **state)
         bytes[2 * i] = (uint8_t)i;
         parts[i] = gnt_slice(bytes + 2 * i, 2);
     }
-    for (size_t count = 0; count <= COUNT_OF(parts); count++) {
+    for (size_t count = 1; count <= COUNT_OF(parts); count++) {
         begin(4 * BLOCK, 0);
         uint64_t number;
         assert_int_equal(gnt_journal_write(w.journal, parts, count, &number), GNT_OK);
@@ -290,7 +290,7 @@ static void file_name(uint64_t id, char out[GNT_DISK_NAME_MAX])
 enum { SMALL_SEGMENT = 3 * BLOCK, SMALL_SEGMENTS = 3, SMALL_RECORDS = 7 };
 static const uint64_t small_first[SMALL_SEGMENTS + 1] = {1, 4, 6, 8};
 
-static void small_journal(void)
+static void small_journal(bool marked)
 {
     begin(SMALL_SEGMENT, SMALL_SEGMENTS);
     prepare_all();
@@ -301,6 +301,8 @@ static void small_journal(void)
     write_safe(40);
     write_safe(400);
     write_safe(200);
+    if (marked)
+        gnt_journal_mark(w.journal);
     gnt_journal_close(&w.journal);
     expect_replay(SMALL_RECORDS, 0, false);
 }
@@ -311,7 +313,7 @@ static void cut_at_every_byte(void **state)
     for (uint64_t id = 1; id <= SMALL_SEGMENTS; id++) {
         char name[GNT_DISK_NAME_MAX];
         uint64_t first = small_first[id - 1], end = small_first[id], had = SMALL_RECORDS;
-        small_journal();
+        small_journal(false);
         file_name(id, name);
         for (size_t size = SMALL_SEGMENT; size-- > 0;) {
             if (size % BLOCK > 600 && size % 64) /* nothing there */
@@ -324,8 +326,8 @@ static void cut_at_every_byte(void **state)
                 assert_int_equal(had + w.report.damaged, SMALL_RECORDS);
             else
                 assert_int_equal(w.report.last, had);
-            if (had < SMALL_RECORDS && size > BLOCK)
-                assert_true(w.report.torn || w.report.damaged);
+            if (size >= GNT_JOURNAL_HEADER_SIZE)
+                assert_true(w.report.damaged || w.report.torn || w.report.cut);
         }
         assert_int_equal(had, SMALL_RECORDS - (end - first));
         journal_world_end(&w);
@@ -338,7 +340,7 @@ static void one_is_missing(void **state)
     for (uint64_t id = 1; id <= SMALL_SEGMENTS; id++) {
         char name[GNT_DISK_NAME_MAX];
         uint64_t lost = small_first[id] - small_first[id - 1];
-        small_journal();
+        small_journal(false);
         file_name(id, name);
         assert_int_equal(w.options.disk->ops->remove(w.options.disk, name), GNT_OK);
         expect_replay(SMALL_RECORDS - lost, id < SMALL_SEGMENTS ? lost : 0, false);
@@ -346,7 +348,9 @@ static void one_is_missing(void **state)
     }
 }
 
-/* Which record a place in a segment belongs to, 0: none. */
+enum { MARK = 99 };
+
+/* Which record a place in a segment belongs to, 0: none, or MARK. */
 static uint64_t record_at(const uint8_t *bytes, size_t place)
 {
     struct gnt_journal_header h;
@@ -357,28 +361,28 @@ static uint64_t record_at(const uint8_t *bytes, size_t place)
         if (gnt_journal_record_read(bytes + at, h.stamp, expected, &r) != GNT_JOURNAL_RECORD)
             continue;
         if (place < at + gnt_journal_room(r.size))
-            return r.number;
+            return r.size ? r.number : MARK;
         at += gnt_journal_room(r.size) - GNT_JOURNAL_STEP;
         expected = r.number + 1;
     }
     return 0;
 }
 
-static void flip(uint8_t *bytes, size_t place, int bit, uint64_t hit)
+static void flip(uint8_t *bytes, size_t place, int bit, uint64_t hit, bool marked)
 {
     bytes[place] ^= (uint8_t)(1 << bit);
     assert_int_equal(journal_world_replay(&w), GNT_OK);
     bytes[place] ^= (uint8_t)(1 << bit);
-    bool last = hit == SMALL_RECORDS, none = hit == 0;
+    bool last = hit == SMALL_RECORDS && !marked, none = hit == 0 || hit == MARK;
     assert_int_equal(w.report.records, none ? SMALL_RECORDS : SMALL_RECORDS - 1);
     assert_int_equal(w.report.damaged, !none && !last);
-    assert_int_equal(w.report.torn, last);
+    if (hit != MARK)
+        assert_int_equal(w.report.torn, last);
 }
 
-static void every_bit_flipped(void **state)
+static void flip_every_bit(bool marked)
 {
-    (void)state;
-    small_journal();
+    small_journal(marked);
     for (uint64_t id = 1; id <= SMALL_SEGMENTS; id++) {
         char name[GNT_DISK_NAME_MAX];
         size_t size;
@@ -390,16 +394,96 @@ static void every_bit_flipped(void **state)
             if (empty && place % 16)
                 continue;
             for (int bit = empty ? (int)(place / 16 % 8) : 0; bit < 8; bit += empty ? 8 : 1)
-                flip(bytes, place, bit, hit);
+                flip(bytes, place, bit, hit, marked);
         }
     }
     journal_world_end(&w);
 }
 
+/* The last record is told from one that was being written by the mark behind it only. */
+static void every_bit_flipped(void **state)
+{
+    (void)state;
+    flip_every_bit(false);
+    flip_every_bit(true);
+}
+
+/* Whatever becomes of the last record, sector by sector. */
+static void a_marked_record_is_missed(void **state)
+{
+    (void)state;
+    begin(4 * BLOCK, 1);
+    prepare_all();
+    write_safe(100);
+    write_safe(3000);
+    gnt_journal_mark(w.journal);
+    size_t size;
+    uint8_t *bytes = sim_disk_bytes(w.disk, "journal-00000001", &size), kept[512];
+    for (size_t at = 2 * BLOCK; at < 2 * BLOCK + 3000; at += sizeof kept) {
+        memcpy(kept, bytes + at, sizeof kept);
+        memset(bytes + at, 0, sizeof kept);
+        expect_replay(1, 1, false);
+        if (at > 2 * BLOCK) /* its header is there */
+            assert_string_equal(w.report.where, "journal-00000001 at 8,192");
+        memcpy(bytes + at, kept, sizeof kept);
+    }
+    memset(bytes + BLOCK, 0, 3 * BLOCK); /* the mark, too: nothing tells that there was anything */
+    expect_replay(0, 0, false);
+    journal_world_end(&w);
+}
+
+static void a_mark_takes_no_room_and_is_not_written_twice(void **state)
+{
+    (void)state;
+    begin(4 * BLOCK, 1);
+    prepare_all();
+    gnt_journal_mark(w.journal); /* of nothing */
+    uint64_t used = sim_disk_used(w.disk);
+    for (int i = 1; i <= 3; i++) {
+        assert_int_equal(journal_world_write(&w, BLOCK - GNT_JOURNAL_RECORD_SIZE), GNT_OK);
+        uint64_t before = sim_disk_counts(w.disk)->writes;
+        gnt_journal_mark(w.journal); /* it is not safe yet */
+        assert_int_equal(sim_disk_counts(w.disk)->writes, before);
+        assert_int_equal(journal_world_sync(&w), GNT_OK);
+        gnt_journal_mark(w.journal);
+        gnt_journal_mark(w.journal);
+        assert_int_equal(sim_disk_counts(w.disk)->writes, before + 1);
+        expect_replay((uint64_t)i, 0, false);
+    }
+    assert_int_equal(sim_disk_used(w.disk), used + GNT_JOURNAL_RECORD_SIZE); /* behind the end */
+    size_t size;
+    sim_disk_bytes(w.disk, "journal-00000001", &size)[3 * BLOCK + 50] ^= 1;
+    expect_replay(2, 1, false);
+    journal_world_end(&w);
+}
+
+/* The power is cut while a record is written over a mark. */
+static void a_torn_record_in_the_place_of_a_mark(void **state)
+{
+    (void)state;
+    bool torn = false;
+    for (uint64_t seed = 0; seed < 200; seed++) {
+        begin(4 * BLOCK, 1);
+        prepare_all();
+        write_safe(100);
+        gnt_journal_mark(w.journal);
+        assert_int_equal(journal_world_write(&w, 3000), GNT_OK);
+        sim_disk_cut(w.disk, seed);
+        gnt_journal_close(&w.journal);
+        sim_disk_restart(w.disk);
+        assert_int_equal(journal_world_replay(&w), GNT_OK);
+        assert_int_equal(w.report.damaged, 0);
+        assert_in_range(w.report.last, 1, 2);
+        torn |= w.report.torn;
+        journal_world_end(&w);
+    }
+    assert_true(torn);
+}
+
 static void a_whole_block_is_gone(void **state)
 {
     (void)state;
-    small_journal();
+    small_journal(false);
     for (uint64_t id = 1; id <= SMALL_SEGMENTS; id++) {
         char name[GNT_DISK_NAME_MAX];
         size_t size;
@@ -422,7 +506,7 @@ static void a_whole_block_is_gone(void **state)
 static void a_newer_format_is_refused(void **state)
 {
     (void)state;
-    small_journal();
+    small_journal(false);
     uint8_t block[BLOCK];
     gnt_journal_header_write(&(struct gnt_journal_header){9, 9, 9, 0}, block);
     block[8] = GNT_JOURNAL_FORMAT + 1;
@@ -440,7 +524,7 @@ static void a_newer_format_is_refused(void **state)
 static void other_files_do_not_matter(void **state)
 {
     (void)state;
-    small_journal();
+    small_journal(false);
     static const char *const names[] = {"journal-1",         "journal-0000000x", "journal-",
                                         "journal-000000003", "data.mdb",         "journal-00000000",
                                         "journal-00000001~"};
@@ -456,7 +540,7 @@ static void other_files_do_not_matter(void **state)
 static void where_it_is_damaged(void **state)
 {
     (void)state;
-    small_journal();
+    small_journal(false);
     size_t size;
     sim_disk_bytes(w.disk, "journal-00000001", &size)[BLOCK + 40] ^= 1;
     expect_replay(SMALL_RECORDS - 1, 1, false);
@@ -476,6 +560,8 @@ static void busy_life(void)
         (void)err;
         if (i % 8 == 7)
             journal_world_release(&w, w.safe);
+        if (i % 4 == 3)
+            gnt_journal_mark(w.journal);
         (void)!gnt_journal_prepare(w.journal);
     }
 }
@@ -527,7 +613,7 @@ static void all_calls_fail_for_a_while(void **state)
 static void recovery_that_fails(void **state)
 {
     (void)state;
-    small_journal();
+    small_journal(false);
     for (uint64_t k = 1;; k++) {
         sim_disk_fail(w.disk, k, 1, GNT_IO);
         if (journal_world_replay(&w) == GNT_OK)
@@ -633,6 +719,8 @@ static void random_life(struct gnt_seeded *g)
             journal_world_release(&w, w.applied + 1 + below(g, w.safe - w.applied));
         if (below(g, 3) == 0)
             (void)!gnt_journal_prepare(w.journal);
+        if (below(g, 3) == 0)
+            gnt_journal_mark(w.journal);
     }
     sim_disk_fail(w.disk, 0, 0, GNT_OK);
 }
@@ -702,7 +790,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_comes_back),
         cmocka_unit_test(several_records_before_one_sync),
-        cmocka_unit_test(many_parts_and_none),
+        cmocka_unit_test(many_parts),
         cmocka_unit_test(one_that_is_too_large_changes_nothing),
         cmocka_unit_test(who_gets_the_records_can_stop),
         cmocka_unit_test(replay_begins_behind_what_is_applied),
@@ -715,6 +803,9 @@ int main(void)
         cmocka_unit_test(cut_at_every_byte),
         cmocka_unit_test(one_is_missing),
         cmocka_unit_test(every_bit_flipped),
+        cmocka_unit_test(a_marked_record_is_missed),
+        cmocka_unit_test(a_mark_takes_no_room_and_is_not_written_twice),
+        cmocka_unit_test(a_torn_record_in_the_place_of_a_mark),
         cmocka_unit_test(a_whole_block_is_gone),
         cmocka_unit_test(a_newer_format_is_refused),
         cmocka_unit_test(other_files_do_not_matter),
