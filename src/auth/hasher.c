@@ -38,8 +38,7 @@ static gnt_err look_at(const struct gnt_hasher_job *job)
 {
     if (atomic_load(&job->unwanted))
         return GNT_STATE;
-    gnt_err err =
-        gnt_scram_verifier_check(&job->verifier, gnt_slice(job->password, job->password_size));
+    gnt_err err = gnt_verifier_check(&job->verifier, gnt_slice(job->password, job->password_size));
     return !err && !job->known ? GNT_DENIED : err;
 }
 

@@ -9,7 +9,7 @@
 #ifndef GNT_AUTH_HASHER_H
 #define GNT_AUTH_HASHER_H
 
-#include "auth/scram.h"
+#include "auth/verifier.h"
 #include "base/list.h"
 
 enum { GNT_HASHER_JOBS_MAX = 256 }; /* that may wait */
@@ -18,7 +18,7 @@ struct gnt_hasher;
 
 struct gnt_hasher_job {
     struct gnt_list link;
-    struct gnt_scram_verifier verifier;
+    struct gnt_verifier verifier;
     bool known;            /* else the answer is no, and comes as late */
     _Atomic bool unwanted; /* any thread may set it: who asked has gone, it need not be looked at */
     void (*done)(struct gnt_hasher_job *job); /* the job is its owner's again */

@@ -1,6 +1,7 @@
 /* Keys and verifiers: the part of SCRAM that needs OpenSSL. */
 
 #include "auth/base64.h"
+#include "auth/field.h"
 #include "auth/scram_private.h"
 #include "base/utf8.h"
 
@@ -105,17 +106,6 @@ void gnt_scram_verifier_write(const struct gnt_scram_verifier *v,
     put_key(at + GNT_BASE64_SIZE(GNT_SCRAM_KEY_SIZE) + 1, v->server_key, '\0');
 }
 
-/* The part of *rest in front of MARK, which is taken off with it; false: there is no MARK. */
-static bool take_until(struct gnt_slice *rest, char mark, struct gnt_slice *part)
-{
-    const uint8_t *at = rest->size ? memchr(rest->data, mark, rest->size) : NULL;
-    if (!at)
-        return false;
-    *part = gnt_slice(rest->data, (size_t)(at - rest->data));
-    *rest = gnt_slice_skip(*rest, part->size + 1);
-    return true;
-}
-
 static bool read_key(struct gnt_slice text, uint8_t key[GNT_SCRAM_KEY_SIZE])
 {
     size_t size;
@@ -130,10 +120,10 @@ gnt_err gnt_scram_verifier_read(struct gnt_slice text, struct gnt_scram_verifier
     struct gnt_slice method, iterations, salt, stored;
     size_t salt_size = 0;
     *why = NULL;
-    if (!take_until(&text, '$', &method) || !gnt_slice_eq_str(method, GNT_SCRAM_METHOD))
+    if (!gnt_field_until(&text, '$', &method) || !gnt_slice_eq_str(method, GNT_SCRAM_METHOD))
         *why = "expected SCRAM-SHA-256$ behind the name";
-    else if (!take_until(&text, ':', &iterations) || !take_until(&text, '$', &salt) ||
-             !take_until(&text, ':', &stored))
+    else if (!gnt_field_until(&text, ':', &iterations) || !gnt_field_until(&text, '$', &salt) ||
+             !gnt_field_until(&text, ':', &stored))
         *why = "expected ITERATIONS:SALT$STOREDKEY:SERVERKEY";
     else if ((v.iterations = gnt_scram_iterations(iterations)) == 0)
         *why = "the iteration count has to be from 4096 to 10000000";

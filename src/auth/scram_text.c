@@ -1,6 +1,7 @@
 /* How SCRAM's messages are read and written [RFC 5802 7]. */
 
 #include "auth/base64.h"
+#include "auth/field.h"
 #include "auth/scram_private.h"
 #include "base/utf8.h"
 
@@ -66,15 +67,7 @@ bool gnt_scram_nonce_valid(struct gnt_slice nonce)
 
 uint32_t gnt_scram_iterations(struct gnt_slice text)
 {
-    uint32_t n = 0;
-    if (text.size == 0 || text.size > 8 || text.data[0] == '0')
-        return 0;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return 0;
-        n = n * 10 + (uint32_t)(text.data[i] - '0');
-    }
-    return n >= GNT_SCRAM_ITERATIONS_MIN && n <= GNT_SCRAM_ITERATIONS_MAX ? n : 0;
+    return gnt_field_number(text, GNT_SCRAM_ITERATIONS_MIN, GNT_SCRAM_ITERATIONS_MAX);
 }
 
 gnt_err gnt_scram_put_str(struct gnt_buf *out, const char *text)

@@ -1,22 +1,20 @@
 #include "auth/users.h"
 
+#include "auth/field.h"
 #include "auth/scram_private.h"
 #include "base/hash.h"
 #include "base/list.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum { LINE_MAX_SIZE = 1024 };
 
 struct user {
     struct gnt_map_node node;
-    struct gnt_scram_verifier verifier;
+    struct gnt_verifier verifier;
     size_t name_size;
     uint8_t name[];
 };
@@ -26,6 +24,7 @@ struct gnt_users {
     struct gnt_map map;
     struct user **list; /* in the file's order */
     size_t count, cap;
+    size_t of_kind[GNT_VERIFIER_KINDS]; /* how many of them */
     uint8_t secret[GNT_SCRAM_KEY_SIZE]; /* what made up salts come from */
 };
 
@@ -79,34 +78,55 @@ static const struct user *find(const struct gnt_users *users, struct gnt_slice n
     return NULL;
 }
 
-/* Salt and iteration count for a name that is nobody's: as random as they look, and always the
- * same.  The count is one that some user has. */
-static void make_up(const struct gnt_users *users, struct gnt_slice name,
-                    struct gnt_scram_verifier *out)
+/* The kind that most users have; of an empty file what new ones get. */
+static enum gnt_verifier_kind usual_kind(const struct gnt_users *users)
 {
-    uint8_t derived[GNT_SCRAM_KEY_SIZE];
-    *out = (struct gnt_scram_verifier){.iterations = GNT_SCRAM_ITERATIONS,
-                                       .salt_size = GNT_SCRAM_SALT_SIZE};
-    if (gnt_scram_hmac(users->secret, name, derived))
-        memset(derived, 0, sizeof derived); /* without memory nothing can be proved anyway */
-    memcpy(out->salt, derived, GNT_SCRAM_SALT_SIZE);
-    if (users->count) {
-        size_t which =
-            ((size_t)derived[GNT_SCRAM_SALT_SIZE] << 8 | derived[GNT_SCRAM_SALT_SIZE + 1]) %
-            users->count;
-        out->iterations = users->list[which]->verifier.iterations;
-    }
+    enum gnt_verifier_kind usual = GNT_VERIFIER_SCRYPT;
+    for (unsigned kind = 0; kind < GNT_VERIFIER_KINDS; kind++)
+        if (users->of_kind[kind] > users->of_kind[usual])
+            usual = (enum gnt_verifier_kind)kind;
+    return usual;
 }
 
-bool gnt_users_find(const struct gnt_users *users, struct gnt_slice name,
-                    struct gnt_scram_verifier *out)
+/* What a user of KIND might have: as costly as that of one who has it, chosen by WHICH. */
+static struct gnt_verifier like(const struct gnt_users *users, enum gnt_verifier_kind kind,
+                                size_t which)
+{
+    if (!users->of_kind[kind])
+        return gnt_verifier_costs(kind);
+    while (users->list[which % users->count]->verifier.kind != kind)
+        which++;
+    return users->list[which % users->count]->verifier;
+}
+
+/* A verifier of KIND for a name that is nobody's: as random as it looks, and always the same. */
+static struct gnt_verifier make_up(const struct gnt_users *users, struct gnt_slice name,
+                                   enum gnt_verifier_kind kind)
+{
+    uint8_t derived[2 * GNT_SCRAM_KEY_SIZE] = {0};
+    uint8_t *second = derived + GNT_SCRAM_KEY_SIZE;
+    if (gnt_scram_hmac(users->secret, name, derived) ||
+        gnt_scram_hmac(users->secret, gnt_slice(derived, GNT_SCRAM_KEY_SIZE), second))
+        memset(derived, 0, sizeof derived); /* without memory nothing can be proved anyway */
+    struct gnt_verifier v = like(users, kind, (size_t)second[0] << 8 | second[1]);
+    gnt_verifier_blank(&v, derived);
+    return v;
+}
+
+bool gnt_users_find(const struct gnt_users *users, struct gnt_slice name, struct gnt_verifier *out)
 {
     const struct user *u = find(users, name);
-    if (u)
-        *out = u->verifier;
-    else
-        make_up(users, name, out);
+    *out = u ? u->verifier : make_up(users, name, usual_kind(users));
     return u != NULL;
+}
+
+bool gnt_users_find_scram(const struct gnt_users *users, struct gnt_slice name,
+                          struct gnt_scram_verifier *out)
+{
+    const struct user *u = find(users, name);
+    bool known = u && u->verifier.kind == GNT_VERIFIER_SCRAM;
+    *out = known ? u->verifier.scram : make_up(users, name, GNT_VERIFIER_SCRAM).scram;
+    return known;
 }
 
 /* ---- Reading the file */
@@ -125,7 +145,7 @@ static gnt_err make_room(struct gnt_users *users)
 }
 
 static gnt_err add(struct gnt_users *users, struct gnt_slice name,
-                   const struct gnt_scram_verifier *verifier)
+                   const struct gnt_verifier *verifier)
 {
     gnt_err err = make_room(users);
     struct user *u = err ? NULL : malloc(sizeof *u + name.size);
@@ -135,27 +155,24 @@ static gnt_err add(struct gnt_users *users, struct gnt_slice name,
     u->name_size = name.size;
     memcpy(u->name, name.data, name.size);
     err = gnt_map_insert(&users->map, &u->node, gnt_hash(name));
-    if (err)
+    if (err) {
         wipe_and_free(u);
-    else
+    } else {
         users->list[users->count++] = u;
+        users->of_kind[verifier->kind]++;
+    }
     return err;
 }
 
-/* GNT_MALFORMED: *why. */
-static gnt_err read_line(struct gnt_users *users, struct gnt_slice line, const char **why)
+static gnt_err take_line(void *self, struct gnt_slice line, const char **why)
 {
-    struct gnt_scram_verifier v;
-    const uint8_t *colon = memchr(line.data, ':', line.size);
-    *why = NULL;
-    if (line.size > LINE_MAX_SIZE)
-        *why = "too long a line";
-    else if (!colon)
-        *why = "expected NAME:SCRAM-SHA-256$...";
-    if (*why)
+    struct gnt_users *users = self;
+    struct gnt_slice name;
+    struct gnt_verifier v;
+    *why = "expected NAME:VERIFIER";
+    if (!gnt_field_until(&line, ':', &name))
         return GNT_MALFORMED;
-    struct gnt_slice name = gnt_slice(line.data, (size_t)(colon - line.data));
-    gnt_err err = gnt_scram_verifier_read(gnt_slice_skip(line, name.size + 1), &v, why);
+    gnt_err err = gnt_verifier_read(line, &v, why);
     if (!gnt_users_name_valid(name))
         *why = "a name has 1 to 255 bytes of UTF-8 without control characters";
     else if (find(users, name))
@@ -166,76 +183,17 @@ static gnt_err read_line(struct gnt_users *users, struct gnt_slice line, const c
     return *why ? GNT_MALFORMED : err;
 }
 
-static struct gnt_slice without_end(const char *line, size_t size)
-{
-    while (size && (line[size - 1] == '\n' || line[size - 1] == '\r'))
-        size--;
-    return gnt_slice(line, size);
-}
-
-/* What is read, and who is told. */
-struct reading {
-    const char *file;
-    gnt_users_report *report;
-    void *context;
-};
-
-static gnt_err read_lines(struct gnt_users *users, FILE *from, const struct reading *reading)
-{
-    char *line = NULL;
-    size_t cap = 0, bad = 0;
-    ssize_t size;
-    gnt_err err = GNT_OK;
-    errno = 0;
-    for (unsigned number = 1; !err && (size = getline(&line, &cap, from)) >= 0; number++) {
-        struct gnt_slice text = without_end(line, (size_t)size);
-        if (text.size == 0 || text.data[0] == '#')
-            continue;
-        const char *why;
-        err = read_line(users, text, &why);
-        if (err != GNT_MALFORMED)
-            continue;
-        reading->report(reading->context, reading->file, number, why);
-        bad++;
-        err = GNT_OK;
-    }
-    if (!err && !feof(from))
-        err = gnt_err_from_errno(errno);
-    if (line)
-        gnt_scram_wipe(line, cap);
-    free(line);
-    return !err && bad && users->count == 0 ? GNT_MALFORMED : err;
-}
-
 /* Who can read it can try passwords on it for as long as they like. */
-static void check_mode(int fd, const struct reading *reading)
+static void check_mode(const struct gnt_lines *lines)
 {
     struct stat status;
-    if (fstat(fd, &status) == 0 && status.st_mode & S_IROTH)
-        reading->report(reading->context, reading->file, 0,
-                        "every user of this machine can read it: chmod o= would end that");
-}
-
-static gnt_err read_file(struct gnt_users *users, const struct reading *reading)
-{
-    int fd = open(reading->file, O_RDONLY | O_CLOEXEC);
-    FILE *from = fd < 0 ? NULL : fdopen(fd, "r");
-    if (!from) {
-        gnt_err err = gnt_err_from_errno(errno);
-        if (fd >= 0)
-            close(fd);
-        return err;
-    }
-    check_mode(fd, reading);
-    gnt_err err = read_lines(users, from, reading);
-    int number = errno;
-    fclose(from);
-    errno = number;
-    return err;
+    if (stat(lines->file, &status) == 0 && status.st_mode & S_IROTH)
+        lines->report(lines->context, lines->file, 0,
+                      "every user of this machine can read it: chmod o= would end that");
 }
 
 gnt_err gnt_users_load(const char *file, const struct gnt_users *before,
-                       const struct gnt_random *random, gnt_users_report *report, void *context,
+                       const struct gnt_random *random, gnt_lines_report *report, void *context,
                        struct gnt_users **out)
 {
     struct gnt_users *users = calloc(1, sizeof *users);
@@ -246,11 +204,24 @@ gnt_err gnt_users_load(const char *file, const struct gnt_users *before,
         memcpy(users->secret, before->secret, sizeof users->secret);
     else
         random->fill(random->self, users->secret, sizeof users->secret);
-    const struct reading reading = {file, report, context};
-    gnt_err err = read_file(users, &reading);
-    if (err)
+    const struct gnt_lines lines = {.file = file,
+                                    .line_max = LINE_MAX_SIZE,
+                                    .take = take_line,
+                                    .self = users,
+                                    .report = report,
+                                    .context = context};
+    size_t bad;
+    gnt_err err = gnt_lines_read(&lines, &bad);
+    if (!err)
+        check_mode(&lines);
+    if (!err && bad && users->count == 0)
+        err = GNT_MALFORMED;
+    if (err) {
+        int number = errno;
         gnt_users_unref(&users);
-    else
+        errno = number;
+    } else {
         *out = users;
+    }
     return err;
 }

@@ -1,9 +1,10 @@
 /* Who may log in: a file with a line for each user,
  *
- *     name:SCRAM-SHA-256$100000:<salt>$<StoredKey>:<ServerKey>
+ *     name:$scrypt$ln=15,r=8,p=1$<salt>$<hash>
  *
- * in which empty lines and lines that begin with # mean nothing.  A name is 1 to 255 bytes of UTF-8
- * without control characters and colons, and without # in front.  `gnatter passwd` writes the file.
+ * or another kind of verifier behind the name (verifier.h), mosquitto_passwd's among them.  Empty
+ * lines and lines that begin with # mean nothing.  A name is 1 to 255 bytes of UTF-8 without
+ * control characters and colons, and without # in front.  `gnatter passwd` writes the file.
  *
  * A set is read once and never changes, so that any number of threads may use it; to reload is to
  * read another set.
@@ -13,13 +14,10 @@
 #ifndef GNT_AUTH_USERS_H
 #define GNT_AUTH_USERS_H
 
-#include "auth/scram.h"
+#include "auth/lines.h"
+#include "auth/verifier.h"
 
 struct gnt_users;
-
-/* Told of what is wrong in the file: LINE 0 is the file as a whole.  Nothing of the line's content
- * is in WHY. */
-typedef void gnt_users_report(void *context, const char *file, unsigned line, const char *why);
 
 /* A line that is not as it should be is told, and skipped.
  *   GNT_NOTFOUND, GNT_DENIED, GNT_IO  FILE cannot be read; errno says why
@@ -28,7 +26,7 @@ typedef void gnt_users_report(void *context, const char *file, unsigned line, co
  * BEFORE is the set that is replaced, NULL the first time: the salts of users that do not exist
  * stay as they were. */
 GNT_MUST gnt_err gnt_users_load(const char *file, const struct gnt_users *before,
-                                const struct gnt_random *random, gnt_users_report *report,
+                                const struct gnt_random *random, gnt_lines_report *report,
                                 void *context, struct gnt_users **out);
 
 struct gnt_users *gnt_users_ref(struct gnt_users *users);
@@ -36,10 +34,15 @@ void gnt_users_unref(struct gnt_users **users); /* NULL is fine */
 
 size_t gnt_users_count(const struct gnt_users *users);
 
-/* Fills *out with what to ask NAME for.  False: there is no such user, and *out is made up, the
- * same each time while the process lives, so that nobody learns who exists by asking. */
-bool gnt_users_find(const struct gnt_users *users, struct gnt_slice name,
-                    struct gnt_scram_verifier *out);
+/* Fills *out with what NAME's password is checked by.  False: there is no such user, and *out is
+ * made up, the same each time while the process lives: it takes as long to check as that of a user
+ * of the kind that most have, so that nobody learns who exists by asking. */
+bool gnt_users_find(const struct gnt_users *users, struct gnt_slice name, struct gnt_verifier *out);
+
+/* The same for who wants to log in by SCRAM.  False also where the user's verifier is of another
+ * kind, with which SCRAM is not possible: such a user is answered like one that does not exist. */
+bool gnt_users_find_scram(const struct gnt_users *users, struct gnt_slice name,
+                          struct gnt_scram_verifier *out);
 
 /* Whether NAME can stand in the file. */
 bool gnt_users_name_valid(struct gnt_slice name);

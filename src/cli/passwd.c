@@ -1,4 +1,5 @@
 /* gnatter passwd: users and their passwords, in the file that gnatter broker --users reads. */
+#include "auth/field.h"
 #include "auth/users.h"
 #include "base/buf.h"
 #include "base/utf8.h"
@@ -18,26 +19,38 @@
 static const char name[] = "passwd";
 
 struct options {
-    char *batch;
-    bool remove;
-    uint32_t iterations;
+    bool create, batch, remove, upgrade, scram;
+    uint32_t iterations, cost;
 };
 
 static const struct gnt_option rows[] = {
+    {.flag = "create",
+     .letter = 'c',
+     .kind = GNT_OPTION_BOOL,
+     GNT_OPTION_FIELD(struct options, create),
+     .help = "Begins anew: what FILE has is thrown away."},
+    {.flag = "batch",
+     .letter = 'b',
+     .kind = GNT_OPTION_BOOL,
+     GNT_OPTION_FIELD(struct options, batch),
+     .help = "Takes PASSWORD from the command line. Whoever looks at the list of processes "
+             "meanwhile can see it; standard input is better."},
     {.flag = "delete",
      .letter = 'D',
      .kind = GNT_OPTION_BOOL,
      GNT_OPTION_FIELD(struct options, remove),
      .help = "Deletes the user."},
-    {.flag = "batch",
-     .letter = 'b',
-     .kind = GNT_OPTION_STRING,
-     GNT_OPTION_FIELD(struct options, batch),
-     .min = 1,
-     .max = GNT_SCRAM_PASSWORD_MAX,
-     .metavar = "PASSWORD",
-     .help = "Takes this password. Whoever looks at the list of processes meanwhile can see it; "
-             "standard input is better."},
+    {.flag = "upgrade",
+     .letter = 'U',
+     .kind = GNT_OPTION_BOOL,
+     GNT_OPTION_FIELD(struct options, upgrade),
+     .help = "Takes FILE as lines of USER:PASSWORD, and replaces each password by what it takes to "
+             "check it. Lines that have that already stay as they are."},
+    {.flag = "scram",
+     .kind = GNT_OPTION_BOOL,
+     GNT_OPTION_FIELD(struct options, scram),
+     .help = "Keeps what SCRAM-SHA-256 needs, so that the user can log in without sending the "
+             "password (MQTT 5 --auth-method, AMQP), and by password too."},
     {.flag = "iterations",
      .letter = 'I',
      .kind = GNT_OPTION_INTEGER,
@@ -46,21 +59,35 @@ static const struct gnt_option rows[] = {
      .min = GNT_SCRAM_ITERATIONS_MIN,
      .max = GNT_SCRAM_ITERATIONS_MAX,
      .metavar = "N",
-     .help = "How much work one guess at the password is, and one login. A small device that logs "
-             "in by SCRAM does that work itself: 4096 is what every SCRAM client bears."},
+     .help = "With --scram, how much work one guess at the password is, and one login. A small "
+             "device that logs in by SCRAM does that work itself: 4096 is what every SCRAM client "
+             "bears."},
+    {.flag = "cost",
+     .kind = GNT_OPTION_INTEGER,
+     GNT_OPTION_FIELD(struct options, cost),
+     .fallback = "15",
+     .min = GNT_SCRYPT_LOG_N_MIN,
+     .max = 17,
+     .metavar = "N",
+     .help = "Without --scram, the same for scrypt: one more is twice the time and the memory, "
+             "which are about 80 ms and 32 MiB at 15."},
 };
 
 static const struct gnt_args arguments = {
-    .usage = "gnatter passwd [OPTION]... FILE USER",
+    .usage = "gnatter passwd [OPTION]... FILE USER\n"
+             "gnatter passwd [OPTION]... --batch FILE USER PASSWORD\n"
+             "gnatter passwd [OPTION]... --upgrade FILE",
     .about = "Adds USER to FILE, which is made if it is not there, or changes or deletes it. On a "
              "terminal it asks for the password; else it reads the first line of standard input.",
-    .footer = "What is kept is not the password but what it takes to check it, in PostgreSQL's\n"
-              "form of SCRAM-SHA-256. FILE is replaced in one step; other lines stay as they\n"
-              "are. A broker that runs reads it on SIGHUP.\n"
+    .footer = "What is kept is not the password but what it takes to check it: a hash by\n"
+              "scrypt, or PostgreSQL's form of SCRAM-SHA-256. The broker reads the files of\n"
+              "mosquitto_passwd, too; one file may have lines of all kinds. FILE is replaced in\n"
+              "one step, and other lines stay as they are. A broker that runs reads it on\n"
+              "SIGHUP.\n"
               "\n"
               "Examples:\n"
               "  gnatter passwd users.txt sensor-1\n"
-              "  pwgen 20 1 | gnatter passwd users.txt sensor-1\n"
+              "  pwgen 20 1 | gnatter passwd --scram users.txt sensor-1\n"
               "  gnatter passwd --delete users.txt sensor-1\n"
               "  gnatter broker --users users.txt --allow-anonymous=false\n"
               "\n"
@@ -68,8 +95,8 @@ static const struct gnt_args arguments = {
               "password that cannot be one, 66 FILE cannot be read, 67 no such user to delete,\n"
               "73 FILE cannot be written.",
     .table = GNT_OPTION_TABLE(struct options, rows),
-    .words_min = 2,
-    .words_max = 2,
+    .words_min = 1,
+    .words_max = 3,
 };
 
 /* ---- The file as text */
@@ -198,19 +225,25 @@ static int replace_file(const char *file, struct gnt_slice text, const struct st
     return EX_CANTCREAT;
 }
 
-/* ---- The command */
+/* ---- One user */
 
-static int change(const char *file, const char *user, const char *verifier)
+static int fail_for_memory(void)
+{
+    gnt_say(name, "%s", gnt_err_text(GNT_NOMEM));
+    return EX_OSERR;
+}
+
+static int change(const struct options *o, const char *file, const char *user, const char *verifier)
 {
     struct gnt_buf before = {NULL, 0, 0, 0}, after = {NULL, 0, 0, 0};
     struct stat status = {.st_nlink = 0};
     char shown[64];
     bool found = false;
     int code = read_file(file, &before, &status);
-    if (!code && edit(gnt_buf_slice(&before), user, verifier, &after, &found)) {
-        gnt_say(name, "%s", gnt_err_text(GNT_NOMEM));
-        code = EX_OSERR;
-    }
+    if (o->create)
+        gnt_buf_clear(&before);
+    if (!code && edit(gnt_buf_slice(&before), user, verifier, &after, &found))
+        code = fail_for_memory();
     gnt_utf8_printable(gnt_slice_str(user), shown, sizeof shown);
     if (!code && !verifier && !found) {
         gnt_say(name, "%s: there is no user '%s'", file, shown);
@@ -225,46 +258,146 @@ static int change(const char *file, const char *user, const char *verifier)
     return code;
 }
 
-static int set(const struct options *o, const char *file, const char *user)
+/* What is kept instead of PASSWORD. */
+static gnt_err make(const struct options *o, struct gnt_slice password,
+                    char text[GNT_VERIFIER_TEXT])
 {
-    char password[GNT_SCRAM_PASSWORD_MAX + 1], text[GNT_SCRAM_VERIFIER_TEXT];
-    struct gnt_scram_verifier verifier;
+    struct gnt_scram_verifier scram;
+    if (!o->scram)
+        return gnt_verifier_make(password, o->cost, &gnt_random_system, text);
+    gnt_err err = gnt_scram_verifier_make(password, o->iterations, &gnt_random_system, &scram);
+    if (!err)
+        gnt_scram_verifier_write(&scram, text);
+    gnt_scram_wipe(&scram, sizeof scram);
+    return err;
+}
+
+static int set(const struct options *o, char **words)
+{
+    char password[GNT_SCRAM_PASSWORD_MAX + 2], text[GNT_VERIFIER_TEXT];
     int code = EX_OK;
-    if (o->batch)
-        (void)snprintf(password, sizeof password, "%s", o->batch);
+    if (o->batch) /* too long stays too long */
+        (void)snprintf(password, sizeof password, "%s", words[2]);
     else
-        code = gnt_password_read(name, password, sizeof password);
+        code = gnt_password_read(name, password, sizeof password - 1);
     struct gnt_slice given = gnt_slice_str(password);
     if (!code && !gnt_scram_text_valid(given, GNT_SCRAM_PASSWORD_MAX)) {
         gnt_say(name, "a password has 1 to %d bytes of UTF-8 without control characters",
                 (int)GNT_SCRAM_PASSWORD_MAX);
         code = EX_DATAERR;
     }
-    if (!code &&
-        gnt_scram_verifier_make(given, o->iterations, &gnt_random_system, &verifier) != GNT_OK) {
-        gnt_say(name, "%s", gnt_err_text(GNT_NOMEM));
-        code = EX_OSERR;
-    }
+    if (!code && make(o, given, text))
+        code = fail_for_memory();
     gnt_scram_wipe(password, sizeof password);
-    if (code)
-        return code;
-    gnt_scram_verifier_write(&verifier, text);
-    gnt_scram_wipe(&verifier, sizeof verifier);
-    return change(file, user, text);
+    return code ? code : change(o, words[0], words[1], text);
 }
 
-static int run(const struct options *o, const char *file, const char *user)
+/* ---- Passwords that stand there as they are */
+
+/* USER:PASSWORD becomes USER:VERIFIER.  GNT_OK, with *put: the line has been replaced. */
+static gnt_err upgrade_line(const struct options *o, struct gnt_slice line, unsigned number,
+                            const char *file, struct gnt_buf *out, bool *put)
 {
-    if (!gnt_users_name_valid(gnt_slice_str(user))) {
+    char text[GNT_VERIFIER_TEXT];
+    struct gnt_slice user, rest = line;
+    *put = false;
+    if (line.size == 0 || line.data[0] == '#')
+        return GNT_OK;
+    bool good = gnt_field_until(&rest, ':', &user) && gnt_users_name_valid(user);
+    if (good && gnt_verifier_looks(rest))
+        return GNT_OK;
+    if (!good || !gnt_scram_text_valid(rest, GNT_SCRAM_PASSWORD_MAX)) {
+        gnt_say(name, "%s:%u: not USER:PASSWORD, left as it is", file, number);
+        return GNT_OK;
+    }
+    gnt_err err = make(o, rest, text);
+    if (!err)
+        err = gnt_buf_put(out, gnt_slice(user.data, user.size + 1)); /* with the colon */
+    if (!err)
+        err = gnt_buf_put(out, gnt_slice_str(text));
+    *put = !err;
+    return err;
+}
+
+static gnt_err upgrade_lines(const struct options *o, const char *file, struct gnt_slice text,
+                             struct gnt_buf *out, unsigned *count)
+{
+    gnt_err err = GNT_OK;
+    *count = 0;
+    for (unsigned number = 1; text.size && !err; number++) {
+        struct gnt_slice line = take_line(&text);
+        bool put;
+        while (line.size && (line.data[line.size - 1] == '\n' || line.data[line.size - 1] == '\r'))
+            line.size--;
+        err = upgrade_line(o, line, number, file, out, &put);
+        *count += put;
+        if (!err && !put)
+            err = gnt_buf_put(out, line);
+        if (!err)
+            err = gnt_buf_put(out, gnt_slice_str("\n"));
+    }
+    return err;
+}
+
+static int upgrade(const struct options *o, const char *file)
+{
+    struct gnt_buf before = {NULL, 0, 0, 0}, after = {NULL, 0, 0, 0};
+    struct stat status = {.st_nlink = 0};
+    unsigned count = 0;
+    int code = read_file(file, &before, &status);
+    if (!code && status.st_nlink == 0) {
+        gnt_say(name, "%s: %s", file, strerror(ENOENT));
+        code = EX_NOINPUT;
+    }
+    if (!code && upgrade_lines(o, file, gnt_buf_slice(&before), &after, &count))
+        code = fail_for_memory();
+    if (!code && count)
+        code = replace_file(file, gnt_buf_slice(&after), &status);
+    if (!code)
+        printf("%s: %u upgraded\n", file, count);
+    if (before.data)
+        gnt_scram_wipe(before.data, before.cap);
+    gnt_buf_fini(&before);
+    gnt_buf_fini(&after);
+    return code;
+}
+
+/* ---- The command */
+
+/* NULL, or what is wrong with the choice of options and words. */
+static const char *objection(const struct options *o, int words)
+{
+    if (o->upgrade + o->remove + o->batch > 1 || (o->create && (o->upgrade || o->remove)))
+        return "of --batch, --delete and --upgrade there can be one, and --create only with "
+               "--batch";
+    if (o->upgrade)
+        return words == 1 ? NULL : "--upgrade wants FILE and nothing else";
+    if (o->batch)
+        return words == 3 ? NULL : "--batch wants FILE, USER and PASSWORD";
+    return words == 2 ? NULL : "expected FILE and USER";
+}
+
+static int run(const struct options *o, char **words)
+{
+    int count = 0;
+    while (words[count])
+        count++;
+    const char *why = objection(o, count);
+    if (why) {
+        gnt_say(name, "%s", why);
+        return EX_USAGE;
+    }
+    if (o->upgrade)
+        return upgrade(o, words[0]);
+    if (!gnt_users_name_valid(gnt_slice_str(words[1]))) {
         gnt_say(name, "a user name has 1 to 255 bytes of UTF-8 without control characters and "
                       "colons, and no # in front");
         return EX_DATAERR;
     }
-    if (o->remove && o->batch) {
-        gnt_say(name, "--delete and --batch exclude each other");
-        return EX_USAGE;
-    }
-    return o->remove ? change(file, user, NULL) : set(o, file, user);
+    int code = o->remove ? change(o, words[0], words[1], NULL) : set(o, words);
+    if (o->batch)
+        gnt_scram_wipe(words[2], strlen(words[2]));
+    return code;
 }
 
 int gnt_command_passwd(int argc, char **argv)
@@ -273,9 +406,7 @@ int gnt_command_passwd(int argc, char **argv)
     int code;
     if (!gnt_say_args(name, &arguments, argc, argv, &options, &code))
         return code;
-    code = run(&options, argv[0], argv[1]);
-    if (options.batch)
-        gnt_scram_wipe(options.batch, strlen(options.batch));
+    code = run(&options, argv);
     gnt_options_fini(&arguments.table, &options);
     return code;
 }

@@ -86,8 +86,10 @@ bool gnt_say_args(const char *command, const struct gnt_args *args, int argc, ch
 {
     struct gnt_args_result result = {.words = argv};
     *code = read_words(command, args, argc, argv, values, &result);
-    if (*code == EX_OK && !result.help && !result.version)
+    if (*code == EX_OK && !result.help && !result.version) {
+        argv[result.word_count] = NULL;
         return true;
+    }
     gnt_options_fini(&args->table, values);
     if (*code == EX_OK)
         *code = result.help ? gnt_say_help(args) : gnt_say_version();

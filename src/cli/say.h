@@ -18,8 +18,9 @@ int gnt_say_help(const struct gnt_args *args);
 int gnt_say_version(void);
 
 /* Reads the words of COMMAND into VALUES, which is initialised here.  True: go on, and give VALUES
- * to gnt_options_fini() in the end.  False: *code is what to exit with: help or version were shown,
- * or mistakes; VALUES is zeroed. */
+ * to gnt_options_fini() in the end; ARGV holds the words that are no options, and a NULL behind
+ * them. False: *code is what to exit with: help or version were shown, or mistakes; VALUES is
+ * zeroed. */
 GNT_MUST bool gnt_say_args(const char *command, const struct gnt_args *args, int argc, char **argv,
                            void *values, int *code);
 

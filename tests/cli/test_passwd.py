@@ -1,4 +1,6 @@
 """gnatter passwd, and a broker that reads what it has written."""
+import base64
+import hashlib
 import os
 import pathlib
 import pty
@@ -46,10 +48,9 @@ class File(Case):
         os.umask(0o022)
         self.assertEqual(self.passwd(self.file, "ann", data="secret\n"), (0, "ann: added\n", ""))
         self.assertEqual(self.mode(), 0o600)
-        self.assertRegex(self.text(), r"\Aann:SCRAM-SHA-256\$100000:[\w+/]{22}==\$[\w+/]{43}=:"
-                                      r"[\w+/]{43}=\n\Z")
+        self.assertRegex(self.text(), r"\Aann:\$scrypt\$ln=15,r=8,p=1\$[\w+/]{22}\$[\w+/]{43}\n\Z")
         ann = self.text()
-        self.assertEqual(self.passwd("-b", "other", self.file, "bob", "-I", "4096"),
+        self.assertEqual(self.passwd("-b", self.file, "bob", "other", "--scram", "-I", "4096"),
                          (0, "bob: added\n", ""))
         self.assertTrue(self.text().startswith(ann + "bob:SCRAM-SHA-256$4096:"))
         bob = self.text()[len(ann):]
@@ -63,17 +64,23 @@ class File(Case):
         self.assertEqual(os.listdir(self.directory), ["users"])
 
     def test_is_what_others_make_of_the_password(self):
-        self.passwd("-I", "5000", self.file, "ann", data="s\u00e9cret\r\n")
+        self.passwd("--scram", "-I", "5000", self.file, "ann", data="s\u00e9cret\r\n")
         verifier = self.text().strip().split(":", 1)[1]
         salt = verifier.split("$")[1].split(":")[1]
-        import base64
         self.assertEqual(verifier, scram.verifier("s\u00e9cret", 5000, base64.b64decode(salt)))
+        self.passwd("-c", "--cost", "11", self.file, "bob", data="s\u00e9cret\r\n")
+        self.assertEqual(self.text().count("\n"), 1)
+        _, method, costs, salt, key = self.text().strip().split("$")
+        self.assertEqual((method, costs), ("scrypt", "ln=11,r=8,p=1"))
+        made = hashlib.scrypt("s\u00e9cret".encode(), salt=base64.b64decode(salt + "=="), n=2048,
+                              r=8, p=1, dklen=32)
+        self.assertEqual(key + "=", base64.b64encode(made).decode())
 
     def test_leaves_the_rest_alone(self):
         others = "# who may\n\nannabel:x\nnonsense\nan:y\n#ann:z\n"
         self.write(others + "ann:old\nann:older\nlast", 0o640)
         self.assertEqual(self.passwd(self.file, "ann", data="secret\n")[0], 0)
-        self.assertRegex(self.text(), r"\A" + others + r"ann:SCRAM-SHA-256\S+\nlast\n\Z")
+        self.assertRegex(self.text(), r"\A" + others + r"ann:\$scrypt\S+\nlast\n\Z")
         self.assertEqual(self.mode(), 0o640)
 
     def test_follows_a_link(self):
@@ -88,8 +95,16 @@ class File(Case):
         rows = [
             (["file"], "", 64),
             ([self.file, "a", "b"], "", 64),
+            ([self.file], "", 64),
             (["-I", "4095", self.file, "ann"], "secret\n", 64),
-            (["--delete", "-b", "x", self.file, "ann"], "", 64),
+            (["--cost", "9", self.file, "ann"], "secret\n", 64),
+            (["--delete", "-b", self.file, "ann"], "", 64),
+            (["--delete", "-c", self.file, "ann"], "", 64),
+            (["-b", self.file, "ann"], "secret\n", 64),
+            (["-b", self.file, "ann", "x" * 1025], "", 65),
+            (["-b", self.file, "ann", ""], "", 65),
+            (["-U", self.file, "ann"], "", 64),
+            (["-U", self.file], "", 66),
             ([self.file, "a:b"], "secret\n", 65),
             ([self.file, "#a"], "secret\n", 65),
             ([self.file, ""], "secret\n", 65),
@@ -109,6 +124,29 @@ class File(Case):
             self.assertNotIn("secret", err)
         self.assertFalse(os.path.exists(self.file))
         self.assertEqual(self.passwd(self.file, "ann", data="s" * 1024)[0], 0)
+
+
+    def test_begins_anew(self):
+        self.write("ann:old\nbob:older\n", 0o640)
+        self.assertEqual(self.passwd("-c", "-b", self.file, "zoe", "secret"), (0, "zoe: added\n", ""))
+        self.assertRegex(self.text(), r"\Azoe:\$scrypt\S+\n\Z")
+        self.assertEqual(self.mode(), 0o640)
+
+    def test_upgrades_plain_text(self):
+        self.write("# all of us\n\nann:secret\r\nbob:$7$101$AAAA$x\nnonsense\nzoe:se:cret\nabe:\nmia:top", 0o640)
+        code, out, err = self.passwd("-U", self.file)
+        self.assertEqual((code, out), (0, f"{self.file}: 3 upgraded\n"))
+        self.assertEqual(err, "".join(f"gnatter passwd: {self.file}:{n}: not USER:PASSWORD, left as it is\n"
+                                      for n in (5, 7)))
+        hashed = r"\$scrypt\$[^\s:]+\n"
+        self.assertRegex(self.text(), rf"\A# all of us\n\nann:{hashed}bob:\$7\$101\$AAAA\$x\n"
+                                      rf"nonsense\nzoe:{hashed}abe:\nmia:{hashed}\Z")
+        self.assertEqual(self.mode(), 0o640)
+        for text in (out, err, self.text()):
+            self.assertNotIn("cret", text)
+        once = self.text()
+        self.assertEqual(self.passwd("-U", self.file)[:2], (0, f"{self.file}: 0 upgraded\n"))
+        self.assertEqual(self.text(), once)
 
 
 class Terminal(Case):
@@ -174,7 +212,7 @@ class Broker(Case):
         return done.returncode
 
     def test_who_may_come_changes_on_sighup(self):
-        self.passwd(self.file, "ann", "-I", "4096", data="secret")
+        self.passwd(self.file, "ann", data="secret")
         broker = self.broker("--allow-anonymous=false")
         ann = ["-u", "ann", "-P", "secret"]
         bob = ["-u", "bob", "-P", "other"]
@@ -184,7 +222,7 @@ class Broker(Case):
         self.assertEqual(self.pub(*bob, "-V", "mqttv5"), 0x86)
         self.assertEqual(self.pub("-u", "ann", "-P", "nope-nope"), 4)
         self.assertEqual(self.pub(), 5)
-        self.passwd(self.file, "bob", "-I", "4096", data="other")
+        self.passwd("--scram", self.file, "bob", "-I", "4096", data="other")
         self.passwd("--delete", self.file, "ann")
         with open(self.file, "a", encoding="ascii") as file:
             file.write("zoe:top secret\n")
@@ -203,14 +241,19 @@ class Broker(Case):
         self.assertEqual(harness.terminate(broker), 0)
         log = broker.text["stderr"]
         for secret in (b"secret", b"other", b"nope-nope", b"SCRAM"):
-            self.assertNotIn(secret, log.replace(b"expected SCRAM-SHA-256$ behind the name", b""))
+            self.assertNotIn(secret, log.replace(b"expected $scrypt$, SCRAM-SHA-256$, $7$ or $6$ behind the name", b""))
 
     def test_scram(self):
-        self.passwd(self.file, "z\u00eb, =x", "-I", "4096", data="secret")
+        self.passwd("--scram", self.file, "z\u00eb, =x", "-I", "4096", data="secret")
+        self.passwd(self.file, "bob", data="secret")
         broker = self.broker("--allow-anonymous=false")
         scram_ = ["--auth-method", "SCRAM-SHA-256", "-u", "z\u00eb, =x"]
         self.assertEqual(self.pub(*scram_, "-P", "secret"), 0)
         self.assertEqual(self.pub(*scram_, "-P", "nope-nope"), 0x87)
+        self.assertEqual(self.pub("-u", scram_[3], "-P", "secret"), 0)
+        bob = ["-u", "bob", "-P", "secret"]  # has no line for SCRAM
+        self.assertEqual(self.pub(*bob), 0)
+        self.assertEqual(self.pub(*scram_[:2], *bob), 0x87)
         self.assertEqual(self.pub(*scram_), 64)
         self.assertEqual(self.pub("--auth-method", "PLAIN"), 64)
         sub = harness.Process([harness.GNATTER, "sub", "-p", self.port, "-t", "t", "-d", "-C", "1",
@@ -222,8 +265,24 @@ class Broker(Case):
         self.assertEqual(harness.terminate(broker), 0)
         self.assertIn("user=".encode(), broker.text["stderr"])
 
+    def test_mosquitto_passwd(self):
+        """Files that mosquitto_passwd writes, and lines of ours among them."""
+        for user, *argv in (("ann",), ("bob", "-H", "sha512"), ("zoe", "-I", "5000")):
+            new = ["-c"] if user == "ann" else []
+            subprocess.run(["mosquitto_passwd", *new, *argv, "-b", self.file, user, "secret " + user],
+                           check=True, capture_output=True, timeout=harness.PATIENCE)
+        self.assertRegex(self.text(), r"\Aann:\$7\$101\$\S+\nbob:\$6\$\S+\nzoe:\$7\$5000\$\S+\n\Z")
+        theirs = self.text()
+        self.passwd(self.file, "mia", data="secret mia")
+        self.assertTrue(self.text().startswith(theirs))
+        self.broker("--allow-anonymous=false")
+        for user in ("ann", "bob", "zoe", "mia"):
+            self.assertEqual(self.pub("-u", user, "-P", "secret " + user), 0)
+            self.assertEqual(self.pub("-u", user, "-P", "secret abe"), 4)
+        self.assertEqual(self.pub("-u", "abe", "-P", "secret abe"), 4)
+
     def test_bench(self):
-        self.passwd(self.file, "ann", "-I", "4096", data="secret")
+        self.passwd("--scram", self.file, "ann", "-I", "4096", data="secret")
         self.broker("--allow-anonymous=false")
         for argv, code in ((["-P", "secret"], 0), (["-P", "nope-nope"], 69), ([], 64)):
             done = subprocess.run([harness.GNATTER, "bench", "-p", self.port, "-s", "pairs",
@@ -233,7 +292,7 @@ class Broker(Case):
             self.assertEqual(done.returncode, code, done.stdout + done.stderr)
 
     def test_users_are_enough_for_other_machines(self):
-        self.passwd(self.file, "ann", "-I", "4096", data="secret")
+        self.passwd("--scram", self.file, "ann", "-I", "4096", data="secret")
         broker = self.broker("--listen", "mqtt://0.0.0.0:0")
         self.assertIn(b'access="users only"', b"".join(broker.read["stderr"]))
         self.assertEqual(self.pub(), 5)

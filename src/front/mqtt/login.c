@@ -214,7 +214,7 @@ static gnt_err begin(struct gnt_mqtt_connection *c, struct gnt_slice data, struc
     gnt_err err = gnt_scram_server_begin(s, data, out);
     if (err)
         return err;
-    bool known = gnt_users_find(c->front->users, gnt_slice_str(s->name), &verifier);
+    bool known = gnt_users_find_scram(c->front->users, gnt_slice_str(s->name), &verifier);
     err = gnt_scram_server_challenge(s, &verifier, known, c->front->shared->random, out);
     gnt_scram_wipe(&verifier, sizeof verifier);
     return err;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 static struct gnt_seeded seeded;
-static struct gnt_scram_verifier verifier;
+static struct gnt_verifier verifier;
 
 struct job {
     struct gnt_hasher_job job;
@@ -57,6 +57,33 @@ static void checks_passwords(void **state)
     assert_int_equal(result_of(nobody), GNT_DENIED);
     gnt_hasher_free(&h);
     assert_null(h);
+    gnt_hasher_free(&h);
+}
+
+/* Each kind of verifier by its own row of the table. */
+static void checks_every_kind(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "$scrypt$ln=10,r=1,p=1$AAAA$EspzlEUpnsXAumpJuh5CBw",
+        "$7$101$EiLFpl49F980wqGg$IvO6LVovP3ts1g8SICT6mUvQlvksqXdgaCUHLkVbS4T06dytwVRQSagx69ld6uueCG"
+        "kjsenSmuHJcv5+JY9ISw==",
+        "$6$5Djkz7nTeSxiZZxt$PoKo6AkwIjqY1yxFKJd2BPfBJ0oNDjCKn8Xr4jKEVhpIxci6uTmO+ajiskZcQ5x9lrqXEN"
+        "zA/KJHqHSTMOXNHQ==",
+    };
+    struct gnt_hasher *h;
+    assert_int_equal(gnt_hasher_new(&h), GNT_OK);
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        struct job *right = job_new("secret", true), *wrong = job_new("Secret", true);
+        const char *why;
+        assert_int_equal(gnt_verifier_read(gnt_slice_str(texts[i]), &right->job.verifier, &why),
+                         GNT_OK);
+        wrong->job.verifier = right->job.verifier;
+        assert_int_equal(gnt_hasher_submit(h, &right->job), GNT_OK);
+        assert_int_equal(gnt_hasher_submit(h, &wrong->job), GNT_OK);
+        assert_int_equal(result_of(right), GNT_OK);
+        assert_int_equal(result_of(wrong), GNT_DENIED);
+    }
     gnt_hasher_free(&h);
 }
 
@@ -126,12 +153,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checks_passwords),
+        cmocka_unit_test(checks_every_kind),
         cmocka_unit_test(says_when_it_is_full),
         cmocka_unit_test(passes_over_what_nobody_wants_any_more),
         cmocka_unit_test(needs_no_thread_before_there_is_work),
     };
     gnt_seeded_init(&seeded, 1);
-    if (gnt_scram_verifier_make(LITERAL("secret"), 4096, &seeded.door, &verifier))
+    if (gnt_scram_verifier_make(LITERAL("secret"), 4096, &seeded.door, &verifier.scram))
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

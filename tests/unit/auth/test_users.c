@@ -47,17 +47,17 @@ static void finds_who_is_there(void **state)
 {
     (void)state;
     struct gnt_users *users;
-    struct gnt_scram_verifier v;
+    struct gnt_verifier v;
     put_file("# who may come\n\nann:" VERIFIER "\r\nzo\xc3\xab b:SCRAM-SHA-256$5000:AAAA$" KEY
              ":" KEY "\n#bob:" VERIFIER "\nlast:" VERIFIER);
     assert_int_equal(load(NULL, &users), GNT_OK);
     assert_string_equal(told, "");
     assert_int_equal(gnt_users_count(users), 3);
     assert_true(gnt_users_find(users, LITERAL("ann"), &v));
-    assert_int_equal(v.iterations, 4096);
-    assert_int_equal(v.salt_size, 3);
+    assert_int_equal(v.scram.iterations, 4096);
+    assert_int_equal(v.scram.salt_size, 3);
     assert_true(gnt_users_find(users, LITERAL("zo\xc3\xab b"), &v));
-    assert_int_equal(v.iterations, 5000);
+    assert_int_equal(v.scram.iterations, 5000);
     assert_true(gnt_users_find(users, LITERAL("last"), &v));
     assert_false(gnt_users_find(users, LITERAL("bob"), &v));
     assert_false(gnt_users_find(users, LITERAL("Ann"), &v));
@@ -72,7 +72,7 @@ static void many_users(void **state)
     enum { MANY = 1000 };
     static char text[MANY * 160];
     struct gnt_users *users;
-    struct gnt_scram_verifier v;
+    struct gnt_verifier v;
     size_t n = 0;
     for (int i = 0; i < MANY; i++)
         n += (size_t)snprintf(text + n, sizeof text - n, "user%d:" VERIFIER "\n", i);
@@ -94,23 +94,77 @@ static void nobody_is_not_told_from_somebody(void **state)
     struct gnt_scram_verifier a, b;
     put_file("ann:SCRAM-SHA-256$5000:AAAA$" KEY ":" KEY "\n");
     assert_int_equal(load(NULL, &users), GNT_OK);
-    assert_false(gnt_users_find(users, LITERAL("bob"), &a));
+    assert_false(gnt_users_find_scram(users, LITERAL("bob"), &a));
     assert_int_equal(a.salt_size, GNT_SCRAM_SALT_SIZE);
     assert_int_equal(a.iterations, 5000);
-    assert_false(gnt_users_find(users, LITERAL("bob"), &b));
+    assert_false(gnt_users_find_scram(users, LITERAL("bob"), &b));
     assert_memory_equal(&a, &b, sizeof a);
-    assert_false(gnt_users_find(users, LITERAL("bobby"), &b));
+    assert_false(gnt_users_find_scram(users, LITERAL("bobby"), &b));
     assert_memory_not_equal(a.salt, b.salt, a.salt_size);
 
     assert_int_equal(load(users, &again), GNT_OK); /* a reload changes nothing for bob */
-    assert_false(gnt_users_find(again, LITERAL("bob"), &b));
+    assert_false(gnt_users_find_scram(again, LITERAL("bob"), &b));
     assert_memory_equal(&a, &b, sizeof a);
     assert_int_equal(load(NULL, &other), GNT_OK); /* another process would */
-    assert_false(gnt_users_find(other, LITERAL("bob"), &b));
+    assert_false(gnt_users_find_scram(other, LITERAL("bob"), &b));
     assert_memory_not_equal(a.salt, b.salt, a.salt_size);
     gnt_users_unref(&users);
     gnt_users_unref(&again);
     gnt_users_unref(&other);
+}
+
+#define SCRYPT "$scrypt$ln=11,r=8,p=1$AAAA$AAAAAAAAAAAAAAAAAAAAAA"
+#define SHA512                                                                              \
+    "$6$AAAA$PoKo6AkwIjqY1yxFKJd2BPfBJ0oNDjCKn8Xr4jKEVhpIxci6uTmO+ajiskZcQ5x9lrqXENzA/KJHq" \
+    "HSTMOXNHQ=="
+
+/* A name that is nobody's is as costly as that of a user of the kind that most have. */
+static void nobody_costs_what_most_cost(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        enum gnt_verifier_kind kind;
+    } rows[] = {
+        {"a:" SCRYPT "\nb:" SHA512 "\nc:" SCRYPT "\nd:" VERIFIER "\n", GNT_VERIFIER_SCRYPT},
+        {"a:" SHA512 "\nb:" SHA512 "\nc:" SCRYPT "\n", GNT_VERIFIER_SHA512},
+        {"a:" VERIFIER "\nb:" VERIFIER "\nc:" SCRYPT "\n", GNT_VERIFIER_SCRAM},
+        {"# nobody\n", GNT_VERIFIER_SCRYPT},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct gnt_users *users;
+        struct gnt_verifier v, again;
+        put_file(rows[i].text);
+        assert_int_equal(load(NULL, &users), GNT_OK);
+        assert_string_equal(told, "");
+        for (char name[] = "n0"; name[1] <= '9'; name[1]++) {
+            assert_false(gnt_users_find(users, gnt_slice_str(name), &v));
+            assert_int_equal(v.kind, rows[i].kind);
+            if (v.kind == GNT_VERIFIER_SCRYPT && i == 0)
+                assert_int_equal(v.hash.log_n, 11);
+            assert_int_equal(gnt_verifier_check(&v, LITERAL("secret")), GNT_DENIED);
+        }
+        assert_false(gnt_users_find(users, LITERAL("nobody"), &v));
+        assert_false(gnt_users_find(users, LITERAL("nobody"), &again));
+        assert_memory_equal(&v, &again, sizeof v);
+        gnt_users_unref(&users);
+    }
+}
+
+/* Who has another kind of verifier is, to SCRAM, nobody. */
+static void scram_knows_its_own_only(void **state)
+{
+    (void)state;
+    struct gnt_users *users;
+    struct gnt_scram_verifier v;
+    put_file("ann:" SCRYPT "\nbob:SCRAM-SHA-256$5000:AAAA$" KEY ":" KEY "\n");
+    assert_int_equal(load(NULL, &users), GNT_OK);
+    assert_false(gnt_users_find_scram(users, LITERAL("ann"), &v));
+    assert_int_equal(v.iterations, 5000);
+    assert_int_equal(v.salt_size, GNT_SCRAM_SALT_SIZE);
+    assert_true(gnt_users_find_scram(users, LITERAL("bob"), &v));
+    assert_int_equal(v.salt_size, 3);
+    gnt_users_unref(&users);
 }
 
 static void tells_and_skips_bad_lines(void **state)
@@ -118,7 +172,7 @@ static void tells_and_skips_bad_lines(void **state)
     (void)state;
     static char text[8192];
     struct gnt_users *users;
-    struct gnt_scram_verifier v;
+    struct gnt_verifier v;
     size_t n = (size_t)snprintf(text, sizeof text,
                                 "ann:" VERIFIER "\n"
                                 "secret\n"
@@ -133,8 +187,8 @@ static void tells_and_skips_bad_lines(void **state)
     snprintf(text + n + 2000, sizeof text - n - 2000, "\nzoe:" VERIFIER "\n");
     put_file(text);
     assert_int_equal(load(NULL, &users), GNT_OK);
-    assert_string_equal(told, "2 expected NAME:SCRAM-SHA-256$...\n"
-                              "3 expected SCRAM-SHA-256$ behind the name\n"
+    assert_string_equal(told, "2 expected NAME:VERIFIER\n"
+                              "3 expected $scrypt$, SCRAM-SHA-256$, $7$ or $6$ behind the name\n"
                               "4 the iteration count has to be from 4096 to 10000000\n"
                               "5 a name has 1 to 255 bytes of UTF-8 without control characters\n"
                               "6 a name has 1 to 255 bytes of UTF-8 without control characters\n"
@@ -156,9 +210,9 @@ static void a_file_that_is_none(void **state)
     put_file("# nobody yet\n");
     assert_int_equal(load(NULL, &users), GNT_OK);
     assert_int_equal(gnt_users_count(users), 0);
-    struct gnt_scram_verifier v;
+    struct gnt_verifier v;
     assert_false(gnt_users_find(users, LITERAL("ann"), &v));
-    assert_int_equal(v.iterations, GNT_SCRAM_ITERATIONS);
+    assert_int_equal(v.hash.log_n, GNT_SCRYPT_LOG_N);
     gnt_users_unref(&users);
     (void)unlink(path);
     assert_int_equal(load(NULL, &users), GNT_NOTFOUND);
@@ -184,7 +238,7 @@ static void is_counted(void **state)
 {
     (void)state;
     struct gnt_users *users, *same;
-    struct gnt_scram_verifier v;
+    struct gnt_verifier v;
     put_file("ann:" VERIFIER "\n");
     assert_int_equal(load(NULL, &users), GNT_OK);
     same = gnt_users_ref(users);
@@ -225,6 +279,8 @@ int main(void)
         cmocka_unit_test_teardown(finds_who_is_there, remove_file),
         cmocka_unit_test_teardown(many_users, remove_file),
         cmocka_unit_test_teardown(nobody_is_not_told_from_somebody, remove_file),
+        cmocka_unit_test_teardown(nobody_costs_what_most_cost, remove_file),
+        cmocka_unit_test_teardown(scram_knows_its_own_only, remove_file),
         cmocka_unit_test_teardown(tells_and_skips_bad_lines, remove_file),
         cmocka_unit_test(a_file_that_is_none),
         cmocka_unit_test_teardown(warns_of_a_file_that_all_can_read, remove_file),
