@@ -46,15 +46,23 @@ static inline void gnt_ledger_in(struct gnt_home *home, struct gnt_ledger *l,
     gnt_count(&home->counters, GNT_COUNT_QUEUED_BYTES, (int64_t)message->payload.size);
 }
 
-/* It ends HOW.  L is NULL where the one that held it is gone. */
+/* COUNT of them, of SIZE bytes together, end HOW.  L is NULL where the one that held them is gone.
+ */
+static inline void gnt_ledger_out_many(struct gnt_home *home, struct gnt_ledger *l,
+                                       enum gnt_counter how, uint64_t count, uint64_t size)
+{
+    if (l)
+        gnt_ledger_add(l, how, (int64_t)count);
+    gnt_count(&home->counters, how, (int64_t)count);
+    gnt_count(&home->counters, GNT_COUNT_QUEUED, -(int64_t)count);
+    gnt_count(&home->counters, GNT_COUNT_QUEUED_BYTES, -(int64_t)size);
+}
+
+/* One does. */
 static inline void gnt_ledger_out_size(struct gnt_home *home, struct gnt_ledger *l,
                                        enum gnt_counter how, uint64_t size)
 {
-    if (l)
-        gnt_ledger_add(l, how, 1);
-    gnt_count(&home->counters, how, 1);
-    gnt_count(&home->counters, GNT_COUNT_QUEUED, -1);
-    gnt_count(&home->counters, GNT_COUNT_QUEUED_BYTES, -(int64_t)size);
+    gnt_ledger_out_many(home, l, how, 1, size);
 }
 
 static inline void gnt_ledger_out(struct gnt_home *home, struct gnt_ledger *l, enum gnt_counter how,

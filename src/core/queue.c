@@ -1,6 +1,7 @@
 #include "core/queue.h"
 
 #include "base/assert.h"
+#include "core/clearing.h"
 #include "core/total.h"
 
 #include <stdlib.h>
@@ -492,13 +493,8 @@ void gnt_queue_fini(struct gnt_queue *q, enum gnt_counter why)
 {
     set_full(q, false);
     end_holds(q, false);
-    while (q->backlog.count) {
-        struct gnt_waiting w;
-        take_first(q, &w);
-        w.sequence = 0; /* what is kept stays, or goes with its session */
-        drop(q, &w, why);
-    }
-    while (q->stored.count)
-        gnt_ledger_out_size(q->home, q->ledger, why, take_stored(q));
-    gnt_backlog_fini(&q->backlog);
+    if (!gnt_queue_empty(q)) /* else there may be no ledger any more */
+        gnt_ledger_out_many(q->home, q->ledger, why, gnt_queue_count(q), bytes(q));
+    q->stored = (struct gnt_stored){0};
+    gnt_clearing_backlog(q->home, &q->backlog);
 }

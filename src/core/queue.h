@@ -59,7 +59,8 @@ struct gnt_queue {
 void gnt_queue_init(struct gnt_queue *q, struct gnt_home *home, struct gnt_ledger *ledger,
                     const struct gnt_queue_ops *ops);
 
-/* Counts all that is left out as WHY; who still waits is answered. */
+/* Counts all that is left out as WHY; who still waits is answered.  What is kept stays, or goes
+ * with its session.  Takes no longer where much is left: the memory of that is freed later. */
 void gnt_queue_fini(struct gnt_queue *q, enum gnt_counter why);
 
 /* Whether *w is taken in, and will be put; else it has been dropped.  CONNECTED: whether there is a
