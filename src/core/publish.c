@@ -68,16 +68,40 @@ static struct gnt_record_log passing_log(unsigned from, unsigned to)
     return gnt_record_log('h', (uint64_t)from << 32 | to);
 }
 
-static void has_passed(struct gnt_home *home, const struct gnt_passing *passing)
+/* False: there is no memory to say so, and it comes again with the next start. */
+static bool has_passed(struct gnt_home *home, const struct gnt_passing *passing)
 {
     if (!passing->sequence)
-        return;
+        return true;
     if (gnt_keep_reserve(home, 1, RECORD_SIZE)) {
         gnt_count(&home->counters, GNT_COUNT_KEEP_FAILURES, 1);
-        return;
+        return false;
     }
     struct gnt_record_log log = passing_log(passing->from, home->index);
     gnt_batch_remove(gnt_keep_batch(home), gnt_record_log_slice(&log), passing->sequence);
+    return true;
+}
+
+/* Nobody here has got it, for want of memory: its publisher is to send it again, if one waits, and
+ * if it does not come again by itself.  Else it is counted; what was kept comes with the next
+ * start. */
+static void not_delivered(struct gnt_home *home, const struct gnt_passing *passing,
+                          struct gnt_receipt *receipt)
+{
+    if (receipt && !receipt->given && has_passed(home, passing))
+        gnt_receipt_fail(receipt);
+    else
+        gnt_ledger_pass(home, NULL, GNT_COUNT_DROPPED_NO_MEMORY);
+}
+
+/* Whether what somebody here could not take, for want of memory, stays where it was kept until the
+ * next start, as its publisher has been told that it is safe: if nobody else gets it twice then to
+ * whom once was promised. */
+static bool stays(const struct gnt_route *route, const struct gnt_passing *passing,
+                  const struct gnt_receipt *receipt)
+{
+    return receipt && receipt->given && receipt->outcome == GNT_FAILED && passing->sequence &&
+           (route->count == 1 || passing->message->qos == 1);
 }
 
 static void deliver_mailed(struct gnt_home *home, const struct gnt_passing *passing,
@@ -86,11 +110,14 @@ static void deliver_mailed(struct gnt_home *home, const struct gnt_passing *pass
     struct gnt_route *route;
     bool owned;
     if (find_route(home, passing->message->topic, &route, &owned)) {
-        gnt_ledger_pass(home, NULL, GNT_COUNT_DROPPED_NO_MEMORY);
+        not_delivered(home, passing, receipt);
         return;
     }
     deliver_here(home, route, passing->message, receipt);
-    has_passed(home, passing);
+    if (stays(route, passing, receipt))
+        gnt_count(&home->counters, GNT_COUNT_KEEP_FAILURES, 1);
+    else
+        has_passed(home, passing);
     if (owned)
         gnt_route_free(route);
 }
@@ -98,8 +125,8 @@ static void deliver_mailed(struct gnt_home *home, const struct gnt_passing *pass
 static void on_mailed(const struct gnt_mail *mail)
 {
     struct gnt_message *message = mail->object;
-    bool given = mail->value >> GIVEN_BIT & 1;
-    struct gnt_receipt *receipt = given ? &gnt_receipt_given : NULL;
+    struct gnt_receipt told = {.given = true};
+    struct gnt_receipt *receipt = mail->value >> GIVEN_BIT & 1 ? &told : NULL;
     if (stands(mail->to, mail)) {
         struct gnt_sub_options options = gnt_tree_options_unpack((uint32_t)mail->value);
         struct gnt_target t = gnt_target_one(mail->other, &options);
@@ -140,7 +167,8 @@ static void on_mailed_kept(const struct gnt_mail *mail)
     struct gnt_passing passing = {.message = mail->object,
                                   .from = (unsigned)(mail->value >> FROM_SHIFT),
                                   .sequence = mail->other};
-    deliver_mailed(mail->to, &passing, mail->value & GIVEN ? &gnt_receipt_given : NULL);
+    struct gnt_receipt told = {.given = true};
+    deliver_mailed(mail->to, &passing, mail->value & GIVEN ? &told : NULL);
     gnt_message_unref(&passing.message);
 }
 

@@ -297,7 +297,7 @@ static bool admit(struct gnt_queue *q, size_t size, bool connected, struct gnt_r
     if (!hope || !receipt)
         return make_room(q, size, hope);
     set_full(q, true);
-    return receipt == &gnt_receipt_given || hold(q, size, receipt) == GNT_OK;
+    return receipt->given || hold(q, size, receipt) == GNT_OK;
 }
 
 bool gnt_queue_admits(struct gnt_queue *q, struct gnt_waiting *w, bool connected,

@@ -9,7 +9,7 @@
  *                      until half of the queue has been taken
  *
  * What comes without a receipt has nobody who waits: the policy applies at once.  What was
- * acknowledged while it was on its way (gnt_receipt_given) is taken in over the limit.
+ * acknowledged while it was on its way (receipt->given) is taken in over the limit.
  *
  * While as much waits in the whole broker as may (core/total.h) all queues are full, empty ones
  * too; who could be sent something at once has no queue, and is none the worse.  Drop-oldest then

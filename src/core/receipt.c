@@ -4,8 +4,6 @@
 
 #include <stdlib.h>
 
-struct gnt_receipt gnt_receipt_given;
-
 void gnt_receipt_release(struct gnt_home *home, struct gnt_receipt *r)
 {
     GNT_ASSERT(r->outstanding > 0);

@@ -24,28 +24,26 @@ struct gnt_receipt {
     struct gnt_work settled;  /* its `run` is the publisher's, gnt_work_init'ed by it */
     enum gnt_outcome outcome; /* of the publication, when it has been settled */
     uint32_t outstanding;     /* who holds it */
+    bool given; /* its publisher could have waited, and did not have to: nobody holds it, and only
+                   who delivers the message sees the outcome */
 };
-
-/* The receipt of a message whose publisher could have waited, and did not have to. */
-extern struct gnt_receipt gnt_receipt_given;
 
 static inline void gnt_receipt_hold(struct gnt_receipt *r)
 {
     r->outstanding++;
 }
 
-/* What it is for has not been done, and has to be published again.  RECEIPT may be NULL, or _given:
- * then nobody can. */
+/* What it is for has not been done, and has to be published again.  RECEIPT may be NULL. */
 static inline void gnt_receipt_fail(struct gnt_receipt *r)
 {
-    if (r && r != &gnt_receipt_given)
+    if (r)
         r->outcome = GNT_FAILED;
 }
 
 /* What it is for has been turned down; likewise. */
 static inline void gnt_receipt_refuse(struct gnt_receipt *r)
 {
-    if (r && r != &gnt_receipt_given && r->outcome != GNT_FAILED)
+    if (r && r->outcome != GNT_FAILED)
         r->outcome = GNT_QUOTA;
 }
 

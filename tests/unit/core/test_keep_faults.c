@@ -113,6 +113,91 @@ static void what_was_told_is_true(void **state)
     }
 }
 
+/* ---- What another home acknowledges, and its receiver's home has no memory for */
+
+struct mailed {
+    struct gnt_receipt receipt;
+    bool settled;
+};
+
+static void on_settled(struct gnt_home *home, struct gnt_work *work)
+{
+    (void)home;
+    struct gnt_receipt *r = GNT_CONTAINER(work, struct gnt_receipt, settled);
+    GNT_CONTAINER(r, struct mailed, receipt)->settled = true;
+}
+
+/* One message at QOS for a client that is away, from another home; where WAITS its publisher is
+ * told by the receiver's home, else before.  Its delivery fails at the Nth allocation.  Whether
+ * its publisher was told that all is well; *failed: whether it did fail. */
+static bool mail_one(struct world *w, uint8_t qos, bool waits, long n, bool *failed)
+{
+    struct mailed m = {.settled = false};
+    gnt_work_init(&m.receipt.settled, on_settled);
+    if (waits)
+        atomic_fetch_add(&w->core->homes[1].full, 1);
+    struct gnt_message *message = world_message("t/1", "1", qos, false);
+    enum gnt_outcome outcome = gnt_publish(&w->core->homes[0], message, &m.receipt);
+    gnt_message_unref(&message);
+    assert_int_equal(outcome, waits ? GNT_WITHHELD : GNT_DONE);
+    world_commit(w);
+    gnt_alloc_fail_at(n);
+    assert_true(world_mail_one(w, 0, 1));
+    *failed = gnt_alloc_failed();
+    gnt_alloc_fail_at(-1);
+    world_settle(w);
+    assert_true(m.settled == waits);
+    if (waits)
+        atomic_fetch_sub(&w->core->homes[1].full, 1);
+    assert_ledger(w);
+    bool told = m.receipt.outcome == GNT_DONE;
+    if (waits && told) /* it is there, or there was not even memory to take it back */
+        assert_true(world_counted(w, GNT_COUNT_QUEUED) == 1 ||
+                    world_counted(w, GNT_COUNT_KEEP_FAILURES));
+    return told;
+}
+
+/* A success is true, at the latest after the next start; and at QoS 2 a publisher that is told to
+ * send it again makes one of it, not two. */
+static bool is_mailed_truly(uint8_t qos, bool waits, long n)
+{
+    struct gnt_store *store;
+    struct world w;
+    char id[16];
+    bool failed;
+    struct world_client c = {.id = id};
+    struct world_client *clients[] = {&c};
+    assert_int_equal(gnt_store_memory_open(NULL, &store), GNT_OK);
+    world_init_kept(&w, 2, NULL, store);
+    world_id_at(&w, 1, 0, id);
+    assert_true(world_connect(&w, &c, false, 1000));
+    assert_int_equal(world_subscribe(&c, "t/+", 2), GNT_DONE);
+    world_disconnect(&c);
+    world_settle(&w);
+    bool told = mail_one(&w, qos, waits, n, &failed);
+    world_crash(&w, clients, 1);
+    world_init_kept(&w, 2, NULL, store);
+    assert_true(world_connect(&w, &c, false, 1000));
+    world_settle(&w);
+    assert_in_range(c.count, told, told || qos == 1);
+    world_disconnect(&c);
+    world_fini(&w);
+    world_client_fini(&c);
+    gnt_store_close(&store);
+    return failed;
+}
+
+static void what_another_home_acknowledged_is_true(void **state)
+{
+    (void)state;
+    for (int how = 0; how < 4; how++) {
+        long n = 0;
+        while (is_mailed_truly(how & 1 ? 2 : 1, how & 2, n))
+            n++;
+        assert_in_range(n, 4, 100);
+    }
+}
+
 /* What was on its way between two homes arrives at the only one that is left, although its recovery
  * is cut short once, at the Nth allocation.  Whether it was. */
 static bool recovery_begins_again_after(long n)
@@ -165,6 +250,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_told_is_true),
+        cmocka_unit_test(what_another_home_acknowledged_is_true),
         cmocka_unit_test(recovery_begins_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
