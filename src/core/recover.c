@@ -100,6 +100,52 @@ static gnt_err returning_new(struct gnt_recover *r, uint64_t number, struct gnt_
     return GNT_NOMEM;
 }
 
+static struct gnt_returning *returning_of(const struct gnt_recover *r,
+                                          const struct gnt_session *session)
+{
+    struct gnt_map_cursor cursor = {0};
+    for (struct gnt_map_node *node; (node = gnt_map_walk(&r->sessions, &cursor));) {
+        struct gnt_returning *one = GNT_CONTAINER(node, struct gnt_returning, by_number);
+        if (one->session == session)
+            return one;
+    }
+    return NULL;
+}
+
+/* The session with this number had ended, and there was no memory to say so: its record and log are
+ * taken out; what else it has is, as it comes. */
+static void forget_ended(struct gnt_recover *r, uint64_t number)
+{
+    struct gnt_home *first = &r->core->homes[0];
+    struct gnt_record_key key = gnt_record_key_number(number);
+    struct gnt_record_log log = gnt_record_log('s', number);
+    if (gnt_keep_reserve(first, 2, 4 * GNT_STORE_NAME_MAX))
+        return; /* likewise */
+    gnt_batch_delete(gnt_keep_batch(first), gnt_slice_str("session"), gnt_record_key_slice(&key));
+    gnt_batch_drop(gnt_keep_batch(first), gnt_record_log_slice(&log));
+}
+
+/* A client has one session, and its numbers rise: whether S is older than one that has come back
+ * already; if that is the older one, it goes. */
+static bool has_ended(struct gnt_recover *r, const struct gnt_home *home,
+                      const struct gnt_session_record *s)
+{
+    struct gnt_session *other = gnt_session_find(home, s->client_id);
+    if (!other)
+        return false;
+    struct gnt_returning *one = returning_of(r, other);
+    bool older = s->number < one->kept->number;
+    forget_ended(r, older ? s->number : one->kept->number);
+    if (older)
+        return true;
+    gnt_session_discard(other);
+    gnt_map_remove(&r->sessions, &one->by_number);
+    free(one->kept);
+    free(one);
+    r->result->sessions--;
+    return false;
+}
+
 /* Store time AT_MS as a time of the loops. */
 static uint64_t since(const struct gnt_recover *r, uint64_t at_ms)
 {
@@ -116,12 +162,15 @@ static void on_session(struct gnt_recover *r, const struct gnt_store_record *rec
         r->result->damaged++;
         return;
     }
+    struct gnt_home *home = &r->core->homes[gnt_home_of(&r->core->homes[0], s.client_id)];
+    r->last_number = s.number > r->last_number ? s.number : r->last_number;
+    if (has_ended(r, home, &s))
+        return;
     bool connected = s.parted_ms == UINT64_MAX;
     uint64_t parted = connected ? gnt_store_time_ms(r->how->time) : s.parted_ms;
     r->err = returning_new(r, s.number, &one);
     if (r->err)
         return;
-    struct gnt_home *home = &r->core->homes[gnt_home_of(&r->core->homes[0], s.client_id)];
     one->kept->parted_ms = parted;
     one->was_connected = connected;
     const struct gnt_session_restore restore = {
@@ -133,7 +182,6 @@ static void on_session(struct gnt_recover *r, const struct gnt_store_record *rec
         .will_expiry_s = s.will_expiry_s,
     };
     r->err = gnt_session_restore(home, &restore, &one->session);
-    r->last_number = s.number > r->last_number ? s.number : r->last_number;
     r->result->sessions++;
 }
 

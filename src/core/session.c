@@ -90,15 +90,20 @@ static void session_end(struct gnt_session *s)
     free(s);
 }
 
+void gnt_session_discard(struct gnt_session *s)
+{
+    drop_will(s);
+    gnt_session_keep_free(s);
+    session_end(s);
+}
+
 void gnt_sessions_free(struct gnt_home *home)
 {
     struct gnt_map_cursor cursor = {0};
     for (struct gnt_map_node *node; (node = gnt_map_walk(&home->sessions, &cursor));) {
         struct gnt_session *s = GNT_CONTAINER(node, struct gnt_session, by_client_id);
         s->receiver = NULL;
-        drop_will(s);
-        gnt_session_keep_free(s);
-        session_end(s);
+        gnt_session_discard(s);
     }
     gnt_map_fini(&home->sessions);
 }
@@ -192,6 +197,11 @@ static struct gnt_session *session_find(const struct gnt_home *home, struct gnt_
             return s;
     }
     return NULL;
+}
+
+struct gnt_session *gnt_session_find(const struct gnt_home *home, struct gnt_slice client_id)
+{
+    return session_find(home, client_id, gnt_hash(client_id));
 }
 
 static gnt_err restore_will(struct gnt_session *s, const struct gnt_session_restore *from)
@@ -347,7 +357,7 @@ gnt_err gnt_session_open(struct gnt_home *home, struct gnt_session_open *request
 
 bool gnt_session_connected(const struct gnt_home *home, struct gnt_slice client_id)
 {
-    const struct gnt_session *s = session_find(home, client_id, gnt_hash(client_id));
+    const struct gnt_session *s = gnt_session_find(home, client_id);
     return s && s->receiver;
 }
 
@@ -379,7 +389,7 @@ bool gnt_session_is_kept(const struct gnt_session *s)
 
 bool gnt_session_kept_of(const struct gnt_home *home, struct gnt_slice client_id)
 {
-    const struct gnt_session *s = session_find(home, client_id, gnt_hash(client_id));
+    const struct gnt_session *s = gnt_session_find(home, client_id);
     return s && s->kept;
 }
 

@@ -94,7 +94,8 @@ void gnt_session_keep_free(struct gnt_session *s)
     s->kept = NULL;
 }
 
-/* What is left of it without its record (for want of memory) is swept out at the next start. */
+/* What is left of it without its record (for want of memory) is swept out at the next start, and so
+ * is its record if its client has a later session. */
 void gnt_session_keep_end(struct gnt_session *s)
 {
     if (!s->kept)
@@ -105,6 +106,8 @@ void gnt_session_keep_end(struct gnt_session *s)
         struct gnt_record_log log = log_of(s);
         gnt_batch_delete(batch, table("session"), gnt_record_key_slice(&key));
         gnt_batch_drop(batch, gnt_record_log_slice(&log));
+    } else {
+        gnt_count(&s->home->counters, GNT_COUNT_KEEP_FAILURES, 1);
     }
     for (uint16_t id = 0; (id = gnt_idset_next(&s->unreleased, (uint16_t)(id + 1)));) {
         if (gnt_session_keep_not_received(s, id) || id == UINT16_MAX)

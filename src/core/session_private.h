@@ -88,6 +88,12 @@ struct gnt_session_restore {
 GNT_MUST gnt_err gnt_session_restore(struct gnt_home *home, const struct gnt_session_restore *from,
                                      struct gnt_session **out);
 
+/* The session of this client at HOME; NULL: there is none. */
+struct gnt_session *gnt_session_find(const struct gnt_home *home, struct gnt_slice client_id);
+
+/* S was restored by mistake: it ends without a will, and without a word in the store. */
+void gnt_session_discard(struct gnt_session *s);
+
 /* Goes on soon with closing the connection, walks, and telling groups. */
 void gnt_session_work_later(struct gnt_session *s);
 

@@ -198,6 +198,98 @@ static void what_another_home_acknowledged_is_true(void **state)
     }
 }
 
+/* ---- A session whose end could not be written, and the next one of its client */
+
+static void count_one(struct gnt_store_read *r, const struct gnt_store_record *record)
+{
+    (void)record;
+    ++*(unsigned *)r->completion.context;
+}
+
+static void deliver_counted(void *context, struct gnt_completion *c)
+{
+    (void)context;
+    gnt_store_complete(c);
+}
+
+static void counted(struct gnt_completion *c, gnt_err result)
+{
+    (void)c;
+    assert_int_equal(result, GNT_OK);
+}
+
+static unsigned records(struct gnt_store *store, const char *table)
+{
+    unsigned count = 0;
+    struct gnt_store_read read = {
+        .record = count_one,
+        .completion = {.done = counted, .deliver = deliver_counted, .context = &count},
+    };
+    gnt_store_scan(store, gnt_slice_str(table), gnt_slice_str(""), gnt_slice_str(""),
+                   GNT_STORE_READ_MAX, &read);
+    return count;
+}
+
+/* The client begins anew, and the Nth allocation fails.  Whether its first session was left in the
+ * store beside the second; *failed: whether the allocation did. */
+static bool begins_anew(long n, bool *failed)
+{
+    struct gnt_store *store;
+    struct world w;
+    struct world_client c = {.id = "c"};
+    struct world_client *clients[] = {&c};
+    assert_int_equal(gnt_store_memory_open(NULL, &store), GNT_OK);
+    world_init_kept(&w, 2, NULL, store);
+    c.will = world_message("will", "x", 1, false);
+    c.will_delay_s = 50;
+    assert_true(world_connect(&w, &c, false, 1000));
+    assert_int_equal(world_subscribe(&c, "old", 1), GNT_DONE);
+    world_disconnect(&c);
+    assert_true(publish(&w, 0, "old", "1", 1, false));
+    world_settle(&w);
+    gnt_alloc_fail_at(n);
+    bool begun = world_connect(&w, &c, true, 1000);
+    *failed = gnt_alloc_failed();
+    gnt_alloc_fail_at(-1);
+    if (begun)
+        assert_int_equal(world_subscribe(&c, "new", 1), GNT_DONE);
+    world_settle(&w);
+    world_crash(&w, clients, 1);
+    bool both = records(store, "session") == 2;
+    for (int life = 0; begun && life < 2; life++) {
+        world_init_kept(&w, 2, NULL, store);
+        assert_int_equal(w.recovered.sessions, 1);
+        assert_counted(&w, GNT_COUNT_SESSIONS, 1);
+        c.count = c.answered = 0;
+        assert_true(world_connect(&w, &c, false, 1000));
+        assert_true(c.present);
+        assert_true(publish(&w, 0, "new", "2", 1, false));
+        assert_true(publish(&w, 0, "old", "3", 1, false));
+        world_settle(&w);
+        assert_string_equal(world_payloads(&c, 0), "2 ");
+        world_answer(&c);
+        world_settle(&w);
+        world_crash(&w, clients, 1);
+        assert_int_equal(records(store, "session"), 1);
+        assert_int_equal(records(store, "sub"), 1);
+    }
+    world_client_fini(&c);
+    gnt_store_close(&store);
+    return both;
+}
+
+static void a_client_has_one_session(void **state)
+{
+    (void)state;
+    unsigned left = 0;
+    bool failed = true;
+    for (long n = 0; failed; n++) {
+        left += begins_anew(n, &failed);
+        assert_in_range(n, 0, 1000);
+    }
+    assert_true(left > 0); /* else this shows nothing */
+}
+
 /* What was on its way between two homes arrives at the only one that is left, although its recovery
  * is cut short once, at the Nth allocation.  Whether it was. */
 static bool recovery_begins_again_after(long n)
@@ -251,6 +343,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_told_is_true),
         cmocka_unit_test(what_another_home_acknowledged_is_true),
+        cmocka_unit_test(a_client_has_one_session),
         cmocka_unit_test(recovery_begins_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
