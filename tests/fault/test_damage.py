@@ -103,8 +103,13 @@ class Damage(unittest.TestCase):
         """What waited for a subscriber, None if that cannot be read; its subscription, too, may have
         been lost."""
         client = raw.Raw(types.SimpleNamespace(port=self.broker.port))
+        try:
+            return self.taken_by(client, subscriber)
+        finally:
+            client.close()
+
+    def taken_by(self, client, subscriber):
         found, version = [], subscriber.version
-        self.addCleanup(client.close)
         client.connect(subscriber.name, version, clean=False,
                        properties=load.FOREVER if version >= 5 else b"")
         client.send(raw.subscribe(1, "load/#", 2, version))
@@ -202,7 +207,7 @@ class Damage(unittest.TestCase):
             with self.subTest(what, seed=SEED, number=number):
                 try:
                     outcome = self.look_at(folder)
-                except AssertionError as error:
+                except Exception as error:
                     self.broker.kill()
                     durable.tell(self.broker, error, f"seed {SEED}, {number}: {what}")
                     raise
