@@ -12,6 +12,8 @@ void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
 char *__wrap_strdup(const char *text);
+void *__real_gnt_spare_get(size_t size);
+void *__wrap_gnt_spare_get(size_t size);
 
 static _Thread_local long left = -1;
 static _Thread_local bool failed;
@@ -62,4 +64,10 @@ char *__wrap_strdup(const char *text)
     size_t size = strlen(text) + 1;
     char *copy = __wrap_malloc(size);
     return copy ? memcpy(copy, text, size) : NULL;
+}
+
+/* What it has at hand may fail as well as what it has to allocate. */
+void *__wrap_gnt_spare_get(size_t size)
+{
+    return refuse() ? NULL : __real_gnt_spare_get(size);
 }

@@ -1,4 +1,5 @@
-/* Allocation failures on request: the test programs link with --wrap for malloc and its kin.
+/* Allocation failures on request: the test programs link with --wrap for malloc and its kin, and
+ * for gnt_spare_get.
  *
  *     for (long n = 0; gnt_alloc_fail_at(n), !work(); n++) { ... the error path n has run ... }
  *     gnt_alloc_fail_at(-1);
