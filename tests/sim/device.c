@@ -417,6 +417,8 @@ static void on_done(struct sim_device *d, const struct gnt_client_event *e)
     }
     d->outstanding_subs--;
     SIM_MUST(d->world, e->err == GNT_OK || d->oracle->lossy || d->oracle->refuses);
+    if (e->err && e->request == GNT_MQTT_SUBSCRIBE)
+        sim_oracle_refused(d->oracle, what);
     if (e->err)
         return;
     if (e->request == GNT_MQTT_SUBSCRIBE) {
@@ -443,6 +445,7 @@ static void on_closed(struct sim_device *d, const struct gnt_client_event *e)
                                        GNT_REASON_SERVER_SHUTTING_DOWN};
     if (e->err == GNT_CLOSED && !memchr(expected, e->code, sizeof expected))
         sim_fail(d->world, "client %u is thrown out: 0x%02x", d->index, e->code);
+    d->gave_up += d->calm && e->err == GNT_TIMEOUT;
     push(d); /* a DISCONNECT, if that is what ends it */
     if (d->saying_bye && d->wire)
         return; /* the broker ends the wire when it has read DISCONNECT */

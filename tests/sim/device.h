@@ -52,6 +52,7 @@ struct sim_device {
     uint64_t connect_at, act_at, stalled_until, bye_until;
     uint64_t last_heard, heard_before; /* bytes, on this connection and before it */
     uint32_t outstanding_subs;         /* SUBSCRIBEs and UNSUBSCRIBEs */
+    unsigned gave_up;                  /* for want of an answer, since it is calm */
     struct sim_unacked *unacked;
     size_t unacked_count, unacked_cap;
 };

@@ -230,6 +230,14 @@ void sim_oracle_subscribed(struct sim_oracle *o, uint32_t sub)
     sim_trace(o->world, "client %u has subscribed (%u)", mine->session, sub);
 }
 
+/* A connection may have broken between the first try and its answer. */
+void sim_oracle_refused(struct sim_oracle *o, uint32_t sub)
+{
+    o->subs[sub].refused = true;
+    o->subs[sub].epoch = o->session[o->subs[sub].session].epoch;
+    sim_trace(o->world, "client %u is refused a subscription (%u)", o->subs[sub].session, sub);
+}
+
 uint32_t sim_oracle_unsubscribe(struct sim_oracle *o, uint32_t session, uint32_t filter)
 {
     doubt(o, session, filter);
@@ -391,15 +399,15 @@ static void check_copies(struct sim_oracle *o, uint32_t session, uint32_t messag
         sim_fail(o->world, "client %u got message %u twice at QoS %u", session, message, qos);
 }
 
-/* Whether SESSION surely was subscribed to M's topic, at QOS, when M was handed in, and is since.
- */
+/* Whether SESSION surely was subscribed to get M, at QOS, when M was handed in, and is since. */
 static bool surely_subscribed(const struct sim_oracle *o, uint32_t session,
                               const struct sim_message *m, uint8_t qos)
 {
     for (size_t i = 0; i < o->sub_count; i++) {
         const struct sim_sub *s = &o->subs[i];
         if (s->session == session && s->sure_from <= m->handed && s->sure_until == GNT_NEVER &&
-            lower(m->qos, s->qos) >= qos && sub_matches(o, s, m->topic))
+            lower(m->qos, s->qos) >= qos && sub_matches(o, s, m->topic) &&
+            !(s->no_local && m->publisher == session))
             return true;
     }
     return false;
@@ -649,14 +657,37 @@ void sim_oracle_audit(struct sim_oracle *o)
     audit_wills(o);
 }
 
-void sim_oracle_count(const struct sim_oracle *o, uint64_t *all, uint64_t *shared)
+static bool stands(const struct sim_oracle *o, const struct sim_sub *s)
 {
-    *all = *shared = 0;
+    return still_the_same(o, s) && s->maybe_until == GNT_NEVER;
+}
+
+/* Whether S, refused, is all that there may be of its filter. */
+static bool may_stand(const struct sim_oracle *o, size_t sub)
+{
+    const struct sim_sub *s = &o->subs[sub];
+    if (!s->refused || s->epoch != o->session[s->session].epoch || s->maybe_until != GNT_NEVER)
+        return false;
     for (size_t i = 0; i < o->sub_count; i++) {
-        const struct sim_sub *s = &o->subs[i];
-        if (!still_the_same(o, s) || s->maybe_until != GNT_NEVER)
+        const struct sim_sub *other = &o->subs[i];
+        bool same = other->session == s->session && other->filter == s->filter;
+        if (same && (stands(o, other) || (i > sub && other->refused)))
+            return false;
+    }
+    return true;
+}
+
+void sim_oracle_count(const struct sim_oracle *o, struct sim_count *all, struct sim_count *shared)
+{
+    *all = *shared = (struct sim_count){0};
+    for (size_t i = 0; i < o->sub_count; i++) {
+        bool surely = stands(o, &o->subs[i]);
+        if (!surely && !may_stand(o, i))
             continue;
-        ++*all;
-        *shared += o->filters[s->filter].kind == SIM_SHARED;
+        bool is_shared = o->filters[o->subs[i].filter].kind == SIM_SHARED;
+        all->least += surely;
+        all->most++;
+        shared->least += surely && is_shared;
+        shared->most += is_shared;
     }
 }

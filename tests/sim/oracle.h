@@ -63,7 +63,8 @@ struct sim_sub {
     uint32_t session, filter;
     uint8_t qos, retain_handling;
     bool no_local, confirmed;
-    uint32_t epoch, connection; /* of the session, when confirmed */
+    bool refused;               /* an earlier try, unanswered, may have been taken */
+    uint32_t epoch, connection; /* of the session, when answered */
     uint64_t asked, sure_from, sure_until, maybe_until;
 };
 
@@ -139,9 +140,11 @@ void sim_oracle_published(struct sim_oracle *o, uint32_t message, bool ok);
 /* What this publisher has in flight may be sent again as a new message. */
 void sim_oracle_repeats(struct sim_oracle *o, uint32_t publisher);
 
-/* SUBSCRIBE is asked for, has been answered; UNSUBSCRIBE likewise. */
+/* SUBSCRIBE is asked for, has been answered, with a subscription or with none; UNSUBSCRIBE
+ * likewise. */
 uint32_t sim_oracle_subscribe(struct sim_oracle *o, const struct sim_sub *s);
 void sim_oracle_subscribed(struct sim_oracle *o, uint32_t sub);
+void sim_oracle_refused(struct sim_oracle *o, uint32_t sub);
 uint32_t sim_oracle_unsubscribe(struct sim_oracle *o, uint32_t session, uint32_t filter);
 void sim_oracle_unsubscribed(struct sim_oracle *o, uint32_t unsub);
 
@@ -166,8 +169,11 @@ void sim_oracle_audit(struct sim_oracle *o);
 /* Whether the observer is subscribed, and sees from now on all wills. */
 bool sim_oracle_observes(const struct sim_oracle *o);
 
-/* Subscriptions that there are, by the model. */
-void sim_oracle_count(const struct sim_oracle *o, uint64_t *all, uint64_t *shared);
+/* Subscriptions that there are, by the model, at least and at most. */
+struct sim_count {
+    uint64_t least, most;
+};
+void sim_oracle_count(const struct sim_oracle *o, struct sim_count *all, struct sim_count *shared);
 
 /* The last value of SESSION's retained topic: the message, SIM_NO_MESSAGE if there is none;
  * *sure: it is known. */
