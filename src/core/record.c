@@ -109,7 +109,7 @@ bool gnt_session_record_read(struct gnt_slice value, struct gnt_session_record *
     return !r.bad && out->number && out->client_id.size && out->client_id.size <= UINT16_MAX;
 }
 
-enum { SUB_NO_LOCAL = 1, SUB_AS_PUBLISHED = 2 };
+enum { SUB_NO_LOCAL = 1, SUB_AS_PUBLISHED = 2, SUB_RETAINED_DUE = 4 };
 
 gnt_err gnt_sub_record_write(const struct gnt_sub_record *r, struct gnt_buf *to)
 {
@@ -117,7 +117,8 @@ gnt_err gnt_sub_record_write(const struct gnt_sub_record *r, struct gnt_buf *to)
     if (err)
         return err;
     unsigned flags = (r->options.no_local ? SUB_NO_LOCAL : 0u) |
-                     (r->options.retain_as_published ? SUB_AS_PUBLISHED : 0u);
+                     (r->options.retain_as_published ? SUB_AS_PUBLISHED : 0u) |
+                     (r->retained_due ? SUB_RETAINED_DUE : 0u);
     gnt_bytes_number(to, r->session, 8);
     gnt_bytes_number(to, r->options.id, 4);
     gnt_bytes_number(to, r->options.qos, 1);
@@ -137,6 +138,7 @@ bool gnt_sub_record_read(struct gnt_slice value, struct gnt_sub_record *out)
     uint8_t flags = gnt_read_u8(&r);
     out->options.no_local = flags & SUB_NO_LOCAL;
     out->options.retain_as_published = flags & SUB_AS_PUBLISHED;
+    out->retained_due = flags & SUB_RETAINED_DUE;
     out->filter = gnt_read_bytes(&r, gnt_read_left(&r));
     return !r.bad && out->options.qos <= 2 && out->options.id <= 0xfffffff && out->filter.size;
 }

@@ -53,6 +53,7 @@ bool gnt_session_record_read(struct gnt_slice value, struct gnt_session_record *
 struct gnt_sub_record {
     uint64_t session;
     struct gnt_sub_options options;
+    bool retained_due; /* it has not got all retained messages yet; false in records of before */
     struct gnt_slice filter; /* with "$share/..." */
 };
 GNT_MUST gnt_err gnt_sub_record_write(const struct gnt_sub_record *r, struct gnt_buf *to);

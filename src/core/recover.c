@@ -200,8 +200,9 @@ static void on_sub(struct gnt_recover *r, const struct gnt_store_record *record)
         gnt_session_keep_no_filter(&r->core->homes[0], sub.session, sub.filter);
         return;
     }
-    if (gnt_session_subscribe(one->session, sub.filter, &sub.options, GNT_RETAIN_DO_NOT_SEND, NULL,
-                              &outcome) &&
+    enum gnt_retain_handling retained =
+        sub.retained_due ? GNT_RETAIN_SEND : GNT_RETAIN_DO_NOT_SEND; /* what is found later on */
+    if (gnt_session_subscribe(one->session, sub.filter, &sub.options, retained, NULL, &outcome) &&
         outcome == GNT_FAILED)
         r->err = GNT_NOMEM;
     r->result->subscriptions += outcome == GNT_DONE;

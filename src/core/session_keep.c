@@ -121,12 +121,20 @@ void gnt_session_keep_end(struct gnt_session *s)
 
 /* ---- Its subscriptions */
 
+gnt_err gnt_session_keep_filter_room(struct gnt_session *s, struct gnt_slice filter)
+{
+    const struct gnt_sub_record record = {.filter = filter};
+    struct gnt_buf *value = &s->home->keep.scratch;
+    gnt_err err = s->kept ? gnt_sub_record_write(&record, value) : GNT_OK;
+    return s->kept && !err ? reserve(s->home, 1, gnt_buf_size(value)) : err;
+}
+
 gnt_err gnt_session_keep_filter(struct gnt_session *s, struct gnt_slice filter,
-                                const struct gnt_sub_options *options)
+                                const struct gnt_sub_options *options, bool retained_due)
 {
     if (!s->kept)
         return GNT_OK;
-    const struct gnt_sub_record record = {s->kept->number, *options, filter};
+    const struct gnt_sub_record record = {s->kept->number, *options, retained_due, filter};
     gnt_err err = gnt_sub_record_write(&record, &s->home->keep.scratch);
     return err ? err : put(s, "sub", gnt_record_key_text(record.session, filter), scratch(s), NULL);
 }

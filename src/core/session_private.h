@@ -150,8 +150,11 @@ void gnt_session_keep_end(struct gnt_session *s);
 /* S is freed, and stays in the store. */
 void gnt_session_keep_free(struct gnt_session *s);
 
+/* A subscription; RETAINED_DUE: retained messages for it are still to be sent, after a restart too.
+ * _room: room for one, which then cannot fail in the same call. */
+GNT_MUST gnt_err gnt_session_keep_filter_room(struct gnt_session *s, struct gnt_slice filter);
 GNT_MUST gnt_err gnt_session_keep_filter(struct gnt_session *s, struct gnt_slice filter,
-                                         const struct gnt_sub_options *options);
+                                         const struct gnt_sub_options *options, bool retained_due);
 /* Of a session with this number (0: none), which may have gone. */
 void gnt_session_keep_no_filter(struct gnt_home *home, uint64_t number, struct gnt_slice filter);
 uint64_t gnt_session_kept_number(const struct gnt_session *s);

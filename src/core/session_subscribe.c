@@ -13,7 +13,11 @@ struct subscription {
     struct walk *walk; /* NULL: it has got its retained messages */
 };
 
-/* ---- Retained messages for a new subscription */
+/* ---- Retained messages for a new subscription
+ *
+ * They are sent as there is room for them, which may take long.  That they are not all sent yet is
+ * kept with the subscription, so that after a restart the rest comes, too.  How far it has come is
+ * not: the walk begins anew, for where the tree has what does not outlive the process. */
 
 enum { WALK_SLICE = 64 };
 
@@ -21,8 +25,9 @@ struct walk {
     struct gnt_list link; /* in session->walks */
     struct subscription *subscription;
     struct gnt_tree_cursor cursor;
-    struct gnt_sub_options options;
-    struct gnt_slice filter; /* behind the struct */
+    struct gnt_sub_options options; /* of the subscription, as it is now */
+    bool kept;                      /* the store knows of it */
+    struct gnt_slice filter;        /* behind the struct */
 };
 
 static struct walk *walk_new(struct gnt_slice filter, const struct gnt_sub_options *options)
@@ -47,12 +52,43 @@ static void walk_end(struct gnt_session *s, struct subscription *sub)
     sub->walk = NULL;
 }
 
+/* All has been sent.  If there is no memory to say so, all comes again after a restart. */
+static void walk_done(struct gnt_session *s, struct walk *w)
+{
+    if (w->kept && gnt_session_keep_filter(s, w->filter, &w->options, false))
+        gnt_count(&s->home->counters, GNT_COUNT_KEEP_FAILURES, 1);
+    walk_end(s, w->subscription);
+}
+
+/* Whether something is retained for FILTER, or may be, far away. */
+static bool has_retained(struct gnt_tree *tree, struct gnt_slice filter)
+{
+    struct gnt_tree_cursor cursor = {0};
+    struct gnt_message *found;
+    size_t count;
+    gnt_err err = gnt_tree_retained(tree, filter, &cursor, 1, &found, &count);
+    gnt_tree_cursor_fini(tree, &cursor);
+    if (count)
+        gnt_message_unref(&found);
+    return count || err == GNT_MORE;
+}
+
+/* Whether W, which begins, has to outlive the process.  Mostly there is nothing to be sent, and
+ * nothing has to be written twice; who comes back knows only that there was something. */
+static bool walk_is_kept(const struct gnt_session *s, const struct walk *w)
+{
+    if (s->home->recovering)
+        return true;
+    return s->kept && w->options.qos && has_retained(s->home->tree, w->filter);
+}
+
 /* One that is still going on for the same filter has no use any more: this one sees all. */
 static void walk_start(struct gnt_session *s, struct subscription *sub, struct walk *w)
 {
     walk_end(s, sub);
     sub->walk = w;
     w->subscription = sub;
+    w->kept = walk_is_kept(s, w);
     gnt_ring_push_back(&s->walks, &w->link);
     gnt_session_work_later(s);
 }
@@ -88,7 +124,7 @@ bool gnt_session_walk(struct gnt_session *s)
             send_retained(s, found, &w->options);
             gnt_message_unref(&found);
         } else if (err != GNT_MORE) {
-            walk_end(s, w->subscription);
+            walk_done(s, w);
         }
     }
     return false;
@@ -171,6 +207,21 @@ static bool full(const struct gnt_session *s)
     return s->subscription_count >= s->home->config.subscriptions_per_session;
 }
 
+/* SUB has OPTIONS from now on, and gets its retained messages by WALK, if it is not NULL; those
+ * that it still has to get from before come with the new options.  There is room to write it, and
+ * it is written last: then it is known what is retained. */
+static void plain_is(struct gnt_session *s, struct subscription *sub, struct gnt_slice filter,
+                     const struct gnt_sub_options *options, struct walk *walk)
+{
+    if (walk)
+        walk_start(s, sub, walk);
+    else if (sub->walk)
+        sub->walk->options = *options;
+    bool retained_due = sub->walk && sub->walk->kept;
+    gnt_err err = gnt_session_keep_filter(s, filter, options, retained_due);
+    GNT_ASSERT(err == GNT_OK);
+}
+
 static enum gnt_outcome subscribe_plain(struct gnt_session *s, struct gnt_slice filter,
                                         const struct gnt_sub_options *options,
                                         enum gnt_retain_handling retained)
@@ -185,17 +236,15 @@ static enum gnt_outcome subscribe_plain(struct gnt_session *s, struct gnt_slice 
         if (!walk)
             return GNT_FAILED;
     }
-    gnt_err err = gnt_session_keep_filter(s, filter, options);
+    gnt_err err = gnt_session_keep_filter_room(s, filter);
     if (!err)
         err = existed
                   ? gnt_tree_subscribe(s->home->tree, filter, s->sink.id, options, &existed, NULL)
                   : plain_new(s, filter, options, &sub);
-    if (err && !existed)
-        gnt_session_keep_no_filter(s->home, gnt_session_kept_number(s), filter);
     if (err)
         free(walk);
-    else if (walk)
-        walk_start(s, sub, walk);
+    else
+        plain_is(s, sub, filter, options, walk);
     if (err == GNT_FULL)
         gnt_count(&s->home->counters, GNT_COUNT_FILTERS_REFUSED, 1);
     return err == GNT_FULL ? GNT_QUOTA : err ? GNT_FAILED : GNT_DONE;
@@ -390,7 +439,7 @@ static bool subscribe_shared(struct gnt_session *s, struct gnt_slice key,
         return true;
     if (!sub)
         sub = shared_new(s, key);
-    if (!sub || gnt_session_keep_filter(s, key, options)) {
+    if (!sub || gnt_session_keep_filter(s, key, options, false)) {
         request_free(r);
         if (sub && !sub->group)
             shared_remove(s, sub);

@@ -287,7 +287,6 @@ static uint32_t retained_in_tree(struct life *l, struct gnt_slice topic)
 static void on_recovered(void *context)
 {
     struct life *l = context;
-    l->oracle.recovered_at = l->world.now;
     for (uint32_t i = 0; i < l->device_count; i++) {
         uint32_t topic = sim_oracle_retained_topic(&l->oracle, i);
         uint32_t found = retained_in_tree(l, sim_oracle_topic(&l->oracle, topic));

@@ -538,13 +538,6 @@ bool sim_oracle_may_be_retained(const struct sim_oracle *o, uint32_t session, ui
     return value == SIM_NO_MESSAGE;
 }
 
-/* Whether the machine has crashed while M was sent because of S, perhaps. */
-static bool may_be_interrupted(const struct sim_oracle *o, const struct sim_sub *s,
-                               const struct sim_message *m)
-{
-    return !SIM_RETAINED_SURVIVE && o->recovered_at > s->asked && m->handed < s->sure_from;
-}
-
 static void audit_retained(struct sim_oracle *o, const struct sim_sub *s)
 {
     if (s->retain_handling != 0 || s->qos == 0 || s->sure_until != GNT_NEVER)
@@ -556,8 +549,7 @@ static void audit_retained(struct sim_oracle *o, const struct sim_sub *s)
         bool sure;
         uint32_t value = sim_oracle_retained(o, p, &sure);
         if (!sure || value == SIM_NO_MESSAGE || (s->no_local && p == s->session) ||
-            too_large(o, s->session, &o->messages[value]) ||
-            may_be_interrupted(o, s, &o->messages[value]))
+            too_large(o, s->session, &o->messages[value]))
             continue;
         uint32_t got = o->session[s->session].retained_value[p];
         struct sim_arrived *a = arrived(o, s->session, value);

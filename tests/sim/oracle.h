@@ -25,10 +25,6 @@ enum { SIM_SESSIONS_MAX = 48, SIM_TOPIC_SIZE = 16 };
 
 #define SIM_NO_MESSAGE UINT32_MAX
 
-/* Whether what was retained before a subscription still comes when the machine crashes while it is
- * being sent. */
-enum { SIM_RETAINED_SURVIVE = 0 };
-
 enum sim_kind { SIM_NORMAL, SIM_SHARED, SIM_RETAINED, SIM_WILL };
 
 struct sim_topic {
@@ -116,8 +112,7 @@ struct sim_oracle {
     bool patient;      /* at full queues publishers wait as long as the receiver is connected */
     bool crashes;      /* of the broker's machine; DISCONNECT may be forgotten then */
     bool refuses;      /* the broker, what it cannot keep now */
-    uint64_t recovered_at; /* the last time; 0: never */
-    bool groups_lossy;     /* members come and go: a group's messages may go with them */
+    bool groups_lossy; /* members come and go: a group's messages may go with them */
 };
 
 void sim_oracle_init(struct sim_oracle *o, struct sim_world *w, uint32_t sessions);
