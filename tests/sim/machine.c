@@ -9,16 +9,26 @@
 
 /* ---- The power */
 
+/* Its trouble begins and ends in turns of the store. */
+static void look_for_trouble(struct sim_machine *m)
+{
+    bool before = m->refuses;
+    m->refuses = m->store && gnt_store_trouble(m->store) != GNT_OK;
+    if (before || m->refuses)
+        m->world->refused_at = m->world->now;
+}
+
 static void power_off(struct sim_machine *m)
 {
     struct sim_world *w = m->world;
+    m->store = NULL;
+    look_for_trouble(m);
     if (!sim_disk_is_cut(m->disk)) /* else it was in the middle of a call */
         sim_disk_cut(m->disk, gnt_random_u64(&w->chance.door));
     sim_ground_crash(m->soil);
     gnt_timer_cancel(&w->timers, &m->turn);
     gnt_timer_cancel(&w->timers, &m->apply);
     gnt_timer_cancel(&w->timers, &m->crash);
-    m->store = NULL;
     uint64_t most = sim_one_in(w, 4) ? 9 * SECOND : SECOND;
     sim_world_by(w, &m->start, w->now + sim_between(w, 10 * MS, most));
 }
@@ -71,6 +81,7 @@ static void on_turn(struct gnt_timer *timer, uint64_t now)
     struct sim_world *w = m->world;
     (void)now;
     bool more = gnt_durable_turn(m->store);
+    look_for_trouble(m);
     if (sim_disk_is_cut(m->disk)) {
         die(m);
         return;
@@ -91,6 +102,7 @@ static void on_apply(struct gnt_timer *timer, uint64_t now)
     bool crash = !m->calm && sim_one_in(w, 20);
     sim_ground_crash_at(m->soil, crash ? 0 : -1, sim_one_in(w, 2));
     bool applied = gnt_durable_apply(m->store);
+    look_for_trouble(m);
     if (applied && crash)
         die(m);
     else if (applied)
@@ -166,6 +178,7 @@ static void start(struct sim_machine *m)
         interrupted(m);
         return;
     }
+    look_for_trouble(m);
     if (m->faults && !m->calm && sim_one_in(w, 2))
         sim_disk_fail(m->disk, sim_between(w, 1, 300), sim_between(w, 1, 40),
                       sim_one_in(w, 2) ? GNT_IO : GNT_FULL);

@@ -176,6 +176,7 @@ void sim_oracle_published(struct sim_oracle *o, uint32_t message, bool ok)
     struct sim_message *m = &o->messages[message];
     m->done = ok ? o->world->now : m->done;
     m->failed |= !ok;
+    m->refusable = o->world->refused_at >= m->handed;
     sim_trace(o->world, "message %u is done%s", message, ok ? "" : ", but failed");
 }
 
@@ -420,6 +421,12 @@ static bool waited_for(const struct sim_oracle *o, uint32_t session, const struc
     return o->patient && m->qos > 0 && o->session[session].connected_at < m->handed;
 }
 
+/* Whether the broker may have refused M, and taken it when it came again after newer ones. */
+static bool may_be_refused(const struct sim_oracle *o, const struct sim_message *m)
+{
+    return m->refusable || (m->done == GNT_NEVER && o->world->refused_at >= m->handed);
+}
+
 /* A first arrival must not be older than the last one of its kind.  Numbers rise with time, also
  * for each publisher.  Who has subscribed in between may meet an older message at QoS 1 when its
  * publisher sends it again. */
@@ -432,7 +439,8 @@ static void check_order(struct sim_oracle *o, uint32_t session, uint32_t message
     uint32_t *last = &(*of)[m->qos * 3 + qos];
     /* dropped or lost the first time, a repeated one may come at the second time */
     bool may_be_dropped = o->lossy && !waited_for(o, session, m);
-    bool may_be_lost = m->qos == 1 && (qos == 0 || m->expiry_s || may_be_dropped);
+    bool may_be_lost =
+        may_be_refused(o, m) || (m->qos == 1 && (qos == 0 || m->expiry_s || may_be_dropped));
     if (message + 1 < *last && !m->repeats && !may_be_lost && surely_subscribed(o, session, m, qos))
         sim_fail(o->world, "client %u got message %u after %u", session, message, *last - 1);
     if (message + 1 > *last)

@@ -50,6 +50,7 @@ struct sim_message {
     uint8_t qos;
     bool repeats;       /* its publisher may have sent it as two messages */
     bool failed;        /* never to be expected */
+    bool refusable;     /* the broker took nothing new, some time before it was done */
     uint32_t must, may; /* wills: how often it was surely, possibly published */
     uint32_t copies;    /* that arrived anywhere; at QoS 2 only */
     uint32_t anywhere;  /* at any QoS */

@@ -35,8 +35,9 @@ struct sim_world {
     void (*after_turn)(void *context);
     void *after_context;
     struct sim_weather weather;
-    uint64_t boot; /* when the broker's clock was 0: another one after each crash */
-    bool dying;    /* the broker crashes: it says nothing any more */
+    uint64_t boot;       /* when the broker's clock was 0: another one after each crash */
+    bool dying;          /* the broker crashes: it says nothing any more */
+    uint64_t refused_at; /* the last time that the broker took nothing new, for its disk failed */
     uint64_t dropped_before[GNT_LEDGER_LAST + 1]; /* by brokers that have crashed */
     unsigned wires;                               /* that are not freed yet */
     bool trace;
