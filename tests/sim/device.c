@@ -369,7 +369,9 @@ static void on_connected(struct sim_device *d, const struct gnt_client_event *e)
     SIM_MUST(d->world, !present || d->attempts > 1);
     d->up = true;
     d->had_session = true;
-    d->watched = sim_oracle_observes(d->oracle);
+    /* Who comes back while nothing can be written is told so at once, and its old terms stand. */
+    d->written = !sim_world_refused(d->world, d->began_at);
+    d->watched = d->written && sim_oracle_observes(d->oracle);
     session->connection++;
     session->connected_at = d->world->now;
     d->act_at = soon(d);
@@ -496,16 +498,17 @@ static void pull(struct sim_device *d)
                      gnt_client_receive(d->engine, gnt_slice(bytes, n), d->world->now) == GNT_OK);
         }
         events(d);
-        if (d->up) /* a refusal says nothing about its session */
+        if (d->up && d->written) /* a refusal says nothing about its session */
             d->last_heard = d->world->now;
     }
 }
 
 /* Whether the broker has ended the connection because of the DISCONNECT, which was the last to be
- * written, or by itself before it has read that. */
+ * written, or by itself before it has read that.  With its machine it may have done so in either
+ * way, or have forgotten it again. */
 static enum ending ending_of(const struct sim_device *d, gnt_err err)
 {
-    if (err != GNT_CLOSED)
+    if (err != GNT_CLOSED || d->wire->died)
         return PERHAPS_BROKEN;
     bool read = d->wire->read_by_end == d->wire->written && !gnt_client_output(d->engine).size;
     return read ? CLEAN : BROKEN;
@@ -530,6 +533,7 @@ static void begin(struct sim_device *d)
         rebirth(d);
     d->heard_before = d->last_heard;
     d->attempts++;
+    d->began_at = d->world->now;
     sim_trace(d->world, "client %u connects", d->index);
     SIM_MUST(d->world, gnt_client_connect(d->engine, d->world->now) == GNT_OK);
     d->wire = sim_wire_open(d->world, on_wire, d);

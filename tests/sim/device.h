@@ -44,12 +44,13 @@ struct sim_device {
     struct gnt_timer turn;
     bool up; /* CONNACK has come */
     bool had_session;
-    bool watched;      /* its will is seen if this connection breaks */
+    bool written;      /* that it is connected, since CONNACK */
+    bool watched;      /* its will is kept, and seen if this connection breaks */
     unsigned attempts; /* to connect */
     bool saying_bye; /* DISCONNECT is being written; the wire stays until the broker has ended it */
     bool calm, gone;
     uint32_t will; /* the message, if it has one */
-    uint64_t connect_at, act_at, stalled_until, bye_until;
+    uint64_t connect_at, began_at, act_at, stalled_until, bye_until;
     uint64_t last_heard, heard_before; /* bytes, on this connection and before it */
     uint32_t outstanding_subs;         /* SUBSCRIBEs and UNSUBSCRIBEs */
     unsigned gave_up;                  /* for want of an answer, since it is calm */

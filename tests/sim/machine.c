@@ -12,10 +12,11 @@
 /* Its trouble begins and ends in turns of the store. */
 static void look_for_trouble(struct sim_machine *m)
 {
-    bool before = m->refuses;
-    m->refuses = m->store && gnt_store_trouble(m->store) != GNT_OK;
-    if (before || m->refuses)
-        m->world->refused_at = m->world->now;
+    struct sim_world *w = m->world;
+    bool refuses = m->store && gnt_store_trouble(m->store) != GNT_OK;
+    if (refuses != w->refuses)
+        w->refused_at = w->now;
+    w->refuses = refuses;
 }
 
 static void power_off(struct sim_machine *m)

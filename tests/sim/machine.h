@@ -25,7 +25,6 @@ struct sim_machine {
     unsigned workers;     /* 0: another number each time */
     bool faults;          /* the disk fails for a while now and then */
     bool calm;            /* the power stays */
-    bool refuses;         /* the broker, as its store was in trouble in its last turn */
     uint64_t crash_every; /* on the average; ns */
     uint64_t turn_max, apply_max;
     unsigned crashes, interrupted; /* recoveries that were */

@@ -176,7 +176,7 @@ void sim_oracle_published(struct sim_oracle *o, uint32_t message, bool ok)
     struct sim_message *m = &o->messages[message];
     m->done = ok ? o->world->now : m->done;
     m->failed |= !ok;
-    m->refusable = o->world->refused_at >= m->handed;
+    m->refusable = sim_world_refused(o->world, m->handed);
     sim_trace(o->world, "message %u is done%s", message, ok ? "" : ", but failed");
 }
 
@@ -424,7 +424,7 @@ static bool waited_for(const struct sim_oracle *o, uint32_t session, const struc
 /* Whether the broker may have refused M, and taken it when it came again after newer ones. */
 static bool may_be_refused(const struct sim_oracle *o, const struct sim_message *m)
 {
-    return m->refusable || (m->done == GNT_NEVER && o->world->refused_at >= m->handed);
+    return m->refusable || (m->done == GNT_NEVER && sim_world_refused(o->world, m->handed));
 }
 
 /* A first arrival must not be older than the last one of its kind.  Numbers rise with time, also
@@ -632,8 +632,6 @@ static void audit_wills(struct sim_oracle *o)
             continue;
         const struct sim_arrived *a = arrived(o, o->observer, i);
         uint32_t got = (uint32_t)a->copies[1] + a->copies[2];
-        if (got < m->must && o->refuses)
-            continue; /* what cannot be kept is not published */
         if (got < m->must && o->lossy)
             o->missing += m->must - got;
         else if (got < m->must || (m->qos == 2 && got > m->may))

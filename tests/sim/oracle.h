@@ -112,7 +112,7 @@ struct sim_oracle {
     bool faulty;       /* of a message that failed some may have been delivered: it comes again */
     bool patient;      /* at full queues publishers wait as long as the receiver is connected */
     bool crashes;      /* of the broker's machine; DISCONNECT may be forgotten then */
-    bool refuses;      /* the broker, what it cannot keep now */
+    bool refuses;      /* the broker, what it cannot keep now (sim_world_refused) */
     bool groups_lossy; /* members come and go: a group's messages may go with them */
 };
 

@@ -196,6 +196,7 @@ static void wire_dies(struct sim_wire *wire)
 {
     struct sim_world *w = wire->world;
     wire->broker_open = false;
+    wire->died = !wire->down.finished;
     wire->down.finished = true;
     if (sim_one_in(w, 2))
         lose(&wire->down);

@@ -30,6 +30,7 @@ struct sim_wire {
     struct gnt_timer begin, broker_told, client_told;
     bool accepted, broker_open, client_open;
     bool cut;                        /* nothing arrives any more */
+    bool died;                       /* the broker's machine did, before the broker ended it */
     bool broker_reset, client_reset; /* this end has been told */
     uint64_t written, read;          /* bytes of the client's, by it and by the broker */
     uint64_t read_by_end;            /* of them, when the broker ended the connection */

@@ -255,6 +255,11 @@ uint64_t sim_world_counted_ever(struct sim_world *w, enum gnt_counter which)
     return w->dropped_before[which] + sim_world_counted(w, which);
 }
 
+bool sim_world_refused(const struct sim_world *w, uint64_t when)
+{
+    return w->refuses || w->refused_at >= when;
+}
+
 /* ---- Chance */
 
 uint64_t sim_below(struct sim_world *w, uint64_t n)

@@ -37,7 +37,8 @@ struct sim_world {
     struct sim_weather weather;
     uint64_t boot;       /* when the broker's clock was 0: another one after each crash */
     bool dying;          /* the broker crashes: it says nothing any more */
-    uint64_t refused_at; /* the last time that the broker took nothing new, for its disk failed */
+    bool refuses;        /* the broker takes nothing that would have to be kept: its disk fails */
+    uint64_t refused_at; /* the last time that it began or ended to */
     uint64_t dropped_before[GNT_LEDGER_LAST + 1]; /* by brokers that have crashed */
     unsigned wires;                               /* that are not freed yet */
     bool trace;
@@ -82,6 +83,9 @@ uint64_t sim_world_counted(struct sim_world *w, enum gnt_counter which);
 
 /* The same and what brokers had counted that have crashed. */
 uint64_t sim_world_counted_ever(struct sim_world *w, enum gnt_counter which);
+
+/* Whether the broker has refused anything since WHEN. */
+bool sim_world_refused(const struct sim_world *w, uint64_t when);
 
 /* ---- Chance */
 
