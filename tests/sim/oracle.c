@@ -514,6 +514,15 @@ static void audit_sub(struct sim_oracle *o, const struct sim_sub *s)
     }
 }
 
+/* Whether OLD may have been taken after NEWER, which had been acknowledged before it: as its
+ * publisher has not been told, it has sent it again. */
+static bool may_come_late(const struct sim_oracle *o, const struct sim_message *old,
+                          const struct sim_message *newer)
+{
+    return (old->qos == 1 || old->repeats) && !old->failed && old->done > newer->done &&
+           o->session[old->publisher].connected_at > newer->done;
+}
+
 /* The value that a retained topic has in the end. */
 uint32_t sim_oracle_retained(const struct sim_oracle *o, uint32_t session, bool *sure)
 {
@@ -526,6 +535,9 @@ uint32_t sim_oracle_retained(const struct sim_oracle *o, uint32_t session, bool 
         last = i;
         *sure = m->done != GNT_NEVER && !m->failed && !m->expiry_s;
     }
+    for (uint32_t i = 0; i < last && *sure && last != SIM_NO_MESSAGE; i++)
+        *sure = o->messages[i].topic != o->messages[last].topic ||
+                !may_come_late(o, &o->messages[i], &o->messages[last]);
     if (last != SIM_NO_MESSAGE && o->messages[last].size == 0)
         return SIM_NO_MESSAGE;
     return last;
@@ -534,16 +546,17 @@ uint32_t sim_oracle_retained(const struct sim_oracle *o, uint32_t session, bool 
 bool sim_oracle_may_be_retained(const struct sim_oracle *o, uint32_t session, uint32_t value)
 {
     uint32_t topic = sim_oracle_retained_topic(o, session);
+    const struct sim_message *safe = NULL; /* the last that was acknowledged */
     for (size_t i = o->message_count; i-- > 0;) {
         const struct sim_message *m = &o->messages[i];
-        if (m->topic != topic)
+        if (m->topic != topic || (safe && !may_come_late(o, m, safe)))
             continue;
         if (value == i || (value == SIM_NO_MESSAGE && (m->size == 0 || m->expiry_s)))
             return true;
-        if (m->done != GNT_NEVER && !m->failed)
-            return false;
+        if (!safe && m->done != GNT_NEVER && !m->failed)
+            safe = m;
     }
-    return value == SIM_NO_MESSAGE;
+    return value == SIM_NO_MESSAGE && !safe;
 }
 
 static void audit_retained(struct sim_oracle *o, const struct sim_sub *s)
