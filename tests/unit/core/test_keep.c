@@ -1,6 +1,7 @@
 /* What is kept: worlds that end, cleanly or in the middle, and others that find what they left. */
 #include "core/keep.h"
 
+#include "core/session_private.h"
 #include "store/memory.h"
 #include "support/core_world.h"
 #include "support/unit.h"
@@ -543,6 +544,13 @@ static void what_is_new_is_refused_in_trouble(void **state)
 
 /* ---- Reads that come late */
 
+/* How many deliveries are in memory for the session with this SINK. */
+static size_t in_memory(struct fixture *f, uint64_t sink)
+{
+    const struct gnt_session *s = gnt_session_of(gnt_slots_find(&f->w.core->homes[0].slots, sink));
+    return s->queue ? s->queue->backlog.count : 0;
+}
+
 /* A client goes while its messages are on their way from the store: they stay there. */
 static void who_goes_during_a_read_loses_nothing(void **state)
 {
@@ -566,12 +574,14 @@ static void who_goes_during_a_read_loses_nothing(void **state)
     c.receive_max = 150; /* so that some of what has been read is left in memory */
     for (int round = 0; world_counted(&f.w, GNT_COUNT_QUEUED); round++) {
         assert_true(world_connect(&f.w, &c, false, 1000));
+        uint64_t sink = gnt_session_sink(c.session);
         if (round % 4)
             world_settle(&f.w);
         world_answer(&c); /* which has more read */
         world_cut(&c);
         if (round % 3)
             world_settle(&f.w);
+        assert_int_equal(in_memory(&f, sink), 0);
         assert_true(round < 100);
     }
     bool seen[COUNT] = {false};
