@@ -1,6 +1,7 @@
 /* The inside of recovering, for the recover*.c files:
- *   recover.c       what comes back, table by table and log by log
- *   recover_read.c  reads that are waited for */
+ *   recover.c          in which order, and what is nobody's alone: homes, groups, mail, retained
+ *   recover_session.c  sessions, and what is theirs
+ *   recover_read.c     reads that are waited for */
 #ifndef GNT_CORE_RECOVER_PRIVATE_H
 #define GNT_CORE_RECOVER_PRIVATE_H
 
@@ -69,6 +70,27 @@ GNT_MUST gnt_err gnt_recover_look_at(struct gnt_recover *r, struct gnt_record_lo
  * the store.  r->placed is counted by who gets the records. */
 GNT_MUST gnt_err gnt_recover_front(struct gnt_recover *r, struct gnt_record_log log,
                                    struct gnt_reading *reading);
+
+/* RECORD, of TABLE, has no use any more.  If there is no memory for that, it has none next time. */
+void gnt_recover_take_out(struct gnt_home *home, const char *table,
+                          const struct gnt_store_record *record);
+
+/* An entry of a log that has a message; false: it says nothing, which is counted, or there is no
+ * memory (r->err). */
+bool gnt_recover_entry(struct gnt_recover *r, const struct gnt_store_record *record,
+                       struct gnt_entry_record *entry);
+
+/* ---- recover_session.c */
+
+/* Who there is; what is theirs, for which the groups must be there. */
+GNT_MUST gnt_err gnt_recover_sessions(struct gnt_recover *r);
+GNT_MUST gnt_err gnt_recover_of_sessions(struct gnt_recover *r);
+
+/* From now on what happens to the sessions is written. */
+void gnt_recover_keep_sessions(struct gnt_recover *r);
+
+/* Frees what was only for recovering them. */
+void gnt_recover_sessions_end(struct gnt_recover *r);
 
 /* Whether from SEQUENCE on nothing is missing. */
 static inline bool gnt_recover_is_whole(const struct gnt_recover *r, uint64_t sequence)

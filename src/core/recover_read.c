@@ -119,3 +119,23 @@ gnt_err gnt_recover_look_at(struct gnt_recover *r, struct gnt_record_log log,
     r->released = 0;
     return err;
 }
+
+/* ---- Single records */
+
+void gnt_recover_take_out(struct gnt_home *home, const char *table,
+                          const struct gnt_store_record *record)
+{
+    if (gnt_keep_reserve(home, 1, GNT_STORE_NAME_MAX + record->key.size) == GNT_OK)
+        gnt_batch_delete(gnt_keep_batch(home), gnt_slice_str(table), record->key);
+}
+
+bool gnt_recover_entry(struct gnt_recover *r, const struct gnt_store_record *record,
+                       struct gnt_entry_record *entry)
+{
+    gnt_err err = record->message ? gnt_entry_record_read(record->value, entry) : GNT_MALFORMED;
+    if (err == GNT_MALFORMED)
+        r->result->damaged++;
+    else
+        r->err = err;
+    return err == GNT_OK;
+}
