@@ -1,0 +1,130 @@
+#include "auth/rights.h"
+
+#include "auth/access_private.h"
+#include "auth/overlap.h"
+#include "model/topic.h"
+
+#include <stdlib.h>
+
+enum { FIRST, MIDDLE, LAST, PARTS };
+
+struct gnt_rights {
+    _Atomic unsigned refs;
+    struct gnt_access *access;           /* counted: the middle part is its */
+    const struct gnt_rules *part[PARTS]; /* NULL: empty */
+    struct gnt_rules *own[2];            /* the first and the last of them */
+};
+
+gnt_err gnt_rights_new(struct gnt_access *access, struct gnt_rules **first,
+                       const struct gnt_rules *middle, struct gnt_rules **last,
+                       struct gnt_rights **out)
+{
+    struct gnt_rights *r = malloc(sizeof *r);
+    if (!r)
+        return GNT_NOMEM;
+    r->refs = 1;
+    r->access = middle ? gnt_access_ref(access) : NULL;
+    r->part[FIRST] = *first;
+    r->part[MIDDLE] = middle;
+    r->part[LAST] = *last;
+    r->own[0] = *first;
+    r->own[1] = *last;
+    *first = *last = NULL;
+    *out = r;
+    return GNT_OK;
+}
+
+struct gnt_rights *gnt_rights_ref(struct gnt_rights *rights)
+{
+    if (rights)
+        atomic_fetch_add_explicit(&rights->refs, 1, memory_order_relaxed);
+    return rights;
+}
+
+void gnt_rights_unref(struct gnt_rights **rights)
+{
+    struct gnt_rights *gone = *rights;
+    *rights = NULL;
+    if (!gone || atomic_fetch_sub_explicit(&gone->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    gnt_rules_free(&gone->own[0]);
+    gnt_rules_free(&gone->own[1]);
+    gnt_access_unref(&gone->access);
+    free(gone);
+}
+
+bool gnt_rights_may(const struct gnt_rights *rights, enum gnt_verb verb, struct gnt_slice topic)
+{
+    if (!rights)
+        return true;
+    for (int i = 0; i < PARTS; i++) {
+        const struct gnt_rules *rules = rights->part[i];
+        size_t found = gnt_rules_first(rules, (uint8_t)verb, topic);
+        if (found < gnt_rules_count(rules))
+            return gnt_rules_at(rules, found).permits;
+    }
+    return false;
+}
+
+/* ---- Subscriptions */
+
+/* The rule number N of all parts; false: there are no more. */
+static bool rule_at(const struct gnt_rights *rights, size_t n, struct gnt_rule *rule)
+{
+    for (int i = 0; i < PARTS; i++) {
+        size_t count = gnt_rules_count(rights->part[i]);
+        if (n < count) {
+            *rule = gnt_rules_at(rights->part[i], n);
+            return true;
+        }
+        n -= count;
+    }
+    return false;
+}
+
+/* Whether one of the first N rules denies all that PERMITTED and FILTER have in common. */
+static bool denied_before(const struct gnt_rights *rights, uint8_t verb, size_t n,
+                          struct gnt_slice permitted, struct gnt_slice filter)
+{
+    struct gnt_rule rule;
+    for (size_t i = 0; i < n && rule_at(rights, i, &rule); i++)
+        if (!rule.permits && rule.verbs & verb && gnt_filter_covers(rule.filter, permitted, filter))
+            return true;
+    return false;
+}
+
+/* How much of FILTER is permitted for VERB: rule by rule until one speaks about all of it. */
+static enum gnt_reach reach(const struct gnt_rights *rights, uint8_t verb, struct gnt_slice filter)
+{
+    bool some = false, denied = false;
+    struct gnt_rule rule;
+    for (size_t n = 0; rule_at(rights, n, &rule); n++) {
+        if (!(rule.verbs & verb) || !gnt_filter_overlaps(rule.filter, filter))
+            continue;
+        bool all = gnt_filter_covers(rule.filter, filter, filter);
+        if (!rule.permits)
+            denied = true;
+        else if (all && !denied)
+            return GNT_REACH_ALL;
+        else
+            some = some || !denied_before(rights, verb, n, rule.filter, filter);
+        if (all || (some && denied))
+            break;
+    }
+    return some ? GNT_REACH_SOME : GNT_REACH_NONE;
+}
+
+enum gnt_reach gnt_rights_may_subscribe(const struct gnt_rights *rights, struct gnt_slice filter)
+{
+    struct gnt_share share;
+    if (!rights)
+        return GNT_REACH_ALL;
+    gnt_err err = gnt_topic_share(filter, &share);
+    if (err == GNT_INVALID)
+        return GNT_REACH_NONE;
+    if (!err)
+        filter = share.filter;
+    if (reach(rights, GNT_VERB_SUBSCRIBE, filter) == GNT_REACH_NONE)
+        return GNT_REACH_NONE;
+    return reach(rights, GNT_VERB_RECEIVE, filter);
+}

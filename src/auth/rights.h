@@ -1,0 +1,50 @@
+/* What one identity may do, compiled from the access list when it logs in.
+ *
+ * NULL stands for rights without any bound: of everybody where there is no access list.
+ *
+ * Ownership  counted and immutable; whoever has a reference lets it go by gnt_rights_unref.
+ * Threads    any. */
+#ifndef GNT_AUTH_RIGHTS_H
+#define GNT_AUTH_RIGHTS_H
+
+#include "base/err.h"
+#include "base/slice.h"
+
+/* What can be permitted on a topic, or for AMQP on an address; a set of them is their sum.
+ *    name       bit   words of the configuration */
+#define GNT_VERBS(X)                                                                          \
+    X(PUBLISH, 1)   /* "publish"; mosquitto: write */                                         \
+    X(SUBSCRIBE, 2) /* "subscribe", with RECEIVE; mosquitto: read, likewise: to ask for it */ \
+    X(RECEIVE, 4)   /* "receive": to be given it */                                           \
+    X(SEND, 8)      /* "send": AMQP, to a queue, topic or hub */                              \
+    X(LISTEN, 16)   /* "listen": AMQP, from one */                                            \
+    X(MANAGE, 32)   /* "manage": AMQP, to make and change entities */
+
+enum gnt_verb {
+#define GNT_VERB_ENUM(name, bit) GNT_VERB_##name = (bit),
+    GNT_VERBS(GNT_VERB_ENUM)
+#undef GNT_VERB_ENUM
+};
+
+struct gnt_rights;
+
+struct gnt_rights *gnt_rights_ref(struct gnt_rights *rights); /* NULL is fine */
+void gnt_rights_unref(struct gnt_rights **rights);            /* NULL is fine */
+
+/* Whether VERB is permitted on TOPIC, a valid topic name or an address.  A few comparisons for a
+ * few filters, and about as many look-ups as the topic has levels for many. */
+bool gnt_rights_may(const struct gnt_rights *rights, enum gnt_verb verb, struct gnt_slice topic);
+
+/* How much of what a subscription matches its owner may be given. */
+enum gnt_reach {
+    GNT_REACH_NONE, /* refuse it: nothing, or it may not be asked for */
+    GNT_REACH_SOME, /* grant it; each message is to be looked at: gnt_rights_may(RECEIVE) */
+    GNT_REACH_ALL,  /* grant it; no message needs a look while these rights stand */
+};
+
+/* FILTER is valid; "$share/GROUP/FILTER" is taken as FILTER.  Never GNT_REACH_ALL nor
+ * GNT_REACH_NONE wrongly; GNT_REACH_SOME also where only many rules together permit all or nothing.
+ */
+enum gnt_reach gnt_rights_may_subscribe(const struct gnt_rights *rights, struct gnt_slice filter);
+
+#endif
