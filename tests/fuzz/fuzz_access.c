@@ -62,7 +62,8 @@ static void check_file(struct gnt_slice user, struct gnt_slice client, struct gn
     gnt_err err = gnt_access_load(access, path, report, NULL);
     close(fd);
     GNT_ASSERT(err == (told ? GNT_MALFORMED : GNT_OK));
-    const struct gnt_access_rule rule = {user, GNT_VERB_RECEIVE, text.size % 2 == 0, filter};
+    const struct gnt_access_rule rule = {user, gnt_access_verbs(gnt_slice_str("subscribe")),
+                                         text.size % 2 == 0, filter};
     gnt_err added = gnt_access_add(access, &rule, &why);
     GNT_ASSERT(added == (why ? GNT_INVALID : GNT_OK));
     err = gnt_access_seal(access);
