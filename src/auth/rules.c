@@ -21,7 +21,7 @@ struct entry {
 };
 
 /* With fewer rules it is quicker to look at one after the other. */
-enum { MANY = 12 };
+enum { MANY = 32 };
 
 /* `order` sorts the filters level by level, so that those with the same first levels stand
  * together: a tree without nodes, in which a topic name goes down by bisection. */

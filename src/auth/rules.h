@@ -1,5 +1,5 @@
 /* A list of rules about topics, of which the first that matches decides: filters in one piece of
- * memory, and from a dozen of them on in an order in which they are found level by level.
+ * memory, and where they are many in an order in which they are found level by level.
  *
  * Ownership  one owner; never changes.
  * Threads    any number may ask. */
