@@ -10,7 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define ADVICE " Name a directory (--data DIR), or keep all in memory (--data none)."
+#define FULL_ADVICE " Make room there, name another directory (--data DIR)," KEEP_NONE
+#define KEEP_NONE   " or keep all in memory (--data none)."
+#define ADVICE      " Name a directory (--data DIR)," KEEP_NONE
 
 /* What subscribers have acknowledged is written with what comes next, or that much later. */
 #define PATIENCE_NS (10 * GNT_NS_PER_MS)
@@ -115,6 +117,21 @@ gnt_err gnt_data_choose(struct gnt_config *config, char *problem, size_t cap)
     return GNT_OK;
 }
 
+/* What can be done about ERR. */
+static const char *advice(gnt_err err)
+{
+    return err == GNT_MALFORMED ? " See gnatter store check."
+           : err == GNT_FULL    ? FULL_ADVICE
+                                : ADVICE;
+}
+
+/* It was opened, but there is no room to write in it: all that is there is served meanwhile. */
+static void log_full(const char *path)
+{
+    gnt_log(GNT_LOG_ERROR, NULL, "data disk full", GNT_F_STR("data", path),
+            GNT_F_STR("todo", "make room there, then it goes on by itself"));
+}
+
 gnt_err gnt_data_open(const struct gnt_config *config, char *problem, size_t cap,
                       struct gnt_store **out)
 {
@@ -132,12 +149,14 @@ gnt_err gnt_data_open(const struct gnt_config *config, char *problem, size_t cap
     if (!path)
         return GNT_OK;
     gnt_err err = gnt_directory_open(path, &options, &report, out);
-    if (err)
-        snprintf(problem, cap, "data: %s.%s", report.why,
-                 err == GNT_MALFORMED ? " See gnatter store check." : ADVICE);
-    else
-        log_journal(&report.recovery, taken_ms(&patience));
-    return err;
+    if (err) {
+        snprintf(problem, cap, "data: %s.%s", report.why, advice(err));
+        return err;
+    }
+    log_journal(&report.recovery, taken_ms(&patience));
+    if (gnt_store_trouble(*out) == GNT_FULL)
+        log_full(path);
+    return GNT_OK;
 }
 
 gnt_err gnt_data_recover(struct gnt_workers *workers, struct gnt_store **store, char *problem,
@@ -154,7 +173,8 @@ gnt_err gnt_data_recover(struct gnt_workers *workers, struct gnt_store **store, 
                                      .context = &patience};
     gnt_err err = gnt_workers_recover(workers, store, &how, &found);
     if (err) {
-        snprintf(problem, cap, "data: cannot be read back: %s", gnt_err_text(err));
+        snprintf(problem, cap, "data: cannot be read back: %s",
+                 err == GNT_FULL ? "no space left on its disk" : gnt_err_text(err));
         return err;
     }
     gnt_log(GNT_LOG_NOTICE, NULL, "recovered", GNT_F_NUM("sessions", found.sessions),

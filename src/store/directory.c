@@ -23,7 +23,8 @@ static gnt_err from_errno(void)
 
 static gnt_err failed(char *why, const char *what, const char *path, gnt_err err)
 {
-    snprintf(why, GNT_DIRECTORY_WHY_MAX, "%s %s: %s", what, path, gnt_err_text(err));
+    const char *reason = err == GNT_FULL ? "no space left on its disk" : gnt_err_text(err);
+    snprintf(why, GNT_DIRECTORY_WHY_MAX, "%s %s: %s", what, path, reason);
     return err;
 }
 

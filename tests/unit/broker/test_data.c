@@ -2,9 +2,12 @@
 #include "broker/data.h"
 #include "support/unit.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { NOBODY = 65534 };
@@ -108,12 +111,73 @@ static void loss_windows(void **state)
     assert_string_equal(window, "everything: memory only");
 }
 
+/* ---- A disk without room, in a process of its own that has one */
+
+static bool has_words(const char *text, const char *const words[])
+{
+    for (; *words; words++)
+        if (!strstr(text, *words))
+            return false;
+    return true;
+}
+
+/* A directory on a disk of that kind, and what is said when it cannot be opened, or the log that
+ * says it while it can; the exit status of the process. */
+static int open_on(const char *mount_options, bool opens)
+{
+    static const char *const words[] = {"/mnt/gnatter", "pace left on", "Make room there",
+                                        "--data DIR", NULL};
+    struct gnt_config config;
+    struct gnt_store *store;
+    char problem[512] = "";
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", "/mnt", "tmpfs", 0, mount_options) != 0)
+        return 77;
+    if (gnt_config_init(&config) != GNT_OK)
+        return 1;
+    free(config.data);
+    config.data = strdup("/mnt/gnatter");
+    gnt_err err = gnt_data_open(&config, problem, sizeof problem, &store);
+    gnt_config_fini(&config);
+    if (err)
+        return opens || err != GNT_FULL || !has_words(problem, words);
+    gnt_store_close(&store);
+    return !opens;
+}
+
+/* Once it cannot make its files, twice it can, and has no room for what it would write into them.
+ */
+static void a_full_disk_is_called_that(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *mount;
+        bool opens;
+    } rows[] = {{"nr_inodes=1", false}, {"nr_inodes=2", false}, {"nr_inodes=3", false},
+                {"nr_inodes=4", false}, {"size=4k", false},     {"size=256k", true}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        int status;
+        fflush(NULL);
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0)
+            _exit(open_on(rows[i].mount, rows[i].opens));
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+            skip(); /* not allowed to mount anything */
+        if (status)
+            print_error("on a disk with %s\n", rows[i].mount);
+        assert_int_equal(status, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_users_own),
         cmocka_unit_test(roots),
         cmocka_unit_test(loss_windows),
+        cmocka_unit_test(a_full_disk_is_called_that),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
