@@ -145,8 +145,7 @@ static int open_on(const char *mount_options, bool opens)
     return !opens;
 }
 
-/* Once it cannot make its files, twice it can, and has no room for what it would write into them.
- */
+/* There is no room for its files; or for the files, but not for what is written into them. */
 static void a_full_disk_is_called_that(void **state)
 {
     (void)state;
