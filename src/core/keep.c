@@ -60,7 +60,7 @@ void gnt_keep_fini(struct gnt_home *home)
     gnt_buf_fini(&k->scratch);
     free(k->mailed);
     free(k->next);
-    free(k->retained);
+    gnt_map_fini(&k->retained);
     if (k->store)
         pthread_mutex_destroy(&k->retaining);
     k->store = NULL;
@@ -73,9 +73,9 @@ gnt_err gnt_keep_reserve(struct gnt_home *home, uint32_t writes, size_t size)
     struct gnt_keep *k = keep_of(home);
     if (!k->next)
         k->next = calloc(1, sizeof *k->next);
-    if (!k->next || writes > UINT32_MAX - k->retained_count)
+    if (!k->next || writes > UINT32_MAX - k->retained.count)
         return GNT_NOMEM;
-    return gnt_batch_reserve(&k->batch, writes + k->retained_count, size + k->retained_size);
+    return gnt_batch_reserve(&k->batch, writes + k->retained.count, size + k->retained_size);
 }
 
 gnt_err gnt_keep_join(struct gnt_home *home, struct gnt_home *from)
@@ -94,7 +94,7 @@ struct gnt_batch *gnt_keep_batch(struct gnt_home *home)
 uint64_t gnt_keep_pending(const struct gnt_home *home)
 {
     const struct gnt_keep *k = &home->keep;
-    uint64_t last = k->batch.count || k->retained_count ? k->current : k->current - 1;
+    uint64_t last = k->batch.count || k->retained.count ? k->current : k->current - 1;
     return k->store && last > k->safe ? last : 0;
 }
 
@@ -119,30 +119,46 @@ uint64_t gnt_keep_number(struct gnt_home *home)
 uint64_t gnt_keep_mark(const struct gnt_home *home)
 {
     const struct gnt_keep *k = &home->keep;
-    return k->current << 32 | ((uint64_t)k->batch.count + k->retained_count + 1);
+    return k->current << 32 | ((uint64_t)k->batch.count + k->retained.count + k->repeated + 1);
 }
 
 /* ---- Retained messages */
 
 static const char retained_table[] = "retained";
 
+struct retaining {
+    struct gnt_map_node by_topic;
+    struct gnt_message *message; /* any of them: it lends the topic */
+};
+
+static bool is_retaining(const struct gnt_keep *k, struct gnt_slice topic, uint64_t hash)
+{
+    struct gnt_map_node *node = gnt_map_first(&k->retained, hash);
+    for (; node; node = gnt_map_next(node))
+        if (gnt_slice_eq(GNT_CONTAINER(node, struct retaining, by_topic)->message->topic, topic))
+            return true;
+    return false;
+}
+
 gnt_err gnt_keep_retained(struct gnt_home *home, struct gnt_message *message)
 {
     struct gnt_keep *k = keep_of(home);
+    uint64_t hash = gnt_hash(message->topic);
+    if (is_retaining(k, message->topic, hash)) {
+        k->repeated++;
+        return GNT_OK;
+    }
     struct gnt_record_key key = gnt_record_key_text(0, message->topic);
     size_t size = sizeof retained_table - 1 + gnt_record_key_slice(&key).size;
     gnt_err err = gnt_keep_reserve(home, 1, size);
     if (err)
         return err;
-    if (k->retained_count == k->retained_cap) {
-        uint32_t cap = k->retained_cap ? k->retained_cap * 2 : 8;
-        struct gnt_message **more = realloc(k->retained, cap * sizeof(struct gnt_message *));
-        if (!more)
-            return GNT_NOMEM;
-        k->retained = more;
-        k->retained_cap = cap;
+    struct retaining *one = malloc(sizeof *one);
+    if (!one || gnt_map_insert(&k->retained, &one->by_topic, hash)) {
+        free(one);
+        return GNT_NOMEM;
     }
-    k->retained[k->retained_count++] = gnt_message_ref(message);
+    one->message = gnt_message_ref(message);
     k->retained_size += size;
     return GNT_OK;
 }
@@ -161,15 +177,22 @@ static void write_retained(struct gnt_home *home, struct gnt_slice topic)
     gnt_message_unref(&message);
 }
 
-static void write_all_retained(struct gnt_home *home)
+/* All of them are done with; WRITTEN: into the batch. */
+static void end_retaining(struct gnt_home *home, bool written)
 {
     struct gnt_keep *k = &home->keep;
-    for (uint32_t i = 0; i < k->retained_count; i++) {
-        write_retained(home, k->retained[i]->topic);
-        gnt_message_unref(&k->retained[i]);
+    struct gnt_map_cursor cursor = {0};
+    for (struct gnt_map_node *node; (node = gnt_map_walk(&k->retained, &cursor));) {
+        struct retaining *one = GNT_CONTAINER(node, struct retaining, by_topic);
+        gnt_map_remove(&k->retained, node);
+        if (written)
+            write_retained(home, one->message->topic);
+        gnt_message_unref(&one->message);
+        free(one);
     }
-    k->retained_count = 0;
+    gnt_map_fini(&k->retained); /* a large one is long to walk */
     k->retained_size = 0;
+    k->repeated = 0;
 }
 
 /* ---- Becoming safe */
@@ -254,10 +277,10 @@ void gnt_keep_commit(struct gnt_home *home)
 {
     if (home->keep.lost)
         gnt_keep_forget(home);
-    if (home->keep.retained_count) {
+    if (home->keep.retained.count) {
         pthread_mutex_t *retaining = &home->homes[0].keep.retaining;
         pthread_mutex_lock(retaining);
-        write_all_retained(home);
+        end_retaining(home, true);
         commit(home);
         pthread_mutex_unlock(retaining);
     } else if (home->keep.batch.count) {
@@ -269,7 +292,5 @@ void gnt_keep_forget(struct gnt_home *home)
 {
     struct gnt_keep *k = &home->keep;
     gnt_batch_fini(&k->batch);
-    while (k->retained_count)
-        gnt_message_unref(&k->retained[--k->retained_count]);
-    k->retained_size = 0;
+    end_retaining(home, false);
 }

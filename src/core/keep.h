@@ -29,6 +29,7 @@
 #ifndef GNT_CORE_KEEP_H
 #define GNT_CORE_KEEP_H
 
+#include "base/hash.h"
 #include "base/list.h"
 #include "model/message.h"
 #include "store/store.h"
@@ -59,10 +60,11 @@ struct gnt_keep {
     struct gnt_buf scratch;  /* for what is being written */
     uint64_t *mailed;        /* to each home: the last sequence in that log */
     uint64_t numbers;        /* of sessions and groups: the last one of this home */
-    /* Publications whose topics' retained messages are written when the batch is committed. */
-    struct gnt_message **retained;
-    uint32_t retained_count, retained_cap;
+    /* Topics whose retained messages are written when the batch is committed: each once, however
+     * often it was published to, as the last one is all that the batch could have said. */
+    struct gnt_map retained;
     size_t retained_size; /* of what will be written for them */
+    uint32_t repeated;    /* publications to topics that were there already */
     /* Home 0's is everybody's.  Guards the order of batches with retained messages: held while a
      * home reads from the tree what is retained and commits it, so that of two homes' batches with
      * the same topic the later one in the store never has the older message.  The tree's and the

@@ -642,6 +642,40 @@ static size_t records(struct gnt_store *store, const char *table)
     return counting.count;
 }
 
+/* However often a topic is published to in one turn, the batch has its last message, once; and who
+ * is acknowledged waits for that batch, each of them. */
+static void the_last_retained_message_of_a_turn_is_written(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_store(&f);
+    begin(&f, 2);
+    struct gnt_home *home = &f.w.core->homes[0];
+    uint64_t mark = gnt_keep_mark(home);
+    for (unsigned i = 0; i < 300; i++) {
+        char payload[8], topic[8];
+        snprintf(payload, sizeof payload, "%u", i);
+        snprintf(topic, sizeof topic, "r/%u", i % 3);
+        struct gnt_message *m = world_message(topic, i % 3 == 2 && i > 290 ? "" : payload, 0, true);
+        assert_int_equal(gnt_publish(home, m, NULL), GNT_DONE_NO_MATCH);
+        gnt_message_unref(&m);
+        assert_int_not_equal(gnt_keep_mark(home), mark);
+        mark = gnt_keep_mark(home);
+        assert_int_not_equal(gnt_keep_pending(home), 0);
+    }
+    assert_int_equal(home->keep.retained.count, 3);
+    world_settle(&f.w);
+    assert_int_equal(gnt_keep_pending(home), 0);
+    assert_int_equal(records(f.store, "retained"), 2);
+    crash(&f, NULL, NULL);
+    begin(&f, 2);
+    struct gnt_message *m = gnt_tree_retained_at(f.w.core->tree, gnt_slice_str("r/1"));
+    assert_true(gnt_slice_eq_str(m->payload, "298"));
+    gnt_message_unref(&m);
+    world_fini(&f.w);
+    gnt_store_close(&f.store);
+}
+
 static void expired_retained_messages_go(void **state)
 {
     (void)state;
@@ -692,6 +726,7 @@ int main(void)
         cmocka_unit_test(a_long_queue_takes_no_memory),
         cmocka_unit_test(what_is_new_is_refused_in_trouble),
         cmocka_unit_test(who_goes_during_a_read_loses_nothing),
+        cmocka_unit_test(the_last_retained_message_of_a_turn_is_written),
         cmocka_unit_test(expired_retained_messages_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
