@@ -336,7 +336,7 @@ static void flush(struct gnt_mqtt_connection *c)
         gnt_session_ready(c->session);
         gnt_list_remove(&c->dirty); /* the next turn writes it, after others had theirs */
     }
-    if (c->state == GNT_CONNECTION_ENDING && c->out.size == 0)
+    if (c->state == GNT_CONNECTION_ENDING && c->out.size == 0 && !c->gated)
         finish(c);
     if (c->unread)
         gnt_connection_unpause(c);
@@ -436,9 +436,14 @@ void gnt_connection_end(struct gnt_mqtt_connection *c, enum gnt_parting how, uin
         return;
     count_end(c);
     struct gnt_session *s = c->session;
+    bool session_ends = s && gnt_session_is_kept(s) && expiry_s == 0;
     c->session = NULL;
     if (s)
         gnt_session_close(s, how, expiry_s);
+    /* The end of the connection is all that the client is told about the end of its session: it
+     * waits until that is safe, if there is memory for waiting. */
+    if (session_ends && gnt_gate_close(c))
+        gnt_count(gnt_connection_counters(c), GNT_COUNT_KEEP_FAILURES, 1);
     gnt_withhold_end(c);
     gnt_connection_drop_subscribing(c);
     move_state(c, GNT_CONNECTION_ENDING);
