@@ -118,25 +118,25 @@ static unsigned come_back(size_t size, unsigned count)
 static void what_one_frees_another_gets(void **state)
 {
     (void)state;
-#if !GNT_ASAN
+    if (GNT_ASAN)
+        return;
     enum { BATCH = 32 };
     assert_int_equal(come_back(3000, 2 * BATCH), 0); /* which that thread keeps */
     assert_int_equal(come_back(3000, 3 * BATCH + 1), 2 * BATCH);
     assert_int_equal(come_back(200, 10 * BATCH), 8 * BATCH);
     assert_int_equal(come_back(16000, 12), 4);
     assert_int_equal(come_back(16000, 100), 92);
-#endif
 }
 
 /* And what has been passed on before, and nobody wants, gives way. */
 static void what_is_passed_on_is_bounded(void **state)
 {
     (void)state;
-#if !GNT_ASAN
+    if (GNT_ASAN)
+        return;
     enum { PASSED_ON_MAX = 2 << 20, BATCH = 32 };
     assert_in_range(come_back(4088, MOST), PASSED_ON_MAX / 4088 - BATCH, PASSED_ON_MAX / 4088);
     assert_in_range(come_back(16376, 1000), PASSED_ON_MAX / 16376 - BATCH, PASSED_ON_MAX / 16376);
-#endif
 }
 
 int main(void)
