@@ -1,6 +1,7 @@
 # libgnatter (static and shared), the gnatter command, and what `cmake --install` puts where.
 
-set(GNATTER_LIBS PkgConfig::URCU PkgConfig::YAML PkgConfig::CRYPTO PkgConfig::LMDB Threads::Threads m)
+set(GNATTER_LIBS PkgConfig::URCU PkgConfig::YAML PkgConfig::CRYPTO PkgConfig::LMDB wslay http_parser
+    Threads::Threads m)
 gnatter_room_objects(library_objects EXCEPT room_cli room_sensor)
 
 add_library(gnatter_shared SHARED ${library_objects})

@@ -30,7 +30,16 @@ void gnt_stream_want(struct gnt_stream *s, uint8_t want)
 void gnt_stream_notify(struct gnt_stream *s, uint8_t events)
 {
     s->events |= events;
+    if (s->carries)
+        gnt_stream_notify(s->owner, events);
     settle(s);
+}
+
+void gnt_stream_stand_on(struct gnt_stream *upper, struct gnt_stream *lower)
+{
+    lower->owner = upper;
+    lower->carries = true;
+    gnt_stream_notify(upper, lower->events);
 }
 
 static void clear(struct gnt_stream *s, uint8_t events)

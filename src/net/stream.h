@@ -1,5 +1,5 @@
-/* A byte stream between two peers: tcp today; tls and websocket will be streams on a stream; a test
- * pair and the simulation's wires stand in for all of them.
+/* A byte stream between two peers: tcp, websocket as a stream on a stream (tls will be another); a
+ * test pair and the simulation's wires stand in for all of them.
  *
  * Ownership  whoever opened or accepted a stream closes it; `close` frees it.
  * Threads    a stream belongs to one loop at a time and is touched by that loop's thread only.
@@ -61,6 +61,7 @@ struct gnt_stream {
     void *owner;
     uint8_t events; /* what is possible now: GNT_READABLE, GNT_WRITABLE */
     uint8_t want;   /* what the owner would do if it were possible */
+    bool carries;   /* `owner` is a stream that stands on this one: gnt_stream_stand_on */
 };
 
 /* For implementations: a stream in LOOP with nothing possible, nothing wanted and no owner. */
@@ -73,6 +74,12 @@ void gnt_stream_want(struct gnt_stream *s, uint8_t want);
 /* Called by implementations and loops: EVENTS have become possible.  Runs nothing of the owner's.
  */
 void gnt_stream_notify(struct gnt_stream *s, uint8_t events);
+
+/* For streams on a stream: UPPER, whose implementation owns LOWER, stands on it from now on.  What
+ * is possible with LOWER, and becomes so, is possible with UPPER in the same moment, without a turn
+ * in between; UPPER's read clears READABLE by itself when LOWER has lost it.  LOWER's on_ready is
+ * for what UPPER has to do without its owner, and called while it wants something of LOWER. */
+void gnt_stream_stand_on(struct gnt_stream *upper, struct gnt_stream *lower);
 
 /* The ops, with the bookkeeping of `events`: use these, not the ops directly. */
 GNT_MUST gnt_err gnt_stream_read(struct gnt_stream *s, void *to, size_t cap, size_t *n);
