@@ -1,5 +1,6 @@
 #include "broker/listener.h"
 
+#include "base/log.h"
 #include "conf/url.h"
 #include "net/resolve.h"
 
@@ -21,7 +22,8 @@ static bool is_loopback(const struct sockaddr *address)
     return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
 }
 
-static gnt_err add(struct gnt_listeners *l, const struct gnt_url *url, const struct addrinfo *a,
+static gnt_err add(struct gnt_listeners *l, const struct gnt_url *url,
+                   const struct gnt_strings *origins, const struct addrinfo *a,
                    bool *family_missing, char *problem, size_t cap)
 {
     char text[64];
@@ -41,15 +43,20 @@ static gnt_err add(struct gnt_listeners *l, const struct gnt_url *url, const str
         return err;
     }
     gnt_tcp_address_text((const struct sockaddr *)&bound, text, sizeof text);
-    item[l->count].fd = fd;
+    item[l->count] = (struct gnt_listener){
+        .fd = fd,
+        .http = url->scheme->kind == GNT_URL_HTTP,
+        .origins = {origins->items, origins->count, is_loopback(a->ai_addr)},
+    };
     snprintf(item[l->count].url, sizeof item->url, "%s://%s", url->scheme->name, text);
     l->count++;
     return GNT_OK;
 }
 
 /* LOOPBACK_ONLY: whoever could connect would need no password. */
-static gnt_err open_url(struct gnt_listeners *l, const char *text, bool loopback_only,
-                        char *problem, size_t cap)
+static gnt_err open_url(struct gnt_listeners *l, const char *text,
+                        const struct gnt_strings *origins, bool loopback_only, char *problem,
+                        size_t cap)
 {
     struct gnt_url url;
     struct gnt_why why;
@@ -76,7 +83,7 @@ static gnt_err open_url(struct gnt_listeners *l, const char *text, bool loopback
                 text);
             err = GNT_DENIED;
         } else {
-            err = add(l, &url, a, &family_missing, problem, cap);
+            err = add(l, &url, origins, a, &family_missing, problem, cap);
         }
         /* "localhost" on a machine without IPv6: one address is enough. */
         if (family_missing && (a->ai_next || l->count > before)) {
@@ -88,14 +95,47 @@ static gnt_err open_url(struct gnt_listeners *l, const char *text, bool loopback
     return err;
 }
 
+/* The configuration goes, the listeners stay. */
+static gnt_err copy_strings(const struct gnt_strings *from, struct gnt_strings *to)
+{
+    if (!from->count)
+        return GNT_OK;
+    to->items = calloc(from->count, sizeof *to->items);
+    if (!to->items)
+        return GNT_NOMEM;
+    for (; to->count < from->count; to->count++) {
+        to->items[to->count] = strdup(from->items[to->count]);
+        if (!to->items[to->count])
+            return GNT_NOMEM;
+    }
+    return GNT_OK;
+}
+
+static gnt_err open_one(struct gnt_listeners *l, const struct gnt_config_listener *one,
+                        bool loopback_only, char *problem, size_t cap)
+{
+    struct gnt_strings *origins = &l->origins[l->origin_count++];
+    gnt_err err = copy_strings(&one->origins, origins);
+    if (!err)
+        err = open_url(l, one->url, origins, loopback_only, problem, cap);
+    if (err == GNT_BUSY && one->optional) {
+        gnt_log(GNT_LOG_NOTICE, NULL, "listen", GNT_F_STR("left_out", one->url),
+                GNT_F_STR("reason", problem));
+        problem[0] = '\0';
+        return GNT_OK;
+    }
+    return err;
+}
+
 gnt_err gnt_listeners_open(struct gnt_listeners *l, const struct gnt_config *config, char *problem,
                            size_t cap)
 {
     bool loopback_only =
         config->allow_anonymous == GNT_ANONYMOUS_LOOPBACK && !gnt_config_users(config);
-    gnt_err err = GNT_OK;
+    l->origins = calloc(config->listeners.count, sizeof *l->origins);
+    gnt_err err = l->origins ? GNT_OK : GNT_NOMEM;
     for (size_t i = 0; i < config->listeners.count && !err; i++)
-        err = open_url(l, config->listeners.items[i].url, loopback_only, problem, cap);
+        err = open_one(l, &config->listeners.items[i], loopback_only, problem, cap);
     return err;
 }
 
@@ -111,6 +151,12 @@ void gnt_listeners_shut(struct gnt_listeners *l)
 void gnt_listeners_close(struct gnt_listeners *l)
 {
     gnt_listeners_shut(l);
+    for (size_t i = 0; i < l->origin_count; i++) {
+        while (l->origins[i].count)
+            free(l->origins[i].items[--l->origins[i].count]);
+        free(l->origins[i].items);
+    }
+    free(l->origins);
     free(l->item);
     *l = (struct gnt_listeners){0};
 }

@@ -3,20 +3,26 @@
 #define GNT_BROKER_LISTENER_H
 
 #include "conf/config.h"
+#include "front/http/front.h"
 #include "net/tcp.h"
 
 struct gnt_listener {
-    int fd;       /* -1 once it is shut */
-    char url[96]; /* "mqtt://127.0.0.1:1883", the port as it was bound */
+    int fd;                          /* -1 once it is shut */
+    char url[96];                    /* "mqtt://127.0.0.1:1883", the port as it was bound */
+    bool http;                       /* else MQTT */
+    struct gnt_http_origins origins; /* lent by gnt_listeners */
 };
 
 struct gnt_listeners {
     struct gnt_listener *item;
     size_t count;
+    struct gnt_strings *origins; /* of each of the configuration's listeners */
+    size_t origin_count;
 };
 
 /* Resolves and binds all of CONFIG's listeners: a name that has several addresses is several
- * sockets. On failure PROBLEM says what is wrong, and what is open is closed by _close. */
+ * sockets. One that is optional may be left out, with a line in the log. On failure PROBLEM says
+ * what is wrong, and what is open is closed by _close. */
 GNT_MUST gnt_err gnt_listeners_open(struct gnt_listeners *l, const struct gnt_config *config,
                                     char *problem, size_t cap);
 void gnt_listeners_close(struct gnt_listeners *l);

@@ -23,11 +23,18 @@ enum whose {
     CARRIED, /* the chief's, its thread sleeps           OWN: the chief */
 };
 
+/* Where connections come in, of one seat and one listener. */
+struct entrance {
+    struct seat *seat;
+    const struct gnt_listener *listener;
+    struct gnt_acceptor *acceptor;
+};
+
 struct seat {
     struct gnt_seats *all;
     struct gnt_worker *worker;
-    struct gnt_acceptor **acceptors; /* of each listener */
-    uint64_t stop_by;                /* 0 while it serves; set by mail: whoever has the loop */
+    struct entrance *entrances; /* of each listener */
+    uint64_t stop_by;           /* 0 while it serves; set by mail: whoever has the loop */
     pthread_t thread;
     _Atomic clockid_t cpu; /* of the thread's time; 0: it does not run yet */
     _Atomic uint8_t whose; /* enum whose */
@@ -205,19 +212,24 @@ static void *run(void *context)
 
 static void on_accept(void *context, struct gnt_stream *stream)
 {
-    struct seat *seat = context;
-    gnt_worker_accept(seat->worker, stream);
+    const struct entrance *e = context;
+    if (e->listener->http)
+        gnt_worker_accept_http(e->seat->worker, stream, &e->listener->origins);
+    else
+        gnt_worker_accept(e->seat->worker, stream);
 }
 
 static gnt_err open_seat(struct seat *seat)
 {
     const struct gnt_listeners *listeners = seat->all->listeners;
-    seat->acceptors = calloc(listeners->count, sizeof *seat->acceptors);
-    if (!seat->acceptors)
+    seat->entrances = calloc(listeners->count, sizeof *seat->entrances);
+    if (!seat->entrances)
         return GNT_NOMEM;
     for (size_t i = 0; i < listeners->count; i++) {
-        gnt_err err = gnt_acceptor_new(&seat->worker->loop, listeners->item[i].fd, on_accept, seat,
-                                       &seat->acceptors[i]);
+        struct entrance *e = &seat->entrances[i];
+        *e = (struct entrance){.seat = seat, .listener = &listeners->item[i]};
+        gnt_err err =
+            gnt_acceptor_new(&seat->worker->loop, e->listener->fd, on_accept, e, &e->acceptor);
         if (err)
             return err;
     }
@@ -226,8 +238,8 @@ static gnt_err open_seat(struct seat *seat)
 
 static void close_seat(struct seat *seat)
 {
-    for (size_t i = 0; seat->acceptors && i < seat->all->listeners->count; i++)
-        gnt_acceptor_free(&seat->acceptors[i]);
+    for (size_t i = 0; seat->entrances && i < seat->all->listeners->count; i++)
+        gnt_acceptor_free(&seat->entrances[i].acceptor);
 }
 
 static void on_stop(const struct gnt_mail *mail)
@@ -305,7 +317,7 @@ void gnt_seats_free(struct gnt_seats **seats)
         if (!s->seat[i].all)
             continue;
         close_seat(&s->seat[i]);
-        free(s->seat[i].acceptors);
+        free(s->seat[i].entrances);
         sem_destroy(&s->seat[i].back);
     }
     free(s->seat);

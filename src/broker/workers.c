@@ -152,6 +152,19 @@ static uint64_t accounts_interval_ms(const struct gnt_config *c)
     return c->sys_ledgers ? c->sys_interval_ms : 0;
 }
 
+static void open_mqtt(void *worker, struct gnt_stream *websocket)
+{
+    gnt_worker_accept(worker, websocket);
+}
+
+/* What is where on an HTTP listener.  MQTT 3.1 had a name of its own [IANA's registry]. */
+static const char *const mqtt_protocols[] = {"mqtt", "mqttv3.1", NULL};
+
+static const struct gnt_http_path paths[] = {
+    {"/mqtt", mqtt_protocols, open_mqtt},
+    {NULL, NULL, NULL},
+};
+
 static gnt_err worker_init(struct gnt_worker *w, struct gnt_workers *all, unsigned index,
                            const struct gnt_door *door, struct gnt_mqtt_front *front,
                            uint64_t accounts_ms)
@@ -172,6 +185,7 @@ static gnt_err worker_init(struct gnt_worker *w, struct gnt_workers *all, unsign
     w->loop.mail_context = w->home;
     w->loop.work = deliveries;
     w->loop.work_context = w->home;
+    gnt_http_front_init(&w->http, &w->loop, &w->home->counters, paths, w);
     gnt_post_attach(all->post, index, &w->loop);
     err = gnt_home_attach(w->home, &w->loop.now, &w->loop.timers);
     if (!err)
@@ -446,6 +460,9 @@ static void free_workers(struct gnt_workers *w, void (*leave_store)(struct gnt_w
     for (unsigned i = 0; w->worker && i < w->count; i++)
         if (w->worker[i].mqtt && w->worker[i].mqtt->shared)
             gnt_mqtt_front_fini(w->worker[i].mqtt);
+    for (unsigned i = 0; w->worker && i < w->count; i++)
+        if (w->worker[i].all)
+            gnt_http_front_fini(&w->worker[i].http);
     if (complete) {
         deliver_mail(w);
         leave_store(w);
@@ -492,12 +509,19 @@ void gnt_worker_accept(struct gnt_worker *worker, struct gnt_stream *stream)
     gnt_mqtt_front_accept(worker->mqtt, stream);
 }
 
+void gnt_worker_accept_http(struct gnt_worker *worker, struct gnt_stream *stream,
+                            const struct gnt_http_origins *origins)
+{
+    gnt_http_front_accept(&worker->http, stream, origins);
+}
+
 void gnt_worker_stop(struct gnt_worker *worker)
 {
+    gnt_http_front_stop(&worker->http);
     gnt_mqtt_front_stop(worker->mqtt);
 }
 
 bool gnt_worker_idle(const struct gnt_worker *worker)
 {
-    return gnt_mqtt_front_idle(worker->mqtt);
+    return gnt_mqtt_front_idle(worker->mqtt) && gnt_http_front_idle(&worker->http);
 }

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "conf/config.h"
 #include "core/core.h"
+#include "front/http/front.h"
 #include "front/mqtt/front.h"
 #include "net/post.h"
 
@@ -28,6 +29,7 @@ struct gnt_worker {
     struct gnt_loop loop;
     struct gnt_home *home;
     struct gnt_mqtt_front *mqtt; /* in all->mqtt.fronts */
+    struct gnt_http_front http;
     struct gnt_accounts *accounts;
 };
 
@@ -74,6 +76,10 @@ void gnt_worker_turn(struct gnt_worker *worker, uint64_t max_wait_ns);
 
 /* A connection for this worker, on its thread, in its loop. */
 void gnt_worker_accept(struct gnt_worker *worker, struct gnt_stream *stream);
+
+/* The same for one that begins with HTTP, where ORIGINS, which stay, are permitted. */
+void gnt_worker_accept_http(struct gnt_worker *worker, struct gnt_stream *stream,
+                            const struct gnt_http_origins *origins);
 
 /* Applies what needs no restart (conf's table says what), from any thread that is no worker: each
  * worker takes it by mail.  Limits that clients have been told of hold for their connection; new

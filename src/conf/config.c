@@ -16,7 +16,23 @@
 static gnt_err check_url(const char *text, struct gnt_why *why)
 {
     struct gnt_url url;
-    return gnt_url_parse(text, &url, why);
+    gnt_err err = gnt_url_parse(text, &url, why);
+    if (err || url.scheme->kind != GNT_URL_WEBSOCKET)
+        return err;
+    gnt_why_set(why, "WebSockets are at the path /mqtt of an http listener, such as "
+                     "http://127.0.0.1:8080");
+    return GNT_INVALID;
+}
+
+/* As browsers write it: no path, and nothing that has to be decoded. */
+static gnt_err check_origin(const char *text, struct gnt_why *why)
+{
+    const char *host = strstr(text, "://");
+    bool word = strcmp(text, "*") == 0 || strcmp(text, "null") == 0;
+    if (word || (host && host != text && host[3] && !strpbrk(host + 3, "/?# ")))
+        return GNT_OK;
+    gnt_why_set(why, "expected an origin such as https://example.com, null, or * for any");
+    return GNT_INVALID;
 }
 
 /* What a client may make of it is its own matter [MQTT5 4.11]; what it is told is readable. */
@@ -92,8 +108,19 @@ static const struct gnt_option listener_rows[] = {
      .required = true,
      .restart = true,
      .metavar = "URL",
-     .help = "Where to listen: SCHEME://HOST:PORT with the scheme mqtt, whose port is 1883 unless "
-             "named. Without a host: on all addresses. Port 0: any free one."},
+     .help = "Where to listen: SCHEME://HOST:PORT. mqtt is MQTT, on port 1883 unless named; http, "
+             "on port 80 unless named, is MQTT over WebSocket at its path /mqtt. Without a host: "
+             "on all addresses. Port 0: any free one."},
+    {.path = "origins",
+     .kind = GNT_OPTION_STRINGS,
+     GNT_OPTION_FIELD(struct gnt_config_listener, origins),
+     .check = check_origin,
+     .restart = true,
+     .metavar = "ORIGIN",
+     .help = "Whose web pages may connect by WebSocket, such as https://example.com; null is pages "
+             "without an origin, as those of files, and * any page at all. Without the list: pages "
+             "from this very address, of which on a loopback address only localhost and numeric "
+             "ones count. Clients that are no web pages are not asked."},
 };
 
 static const struct gnt_option_table listener_table =
@@ -117,8 +144,10 @@ static const struct gnt_option rows[] = {
      .max = 64,
      .restart = true,
      .metavar = "URL",
-     .help = "Listens there, such as mqtt://127.0.0.1:1883 or mqtt://:1883 for all addresses. "
-             "Can be given several times; naming any replaces the default."},
+     .help = "Listens there, such as mqtt://127.0.0.1:1883, mqtt://:1883 for all addresses, or "
+             "http://127.0.0.1:8080 for WebSockets (ws://127.0.0.1:8080/mqtt). Can be given "
+             "several times; naming any replaces the default. Without --config and this, the "
+             "command listens on http://127.0.0.1:8080, too, if that is free."},
     {.path = "data",
      .flag = "data",
      .kind = GNT_OPTION_STRING,
@@ -516,7 +545,8 @@ const struct gnt_option_table gnt_config_table = GNT_OPTION_TABLE(struct gnt_con
 const struct gnt_args gnt_config_arguments = {
     .usage = "gnatter broker [OPTION]...",
     .about = "Runs the broker until it is interrupted. Without options it listens for MQTT on "
-             "127.0.0.1, port 1883, for anybody on this machine, and keeps what has to last in the "
+             "127.0.0.1, port 1883, and for WebSockets on port 8080, for anybody on this machine, "
+             "and keeps what has to last in the "
              "data directory that --data describes.",
     .footer = "The configuration file is YAML with the same options, and more, as\n"
               "docs/configuration.md describes them.",
@@ -584,6 +614,17 @@ gnt_err gnt_config_load(const char *file, struct gnt_config *config, struct gnt_
     return gnt_yaml_load(file, &gnt_config_table, config, diag);
 }
 
+/* Where people look for it, too, if they have not said anything about listeners. */
+static gnt_err add_http(struct gnt_config *config)
+{
+    const struct gnt_option *row = gnt_option_find(&gnt_config_table, "listeners");
+    struct gnt_why why;
+    gnt_err err = gnt_option_set(row, config, gnt_slice_str("http://127.0.0.1:8080"), &why);
+    if (!err)
+        config->listeners.items[config->listeners.count - 1].optional = true;
+    return err;
+}
+
 /* The command line names the file that it overrides, so it is read twice: once to learn the file
  * and every mistake in the words themselves, then over what the file says. */
 static gnt_err read_all(int argc, char **argv, struct gnt_config *fresh,
@@ -608,7 +649,9 @@ gnt_err gnt_config_args(int argc, char **argv, struct gnt_config *config,
     gnt_err err = gnt_config_init(&fresh);
     if (err)
         return err;
-    err = read_all(argc, argv, &fresh, result, diag);
+    err = add_http(&fresh);
+    if (!err)
+        err = read_all(argc, argv, &fresh, result, diag);
     if (err || result->help || result->version) {
         gnt_config_fini(&fresh);
         return err;

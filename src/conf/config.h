@@ -17,6 +17,8 @@
 
 struct gnt_config_listener {
     char *url; /* gnt_url_parse has accepted it */
+    struct gnt_strings origins;
+    bool optional; /* a default that is left out where its address is in use */
 };
 
 struct gnt_config_listeners {

@@ -8,7 +8,9 @@
 #include <strings.h>
 
 static const struct gnt_url_scheme schemes[] = {
-    {"mqtt", 1883, false},
+    {"mqtt", 1883, false, GNT_URL_MQTT},
+    {"http", 80, false, GNT_URL_HTTP},
+    {"ws", 80, true, GNT_URL_WEBSOCKET},
 };
 
 enum { SCHEMES = sizeof schemes / sizeof schemes[0] };
@@ -132,6 +134,18 @@ static gnt_err parse_authority(struct gnt_slice text, struct gnt_url *url, struc
     return parse_port(gnt_slice_skip(rest, 1), url, why);
 }
 
+/* What may stand in the first line of a request. */
+static gnt_err check_path(const char *path, struct gnt_why *why)
+{
+    char shown[64];
+    bool good = *path == '/' || *path == '\0';
+    for (const char *c = path; *c; c++)
+        good = good && *c > ' ' && *c <= '~' && *c != '#';
+    if (!good)
+        gnt_why_set(why, "'%s' is not a path such as /mqtt", quoted(gnt_slice_str(path), shown));
+    return good ? GNT_OK : GNT_INVALID;
+}
+
 gnt_err gnt_url_parse(const char *text, struct gnt_url *url, struct gnt_why *why)
 {
     char shown[64];
@@ -158,8 +172,23 @@ gnt_err gnt_url_parse(const char *text, struct gnt_url *url, struct gnt_why *why
                     quoted(gnt_slice_str(out.path), shown));
         return GNT_INVALID;
     }
-    *url = out;
-    return GNT_OK;
+    if (out.scheme->path)
+        err = check_path(out.path, why);
+    if (!err)
+        *url = out;
+    return err;
+}
+
+void gnt_url_host_text(const struct gnt_url *url, char out[GNT_URL_HOST_MAX])
+{
+    int n = snprintf(out, GNT_URL_HOST_MAX, url->ipv6 ? "[%s]" : "%s", url->host);
+    if (url->port != url->scheme->port)
+        (void)snprintf(out + n, GNT_URL_HOST_MAX - (size_t)n, ":%u", url->port);
+}
+
+const char *gnt_url_websocket_path(const struct gnt_url *url)
+{
+    return *url->path ? url->path : "/mqtt";
 }
 
 bool gnt_url_is_loopback(const struct gnt_url *url)

@@ -92,7 +92,9 @@ static void on_disconnected(gnatter_client *c, const struct gnatter_disconnected
     sem_post(&ear->lost);
 }
 
-static void listen_to(struct ear *ear, const gnatter_broker *broker, const char *filter)
+/* URL: where to; NULL: the broker's first listener. */
+static void listen_at(struct ear *ear, const gnatter_broker *broker, const char *url,
+                      const char *filter)
 {
     struct gnatter_client_options options;
     *ear = (struct ear){.client = NULL};
@@ -101,6 +103,7 @@ static void listen_to(struct ear *ear, const gnatter_broker *broker, const char 
     gnatter_client_options_init(&options);
     options.host = "127.0.0.1";
     options.port = port_of(broker);
+    options.url = url;
     options.no_reconnect = true;
     options.on_message = on_message;
     options.on_disconnected = on_disconnected;
@@ -109,6 +112,11 @@ static void listen_to(struct ear *ear, const gnatter_broker *broker, const char 
     assert_int_equal(gnatter_client_new(&options, &ear->client), 0);
     assert_int_equal(gnatter_client_subscribe_wait(ear->client, &all, 1, NULL, PATIENCE_MS, NULL),
                      0);
+}
+
+static void listen_to(struct ear *ear, const gnatter_broker *broker, const char *filter)
+{
+    listen_at(ear, broker, NULL, filter);
 }
 
 static void assert_hears(struct ear *ear, const char *text)
@@ -216,6 +224,50 @@ static void test_signals_are_the_programs(void **state)
     gnatter_broker_free(broker);
 }
 
+/* ---- Over WebSocket */
+
+/* Clients whose sessions live at different workers, messages of any size, and the good-bye. */
+static void test_websocket(void **state)
+{
+    (void)state;
+    enum { EARS = 6, SIZE = 3000000 };
+    static const char *const urls[] = {"mqtt://127.0.0.1:0", "http://127.0.0.1:0"};
+    static char large[SIZE];
+    struct gnatter_broker_options options;
+    gnatter_broker *broker;
+    struct ear ears[EARS];
+    char url[64];
+    unsigned port;
+    gnatter_broker_options_init(&options);
+    options.listeners = urls;
+    options.listener_count = 2;
+    options.workers = 3;
+    assert_int_equal(gnatter_broker_new(&options, &broker), 0);
+    assert_int_equal(gnatter_broker_start(broker), 0);
+    assert_int_equal(sscanf(gnatter_broker_url(broker, 1), "http://127.0.0.1:%u", &port), 1);
+    (void)snprintf(url, sizeof url, "ws://127.0.0.1:%u/mqtt", port);
+    for (int i = 0; i < EARS; i++)
+        listen_at(&ears[i], broker, i ? url : NULL, "from/#");
+    memset(large, '0', sizeof large);
+    for (int i = 0; i < EARS; i++) {
+        const struct gnatter_message m = {
+            .topic = "from/one", .payload = large, .payload_size = SIZE, .qos = 2};
+        large[SIZE - 1] = (char)('0' + i); /* all of it is one number */
+        assert_int_equal(gnatter_client_publish_wait(ears[i].client, &m, PATIENCE_MS, NULL), 0);
+    }
+    for (int i = 0; i < EARS; i++)
+        for (int k = 0; k < EARS; k++)
+            wait_for(&ears[i].heard);
+    gnatter_broker_stop(broker);
+    for (int i = 0; i < EARS; i++) {
+        wait_for(&ears[i].lost);
+        assert_int_equal(ears[i].count, EARS);
+        assert_int_equal(ears[i].reason, 0x8b);
+        gnatter_client_free(ears[i].client);
+    }
+    gnatter_broker_free(broker);
+}
+
 /* ---- What cannot be */
 
 static void assert_refused(const struct gnatter_broker_options *options, int error,
@@ -240,7 +292,7 @@ static void test_refusals(void **state)
         const char *words;
     } rows[] = {
         {"mqtt//x", NULL, NULL, 0, GNATTER_EINVALID, "listeners: "},
-        {"http://127.0.0.1:0", NULL, NULL, 0, GNATTER_EINVALID, "http"},
+        {"ftp://127.0.0.1:0", NULL, NULL, 0, GNATTER_EINVALID, "ftp"},
         {"mqtt://no such name:0", NULL, NULL, 0, GNATTER_EINVALID, ""},
         {"mqtt://0.0.0.0:0", NULL, NULL, 0, GNATTER_EDENIED, "allow_anonymous"},
         {NULL, NULL, NULL, 65, GNATTER_EINVALID, "workers: expected"},
@@ -549,6 +601,7 @@ int main(void)
         cmocka_unit_test(test_signals_are_the_programs),
         cmocka_unit_test(test_two_in_one_process),
         cmocka_unit_test(test_states),
+        cmocka_unit_test(test_websocket),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_busy_port),
         cmocka_unit_test(test_sizes),

@@ -127,6 +127,8 @@ static void rows_are_sound(void **state)
 static const char whole[] = "listeners:\n"
                             "  - url: mqtt://127.0.0.1:1884\n"
                             "  - url: mqtt://[::1]\n"
+                            "  - url: http://127.0.0.1:8080\n"
+                            "    origins: [https://a.example, \"null\"]\n"
                             "data: /var/lib/gnatter\n"
                             "workers: 2\n"
                             "allow_anonymous: false\n"
@@ -149,8 +151,13 @@ static void a_file(void **state)
     unlink(file.path);
     assert_no_lines(&diag);
     assert_int_equal(err, GNT_OK);
-    assert_int_equal(c.listeners.count, 2);
+    assert_int_equal(c.listeners.count, 3);
     assert_string_equal(c.listeners.items[1].url, "mqtt://[::1]");
+    assert_int_equal(c.listeners.items[1].origins.count, 0);
+    assert_int_equal(c.listeners.items[2].origins.count, 2);
+    assert_string_equal(c.listeners.items[2].origins.items[0], "https://a.example");
+    assert_string_equal(c.listeners.items[2].origins.items[1], "null");
+    assert_false(c.listeners.items[2].optional);
     assert_string_equal(c.data, "/var/lib/gnatter");
     assert_int_equal(c.workers, 2);
     assert_int_equal(c.allow_anonymous, GNT_ANONYMOUS_NO);
@@ -198,6 +205,60 @@ static void mistakes_in_a_file(void **state)
 }
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
+
+/* Only who says nothing about listeners, nor names a file, gets the one that may be left out. */
+static void http_by_default(void **state)
+{
+    (void)state;
+    struct gnt_config c = {.file = NULL};
+    struct gnt_diag diag = {.count = 0};
+    struct gnt_args_result result;
+    char word[] = "--listen=mqtt://:1";
+    char *argv[] = {word};
+    assert_int_equal(gnt_config_args(0, argv, &c, &result, &diag), GNT_OK);
+    assert_int_equal(c.listeners.count, 2);
+    assert_string_equal(c.listeners.items[0].url, "mqtt://127.0.0.1:1883");
+    assert_false(c.listeners.items[0].optional);
+    assert_string_equal(c.listeners.items[1].url, "http://127.0.0.1:8080");
+    assert_true(c.listeners.items[1].optional);
+    assert_true(gnt_config_anonymous(&c));
+    assert_int_equal(gnt_config_args(1, argv, &c, &result, &diag), GNT_OK);
+    assert_int_equal(c.listeners.count, 1);
+    gnt_config_fini(&c);
+}
+
+static void origins_are_origins(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool good;
+    } rows[] = {
+        {"https://a.example", true},
+        {"http://localhost:3000", true},
+        {"*", true},
+        {"null", true},
+        {"a.example", false},
+        {"https://", false},
+        {"", false},
+        {"://a", false},
+        {"https://a.example/", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct file file;
+        struct gnt_config c = {.file = NULL};
+        struct gnt_diag diag = {.count = 0};
+        char text[200];
+        (void)snprintf(text, sizeof text, "listeners: [{url: \"http://:1\", origins: [\"%s\"]}]\n",
+                       rows[i].text);
+        make(&file, text);
+        gnt_err err = gnt_config_load(file.path, &c, &diag);
+        unlink(file.path);
+        assert_int_equal(err, rows[i].good ? GNT_OK : GNT_INVALID);
+        gnt_diag_fini(&diag);
+        gnt_config_fini(&c);
+    }
+}
 
 static void the_command_line_overrides_the_file(void **state)
 {
@@ -426,6 +487,8 @@ int main(void)
         cmocka_unit_test(rows_are_sound),
         cmocka_unit_test(a_file),
         cmocka_unit_test(mistakes_in_a_file),
+        cmocka_unit_test(http_by_default),
+        cmocka_unit_test(origins_are_origins),
         cmocka_unit_test(the_command_line_overrides_the_file),
         cmocka_unit_test(mistakes_on_the_command_line),
         cmocka_unit_test(help_touches_nothing),

@@ -1,5 +1,7 @@
 #include "conf/url.h"
 
+#include <strings.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -25,6 +27,10 @@ static void good(void **state)
         {"mqtt://", "", false, 1883, "", false},
         {"mqtt://0.0.0.0/", "0.0.0.0", false, 1883, "/", false},
         {"mqtt://gate-way_1.example.org:1", "gate-way_1.example.org", false, 1, "", false},
+        {"http://127.0.0.1:8080", "127.0.0.1", false, 8080, "", true},
+        {"http://:0/", "", false, 0, "/", false},
+        {"ws://localhost", "localhost", false, 80, "", true},
+        {"WS://[::1]:8080/mqtt?a=b", "::1", true, 8080, "/mqtt?a=b", true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct gnt_url url;
@@ -32,7 +38,7 @@ static void good(void **state)
         gnt_err err = gnt_url_parse(rows[i].text, &url, &why);
         assert_string_equal(why.text, "");
         assert_int_equal(err, GNT_OK);
-        assert_string_equal(url.scheme->name, "mqtt");
+        assert_int_equal(strncasecmp(url.scheme->name, rows[i].text, strlen(url.scheme->name)), 0);
         assert_string_equal(url.host, rows[i].host);
         assert_int_equal(url.ipv6, rows[i].ipv6);
         assert_int_equal(url.port, rows[i].port);
@@ -67,6 +73,11 @@ static void bad(void **state)
         {"mqtt://256.0.0.1", "'256.0.0.1' is not a host name or an IPv4 address"},
         {"mqtt://h/topic", "the scheme mqtt takes no path, got '/topic'"},
         {"mqtt://h?x", "the scheme mqtt takes no path, got '?x'"},
+        {"http://h/mqtt", "the scheme http takes no path, got '/mqtt'"},
+        {"ws://h?x", "'?x' is not a path such as /mqtt"},
+        {"ws://h/a b", "'/a b' is not a path such as /mqtt"},
+        {"ws://h/a\r\nb", "'/a\\x0d\\x0ab' is not a path such as /mqtt"},
+        {"ws://h/a#b", "'/a#b' is not a path such as /mqtt"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct gnt_url url = {.port = 4711};
@@ -74,6 +85,28 @@ static void bad(void **state)
         assert_int_equal(gnt_url_parse(rows[i].text, &url, &why), GNT_INVALID);
         assert_string_equal(why.text, rows[i].why);
         assert_int_equal(url.port, 4711);
+    }
+}
+
+static void requests(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *host, *path;
+    } rows[] = {
+        {"ws://h", "h", "/mqtt"},
+        {"ws://h:80/", "h", "/"},
+        {"ws://h:8080/a?b", "h:8080", "/a?b"},
+        {"ws://[::1]:81/mqtt", "[::1]:81", "/mqtt"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct gnt_url url;
+        struct gnt_why why;
+        char host[GNT_URL_HOST_MAX];
+        assert_int_equal(gnt_url_parse(rows[i].text, &url, &why), GNT_OK);
+        gnt_url_host_text(&url, host);
+        assert_string_equal(host, rows[i].host);
+        assert_string_equal(gnt_url_websocket_path(&url), rows[i].path);
     }
 }
 
@@ -97,6 +130,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good),
         cmocka_unit_test(bad),
+        cmocka_unit_test(requests),
         cmocka_unit_test(long_hosts_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
