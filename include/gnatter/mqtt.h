@@ -46,7 +46,8 @@ struct gnatter_connected {
 
 /* error is
  *   0                  gnatter_client_disconnect, _stop or _free
- *   GNATTER_EREFUSED   by the server's CONNACK (reason), or nobody listens there (reason 0)
+ *   GNATTER_EREFUSED   by the server's CONNACK (reason), or nobody listens there (reason 0), or a
+ *                      server over WebSocket wants to hear nothing of it (reason 0)
  *   GNATTER_ECLOSED    the server ended it, with a DISCONNECT (reason) or without
  *   GNATTER_ERESOLVE   host name not found
  *   GNATTER_ETIMEOUT   no connection, no CONNACK or no PINGRESP in time
@@ -61,7 +62,9 @@ struct gnatter_disconnected {
     bool was_connected;  /* else an attempt has failed */
     bool will_reconnect; /* and when: */
     uint32_t retry_in_ms;
-    struct gnatter_properties properties; /* of the server's CONNACK or DISCONNECT */
+    /* Of the server's CONNACK or DISCONNECT; of a WebSocket that could not be opened what was wrong
+     * with the server's answer, as a GNATTER_REASON_STRING. */
+    struct gnatter_properties properties;
 };
 
 typedef void gnatter_on_connected(gnatter_client *c, const struct gnatter_connected *connected,
@@ -108,6 +111,11 @@ struct gnatter_client_options {
     size_t size;      /* of this struct, set by gnatter_client_options_init: leave it */
     const char *host; /* name or address ["localhost"] */
     uint16_t port;    /* [1883] */
+
+    /* Both in one, and how: "mqtt://HOST:PORT", or "ws://HOST:PORT/PATH" for MQTT over WebSocket,
+     * whose path is /mqtt and whose port is 80 unless they are named.  [NULL: host and port] */
+    const char *url;
+
     struct gnatter_mqtt_options mqtt;
     struct gnatter_transport transport; /* [TCP: all NULL] */
 

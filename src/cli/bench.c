@@ -153,7 +153,7 @@ static const struct gnt_option rows[] = {
            "Makes N connections a second. 0: as fast as the broker answers."),
     {.flag = "target", .letter = 't', .kind = GNT_OPTION_STRINGS, FIELD(targets),
      .metavar = "TARGET", .check = check_target, .group = "Broker",
-     .help = "[NAME=]URL[,pid=PID], such as mine=mqtt://127.0.0.1:1884,pid=4711. May be repeated: "
+     .help = "[NAME=]URL[,pid=PID], such as mine=mqtt://127.0.0.1:1884,pid=4711, or ws://HOST:PORT/mqtt. May be repeated: "
              "each scenario is run on each in turn, and ratios to the first are shown. With a "
              "process id of this machine the broker's CPU and memory are shown too. Replaces "
              "--host and --port."},
@@ -392,6 +392,15 @@ static int find_address(struct gnt_bench_target *t, const struct gnt_url *url)
     return err == GNT_RESOLVE ? EX_NOHOST : EX_OSERR;
 }
 
+static void set_websocket(struct gnt_bench_target *t, const struct gnt_url *url)
+{
+    t->websocket = url->scheme->kind == GNT_URL_WEBSOCKET;
+    if (!t->websocket)
+        return;
+    gnt_url_host_text(url, t->host);
+    (void)snprintf(t->path, sizeof t->path, "%s", gnt_url_websocket_path(url));
+}
+
 static int make_targets(struct bench *b)
 {
     const struct options *o = b->options;
@@ -409,6 +418,7 @@ static int make_targets(struct bench *b)
             gnt_say(name, "%s: %s", word, why.text);
             return EX_USAGE;
         }
+        set_websocket(&b->targets[i], &url);
         int code = find_address(&b->targets[i], &url);
         if (code)
             return code;

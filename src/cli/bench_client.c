@@ -2,6 +2,7 @@
 
 #include "auth/scram.h"
 #include "net/tcp.h"
+#include "net/websocket.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -264,6 +265,18 @@ static gnt_err make_engine(struct gnt_bench_client *c)
     return gnt_client_new(&o, &c->engine);
 }
 
+static gnt_err open_stream(struct gnt_bench_client *c)
+{
+    const struct gnt_bench_target *t = c->host->target;
+    const struct gnt_websocket_request request = {
+        .host = t->host, .path = t->path, .protocol = "mqtt", .random = &gnt_random_system};
+    gnt_err err =
+        gnt_tcp_connect(c->host->loop, t->address->ai_addr, t->address->ai_addrlen, &c->stream);
+    if (err || !t->websocket)
+        return err;
+    return gnt_websocket_connect(&c->stream, &request, &c->stream);
+}
+
 gnt_err gnt_bench_client_open(struct gnt_bench_client *c, struct gnt_bench_host *host,
                               bool publisher, uint32_t index)
 {
@@ -274,8 +287,7 @@ gnt_err gnt_bench_client_open(struct gnt_bench_client *c, struct gnt_bench_host 
     gnt_task_init(&c->task, work);
     gnt_err err = make_engine(c);
     if (!err)
-        err = gnt_tcp_connect(host->loop, host->address->ai_addr, host->address->ai_addrlen,
-                              &c->stream);
+        err = open_stream(c);
     if (!err)
         err = host->plan->scram ? login_begin(c) : gnt_client_connect(c->engine, host->loop->now);
     if (err) {

@@ -13,7 +13,7 @@ struct gnt_scram_client;
 struct gnt_bench_host {
     struct gnt_loop *loop;
     const struct gnt_bench_plan *plan;
-    const struct addrinfo *address;
+    const struct gnt_bench_target *target;
     uint64_t run; /* in every client id and topic, so that runs do not meet */
     uint8_t *read_buffer;
     uint8_t *payload;        /* plan->size bytes */

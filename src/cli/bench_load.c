@@ -479,7 +479,7 @@ void gnt_bench_run(const struct gnt_bench_plan *plan, const struct gnt_bench_tar
 {
     struct load l = {
         .host = {.plan = plan,
-                 .address = target->address,
+                 .target = target,
                  .run = gnt_random_u64(&gnt_random_system) >> 24,
                  .up = on_up,
                  .down = on_down,

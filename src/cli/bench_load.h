@@ -10,6 +10,7 @@
 
 #include "base/slice.h"
 #include "cli/bench_stats.h"
+#include "conf/url.h"
 
 #include <netdb.h>
 #include <sys/types.h>
@@ -50,6 +51,9 @@ struct gnt_bench_target {
     char url[300];
     pid_t pid; /* 0: not known */
     struct addrinfo *address;
+    bool websocket;
+    char host[GNT_URL_HOST_MAX]; /* of a WebSocket, */
+    char path[300];              /* and where on it */
 };
 
 /* CPU and memory of the broker and of this process; 0 where it cannot be known. */

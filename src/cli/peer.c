@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "cli/say.h"
+#include "conf/url.h"
 #include "mqtt/codec/reason.h"
 
 #include <stdarg.h>
@@ -11,7 +12,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { TEXT_MAX = 1024, GOES_ON = -1, CLOSE_MS = 5000, END_S = 8 };
+enum { TEXT_MAX = 2048, GOES_ON = -1, CLOSE_MS = 5000, END_S = 8 };
 
 /* As large as a packet can be [MQTT5 2.1.4]: it is the user who asks for the messages. */
 enum { PACKET_MAX = 5 + 268435455 };
@@ -149,29 +150,41 @@ static const char *own_words(const struct gnatter_disconnected *d, char *text, s
     return text;
 }
 
+enum { WHERE_MAX = 1100 };
+
+/* The broker, for people. */
+static const char *where(const struct gnt_peer_options *o, char text[WHERE_MAX])
+{
+    if (o->url)
+        (void)snprintf(text, WHERE_MAX, "%s", o->url);
+    else
+        (void)snprintf(text, WHERE_MAX, "%s port %u", o->host, o->port);
+    return text;
+}
+
 /* The words and the exit code for the end of a connection or an attempt. */
 static int describe(const struct gnt_peer *peer, const struct gnatter_disconnected *d, char *text,
                     size_t size)
 {
     const struct gnt_peer_options *o = peer->options;
     const char *verb = d->was_connected ? "lost the connection to" : "cannot connect to";
-    char words[600];
+    char words[600], place[WHERE_MAX];
+    where(o, place);
     own_words(d, words, sizeof words);
     if (d->reason >= 0x80) {
-        (void)snprintf(text, size, "%s %s port %u: the broker says: %s%s.%s", verb, o->host,
-                       o->port, gnatter_reason_text(d->reason), words, refusal_advice(d->reason));
+        (void)snprintf(text, size, "%s %s: the broker says: %s%s.%s", verb, place,
+                       gnatter_reason_text(d->reason), words, refusal_advice(d->reason));
         return d->was_connected ? EX_UNAVAILABLE
                                 : connack_code(d->reason, version_of(o, peer->properties));
     }
     for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
         if (failures[i].error != d->error || failures[i].was_connected != d->was_connected)
             continue;
-        (void)snprintf(text, size, "%s %s port %u: %s%s.%s", verb, o->host, o->port,
-                       failures[i].text, words, failures[i].advice);
+        (void)snprintf(text, size, "%s %s: %s%s.%s", verb, place, failures[i].text, words,
+                       failures[i].advice);
         return failures[i].code;
     }
-    (void)snprintf(text, size, "%s %s port %u: %s%s.", verb, o->host, o->port,
-                   gnatter_error_text(d->error), words);
+    (void)snprintf(text, size, "%s %s: %s%s.", verb, place, gnatter_error_text(d->error), words);
     return EX_UNAVAILABLE;
 }
 
@@ -182,14 +195,14 @@ static void on_connected(gnatter_client *c, const struct gnatter_connected *conn
 {
     struct gnt_peer *peer = context;
     struct gnatter_client_info info;
-    char shown[300];
+    char shown[300], place[WHERE_MAX];
     gnatter_client_get_info(c, &info);
-    gnt_peer_debug(peer, "connected to %s port %u as '%s', session %s", peer->options->host,
-                   peer->options->port,
+    where(peer->options, place);
+    gnt_peer_debug(peer, "connected to %s as '%s', session %s", place,
                    gnt_utf8_printable(gnt_slice_str(info.client_id), shown, sizeof shown),
                    connected->session_present ? "taken up again" : "new");
     if (peer->told)
-        gnt_peer_say(peer, "connected to %s port %u", peer->options->host, peer->options->port);
+        gnt_peer_say(peer, "connected to %s", place);
     peer->told = false;
     atomic_store(&peer->connected_once, true);
     gnt_wait_wake(&peer->wait);
@@ -224,6 +237,16 @@ static void on_message(gnatter_client *c, const struct gnatter_received *message
 }
 
 /* ---- options */
+
+gnt_err gnt_peer_check_url(const char *text, struct gnt_why *why)
+{
+    struct gnt_url url;
+    gnt_err err = gnt_url_parse(text, &url, why);
+    if (err || (url.scheme->kind != GNT_URL_HTTP && *url.host))
+        return err;
+    gnt_why_set(why, "expected mqtt://HOST:PORT or ws://HOST:PORT/mqtt");
+    return GNT_INVALID;
+}
 
 static bool check_will(const char *command, const struct gnt_peer_options *o, bool will_properties)
 {
@@ -319,6 +342,7 @@ static void build(struct gnt_peer *peer, struct built *b)
     gnatter_client_options_init(&b->options);
     b->options.host = o->host;
     b->options.port = o->port;
+    b->options.url = o->url;
     b->options.on_connected = on_connected;
     b->options.on_disconnected = on_disconnected;
     b->options.on_message = on_message;

@@ -16,6 +16,7 @@
 struct gnt_peer_options {
     char *host;
     uint16_t port;
+    char *url; /* instead of these two */
     char *id, *id_prefix, *username, *password;
     uint32_t auth_method; /* enum gnt_peer_method */
     uint32_t version;     /* enum gnatter_mqtt_version */
@@ -32,6 +33,9 @@ enum gnt_peer_method { GNT_PEER_PLAIN, GNT_PEER_SCRAM };
 
 extern const struct gnt_option_word gnt_peer_versions[], gnt_peer_expiries[], gnt_peer_methods[];
 
+/* A URL that a client can go to. */
+GNT_MUST gnt_err gnt_peer_check_url(const char *text, struct gnt_why *why);
+
 /* The rows of an option table whose struct TYPE has a struct gnt_peer_options named `peer`. */
 /* clang-format off */
 #define GNT_PEER_ROWS(type) \
@@ -41,6 +45,10 @@ extern const struct gnt_option_word gnt_peer_versions[], gnt_peer_expiries[], gn
     {.flag = "port", .letter = 'p', .kind = GNT_OPTION_INTEGER, .group = "Connection", \
      GNT_OPTION_FIELD(type, peer.port), .fallback = "1883", .min = 1, .max = 65535, .metavar = "PORT", \
      .help = "The broker's port."}, \
+    {.flag = "url", .kind = GNT_OPTION_STRING, .group = "Connection", .check = gnt_peer_check_url, \
+     GNT_OPTION_FIELD(type, peer.url), .metavar = "URL", .max = 1024, \
+     .help = "Instead of --host and --port: mqtt://HOST:PORT, or ws://HOST:PORT/mqtt for MQTT over " \
+             "WebSocket."}, \
     {.flag = "id", .letter = 'i', .kind = GNT_OPTION_STRING, .group = "Connection", \
      GNT_OPTION_FIELD(type, peer.id), .metavar = "ID", .max = 65535, \
      .help = "The client id; without one, a random one, in MQTT 5 one that the broker gives."}, \

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/random.h"
 #include "client/mqtt/convert.h"
+#include "conf/url.h"
 #include "net/epoll.h"
 
 #include <signal.h>
@@ -43,7 +44,7 @@ static gnt_err check_options(const struct gnatter_client_options *o)
     const struct gnatter_transport *t = &o->transport;
     bool whole = t->open && t->read && t->write && t->close;
     bool none = !t->open && !t->read && !t->write && !t->close;
-    bool good = o->size == sizeof *o && o->host && *o->host && (whole || none) &&
+    bool good = o->size == sizeof *o && (o->url || (o->host && *o->host)) && (whole || none) &&
                 o->reconnect_min_ms > 0 && o->reconnect_max_ms >= o->reconnect_min_ms;
     return good ? GNT_OK : GNT_INVALID;
 }
@@ -55,7 +56,37 @@ static void destroy(gnatter_client *c)
     pthread_cond_destroy(&c->changed);
     pthread_mutex_destroy(&c->lock);
     free((void *)(uintptr_t)c->options.host);
+    free(c->path);
+    free(c->websocket_host);
     free(c);
+}
+
+static gnt_err set_address(gnatter_client *c, const char *host, uint16_t port)
+{
+    c->options.port = port;
+    c->options.host = strdup(host);
+    return c->options.host ? GNT_OK : GNT_NOMEM;
+}
+
+/* Where the client goes: its own copy of what the options say. */
+static gnt_err set_target(gnatter_client *c, const struct gnatter_client_options *o)
+{
+    struct gnt_url url;
+    struct gnt_why why;
+    char text[GNT_URL_HOST_MAX];
+    c->options.host = NULL;
+    c->options.url = NULL;
+    if (!o->url)
+        return set_address(c, o->host, o->port);
+    if (gnt_url_parse(o->url, &url, &why) || url.scheme->kind == GNT_URL_HTTP || !*url.host)
+        return GNT_INVALID;
+    gnt_err err = set_address(c, url.host, url.port);
+    if (err || url.scheme->kind != GNT_URL_WEBSOCKET)
+        return err;
+    gnt_url_host_text(&url, text);
+    c->websocket_host = strdup(text);
+    c->path = strdup(gnt_url_websocket_path(&url));
+    return c->path && c->websocket_host ? GNT_OK : GNT_NOMEM;
 }
 
 static gnt_err create(const struct gnatter_client_options *o, gnatter_client **out)
@@ -73,8 +104,7 @@ static gnt_err create(const struct gnatter_client_options *o, gnatter_client **o
     atomic_init(&c->transport_ready, false);
     c->deadline = GNT_NEVER;
     c->options = *o;
-    c->options.host = strdup(o->host);
-    gnt_err err = c->options.host ? GNT_OK : GNT_NOMEM;
+    gnt_err err = set_target(c, o);
     struct gnatter_mqtt_options mqtt = o->mqtt;
     struct gnatter_property *props = NULL;
     if (!err && o->auth_method)

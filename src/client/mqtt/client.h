@@ -38,6 +38,8 @@ struct gnatter_client {
     pthread_cond_t changed; /* broadcast when something settles; CLOCK_MONOTONIC */
     pthread_t thread;
     struct gnatter_client_options options; /* host is owned; mqtt is the engine's and not used */
+    char *path;                            /* of a WebSocket; NULL: plain MQTT */
+    char *websocket_host;                  /* and what it calls the host; both owned */
     struct gnt_client *engine;
     struct gnt_client_login *login; /* by auth_method; NULL: there is none */
 
@@ -127,6 +129,11 @@ GNT_MUST gnt_err gnt_client_login_again(gnatter_client *c);
  * state is RESOLVING or OPENING afterwards; on failure unchanged. */
 GNT_MUST gnt_err gnt_link_open(gnatter_client *c);
 GNT_MUST gnt_err gnt_link_next_address(gnatter_client *c); /* GNT_NOTFOUND: there is none */
+
+/* What is known about why the stream has not opened, as an MQTT property in OUT; empty if nothing
+ * is. */
+enum { GNT_LINK_WORDS_MAX = 256 };
+struct gnatter_properties gnt_link_words(const gnatter_client *c, uint8_t out[GNT_LINK_WORDS_MAX]);
 
 /* RESOLVING: whether the lookup is done, and then with what. */
 bool gnt_link_resolved(gnatter_client *c, gnt_err *err);

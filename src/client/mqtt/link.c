@@ -2,9 +2,11 @@
 #include "client/mqtt/client.h"
 
 #include "base/assert.h"
+#include "base/random.h"
 #include "net/epoll.h"
 #include "net/resolve.h"
 #include "net/tcp.h"
+#include "net/websocket.h"
 
 #include <stdlib.h>
 
@@ -216,13 +218,37 @@ static void on_ready(struct gnt_stream *s)
     (void)s;
 }
 
-static void opened(gnatter_client *c)
+/* C->stream has been opened, or begun to: what MQTT goes over stands on it. */
+static gnt_err opened(gnatter_client *c)
 {
+    const struct gnt_websocket_request request = {.host = c->websocket_host,
+                                                  .path = c->path,
+                                                  .protocol = "mqtt",
+                                                  .random = &gnt_random_system};
+    gnt_err err = c->path ? gnt_websocket_connect(&c->stream, &request, &c->stream) : GNT_OK;
+    if (err) {
+        gnt_stream_close(&c->stream);
+        return err;
+    }
     c->state = GNT_LINK_OPENING;
     c->was_connected = c->heard = false;
     c->stream->owner = c;
     c->stream->on_ready = on_ready;
     gnt_stream_want(c->stream, GNT_WRITABLE);
+    return GNT_OK;
+}
+
+struct gnatter_properties gnt_link_words(const gnatter_client *c, uint8_t out[GNT_LINK_WORDS_MAX])
+{
+    const char *words = c->stream && c->path ? gnt_websocket_words(c->stream) : "";
+    size_t size = strlen(words);
+    if (!size || size > GNT_LINK_WORDS_MAX - 3)
+        return (struct gnatter_properties){NULL, 0};
+    out[0] = GNATTER_REASON_STRING;
+    out[1] = (uint8_t)(size >> 8);
+    out[2] = (uint8_t)size;
+    memcpy(out + 3, words, size);
+    return (struct gnatter_properties){out, 3 + size};
 }
 
 gnt_err gnt_link_next_address(gnatter_client *c)
@@ -232,10 +258,10 @@ gnt_err gnt_link_next_address(gnatter_client *c)
         const struct addrinfo *a = c->next_address;
         c->next_address = a->ai_next;
         err = gnt_tcp_connect(&c->loop, a->ai_addr, a->ai_addrlen, &c->stream);
-        if (err)
-            continue;
-        opened(c);
-        return GNT_OK;
+        if (!err)
+            err = opened(c);
+        if (!err)
+            return GNT_OK;
     }
     return err;
 }
@@ -245,9 +271,7 @@ gnt_err gnt_link_open(gnatter_client *c)
     gnt_link_abandon(c);
     if (c->options.transport.open) {
         gnt_err err = own_open(c);
-        if (!err)
-            opened(c);
-        return err;
+        return err ? err : opened(c);
     }
     gnt_err err = lookup_start(c);
     if (!err)

@@ -114,8 +114,10 @@ static void ended(gnatter_client *c, int error, uint8_t reason,
 
 static void attempt_failed(gnatter_client *c, gnt_err err, uint64_t now)
 {
+    uint8_t raw[GNT_LINK_WORDS_MAX];
+    struct gnatter_properties words = gnt_link_words(c, raw);
     gnt_link_abandon(c);
-    ended(c, err, 0, (struct gnatter_properties){NULL, 0}, now);
+    ended(c, err, 0, words, now);
 }
 
 /* ---- Events of the engine */

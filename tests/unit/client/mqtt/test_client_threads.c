@@ -941,6 +941,57 @@ static void takeover_is_not_answered_by_takeover(void **state)
     assert_int_equal(server.accepted, 1);
 }
 
+/* What a server over WebSocket has to say instead of opening one is in words. */
+static void a_refused_websocket_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answer;
+        int error;
+        const char *words;
+    } rows[] = {
+        {"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", GNATTER_EREFUSED,
+         "the server answers 403 Forbidden"},
+        {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+         GNATTER_EPROTOCOL, "the server's Sec-WebSocket-Accept is not right"},
+        {"\x20\x02\x00\x00", GNATTER_EPROTOCOL, "the server's answer is not HTTP"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct canned server;
+        struct seen s = SEEN_INIT;
+        struct gnatter_client_info info;
+        char url[64];
+        canned_start(&server, rows[i].answer, strlen(rows[i].answer));
+        struct gnatter_client_options o = options_for(server.port, &s);
+        (void)snprintf(url, sizeof url, "ws://127.0.0.1:%u/mqtt", server.port);
+        o.url = url;
+        o.no_reconnect = true;
+        gnatter_client *c = client_new(&o);
+        assert_int_equal(gnatter_client_start(c), GNATTER_OK);
+        wait_until(&s, &s.disconnected, 1);
+        assert_int_equal(s.last_end.error, rows[i].error);
+        assert_int_equal(s.last_end.reason, 0);
+        gnatter_client_get_info(c, &info);
+        assert_string_equal(info.reason_string, rows[i].words);
+        gnatter_client_free(c);
+        canned_stop(&server);
+    }
+}
+
+static void urls_that_no_client_can_go_to(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {"http://localhost", "ws://", "localhost", "mqtt://h/x", ""};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct gnatter_client_options o;
+        gnatter_client *c = NULL;
+        gnatter_client_options_init(&o);
+        o.url = rows[i];
+        assert_int_equal(gnatter_client_new(&o, &c), GNATTER_EINVALID);
+        assert_null(c);
+    }
+}
+
 /* Where a server sends its client is told, and left to the program [MQTT5 4.11]. */
 static void another_server_is_told_and_not_followed(void **state)
 {
@@ -1088,6 +1139,8 @@ int main(void)
         cmocka_unit_test(no_such_name),
         cmocka_unit_test(the_offline_queue_is_bounded),
         cmocka_unit_test(takeover_is_not_answered_by_takeover),
+        cmocka_unit_test(a_refused_websocket_is_told),
+        cmocka_unit_test(urls_that_no_client_can_go_to),
         cmocka_unit_test(another_server_is_told_and_not_followed),
         cmocka_unit_test(short_connections_back_off),
         cmocka_unit_test(broken_servers_are_left),
