@@ -92,13 +92,14 @@ static void sort(struct gnt_rules *r)
 
 gnt_err gnt_rules_new(const struct gnt_rule *rules, size_t count, struct gnt_rules **out)
 {
-    size_t text = 0, ordered = count < MANY ? 0 : count;
+    size_t ordered = count < MANY ? 0 : count;
+    uint64_t text = 0; /* no filter is empty, so this bounds `count`, too */
     for (size_t i = 0; i < count; i++)
         text += rules[i].filter.size;
-    if (count > UINT32_MAX || text > UINT32_MAX)
+    if (text > UINT32_MAX)
         return GNT_TOOBIG;
     struct gnt_rules *r =
-        malloc(sizeof *r + count * sizeof *r->entries + ordered * sizeof *r->order + text);
+        malloc(sizeof *r + count * sizeof *r->entries + ordered * sizeof *r->order + (size_t)text);
     if (!r)
         return GNT_NOMEM;
     uint32_t *order = (uint32_t *)(void *)(r->entries + count);
