@@ -53,7 +53,8 @@ def tied(words):
 
 
 class Broker:
-    """A broker's process; `port` is where it listens once start() has returned."""
+    """A broker's process; `port` is where it listens once start() has returned, and `web_port` where
+    it does for WebSockets."""
 
     name = ""
 
@@ -61,6 +62,7 @@ class Broker:
         self.folder = folder
         self.process = None
         self.port = 0
+        self.web_port = 0
         self.log_path = os.path.join(folder, f"{self.name}-{id(self)}.log")
 
     def spawn(self, words):
@@ -97,20 +99,21 @@ class Gnatter(Broker):
     name = "gnatter"
 
     def start(self, settings=(), workers=WORKERS):
-        words = [GNATTER, "broker", "--listen", "mqtt://127.0.0.1:0", "--data", "none",
-                 "--workers", str(workers)]
+        words = [GNATTER, "broker", "--listen", "mqtt://127.0.0.1:0", "--listen",
+                 "http://127.0.0.1:0", "--data", "none", "--workers", str(workers)]
         for setting in settings:
             words += ["--set", setting]
         self.spawn(words)
         return self.wait_for_port()
 
     def wait_for_port(self):
-        listens = re.compile(r"mqtt://127\.0\.0\.1:([1-9]\d*)")
+        listens = re.compile(r"mqtt://127\.0\.0\.1:([1-9]\d*)(?: http://127\.0\.0\.1:(\d+))?")
 
         def listening():
             self.check_alive()
             return listens.search(self.log())
-        self.port = int(wait_until(listening, "gnatter's start")[1])
+        found = wait_until(listening, "gnatter's start")
+        self.port, self.web_port = int(found[1]), int(found[2] or 0)
         return self
 
 
@@ -120,7 +123,7 @@ class Mosquitto(Broker):
     def start(self, settings=()):
         # It cannot choose a port by itself, so somebody else may take the one that was free.
         for _ in range(10):
-            self.port = free_port()
+            self.port, self.web_port = free_port(), free_port()
             if self.try_start(settings):
                 return self
         raise AssertionError("mosquitto found no port to listen on")
@@ -129,11 +132,12 @@ class Mosquitto(Broker):
         path = os.path.join(self.folder, "mosquitto.conf")
         with open(path, "w") as conf:
             conf.write("\n".join([f"listener {self.port} 127.0.0.1", "allow_anonymous true",
-                                  "persistence false", "max_queued_messages 0", *settings, ""]))
+                                  "persistence false", "max_queued_messages 0", *settings,
+                                  f"listener {self.web_port} 127.0.0.1", "protocol websockets", ""]))
         program = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
         self.spawn([program, "-c", path])
-        wait_until(lambda: self.process.poll() is not None or accepts(self.port),
-                   "mosquitto's start")
+        wait_until(lambda: self.process.poll() is not None or
+                   (accepts(self.port) and accepts(self.web_port)), "mosquitto's start")
         return self.process.poll() is None
 
 

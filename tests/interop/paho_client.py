@@ -29,11 +29,12 @@ def options(qos=0, **values):
 class Client:
     """One client.  It does not reconnect by itself: tests say when."""
 
-    def __init__(self, name, version=V311, clean=True):
+    def __init__(self, name, version=V311, clean=True, transport="tcp"):
         self.version = version
         self.clean = clean
         extra = {} if version == V5 else {"clean_session": clean}
-        self.paho = paho.Client(name, protocol=version, **extra)
+        self.transport = transport
+        self.paho = paho.Client(name, protocol=version, transport=transport, **extra)
         self.paho.max_inflight_messages_set(100)
         self.messages = queue.Queue()
         self.connects = queue.Queue()
@@ -75,7 +76,8 @@ class Client:
         extra = {}
         if self.version == V5:
             extra = {"clean_start": self.clean, "properties": props("CONNECT", **properties)}
-        self.paho.connect("127.0.0.1", broker.port, keep_alive, **extra)
+        port = broker.port if self.transport == "tcp" else broker.web_port
+        self.paho.connect("127.0.0.1", port, keep_alive, **extra)
         self.paho.loop_start()
         code, flags, answer = self.connects.get(timeout=PATIENCE)
         if code != expect:
@@ -130,7 +132,7 @@ class Client:
 
     def vanish(self):
         """The connection ends without DISCONNECT, as by a cut."""
-        self.paho.socket().shutdown(socket.SHUT_RDWR)
+        getattr(self.paho.socket(), "_socket", self.paho.socket()).shutdown(socket.SHUT_RDWR)
         self.wait_end()
 
     def fall_silent(self):

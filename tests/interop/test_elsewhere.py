@@ -14,6 +14,13 @@ class Ours(AtMosquitto, harness.Test):
     pub, sub = GNATTER_PUB, GNATTER_SUB
 
 
+class OursOverWebSocket(AtMosquitto, harness.Test):
+    pub, sub = GNATTER_PUB, GNATTER_SUB
+
+    def at(self):
+        return ["--url", f"ws://127.0.0.1:{self.broker.web_port}/mqtt"]
+
+
 class OursToTheirs(AtMosquitto, harness.Test):
     pub, sub = GNATTER_PUB, MOSQUITTO_SUB
     # Whoever publishes: mosquitto 2.0.11 sends more QoS 2 messages than mosquitto_sub's receive

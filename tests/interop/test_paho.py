@@ -11,9 +11,11 @@ class Common:
     """Runs in each of the classes below, which say the version."""
 
     version = 0
+    transport = "tcp"
+    large = 10 * 1024 * 1024
 
     def client(self, name, clean=True, connect=True):
-        client = Client(name, self.version, clean)
+        client = Client(name, self.version, clean, self.transport)
         self.addCleanup(client.close)
         if connect:
             client.connect(self.broker)
@@ -56,7 +58,7 @@ class Common:
     def test_large_and_empty(self):
         publisher, subscriber = self.client("publisher"), self.client("subscriber")
         subscriber.subscribe("size", 2)
-        large = bytes(range(256)) * (10 * 1024 * 1024 // 256)
+        large = bytes(range(256)) * (self.large // 256)
         for qos in range(3):
             for payload in (large, b"", b"\0"):
                 publisher.publish("size", payload, qos)
