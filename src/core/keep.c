@@ -116,6 +116,11 @@ uint64_t gnt_keep_number(struct gnt_home *home)
     return home->keep.numbers += home->config.homes;
 }
 
+void gnt_keep_hurry(struct gnt_home *home)
+{
+    home->keep.hurry = true;
+}
+
 uint64_t gnt_keep_mark(const struct gnt_home *home)
 {
     const struct gnt_keep *k = &home->keep;
@@ -202,6 +207,7 @@ void gnt_keep_wait(struct gnt_home *home, struct gnt_kept *kept, uint64_t batch)
     struct gnt_keep *k = keep_of(home);
     GNT_ASSERT(batch > k->safe && batch <= k->current);
     kept->batch = batch;
+    k->hurry |= batch == k->current;
     struct gnt_list *behind = k->waiting.prev; /* who came late may wait for an early one */
     while (behind != &k->waiting && GNT_CONTAINER(behind, struct gnt_kept, link)->batch > batch)
         behind = behind->prev;
@@ -267,6 +273,8 @@ static void commit(struct gnt_home *home)
     k->next = NULL;
     commit->home = home;
     commit->number = k->current++;
+    k->batch.lazy = !k->hurry;
+    k->hurry = false;
     commit->size = batch_size(&k->batch);
     k->under_way += commit->size;
     gnt_keep_completion(home, &commit->completion, on_done);

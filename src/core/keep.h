@@ -52,6 +52,7 @@ struct gnt_keep {
     const struct gnt_store_time *time;
     struct gnt_batch batch;
     uint64_t current;        /* number of `batch`, from 1 */
+    bool hurry;              /* somebody is about to wait for `batch` */
     uint64_t safe;           /* all up to this one */
     bool lost;               /* but for some, because the store was closed, or _give_up */
     uint64_t under_way;      /* bytes of those that are not, without `batch` */
@@ -110,6 +111,11 @@ GNT_MUST gnt_err gnt_keep_retained(struct gnt_home *home, struct gnt_message *me
 
 /* The batch that has to be safe for all that was written until now, 0 if all is. */
 uint64_t gnt_keep_pending(const struct gnt_home *home);
+
+/* Somebody is to be told when what was written until now is safe: who waits from this turn on.
+ * Batches that nobody waits for may be written some milliseconds later, with others; such a one is
+ * most of what homes do about messages that are safe already. */
+void gnt_keep_hurry(struct gnt_home *home);
 
 /* Another number whenever something has been written since; never 0. */
 uint64_t gnt_keep_mark(const struct gnt_home *home);

@@ -74,6 +74,7 @@ struct gnt_batch {
     void *room; /* GNT_BATCH_ROOM bytes for the engine, from malloc, once something is reserved */
     size_t payload; /* of the messages, one that is in writes that follow each other once */
     gnt_err err;
+    bool lazy; /* set by who commits: nobody is about to wait for it, so it may wait for company */
 };
 
 void gnt_batch_fini(struct gnt_batch *b);

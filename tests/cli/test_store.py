@@ -58,8 +58,9 @@ class Case(unittest.TestCase):
         self.client("sub", "-i", "member", "-c", "-q", "1", "-t", "$share/g/a/#", "-E")
 
     def fill(self):
-        """A session for which messages wait, some of them retained; the broker is killed."""
-        process, _ = self.broker()
+        """A session for which messages wait, some of them retained; the broker is killed.  With
+        one worker, so that all are in the sessions' own logs when they are acknowledged."""
+        process, _ = self.broker("--workers", "1")
         self.subscribe()
         self.share()
         for i in range(MESSAGES):

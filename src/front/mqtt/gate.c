@@ -92,7 +92,10 @@ gnt_err gnt_gate_close(struct gnt_mqtt_connection *c)
     struct gnt_home *home = gnt_connection_home(c);
     uint64_t batch = gnt_keep_pending(home);
     struct gates *g = find(c);
-    if (!batch || (g && g->gate[g->count - 1].batch >= batch))
+    if (!batch)
+        return GNT_OK;
+    gnt_keep_hurry(home);
+    if (g && g->gate[g->count - 1].batch >= batch)
         return GNT_OK;
     if (!g)
         g = gates_new(c);
