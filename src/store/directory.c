@@ -119,7 +119,10 @@ static gnt_err open_store(const char *path, struct gnt_durable_options *o,
     if (err == GNT_UNSUPPORTED)
         snprintf(report->why, sizeof report->why, "a newer version has written the journal in %s",
                  path);
-    else if (err)
+    else if (err == GNT_IO && o->ground->ops->damaged(o->ground) > 0) {
+        err = GNT_MALFORMED;
+        snprintf(report->why, sizeof report->why, "data.mdb in %s is damaged", path);
+    } else if (err)
         failed(report->why, "cannot recover", path, err);
     return err;
 }

@@ -441,6 +441,8 @@ gnt_err gnt_lmdb_apply(struct gnt_ground *ground, const struct gnt_memtable *tab
     }
     gnt_buf_fini(&l->message);
     gnt_buf_fini(&l->value);
+    if (err == GNT_MALFORMED || atomic_load(&l->stopped)) /* it is not the disk that failed */
+        atomic_fetch_add(&l->damaged, 1);
     /* It is safe already: should the file not open now, the next one who needs it tries again. */
     if (a.failed_for_good || a.dirty > DIRTY_MAX)
         (void)!gnt_lmdb_reopen(l, l->map_size);

@@ -80,7 +80,7 @@ static bool record_is_good(struct walker *w, const MDB_val *key, const MDB_val *
 
 static void set_name(struct gnt_lmdb_damage *d, struct gnt_slice name)
 {
-    if (name.size > sizeof d->name)
+    if (name.size == 0 || name.size > sizeof d->name)
         return;
     d->name_size = name.size;
     memcpy(d->name, name.data, name.size);

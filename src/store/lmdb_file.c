@@ -33,7 +33,9 @@ gnt_err gnt_lmdb_err(int rc)
     case EACCES:
     case EPERM:
     case EROFS: return GNT_DENIED;
-    case MDB_INVALID: return GNT_MALFORMED;
+    case MDB_INVALID:
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND: return GNT_MALFORMED;
     case MDB_VERSION_MISMATCH: return GNT_UNSUPPORTED;
     default: return GNT_IO;
     }

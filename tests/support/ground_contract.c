@@ -490,6 +490,45 @@ static void test_allocation_failures(void **state)
     g->ops->close(g);
 }
 
+/* --- beyond the contract --- */
+
+static uint64_t one(void *self)
+{
+    (void)self;
+    return 1;
+}
+
+int ground_fixture_init(struct ground_fixture *f, const struct ground_under_test *ground)
+{
+    static const struct gnt_clock still = {one, one, NULL};
+    ground->wipe();
+    gnt_store_time_init(&f->time, &still, 0, 0);
+    gnt_seeded_init(&f->random, 1);
+    ground_twin_init(&f->twin);
+    return ground->open(&f->time, &f->ground);
+}
+
+void ground_fixture_close(struct ground_fixture *f)
+{
+    if (f->ground)
+        f->ground->ops->close(f->ground);
+    f->ground = NULL;
+}
+
+void ground_fixture_fini(struct ground_fixture *f)
+{
+    ground_twin_fini(&f->twin);
+    ground_fixture_close(f);
+}
+
+void ground_fixture_fill(struct ground_fixture *f, int count)
+{
+    for (int i = 0; i < count; i++) {
+        ground_twin_write(&f->twin, &f->random, 200);
+        assert_int_equal(ground_twin_apply(&f->twin, f->ground), GNT_OK);
+    }
+}
+
 int ground_contract(const struct ground_under_test *ground)
 {
     under_test = ground;

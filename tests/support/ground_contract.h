@@ -32,6 +32,21 @@ gnt_err ground_twin_apply(struct ground_twin *t, struct gnt_ground *g);
 /* Asserts that G holds what the model holds, nothing being above. */
 void ground_twin_compare(struct ground_twin *t, struct gnt_ground *g);
 
+/* For tests beyond the contract: a fresh ground, open, whose clock stands still. */
+struct ground_fixture {
+    struct gnt_store_time time;
+    struct gnt_ground *ground; /* NULL: it is closed */
+    struct ground_twin twin;
+    struct gnt_seeded random;
+};
+
+int ground_fixture_init(struct ground_fixture *f, const struct ground_under_test *under_test);
+void ground_fixture_close(struct ground_fixture *f); /* the ground alone */
+void ground_fixture_fini(struct ground_fixture *f);
+
+/* Writes and applies COUNT batches. */
+void ground_fixture_fill(struct ground_fixture *f, int count);
+
 /* Does BATCH, which is empty afterwards, in T. */
 void ground_do(struct gnt_memtable *t, struct gnt_batch *batch);
 

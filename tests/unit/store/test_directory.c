@@ -1,5 +1,7 @@
 #include "store/directory.h"
 
+#include "support/place.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,29 +11,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-/* A directory of its own for each test. */
-struct place {
-    char base[64], path[128];
-};
-
-static int setup(void **state)
-{
-    static struct place p;
-    snprintf(p.base, sizeof p.base, "/tmp/gnatter-directory-XXXXXX");
-    assert_non_null(mkdtemp(p.base));
-    snprintf(p.path, sizeof p.path, "%s/data", p.base);
-    *state = &p;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct place *p = *state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", p->base);
-    return system(command);
-}
 
 static const struct gnt_durable_options options = {
     .clock = &gnt_clock_system,
@@ -152,9 +131,10 @@ static void says_what_is_wrong(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_was_written_is_there_again, setup, teardown),
-        cmocka_unit_test_setup_teardown(one_at_a_time, setup, teardown),
-        cmocka_unit_test_setup_teardown(says_what_is_wrong, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_written_is_there_again, place_setup,
+                                        place_teardown),
+        cmocka_unit_test_setup_teardown(one_at_a_time, place_setup, place_teardown),
+        cmocka_unit_test_setup_teardown(says_what_is_wrong, place_setup, place_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

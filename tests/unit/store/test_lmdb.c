@@ -42,53 +42,18 @@ static const struct ground_under_test lmdb = {"lmdb", wipe, open_lmdb};
 /* So small that the map has to grow again and again. */
 static const struct ground_under_test small = {"lmdb, a small map", wipe, open_lmdb};
 
-static uint64_t one(void *self)
-{
-    (void)self;
-    return 1;
-}
-
-static const struct gnt_clock still = {one, one, NULL};
-static struct gnt_store_time store_time;
-
-struct fixture {
-    struct gnt_ground *ground;
-    struct ground_twin twin;
-    struct gnt_seeded random;
-};
+static struct ground_fixture fixture;
 
 static int set_up(void **state)
 {
-    static struct fixture f;
-    wipe();
-    gnt_store_time_init(&store_time, &still, 0, 0);
-    gnt_seeded_init(&f.random, 1);
-    ground_twin_init(&f.twin);
-    *state = &f;
-    return open_lmdb(&store_time, &f.ground);
-}
-
-static void close_ground(struct fixture *f)
-{
-    if (f->ground)
-        f->ground->ops->close(f->ground);
-    f->ground = NULL;
+    *state = &fixture;
+    return ground_fixture_init(&fixture, &lmdb);
 }
 
 static int tear_down(void **state)
 {
-    struct fixture *f = *state;
-    ground_twin_fini(&f->twin);
-    close_ground(f);
+    ground_fixture_fini(*state);
     return 0;
-}
-
-static void fill(struct fixture *f, int applies)
-{
-    for (int i = 0; i < applies; i++) {
-        ground_twin_write(&f->twin, &f->random, 200);
-        assert_int_equal(ground_twin_apply(&f->twin, f->ground), GNT_OK);
-    }
 }
 
 /* --- failures of the system, which LMDB calls: these stand before libc's --- */
@@ -132,8 +97,8 @@ ssize_t any_pwrite(int fd, const void *from, size_t size, off_t at)
 
 static void test_a_failed_sync(void **state)
 {
-    struct fixture *f = *state;
-    fill(f, 3);
+    struct ground_fixture *f = *state;
+    ground_fixture_fill(f, 3);
     for (int i = 0; i < 10; i++) {
         struct gnt_ground_mark before, after;
         f->ground->ops->mark(f->ground, &before);
@@ -152,7 +117,7 @@ static void test_a_failed_sync(void **state)
 
 static gnt_err open_as(const struct gnt_lmdb_options *options, struct gnt_ground **out)
 {
-    return gnt_lmdb_open(dir, &store_time, options, out, why);
+    return gnt_lmdb_open(dir, &fixture.time, options, out, why);
 }
 
 static size_t read_file(uint8_t **out)
@@ -177,14 +142,14 @@ static void write_file(const uint8_t *bytes, size_t size)
 
 static void test_a_newer_format_is_not_touched(void **state)
 {
-    struct fixture *f = *state;
+    struct ground_fixture *f = *state;
     uint8_t *before, *after;
-    close_ground(f);
+    ground_fixture_close(f);
     wipe();
     assert_int_equal(open_as(&(struct gnt_lmdb_options){.format = 2}, &f->ground), GNT_OK);
-    close_ground(f);
+    ground_fixture_close(f);
     size_t size = read_file(&before);
-    assert_int_equal(open_lmdb(&store_time, &f->ground), GNT_UNSUPPORTED);
+    assert_int_equal(open_lmdb(&fixture.time, &f->ground), GNT_UNSUPPORTED);
     assert_non_null(strstr(why, "format 2"));
     assert_int_equal(read_file(&after), size);
     assert_memory_equal(before, after, size);
@@ -217,24 +182,24 @@ static gnt_err step_that_fails(struct MDB_txn *txn)
 
 static void test_an_older_format_is_brought_up(void **state)
 {
-    struct fixture *f = *state;
+    struct ground_fixture *f = *state;
     const struct gnt_lmdb_upgrade good[] = {{2, step_two}, {1, step_one}};
     const struct gnt_lmdb_upgrade bad[] = {{1, step_one}, {2, step_that_fails}};
-    fill(f, 5);
-    close_ground(f);
+    ground_fixture_fill(f, 5);
+    ground_fixture_close(f);
     struct gnt_lmdb_options options = {.format = 3, .upgrades = bad, .upgrade_count = 2};
     assert_int_equal(open_as(&options, &f->ground), GNT_FULL);
     options.upgrade_count = 1;
     assert_int_equal(open_as(&options, &f->ground), GNT_UNSUPPORTED);
-    assert_int_equal(open_lmdb(&store_time, &f->ground), GNT_OK); /* it is as it was */
+    assert_int_equal(open_lmdb(&fixture.time, &f->ground), GNT_OK); /* it is as it was */
     ground_twin_compare(&f->twin, f->ground);
-    close_ground(f);
+    ground_fixture_close(f);
     options.upgrades = good;
     options.upgrade_count = 2;
     assert_int_equal(open_as(&options, &f->ground), GNT_OK);
     ground_twin_compare(&f->twin, f->ground);
-    close_ground(f);
-    assert_int_equal(open_lmdb(&store_time, &f->ground), GNT_UNSUPPORTED);
+    ground_fixture_close(f);
+    assert_int_equal(open_lmdb(&fixture.time, &f->ground), GNT_UNSUPPORTED);
 }
 
 /* --- killed in the middle of an apply, many times --- */
@@ -244,7 +209,7 @@ __attribute__((noreturn)) static void apply_for_ever(int ready)
 {
     struct gnt_ground *g;
     struct gnt_ground_mark mark;
-    if (open_lmdb(&store_time, &g))
+    if (open_lmdb(&fixture.time, &g))
         _exit(1);
     g->ops->mark(g, &mark);
     for (;;) {
@@ -274,7 +239,7 @@ static void check_after_kill(uint64_t told)
 {
     struct gnt_ground *g;
     struct gnt_ground_mark mark;
-    assert_int_equal(open_lmdb(&store_time, &g), GNT_OK);
+    assert_int_equal(open_lmdb(&fixture.time, &g), GNT_OK);
     g->ops->mark(g, &mark);
     assert_true(mark.applied >= told);
     for (unsigned i = 0; i < 40; i++) {
@@ -297,9 +262,9 @@ static void check_after_kill(uint64_t told)
 
 static void test_killed_while_it_applies(void **state)
 {
-    struct fixture *f = *state;
+    struct ground_fixture *f = *state;
     uint64_t told = 0;
-    close_ground(f);
+    ground_fixture_close(f);
     for (int round = 0; round < 60; round++) {
         int ends[2];
         assert_int_equal(pipe(ends), 0);
@@ -328,7 +293,7 @@ static gnt_err run_check(struct gnt_lmdb_report *report)
 }
 
 /* Records of one table and one log, each value with a pattern that is found in the file. */
-static void fill_with_patterns(struct fixture *f, unsigned count)
+static void fill_with_patterns(struct ground_fixture *f, unsigned count)
 {
     struct gnt_memtable t;
     struct gnt_batch b = {0};
@@ -370,11 +335,11 @@ static unsigned count_right(struct gnt_ground *g)
 
 static void test_flipped_bits_in_values(void **state)
 {
-    struct fixture *f = *state;
+    struct ground_fixture *f = *state;
     enum { RECORDS = 500, FLIPS = 20 };
     uint8_t *bytes;
     fill_with_patterns(f, RECORDS);
-    close_ground(f);
+    ground_fixture_close(f);
     size_t size = read_file(&bytes);
     for (int i = 0; i < FLIPS; i++) {
         uint8_t *at = NULL;
@@ -392,10 +357,10 @@ static void test_flipped_bits_in_values(void **state)
         assert_int_equal(report.damaged, 1);
         assert_int_equal(report.good, 2 * RECORDS + 1 - 1);
         assert_true(report.where[0] != '\0');
-        assert_int_equal(open_lmdb(&store_time, &f->ground), GNT_OK);
+        assert_int_equal(open_lmdb(&fixture.time, &f->ground), GNT_OK);
         unsigned right = count_right(f->ground);
         assert_int_equal(right + f->ground->ops->damaged(f->ground), RECORDS);
-        close_ground(f);
+        ground_fixture_close(f);
         /* What is left after a repair is all good, and one less. */
         assert_int_equal(gnt_lmdb_compact(dir, &report), GNT_OK);
         assert_int_equal(report.damaged, 1);
@@ -410,11 +375,11 @@ static void test_flipped_bits_in_values(void **state)
  * because LMDB does not survive everything. */
 static void test_flipped_bits_anywhere(void **state)
 {
-    struct fixture *f = *state;
+    struct ground_fixture *f = *state;
     uint8_t *bytes;
     unsigned found = 0, died = 0, wrong = 0;
     fill_with_patterns(f, 500);
-    close_ground(f);
+    ground_fixture_close(f);
     size_t size = read_file(&bytes);
     for (int i = 0; i < 100; i++) {
         size_t at = gnt_random_below(&f->random.door, size);
@@ -426,7 +391,7 @@ static void test_flipped_bits_anywhere(void **state)
         found += err || report.damaged || report.unreadable;
         pid_t pid = fork();
         if (pid == 0) {
-            if (open_lmdb(&store_time, &f->ground) == GNT_OK)
+            if (open_lmdb(&fixture.time, &f->ground) == GNT_OK)
                 count_right(f->ground);
             _exit(0);
         }
@@ -446,15 +411,15 @@ static void test_flipped_bits_anywhere(void **state)
 
 static void test_a_truncated_file(void **state)
 {
-    struct fixture *f = *state;
+    struct ground_fixture *f = *state;
     uint8_t *bytes;
     fill_with_patterns(f, 2000);
-    close_ground(f);
+    ground_fixture_close(f);
     size_t size = read_file(&bytes);
     for (size_t cut = 0; cut < size; cut += cut < 8192 ? 512 : 4096 * 9) {
         struct gnt_lmdb_report report;
         write_file(bytes, cut);
-        gnt_err err = open_lmdb(&store_time, &f->ground);
+        gnt_err err = open_lmdb(&fixture.time, &f->ground);
         assert_true(err == GNT_MALFORMED);
         assert_true(strstr(why, "cut short") || strstr(why, "empty") || cut < 8192);
         err = run_check(&report);
@@ -469,20 +434,20 @@ static void test_a_truncated_file(void **state)
 
 static void test_compact_keeps_everything(void **state)
 {
-    struct fixture *f = *state;
+    struct ground_fixture *f = *state;
     struct gnt_lmdb_report report, after;
     for (int i = 0; i < 10; i++) {
-        fill(f, 10);
+        ground_fixture_fill(f, 10);
         ground_twin_compare(&f->twin, f->ground);
         assert_int_equal(run_check(&report), GNT_OK); /* beside an open ground */
-        close_ground(f);
+        ground_fixture_close(f);
         assert_int_equal(gnt_lmdb_compact(dir, &report), GNT_OK);
         assert_int_equal(report.damaged + report.unreadable, 0);
         assert_int_equal(run_check(&after), GNT_OK);
         assert_int_equal(report.good, after.good);
         assert_int_equal(after.mark.applied, f->twin.number);
         assert_true(after.size <= report.size);
-        assert_int_equal(open_lmdb(&store_time, &f->ground), GNT_OK);
+        assert_int_equal(open_lmdb(&fixture.time, &f->ground), GNT_OK);
         ground_twin_compare(&f->twin, f->ground);
     }
 }
@@ -490,7 +455,7 @@ static void test_compact_keeps_everything(void **state)
 /* What is deleted makes room for what comes: a log that is as long as ever does not grow. */
 static void test_space_is_used_again(void **state)
 {
-    struct fixture *f = *state;
+    struct ground_fixture *f = *state;
     struct gnt_lmdb_report report;
     uint64_t early = 0;
     for (uint64_t i = 0; i < 200; i++) {

@@ -3,6 +3,7 @@
 
 #include "store/directory.h"
 #include "support/alloc_fault.h"
+#include "support/place.h"
 #include "support/unit.h"
 
 #include <stdio.h>
@@ -11,28 +12,6 @@
 #include <unistd.h>
 
 enum { RECORDS = 3000, ENTRIES = 2000, KEPT_FROM = 500 };
-
-struct place {
-    char base[64], path[128];
-};
-
-static int setup(void **state)
-{
-    static struct place p;
-    snprintf(p.base, sizeof p.base, "/tmp/gnatter-look-XXXXXX");
-    assert_non_null(mkdtemp(p.base));
-    snprintf(p.path, sizeof p.path, "%s/data", p.base);
-    *state = &p;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct place *p = *state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", p->base);
-    return system(command);
-}
 
 struct result {
     struct gnt_store_read read; /* its completion serves commits as well */
@@ -222,10 +201,10 @@ static void without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(shows_what_was_there, setup, teardown),
-        cmocka_unit_test_setup_teardown(cannot_be_written, setup, teardown),
-        cmocka_unit_test_setup_teardown(says_that_there_is_none, setup, teardown),
-        cmocka_unit_test_setup_teardown(without_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(shows_what_was_there, place_setup, place_teardown),
+        cmocka_unit_test_setup_teardown(cannot_be_written, place_setup, place_teardown),
+        cmocka_unit_test_setup_teardown(says_that_there_is_none, place_setup, place_teardown),
+        cmocka_unit_test_setup_teardown(without_memory, place_setup, place_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,49 +19,29 @@ static gnt_err open_sim(const struct gnt_store_time *time, struct gnt_ground **o
 
 static const struct ground_under_test sim = {"sim_ground", wipe, open_sim};
 
-static uint64_t zero(void *self)
-{
-    (void)self;
-    return 1;
-}
-
-static const struct gnt_clock still = {zero, zero, NULL};
-static struct gnt_store_time store_time;
-
-struct fixture {
-    struct gnt_ground *ground;
-    struct ground_twin twin;
-    struct gnt_seeded random;
-};
+static struct ground_fixture fixture;
 
 static int set_up(void **state)
 {
-    static struct fixture f;
-    wipe();
-    gnt_store_time_init(&store_time, &still, 0, 0);
-    gnt_seeded_init(&f.random, 1);
-    ground_twin_init(&f.twin);
-    *state = &f;
-    return open_sim(&store_time, &f.ground);
+    *state = &fixture;
+    return ground_fixture_init(&fixture, &sim);
 }
 
 static int tear_down(void **state)
 {
-    struct fixture *f = *state;
-    ground_twin_fini(&f->twin);
-    f->ground->ops->close(f->ground);
+    ground_fixture_fini(*state);
     return 0;
 }
 
-static void reopen(struct fixture *f)
+static void reopen(struct ground_fixture *f)
 {
     f->ground->ops->close(f->ground);
-    assert_int_equal(open_sim(&store_time, &f->ground), GNT_OK);
+    assert_int_equal(open_sim(&fixture.time, &f->ground), GNT_OK);
 }
 
 static void test_the_kth_call_fails(void **state)
 {
-    struct fixture *f = *state;
+    struct ground_fixture *f = *state;
     struct gnt_ground_log log;
     ground_twin_write(&f->twin, &f->random, 50);
     sim_ground_fail_at(soil, 1, GNT_FULL, false);
@@ -78,7 +58,7 @@ static void test_the_kth_call_fails(void **state)
 
 static void test_a_crash_in_an_apply(void **state)
 {
-    struct fixture *f = *state;
+    struct ground_fixture *f = *state;
     struct gnt_ground_log log;
     for (int kept = 0; kept < 2; kept++) {
         ground_twin_write(&f->twin, &f->random, 50);
@@ -95,7 +75,7 @@ static void test_a_crash_in_an_apply(void **state)
 
 static void crash(void *context)
 {
-    struct fixture *f = context;
+    struct ground_fixture *f = context;
     struct gnt_ground_log log;
     assert_int_equal(f->ground->ops->log(f->ground, LITERAL("q"), &log), GNT_OK);
     assert_int_equal(log.count, 0); /* as before the apply */
@@ -104,7 +84,7 @@ static void crash(void *context)
 
 static void test_a_running_apply_is_forgotten(void **state)
 {
-    struct fixture *f = *state;
+    struct ground_fixture *f = *state;
     ground_twin_write(&f->twin, &f->random, 50);
     sim_ground_during(soil, crash, f);
     assert_int_equal(ground_twin_apply(&f->twin, f->ground), GNT_IO);
