@@ -57,6 +57,10 @@ static void look_at_file(int dir, const char *name, struct gnt_inspect_files *fi
 static gnt_err look_at_files(const char *path, struct gnt_inspect_files *files, char *why)
 {
     DIR *dir = opendir(path);
+    if (!dir && errno == ENOTDIR) {
+        snprintf(why, GNT_DIRECTORY_WHY_MAX, "%s is no directory", path);
+        return GNT_NOTFOUND;
+    }
     if (!dir)
         return fail(why, path, gnt_err_from_errno(errno));
     for (struct dirent *entry; (entry = readdir(dir));)

@@ -246,6 +246,8 @@ static int compact(struct report *r, const char *path)
     put_number(r, "left_out", report.damaged + report.unreadable);
     if (report.where[0])
         put_text(r, "first_of_them", report.where);
+    else if (size == report.size)
+        put_text(r, "which_means", "it was as small as it can be, and stays as it is");
     return print(r, EX_OK);
 }
 

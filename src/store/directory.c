@@ -68,6 +68,10 @@ static gnt_err sync_name(const char *path)
 gnt_err gnt_directory_lock(const char *path, int *out, char *why)
 {
     int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0 && errno == ENOTDIR) {
+        snprintf(why, GNT_DIRECTORY_WHY_MAX, "%s is no directory", path);
+        return GNT_NOTFOUND;
+    }
     if (dir < 0)
         return failed(why, "cannot open", path, from_errno());
     int fd = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);

@@ -96,7 +96,8 @@ GNT_MUST gnt_err gnt_lmdb_measure(const char *path, struct gnt_lmdb_report *repo
 GNT_MUST gnt_err gnt_lmdb_check(const char *path, struct gnt_lmdb_report *report);
 
 /* Copies all good records to a new file, which then takes the place of the old one: the spare bytes
- * and the damage are gone.  If anything fails the old file stays as it is.  No ground may be open
+ * and the damage are gone.  If anything fails the old file stays as it is, and also if the new one
+ * would be no smaller and there is no damage.  No ground may be open
  * on it, here or in another process.  REPORT is about the old file. */
 GNT_MUST gnt_err gnt_lmdb_compact(const char *path, struct gnt_lmdb_report *report);
 

@@ -537,7 +537,15 @@ static gnt_err copy_database(struct leg *leg)
     return err ? err : copy_leg(leg);
 }
 
-static gnt_err copy(const char *path, struct shared *s)
+static bool is_smaller(const char *file, uint64_t size)
+{
+    struct stat st;
+    return stat(file, &st) == 0 && (uint64_t)st.st_size < size;
+}
+
+/* OLD is what a check of the file has found: if nothing of it is left out, it stays unless the copy
+ * is smaller. */
+static gnt_err copy(const char *path, struct shared *s, const struct gnt_lmdb_report *old)
 {
     char *file = gnt_lmdb_file_name(path, "data.mdb.new");
     if (!file)
@@ -547,7 +555,8 @@ static gnt_err copy(const char *path, struct shared *s)
         if (walked[i] != GNT_LMDB_PAYLOADS) /* they come with their records */
             err = copy_database(
                 &(struct leg){.path = path, .copy = file, .database = walked[i], .shared = s});
-    if (!err)
+    bool wanted = !err && (old->damaged || old->unreadable || is_smaller(file, old->size));
+    if (wanted)
         err = gnt_lmdb_file_rename(path, "data.mdb.new", "data.mdb");
     else
         unlink(file);
@@ -563,7 +572,7 @@ gnt_err gnt_lmdb_compact(const char *path, struct gnt_lmdb_report *report)
         return err ? err : GNT_NOMEM;
     err = measure(path, s);
     if (!err)
-        err = copy(path, s);
+        err = copy(path, s, report);
     if (err && s->report.where[0])
         memcpy(report->where, s->report.where, sizeof report->where);
     munmap(s, sizeof *s);

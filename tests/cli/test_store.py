@@ -145,6 +145,12 @@ class Info(Case):
         self.assertEqual((code, err), (66, f"gnatter store: there is no store in {self.data}\n"))
         self.assertEqual(os.listdir(self.data), [])
         self.assertEqual(self.store("chek")[0], 64)
+        os.rmdir(self.data)
+        with open(self.data, "w"):
+            pass
+        for verb in "info", "check", "compact":
+            code, _, err = self.store(verb)
+            self.assertEqual((code, err), (66, f"gnatter store: {self.data} is no directory\n"))
 
 
 class Check(Case):
@@ -213,6 +219,19 @@ class Check(Case):
 
 
 class Compact(Case):
+    def test_what_is_small_stays(self):
+        process, _ = self.broker()
+        self.assertEqual(harness.terminate(process), 0)
+        data = os.path.join(self.data, "data.mdb")
+        before = os.stat(data)
+        for _ in range(2):
+            found, _ = self.told("compact")
+            self.assertLessEqual(found["after"], before.st_size)
+        if found["after"] == found["before"]:
+            self.assertIn("stays as it is", found["which_means"])
+        self.assertEqual(os.stat(data).st_size, found["after"])
+        self.assertEqual(self.told("check")[0]["damaged"], 0)
+
     def test_damage_is_left_out_and_the_rest_stays(self):
         self.fill()
         self.settle()
