@@ -22,6 +22,7 @@ class Commands:
     """Mixed into a harness.Test, which says whose commands `pub` and `sub` are."""
 
     pub, sub = [], []
+    large = 10 * 1024 * 1024
     unfit = ()  # pairs of version and QoS that these commands cannot keep up with at this broker
 
     def at(self):
@@ -83,7 +84,7 @@ class Commands:
                 self.assertEqual(self.got(subscriber), lines)
 
     def test_large_and_empty(self):
-        content = bytes(range(256)) * (10 * 1024 * 1024 // 256)
+        content = bytes(range(256)) * (self.large // 256)
         path = self.file("large", content)
         for version, qos in zip(VERSIONS, "012"):
             subscriber = self.subscriber("-V", version, "-t", "size", "-q", qos, "-C", "2",
