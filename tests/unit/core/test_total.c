@@ -1,6 +1,7 @@
 /* The limits on what waits in the whole broker (core/total.h), and what the queues make of them. */
 #include "core/total.h"
 
+#include "store/memory.h"
 #include "support/alloc_fault.h"
 #include "support/core_world.h"
 #include "support/unit.h"
@@ -317,6 +318,28 @@ static void who_was_given_up_is_not_waited_for(void **state)
     close_scene(&s);
 }
 
+/* Not for one that it has taken while the broker is as full as before. */
+static void who_was_given_up_stays_so_while_the_broker_is_full(void **state)
+{
+    (void)state;
+    struct scene s;
+    open_scene(&s, 2, GNT_OVERFLOW_DROP_NEWEST);
+    world_cut(&s.c[1]);
+    s.c[1].receive_max = 1;
+    assert_true(world_connect(&s.w, &s.c[1], false, 1000));
+    s.c[0].busy = true;
+    for (unsigned n = 0; n < LIMIT + 1; n++)
+        publish(&s, "1");
+    world_pass(&s.w, WAIT_S + 1);
+    assert_int_equal(count_of(&s, GNT_QUOTA), 1);
+    for (unsigned n = 0; n < 2; n++)
+        assert_int_equal(publish(&s, "0"), GNT_WITHHELD);
+    assert_true(gnt_session_acknowledged(s.c[1].session, s.c[1].got[0].id, false));
+    world_settle(&s.w);
+    assert_int_equal(publish(&s, "1"), GNT_QUOTA);
+    close_scene(&s);
+}
+
 static void a_shared_group_is_waited_for(void **state)
 {
     (void)state;
@@ -393,6 +416,36 @@ static void what_one_turn_takes_in_may_be_too_much(void **state)
     close_scene(&s);
 }
 
+/* What was on its way when the process ended has been acknowledged: it is taken in, whatever the
+ * limit is now. */
+static void what_was_acknowledged_before_a_restart_is_taken_in(void **state)
+{
+    (void)state;
+    struct gnt_store *store;
+    struct world w;
+    char id[16];
+    struct world_client c = {.id = id};
+    struct gnt_core_config config = limited(2, GNT_OVERFLOW_DROP_NEWEST);
+    assert_int_equal(gnt_store_memory_open(NULL, &store), GNT_OK);
+    world_init_kept(&w, 2, &config, store);
+    world_id_at(&w, 1, 0, id);
+    assert_true(world_connect(&w, &c, true, 1000));
+    assert_int_equal(world_subscribe(&c, "t", 1), GNT_DONE);
+    world_disconnect(&c);
+    world_settle(&w);
+    for (int i = 0; i < LIMIT; i++)
+        world_publish(&w, 0, "t", "x", 1, false);
+    world_commit(&w); /* and is with neither home any more */
+    config.queued_max = 1;
+    world_crash(&w, NULL, 0);
+    world_init_kept(&w, 2, &config, store);
+    assert_counted(&w, GNT_COUNT_QUEUED, LIMIT);
+    assert_counted(&w, GNT_COUNT_DROPPED_BROKER_FULL, 0);
+    world_fini(&w);
+    world_client_fini(&c);
+    gnt_store_close(&store);
+}
+
 /* Whatever allocation fails: each publisher is answered once, and the ledger adds up. */
 static void memory_may_end_anywhere(void **state)
 {
@@ -427,9 +480,11 @@ int main(void)
         cmocka_unit_test(a_connected_receiver_is_waited_for),
         cmocka_unit_test(nobody_waits_for_ever),
         cmocka_unit_test(who_was_given_up_is_not_waited_for),
+        cmocka_unit_test(who_was_given_up_stays_so_while_the_broker_is_full),
         cmocka_unit_test(a_shared_group_is_waited_for),
         cmocka_unit_test(a_reload_lifts_the_limit),
         cmocka_unit_test(what_one_turn_takes_in_may_be_too_much),
+        cmocka_unit_test(what_was_acknowledged_before_a_restart_is_taken_in),
         cmocka_unit_test(memory_may_end_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
