@@ -14,6 +14,7 @@ static const struct subcommand {
     {"broker", "runs the broker", gnt_command_broker},
     {"pub", "publishes messages, as mosquitto_pub does", gnt_command_pub},
     {"sub", "subscribes and prints messages, as mosquitto_sub does", gnt_command_sub},
+    {"cert", "makes and shows certificates for TLS", gnt_command_cert},
     {"passwd", "keeps the file of users and their passwords", gnt_command_passwd},
     {"store", "looks at a data directory, checks it, makes it smaller", gnt_command_store},
     {"bench", "puts a load on brokers and measures them", gnt_command_bench},

@@ -102,3 +102,11 @@ int gnt_password_read(const char *command, char *password, size_t cap)
     gnt_scram_wipe(again, sizeof again);
     return code;
 }
+
+int gnt_password_ask(const char *command, const char *prompt, char *password, size_t cap)
+{
+    password[0] = '\0';
+    bool read = isatty(STDIN_FILENO) ? ask(command, prompt, password, cap)
+                                     : read_line(command, NULL, password, cap);
+    return read ? EX_OK : EX_DATAERR;
+}

@@ -8,4 +8,7 @@
 /* Fills PASSWORD, with a zero byte.  Returns an exit code; what went wrong has been said. */
 int gnt_password_read(const char *command, char *password, size_t cap);
 
+/* The same once, for one that is there already, behind PROMPT. */
+int gnt_password_ask(const char *command, const char *prompt, char *password, size_t cap);
+
 #endif
