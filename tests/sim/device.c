@@ -249,9 +249,11 @@ static void count_will(struct sim_device *d, enum ending how)
 
 static void wire_over(struct sim_device *d, enum ending how)
 {
-    d->oracle->unsure |= !d->up && d->had_session && !d->is.durable && is_kept(d) && d->wire->read;
+    /* It may have had a new session, and does not know. */
+    bool unheard = !d->up && d->had_session && !d->is.durable && is_kept(d) && d->wire->read;
+    d->oracle->unsure |= unheard;
     count_will(d, how);
-    if (d->oracle->faulty)
+    if (d->oracle->faulty || unheard)
         sim_oracle_repeats(d->oracle, d->index);
     sim_trace(d->world, "client %u is away%s", d->index, how == CLEAN ? ", as is clear" : "");
     if (d->up)
