@@ -50,16 +50,42 @@ static void ask(struct gnt_durable *d, struct gnt_request *q)
 {
     pthread_mutex_lock(&d->lock);
     gnt_list_push_back(&d->asked, &q->link);
-    pthread_cond_signal(&d->asked_for);
+    bool wake = !d->looking && !d->nudged;
+    if (wake)
+        d->nudged = true;
     pthread_mutex_unlock(&d->lock);
+    if (wake)
+        pthread_cond_signal(&d->asked_for);
 }
 
-void gnt_durable_complete(struct gnt_request *q)
+/* --- telling --- */
+
+void gnt_durable_complete(struct gnt_durable *d, struct gnt_request *q)
+{
+    gnt_list_push_back(&d->completed, &q->link);
+}
+
+static void tell(struct gnt_request *q)
 {
     struct gnt_completion *c = q->completion;
     gnt_batch_fini(&q->batch);
     free(q);
     c->deliver(c->context, c);
+}
+
+void gnt_durable_tell(struct gnt_durable *d)
+{
+    while (!d->telling && !gnt_list_empty(&d->completed)) {
+        struct gnt_list told;
+        gnt_list_init(&told);
+        gnt_list_splice_back(&told, &d->completed);
+        d->telling = true;
+        pthread_mutex_unlock(&d->turn);
+        for (struct gnt_list *link; (link = gnt_list_pop_front(&told));)
+            tell(GNT_CONTAINER(link, struct gnt_request, link));
+        pthread_mutex_lock(&d->turn);
+        d->telling = false;
+    }
 }
 
 static const struct gnt_slice none = {NULL, 0};
@@ -160,7 +186,7 @@ static void publish_status(struct gnt_durable *d)
     if (d->status.state != before)
         log_change(before, d->status.state);
     atomic_store_explicit(&d->store.trouble, d->status.state, memory_order_relaxed);
-    d->status.journal_used = gnt_journal_used(d->journal);
+    d->status.journal_used = d->journal_used;
     d->status.memory = d->memtables[0].bytes + d->memtables[1].bytes;
     look_for_damage(d);
     pthread_mutex_lock(&d->lock);
@@ -172,7 +198,7 @@ static void serve(struct gnt_durable *d, struct gnt_request *q)
 {
     struct gnt_store_read *r = GNT_CONTAINER(q->completion, struct gnt_store_read, completion);
     q->read(d, q, r);
-    gnt_durable_complete(q);
+    gnt_durable_complete(d, q);
 }
 
 /* Reads at once, and puts commits where they wait. */
@@ -193,17 +219,35 @@ static void take_asked(struct gnt_durable *d)
     }
 }
 
-/* One group at most, so that reads do not wait for more. */
+/* Stepped, a turn may be asked for while one computes (a disk that is simulated calls back); then
+ * it would have to wait for that one. */
+static bool take_turn(struct gnt_durable *d)
+{
+    if (d->options.stepped)
+        return pthread_mutex_trylock(&d->turn) == 0;
+    pthread_mutex_lock(&d->turn);
+    return true;
+}
+
+/* What the disk has brought is done by whoever comes first: who wrote it, or who was woken. */
 bool gnt_durable_turn(struct gnt_store *s)
 {
     struct gnt_durable *d = durable_of(s);
+    if (!take_turn(d))
+        return false;
+    gnt_durable_finish(d);
     gnt_durable_applied(d);
     take_asked(d);
-    bool worked = gnt_durable_commit_group(d);
     gnt_durable_upkeep(d);
-    bool more = worked || (!d->closing && gnt_durable_prepare(d));
+    bool worked = gnt_durable_gather(d);
+    gnt_durable_tell(d);
+    worked |= gnt_durable_use_disk(d);
+    gnt_durable_finish(d);
+    gnt_durable_upkeep(d);
+    gnt_durable_tell(d);
     publish_status(d);
-    return more;
+    pthread_mutex_unlock(&d->turn);
+    return worked;
 }
 
 bool gnt_durable_apply(struct gnt_store *s)
@@ -231,10 +275,13 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 uint64_t gnt_durable_due(struct gnt_store *s)
 {
     struct gnt_durable *d = durable_of(s);
+    pthread_mutex_lock(&d->turn);
     uint64_t retry = d->trouble && !gnt_list_empty(&d->waiting) ? d->retry_at : GNT_NEVER;
     uint64_t commit = d->patient ? d->commit_due : GNT_NEVER;
     uint64_t upkeep = sooner(sooner(d->apply_at, d->mend_at), d->mark_at);
-    return sooner(sooner(sooner(d->sync_due, retry), commit), upkeep);
+    uint64_t due = sooner(sooner(sooner(d->sync_due, retry), commit), upkeep);
+    pthread_mutex_unlock(&d->turn);
+    return due;
 }
 
 bool gnt_durable_status(struct gnt_store *s, struct gnt_durable_status *out)
@@ -262,36 +309,56 @@ static struct timespec real_time(const struct gnt_durable *d, uint64_t due)
     return t;
 }
 
-/* Whether the store thread can sleep.  Under the lock. */
-static bool nothing_to_do(const struct gnt_durable *d)
+/* What a thread that has nothing to do waits for. */
+struct rest {
+    uint64_t due;
+    bool done; /* nothing: the store is closed, and all that was asked for is done */
+};
+
+static struct rest rest_of(struct gnt_durable *d)
 {
-    bool done = d->stop && gnt_list_empty(&d->waiting);
-    return gnt_list_empty(&d->asked) && d->frozen_is != GNT_FROZEN_DONE && !done;
+    struct rest rest = {.due = gnt_durable_due(&d->store)};
+    pthread_mutex_lock(&d->turn);
+    rest.done = d->closing && gnt_list_empty(&d->waiting) && !d->flying;
+    pthread_mutex_unlock(&d->turn);
+    return rest;
 }
 
-/* Until there is something to do, or DUE.  Under the lock. */
-static void wait_for_work(struct gnt_durable *d, uint64_t due)
+/* Whether nothing has come since a turn looked.  Under the lock. */
+static bool nothing_new(const struct gnt_durable *d)
 {
-    struct timespec until = due == GNT_NEVER ? (struct timespec){0} : real_time(d, due);
+    return !d->nudged && gnt_list_empty(&d->asked) && d->frozen_is != GNT_FROZEN_DONE;
+}
+
+/* Until there is something to do; false: there never will be. */
+static bool wait_for_work(struct gnt_durable *d, const struct rest *rest)
+{
+    bool timed = rest->due != GNT_NEVER;
+    struct timespec until = timed ? real_time(d, rest->due) : (struct timespec){0};
     int late = 0;
-    while (nothing_to_do(d) && !late)
-        late = due == GNT_NEVER ? pthread_cond_wait(&d->asked_for, &d->lock)
-                                : pthread_cond_timedwait(&d->asked_for, &d->lock, &until);
+    pthread_mutex_lock(&d->lock);
+    d->looking--;
+    while (nothing_new(d) && !rest->done && !late)
+        late = timed ? pthread_cond_timedwait(&d->asked_for, &d->lock, &until)
+                     : pthread_cond_wait(&d->asked_for, &d->lock);
+    bool leave = rest->done && nothing_new(d);
+    d->looking += !leave;
+    d->nudged = leave; /* the other one is to leave, too */
+    if (leave)
+        pthread_cond_signal(&d->asked_for);
+    pthread_mutex_unlock(&d->lock);
+    return !leave;
 }
 
 static void *store_main(void *arg)
 {
     struct gnt_durable *d = arg;
-    bool done = false;
-    while (!done) {
-        if (gnt_durable_turn(&d->store))
-            continue;
-        uint64_t due = gnt_durable_due(&d->store);
-        pthread_mutex_lock(&d->lock);
-        wait_for_work(d, due);
-        done = d->stop && gnt_list_empty(&d->asked) && gnt_list_empty(&d->waiting);
-        pthread_mutex_unlock(&d->lock);
-    }
+    struct rest rest;
+    do {
+        while (gnt_durable_turn(&d->store)) {
+        }
+        rest = rest_of(d);
+    } while (wait_for_work(d, &rest));
     return NULL;
 }
 
@@ -319,23 +386,33 @@ static void stop_applier(struct gnt_durable *d)
     pthread_join(d->applier, NULL);
 }
 
+static void stop_store_threads(struct gnt_durable *d, unsigned count)
+{
+    pthread_mutex_lock(&d->lock);
+    d->stop = d->nudged = true;
+    pthread_cond_broadcast(&d->asked_for);
+    pthread_mutex_unlock(&d->lock);
+    for (unsigned i = 0; i < count; i++)
+        pthread_join(d->store_threads[i], NULL);
+}
+
 static gnt_err start_threads(struct gnt_durable *d)
 {
+    unsigned i = 0;
     if (pthread_create(&d->applier, NULL, applier_main, d) != 0)
         return GNT_NOMEM;
-    if (pthread_create(&d->store_thread, NULL, store_main, d) == 0)
+    while (i < GNT_STORE_THREADS && pthread_create(&d->store_threads[i], NULL, store_main, d) == 0)
+        i++;
+    if (i == GNT_STORE_THREADS)
         return GNT_OK;
+    stop_store_threads(d, i);
     stop_applier(d);
     return GNT_NOMEM;
 }
 
 static void stop_threads(struct gnt_durable *d)
 {
-    pthread_mutex_lock(&d->lock);
-    d->stop = true;
-    pthread_cond_signal(&d->asked_for);
-    pthread_mutex_unlock(&d->lock);
-    pthread_join(d->store_thread, NULL);
+    stop_store_threads(d, GNT_STORE_THREADS);
     stop_applier(d);
 }
 
@@ -346,10 +423,12 @@ static void durable_free(struct gnt_durable *d)
     gnt_journal_close(&d->journal);
     for (size_t i = 0; i < 2; i++)
         gnt_memtable_fini(&d->memtables[i]);
-    gnt_buf_fini(&d->record);
+    for (size_t i = 0; i < GNT_FLIGHTS; i++)
+        gnt_buf_fini(&d->flights[i].record);
     pthread_cond_destroy(&d->asked_for);
     pthread_cond_destroy(&d->apply_wanted);
     pthread_mutex_destroy(&d->lock);
+    pthread_mutex_destroy(&d->turn);
     free(d);
 }
 
@@ -358,7 +437,7 @@ static void finish_stepped(struct gnt_durable *d)
 {
     d->stop = true;
     while (gnt_durable_turn(&d->store) || gnt_durable_apply(&d->store) ||
-           !gnt_list_empty(&d->asked) || !gnt_list_empty(&d->waiting)) {
+           !gnt_list_empty(&d->asked) || !gnt_list_empty(&d->waiting) || d->flying) {
     }
 }
 
@@ -369,7 +448,7 @@ static void durable_close(struct gnt_store *s)
         finish_stepped(d);
     else
         stop_threads(d);
-    gnt_durable_sync(d);
+    (void)!gnt_journal_sync(d->journal); /* of what was not synced at once */
     gnt_journal_mark(d->journal);
     const struct gnt_durable_options options = d->options;
     d->ground->ops->close(d->ground);
@@ -398,13 +477,10 @@ static gnt_err init_locks(struct gnt_durable *d)
     pthread_condattr_destroy(&attr);
     if (failed)
         return GNT_NOMEM;
-    if (pthread_cond_init(&d->apply_wanted, NULL) == 0) {
-        if (pthread_mutex_init(&d->lock, NULL) == 0)
-            return GNT_OK;
-        pthread_cond_destroy(&d->apply_wanted);
-    }
-    pthread_cond_destroy(&d->asked_for);
-    return GNT_NOMEM;
+    pthread_cond_init(&d->apply_wanted, NULL); /* these cannot fail */
+    pthread_mutex_init(&d->lock, NULL);
+    pthread_mutex_init(&d->turn, NULL);
+    return GNT_OK;
 }
 
 static gnt_err durable_new(const struct gnt_durable_options *options, struct gnt_durable **out)
@@ -418,6 +494,10 @@ static gnt_err durable_new(const struct gnt_durable_options *options, struct gnt
     d->ground = options->ground;
     gnt_list_init(&d->asked);
     gnt_list_init(&d->waiting);
+    gnt_list_init(&d->completed);
+    for (size_t i = 0; i < GNT_FLIGHTS; i++)
+        gnt_list_init(&d->flights[i].requests);
+    d->looking = GNT_STORE_THREADS;
     for (size_t i = 0; i < 2; i++)
         gnt_memtable_init(&d->memtables[i], true);
     d->active = &d->memtables[0];
@@ -454,7 +534,7 @@ static gnt_err begin_journal(struct gnt_durable *d, uint64_t last)
         .keep = (unsigned)(d->options.journal_max / d->options.segment_size),
         .random = d->options.random,
     };
-    d->written = d->synced = d->generation = last;
+    d->written = d->synced = d->generation = d->released = d->release_to = last;
     return gnt_journal_open(&options, last + 1, &d->journal);
 }
 

@@ -7,22 +7,26 @@
  *   ground     takes the frozen memtable, as a whole and in the background; then the journal does
  *              not need its records any more.  What was deleted by then never gets there.
  *
- * Threads    one store thread takes requests, writes, syncs, completes and reads; one applier puts
- *            frozen memtables into the ground.  Stepped, for simulations, there is no thread:
- *            whoever has the store calls gnt_durable_turn() and gnt_durable_apply().
- * Memory     two memtables of `memory_max`, one group of batches, and what waits to be committed:
- *            while the ground is slower than the writers, commits wait.
- * Patience   a batch that only removes entries of logs says nothing that anybody could be told of,
- * so that nobody waits for it.  With `patience_ns` it waits that long for company. Trouble    a
- * write or sync that fails is tried again, with all that waits, a few times a second until it
- * succeeds; nothing is completed before, and the order stays.  Reading goes on. gnt_store_trouble
+ * Threads    two store threads do the same: take requests, read, make a group of batches ready,
+ * write and sync it, tell what came of it.  One at a time computes; the other waits for the disk
+ * meanwhile, or rests.  So the next group is made ready while one is synced, and a lone batch is
+ * handed from thread to thread no more often than with one.  One applier puts frozen memtables into
+ * the ground.  Stepped, for simulations, there is no thread: whoever has the store calls
+ * gnt_durable_turn(), also while its disk is at work, as the other thread would, and
+ * gnt_durable_apply(). Memory     two memtables of `memory_max` and one that is being freed, two
+ * groups of batches, and what waits to be committed: while the ground is slower than the writers,
+ * commits wait. Patience   a batch that nobody is about to wait for (gnt_batch.lazy) waits
+ * `patience_ns` for company. Trouble    a write or sync that fails is tried again, with all that
+ * waits, a few times a second until it succeeds; nothing is completed before, and the order stays:
+ * a group that was made ready meanwhile is undone with it.  Reading goes on.  gnt_store_trouble
  * says it, so that nothing is asked for that could be refused.  If the store is closed meanwhile,
- * what waits fails. Disk full  there is a file, `reserve`, that only takes room.  It is removed
- * when there is none left, for what has been asked for already, and for what only takes away: that
- * is what makes room.  The trouble is over when the reserve could be made again. Interval   with
- * `sync_interval_ns` a commit completes when it is written; it is safe that much later at the
- * latest.  If that sync fails, what the power cut would lose is put into the ground instead, and
- * commits wait until it is there. */
+ *            what waits fails.
+ * Disk full  there is a file, `reserve`, that only takes room.  It is removed when there is none
+ *            left, for what has been asked for already, and for what only takes away: that is what
+ *            makes room.  The trouble is over when the reserve could be made again.
+ * Interval   with `sync_interval_ns` a commit completes when it is written; it is safe that much
+ *            later at the latest.  If that sync fails, what the power cut would lose is put into
+ * the ground instead, and commits wait until it is there. */
 #ifndef GNT_STORE_DURABLE_H
 #define GNT_STORE_DURABLE_H
 
@@ -92,7 +96,7 @@ bool gnt_durable_status(struct gnt_store *s, struct gnt_durable_status *out);
 /* gnt_durable_status.state in words: "ok", "no space", ... */
 const char *gnt_durable_state(gnt_err state);
 
-/* For a stepped store.  _turn does what the store thread would do now, and returns whether there is
+/* For a stepped store.  _turn does what a store thread would do now, and returns whether there is
  * more to do at once; _apply does what the applier would, and returns whether there was something.
  * _due: when the next turn is needed if nothing is asked before, GNT_NEVER: then only. */
 bool gnt_durable_turn(struct gnt_store *s);

@@ -12,6 +12,9 @@
 
 struct gnt_durable;
 
+/* One computes while the other waits for the disk; which one is which changes all the time. */
+enum { GNT_STORE_THREADS = 2 };
+
 /* What has been asked for, until the store thread has done it. */
 struct gnt_request {
     struct gnt_list link;
@@ -25,6 +28,24 @@ struct gnt_request {
     uint32_t most;
     uint8_t bytes[];
 };
+
+/* A group of batches on its way into the journal, and how far it is. */
+enum gnt_flight_state {
+    GNT_FLIGHT_READY,   /* takes more; next: WRITING, or undone with one before it */
+    GNT_FLIGHT_WRITING, /* whoever has the disk works on it, nobody else; next: WRITTEN */
+    GNT_FLIGHT_WRITTEN, /* or failed, see `err`; next: done, or undone */
+};
+
+struct gnt_flight {
+    enum gnt_flight_state state;
+    struct gnt_list requests;
+    struct gnt_buf record; /* as it is written */
+    uint32_t writes;       /* 0: nothing has to be written */
+    uint64_t number;       /* of the journal's record */
+    gnt_err err;
+};
+
+enum { GNT_FLIGHTS = 2 };
 
 /* What becomes of the frozen memtable. */
 enum gnt_frozen {
@@ -41,22 +62,37 @@ struct gnt_durable {
     uint32_t magic;
     struct gnt_durable_options options; /* for life */
     struct gnt_ground *ground;
-    pthread_t store_thread, applier;
+    pthread_t store_threads[GNT_STORE_THREADS], applier;
 
     /* Guards what follows; nothing is taken inside, and it is held for a moment only, never during
      * I/O or a callback. */
     pthread_mutex_t lock;
-    pthread_cond_t asked_for;    /* wakes the store thread */
+    pthread_cond_t asked_for;    /* wakes a store thread */
     pthread_cond_t apply_wanted; /* wakes the applier */
     struct gnt_list asked;       /* requests */
+    unsigned looking;            /* store threads that will look at all this before they rest */
+    bool nudged;                 /* one of those that rest is to look */
     enum gnt_frozen frozen_is;
     gnt_err apply_result; /* when DONE */
     bool stop, stop_applier;
     struct gnt_durable_status shown;
 
-    bool closing; /* the store thread has seen `stop` */
-    /* The store thread's.  The applier reads `frozen` and its mark while it is WANTED. */
+    /* A store thread's turn: guards all that follows, but for what is said to be someone's.  Held
+     * for computing, for reads from the ground, and for what is done in trouble; not while the
+     * journal writes, nor during a callback.  `lock` is taken inside. */
+    pthread_mutex_t turn;
+    bool closing; /* a store thread has seen `stop` */
+    /* Who works on the journal has it, with the flight that is WRITING, and without `turn`. */
+    bool disk_busy;
     struct gnt_journal *journal;
+    uint64_t released;     /* its own: what it was told last */
+    uint64_t release_to;   /* what it is to be told */
+    uint64_t journal_used; /* as it was left */
+    struct gnt_flight flights[GNT_FLIGHTS];
+    unsigned oldest, flying;   /* flights[oldest] and those behind it; never two that are WRITING */
+    struct gnt_list completed; /* requests whose results are to be told, in order */
+    bool telling;              /* a store thread does, without `turn` */
+    /* The applier reads `frozen` and its mark while it is WANTED. */
     struct gnt_memtable memtables[2];
     struct gnt_memtable *active, *frozen; /* frozen: NULL when it is NONE */
     struct gnt_ground_mark frozen_mark;
@@ -64,9 +100,8 @@ struct gnt_durable {
     struct gnt_list waiting;  /* commits that were asked for, in order */
     uint64_t commit_due;      /* for the most urgent of them; GNT_NEVER: none waits */
     bool patient;             /* they wait for company, until then */
-    struct gnt_buf record;    /* the group at hand, as it is written */
-    uint64_t written, synced; /* numbers of the journal's records */
-    uint64_t sync_due;        /* GNT_NEVER: all is synced */
+    uint64_t written, synced; /* numbers of the journal's records, of flights that are done */
+    uint64_t sync_due;        /* GNT_NEVER: all is synced, but for what is flying */
     uint64_t mark_at;         /* nobody has written for a while: GNT_NEVER: or the mark is there */
     gnt_err trouble;          /* of the journal */
     gnt_err apply_trouble;    /* of the ground */
@@ -78,17 +113,38 @@ struct gnt_durable {
     struct gnt_durable_status status;
 };
 
-/* Hands out the result, and frees the request. */
-void gnt_durable_complete(struct gnt_request *q);
+/* The Ith of those that fly, or the one that may come behind them. */
+static inline struct gnt_flight *gnt_durable_flight(struct gnt_durable *d, unsigned i)
+{
+    return &d->flights[(d->oldest + i) % GNT_FLIGHTS];
+}
+
+/* The result of Q is to be told, behind those before it. */
+void gnt_durable_complete(struct gnt_durable *d, struct gnt_request *q);
+
+/* Tells what is to be told, without `turn` meanwhile; or leaves it to who is doing that. */
+void gnt_durable_tell(struct gnt_durable *d);
 
 /* --- durable_commit.c --- */
 
 /* Q waits to be committed. */
 void gnt_durable_queue(struct gnt_durable *d, struct gnt_request *q);
 
-/* Commits one group of what waits, unless that can wait, or has to wait for the applier; whether it
- * did. */
-bool gnt_durable_commit_group(struct gnt_durable *d);
+/* Makes a flight of what waits, or adds it to one that is READY, unless that can wait, or has to
+ * wait; whether it did, or could try again at once. */
+bool gnt_durable_gather(struct gnt_durable *d);
+
+/* Whether _gather would do something. */
+bool gnt_durable_can_gather(const struct gnt_durable *d);
+
+/* Does what flights brought that are WRITTEN; after a failure undoes all that is flying. */
+void gnt_durable_finish(struct gnt_durable *d);
+
+/* --- durable_disk.c --- */
+
+/* Does what the journal has to do now, if nobody does, without `turn` meanwhile; whether there may
+ * be more to do at once. */
+bool gnt_durable_use_disk(struct gnt_durable *d);
 
 /* --- durable_upkeep.c --- */
 
@@ -98,20 +154,20 @@ void gnt_durable_in_trouble(struct gnt_durable *d, gnt_err err);
 /* ERR came from the journal: what was not synced is void. */
 void gnt_durable_failed(struct gnt_durable *d, gnt_err err);
 
-/* Syncs the journal, if there is something to be synced.  A failure has been noted. */
-gnt_err gnt_durable_sync(struct gnt_durable *d);
+/* The journal has synced all that is written. */
+void gnt_durable_synced(struct gnt_durable *d);
 
 /* Takes note of what the applier has done. */
 void gnt_durable_applied(struct gnt_durable *d);
 
+/* Whether the active memtable has to be frozen before anything else goes into it. */
+bool gnt_durable_should_freeze(const struct gnt_durable *d);
+
 /* Freezes, syncs, tries again: what is due. */
 void gnt_durable_upkeep(struct gnt_durable *d);
 
-/* Makes a part of what the journal will need, while nobody waits; whether there is more to make. */
-bool gnt_durable_prepare(struct gnt_durable *d);
-
 /* Makes the reserve if it is not there, and looks whether the trouble is over: not everything that
- * could be tried is, while there is trouble. */
+ * could be tried is, while there is trouble.  While nobody has the disk. */
 void gnt_durable_mend(struct gnt_durable *d);
 
 /* --- durable_read.c: as gnt_request.read --- */

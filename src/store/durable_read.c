@@ -69,7 +69,8 @@ static void upper_advance(struct merge *m, unsigned i)
     const struct gnt_memtable_log *log = m->logs[i];
     if (m->of_log) {
         m->place[i]++;
-        m->upper[i] = m->place[i] < log->first + log->count ? log->entries[m->place[i]] : NULL;
+        m->upper[i] =
+            m->place[i] < log->first + log->count ? log->entries[m->place[i]].record : NULL;
     } else {
         m->upper[i] = gnt_memtable_after(m->tables[i], m->name, m->prefix, m->upper[i]->record.key);
     }
@@ -209,7 +210,8 @@ static void go_to(struct merge *m, uint64_t from)
         if (!log)
             continue;
         m->place[i] = covers_all(&c) ? log->first + log->count : gnt_memtable_from(log, from);
-        m->upper[i] = m->place[i] < log->first + log->count ? log->entries[m->place[i]] : NULL;
+        m->upper[i] =
+            m->place[i] < log->first + log->count ? log->entries[m->place[i]].record : NULL;
         cover_add(&c, log);
         if (from <= c.trimmed && c.trimmed < UINT64_MAX)
             from = c.trimmed + 1;
@@ -221,8 +223,8 @@ static void go_to(struct merge *m, uint64_t from)
 static bool is_marked(const struct gnt_memtable_log *log, uint64_t sequence)
 {
     uint32_t at = log ? gnt_memtable_from(log, sequence) : 0;
-    return log && at < log->first + log->count && log->entries[at]->record.sequence == sequence &&
-           log->entries[at]->mark;
+    return log && at < log->first + log->count && log->entries[at].sequence == sequence &&
+           log->entries[at].record->mark;
 }
 
 /* Entries of the frozen memtable that the active one lets through. */
@@ -236,9 +238,9 @@ static uint32_t count_frozen(const struct merge *m)
     if (m->logs[ACTIVE])
         cover_add(&c, m->logs[ACTIVE]);
     for (uint32_t i = log->first; i < log->first + log->count; i++) {
-        uint64_t sequence = log->entries[i]->record.sequence;
-        count +=
-            !log->entries[i]->mark && sequence > c.trimmed && !is_marked(m->logs[ACTIVE], sequence);
+        uint64_t sequence = log->entries[i].sequence;
+        count += !log->entries[i].record->mark && sequence > c.trimmed &&
+                 !is_marked(m->logs[ACTIVE], sequence);
     }
     return count;
 }
@@ -252,10 +254,10 @@ static uint64_t last_mark(const struct merge *m)
         if (!log)
             continue;
         uint32_t at = log->first + log->count;
-        while (at > log->first && !log->entries[at - 1]->mark)
+        while (at > log->first && !log->entries[at - 1].record->mark)
             at--;
-        if (at > log->first && log->entries[at - 1]->record.sequence > last)
-            last = log->entries[at - 1]->record.sequence;
+        if (at > log->first && log->entries[at - 1].sequence > last)
+            last = log->entries[at - 1].sequence;
     }
     return last;
 }

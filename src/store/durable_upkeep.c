@@ -82,22 +82,14 @@ void gnt_durable_failed(struct gnt_durable *d, gnt_err err)
     gnt_durable_in_trouble(d, err);
 }
 
-gnt_err gnt_durable_sync(struct gnt_durable *d)
+void gnt_durable_synced(struct gnt_durable *d)
 {
-    if (d->sync_due == GNT_NEVER)
-        return GNT_OK;
-    gnt_err err = gnt_journal_sync(d->journal);
-    if (err) {
-        gnt_durable_failed(d, err);
-        return err;
-    }
     d->status.syncs++;
     d->synced = d->written;
     d->sync_due = GNT_NEVER;
     d->mark_at = gnt_deadline(gnt_now(d->options.clock), MARK_AFTER);
     if (d->trouble != GNT_FULL)
         d->trouble = GNT_OK;
-    return GNT_OK;
 }
 
 /* GNT_MORE is none. */
@@ -120,12 +112,12 @@ void gnt_durable_mend(struct gnt_durable *d)
 
 /* --- freezing --- */
 
-static bool should_freeze(const struct gnt_durable *d)
+bool gnt_durable_should_freeze(const struct gnt_durable *d)
 {
     if (d->frozen)
         return false;
     return d->voided || d->active->bytes >= d->options.memory_max ||
-           gnt_journal_used(d->journal) >= d->options.journal_max;
+           d->journal_used >= d->options.journal_max;
 }
 
 static void want_apply(struct gnt_durable *d)
@@ -136,11 +128,23 @@ static void want_apply(struct gnt_durable *d)
     pthread_mutex_unlock(&d->lock);
 }
 
+static void sync_now(struct gnt_durable *d)
+{
+    gnt_err err = gnt_journal_sync(d->journal);
+    if (err)
+        gnt_durable_failed(d, err);
+    else
+        gnt_durable_synced(d);
+}
+
 /* The ground may have nothing that the journal could still lose, or what came before it would be
- * lost and it not.  If the journal fails now, the ground is where all of it is made safe. */
+ * lost and it not.  If the journal fails then, the ground is where all of it is made safe. */
 static void freeze(struct gnt_durable *d)
 {
-    gnt_durable_sync(d);
+    if (d->flying || d->disk_busy)
+        return;
+    if (d->sync_due != GNT_NEVER)
+        sync_now(d);
     d->frozen = d->active;
     d->active = &d->memtables[d->frozen == &d->memtables[0]];
     d->frozen_mark = (struct gnt_ground_mark){
@@ -171,7 +175,7 @@ void gnt_durable_applied(struct gnt_durable *d)
         d->apply_at = gnt_deadline(gnt_now(d->options.clock), MEND_AFTER);
         return;
     }
-    gnt_journal_release(d->journal, d->frozen_mark.applied);
+    d->release_to = d->frozen_mark.applied;
     gnt_memtable_fini(d->frozen);
     gnt_memtable_init(d->frozen, true);
     d->frozen = NULL;
@@ -183,26 +187,16 @@ void gnt_durable_applied(struct gnt_durable *d)
 void gnt_durable_upkeep(struct gnt_durable *d)
 {
     uint64_t now = gnt_now(d->options.clock);
-    if (now >= d->sync_due)
-        gnt_durable_sync(d);
-    if (should_freeze(d))
+    if (gnt_durable_should_freeze(d))
         freeze(d);
     if (now >= d->apply_at) {
         d->apply_at = GNT_NEVER;
         want_apply(d);
     }
-    if (now >= d->mend_at)
+    if (now >= d->mend_at && !d->disk_busy)
         gnt_durable_mend(d);
-    if (now >= d->mark_at) {
+    if (now >= d->mark_at && !d->disk_busy) {
         d->mark_at = GNT_NEVER;
         gnt_journal_mark(d->journal);
     }
-}
-
-bool gnt_durable_prepare(struct gnt_durable *d)
-{
-    gnt_err err = d->trouble ? GNT_OK : gnt_journal_prepare(d->journal);
-    if (failure(err))
-        gnt_durable_in_trouble(d, err);
-    return err == GNT_MORE;
 }

@@ -43,10 +43,9 @@ gnt_err gnt_group_begin(struct gnt_buf *to, const struct gnt_group_head *head)
     return GNT_OK;
 }
 
-static gnt_err add_write(struct gnt_buf *to, struct gnt_prepared_write *p,
-                         const struct gnt_store_time *time)
+static gnt_err add_write(struct gnt_buf *to, const struct gnt_store_write *w,
+                         struct gnt_prepared_write *p, const struct gnt_store_time *time)
 {
-    const struct gnt_store_write *w = &p->write;
     struct gnt_payload *payload = p->payload;
     bool bytes = payload && !payload->written;
     size_t message_size = bytes ? gnt_message_encoded_size(payload->message) : 0;
@@ -83,8 +82,10 @@ gnt_err gnt_group_add(struct gnt_buf *to, struct gnt_prepared *p, const struct g
 {
     size_t before = gnt_buf_size(to);
     gnt_err err = GNT_OK;
-    for (uint32_t i = 0; i < p->count && !err; i++)
-        err = add_write(to, &p->writes[i], time);
+    for (uint32_t i = 0; i < p->count && !err; i++) {
+        const struct gnt_store_write w = gnt_batch_write(p->batch, i);
+        err = add_write(to, &w, &p->writes[i], time);
+    }
     if (err) {
         gnt_group_void(p);
         gnt_buf_cut(to, before);

@@ -18,9 +18,11 @@ struct segment {
     struct gnt_disk_file *file; /* of the current one, and of the one that is being made */
     uint64_t first, last;       /* records that count; last < first: none does */
     uint64_t stamp;
-    uint64_t end; /* bytes written */
-    uint64_t cap; /* bytes that may be */
-    bool made;    /* written all over beforehand: fit for use again */
+    uint64_t end;  /* bytes written */
+    uint64_t cap;  /* bytes that may be */
+    uint64_t size; /* bytes that are there, zeros where nothing is written */
+    bool made;     /* all of them, and they were safe when it was begun */
+    bool failed;   /* not fit for use again */
 };
 
 struct gnt_journal {
@@ -30,7 +32,7 @@ struct gnt_journal {
     uint64_t safe;           /* the last one that is safe */
     uint64_t released;       /* not needed up to this one */
     struct segment *current; /* NULL: the next record begins one */
-    struct segment *making;  /* `end` bytes of it are */
+    struct segment *making;  /* `size` bytes of it are */
     struct gnt_list old;     /* written; some may hold nothing that is needed */
     struct gnt_list spare;
     unsigned spares;
@@ -106,6 +108,12 @@ static bool is_needed(const struct gnt_journal *j, const struct segment *s)
     return s->last >= s->first && s->last > j->released;
 }
 
+/* Whether S can be used again: all of it is there and known to be safe. */
+static bool is_fit(const struct gnt_journal *j, const struct segment *s)
+{
+    return !s->failed && s->size == s->cap && s->cap == j->options.segment_size;
+}
+
 /* Frees what is not needed.  An old header may be all that keeps void records of a yet older
  * segment from counting, so nothing goes before the header of the current one is safe. */
 static void settle(struct gnt_journal *j)
@@ -117,7 +125,8 @@ static void settle(struct gnt_journal *j)
         if (is_needed(j, s))
             continue;
         gnt_list_remove(link);
-        if (s->made && j->spares < j->options.keep) {
+        if (is_fit(j, s) && j->spares < j->options.keep) {
+            s->made = true;
             gnt_list_push_back(&j->spare, link);
             j->spares++;
         } else {
@@ -147,7 +156,7 @@ static gnt_err fail(struct gnt_journal *j, gnt_err err)
             segment_of(link)->last = j->safe;
     if (!s)
         return err;
-    s->made = false; /* a file that has failed is not used again */
+    s->failed = true;
     leave(j);
     if (s->last < s->first) { /* its header was never known to be safe */
         gnt_list_remove(&s->link);
@@ -155,6 +164,36 @@ static gnt_err fail(struct gnt_journal *j, gnt_err err)
     }
     return err;
 }
+
+/* ---- Making segments */
+
+/* A mebibyte more of zeros. */
+static gnt_err write_zeros(struct segment *s)
+{
+    static const uint8_t zeros[ZEROS];
+    struct gnt_slice parts[ZEROS_A_STEP];
+    uint64_t left = s->cap - s->size;
+    size_t n = 0;
+    for (; n < ZEROS_A_STEP && left; n++) {
+        parts[n] = gnt_slice(zeros, left < ZEROS ? (size_t)left : ZEROS);
+        left -= parts[n].size;
+    }
+    gnt_err err = s->file->ops->write(s->file, s->size, parts, n);
+    if (!err)
+        s->size = s->cap - left;
+    return err;
+}
+
+/* A segment that was needed before it was made grows ahead of its records, in large steps, so that
+ * few syncs have a larger file to tell of.  Where there is no room for that, there may still be for
+ * the record. */
+static void grow(struct segment *s, uint64_t end)
+{
+    while (s->size < end && write_zeros(s) == GNT_OK) {
+    }
+}
+
+/* ---- Beginning one */
 
 static gnt_err write_header(struct gnt_journal *j, struct segment *s)
 {
@@ -168,6 +207,8 @@ static gnt_err write_header(struct gnt_journal *j, struct segment *s)
     gnt_journal_header_write(&h, block);
     s->stamp = h.stamp;
     s->end = GNT_JOURNAL_BLOCK;
+    if (s->size < s->end)
+        s->size = s->end;
     return s->file->ops->write(s->file, 0, &(struct gnt_slice){block, sizeof block}, 1);
 }
 
@@ -187,6 +228,15 @@ static gnt_err begin(struct gnt_journal *j, uint64_t need)
     return write_header(j, j->current);
 }
 
+/* Nothing more comes into S: the next one's header says that all before it is safe. */
+static gnt_err complete(struct gnt_journal *j, struct segment *s)
+{
+    bool safe = j->last == j->safe && s->size == s->cap;
+    if (s->cap == j->options.segment_size)
+        grow(s, s->cap);
+    return safe ? GNT_OK : s->file->ops->sync(s->file);
+}
+
 /* Where a record that takes NEED bytes goes, in the current segment. */
 static gnt_err find_room(struct gnt_journal *j, uint64_t need, uint64_t *at)
 {
@@ -195,9 +245,7 @@ static gnt_err find_room(struct gnt_journal *j, uint64_t need, uint64_t *at)
         *at = gnt_journal_round_up(j->current->end, alone ? GNT_JOURNAL_BLOCK : GNT_JOURNAL_STEP);
         if (*at + need <= j->current->cap)
             return GNT_OK;
-        gnt_err err = GNT_OK; /* a segment's header says that all before it is safe */
-        if (j->last != j->safe)
-            err = j->current->file->ops->sync(j->current->file);
+        gnt_err err = complete(j, j->current);
         if (err)
             return err;
         leave(j);
@@ -269,10 +317,14 @@ gnt_err gnt_journal_write(struct gnt_journal *j, const struct gnt_slice *parts, 
     };
     uint8_t header[GNT_JOURNAL_RECORD_SIZE];
     gnt_journal_record_write(&r, header);
+    if (j->current->cap == j->options.segment_size)
+        grow(j->current, at + need);
     err = write_parts(j->current->file, at, gnt_slice(header, sizeof header), parts, count, fill);
     if (err)
         return fail(j, err);
     j->current->end = at + need;
+    if (j->current->size < j->current->end)
+        j->current->size = j->current->end;
     j->last = *number = r.number;
     return GNT_OK;
 }
@@ -334,24 +386,6 @@ uint64_t gnt_journal_used(const struct gnt_journal *j)
 
 /* ---- Making segments beforehand */
 
-static gnt_err write_zeros(struct segment *s)
-{
-    static const uint8_t zeros[ZEROS];
-    struct gnt_slice parts[ZEROS_A_STEP];
-    uint64_t left = s->cap - s->end;
-    size_t n = 0;
-    for (; n < ZEROS_A_STEP && left; n++) {
-        parts[n] = gnt_slice(zeros, left < ZEROS ? (size_t)left : ZEROS);
-        left -= parts[n].size;
-    }
-    gnt_err err = s->file->ops->write(s->file, s->end, parts, n);
-    if (!err)
-        err = s->file->ops->sync(s->file);
-    if (!err)
-        s->end = s->cap - left;
-    return err;
-}
-
 gnt_err gnt_journal_prepare(struct gnt_journal *j)
 {
     gnt_err err = GNT_OK;
@@ -363,7 +397,9 @@ gnt_err gnt_journal_prepare(struct gnt_journal *j)
         return err;
     struct segment *s = j->making;
     err = write_zeros(s);
-    if (!err && s->end < s->cap)
+    if (!err)
+        err = s->file->ops->sync(s->file);
+    if (!err && s->size < s->cap)
         return GNT_MORE;
     j->making = NULL;
     if (err) {
@@ -386,7 +422,7 @@ static gnt_err adopt(struct gnt_journal *j, const struct gnt_journal_file *f)
     if (!s)
         return GNT_NOMEM;
     s->id = f->id;
-    s->cap = f->size;
+    s->cap = s->size = f->size;
     s->first = 1; /* and its last is 0: it holds nothing */
     s->made = f->size == j->options.segment_size;
     bool spare = s->made && j->spares < j->options.keep;

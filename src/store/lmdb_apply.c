@@ -288,7 +288,7 @@ static gnt_err apply_entries(struct applying *a, const struct gnt_memtable_log *
 {
     gnt_err err = GNT_OK;
     for (uint32_t i = 0; i < from->count && !err; i++) {
-        const struct gnt_record *r = from->entries[from->first + i];
+        const struct gnt_record *r = from->entries[from->first + i].record;
         struct gnt_lmdb_key key = gnt_lmdb_entry_key(name, r->record.sequence);
         bool found;
         if (r->mark) {

@@ -121,10 +121,10 @@ static void memory_read(struct gnt_store *s, struct gnt_slice name, uint64_t fro
     const struct gnt_memtable_log *log = err ? NULL : gnt_memtable_log(&m->all, name);
     if (log) {
         uint32_t at = gnt_memtable_from(log, from), end = log->first + log->count;
-        r->log.first = log->count ? log->entries[log->first]->record.sequence : 0;
+        r->log.first = log->count ? log->entries[log->first].sequence : 0;
         r->log.last = log->last;
         r->log.count = log->count;
-        while (at < end && gnt_found_add(r, log->entries[at]))
+        while (at < end && gnt_found_add(r, log->entries[at].record))
             at++;
         r->more = at < end;
     }

@@ -186,13 +186,13 @@ uint32_t gnt_memtable_from(const struct gnt_memtable_log *log, uint64_t from)
 {
     uint32_t low = log->first, high = log->first + log->count;
     /* appending at the end, and looking at the front, are what is done most */
-    if (low == high || log->entries[low]->record.sequence >= from)
+    if (low == high || log->entries[low].sequence >= from)
         return low;
-    if (log->entries[high - 1]->record.sequence < from)
+    if (log->entries[high - 1].sequence < from)
         return high;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (log->entries[middle]->record.sequence < from)
+        if (log->entries[middle].sequence < from)
             low = middle + 1;
         else
             high = middle;
@@ -205,25 +205,25 @@ static struct gnt_record *entry_find(const struct gnt_memtable_log *log, uint64_
                                      uint32_t *at)
 {
     *at = gnt_memtable_from(log, sequence);
-    if (*at == log->first + log->count || log->entries[*at]->record.sequence != sequence)
+    if (*at == log->first + log->count || log->entries[*at].sequence != sequence)
         return NULL;
-    return log->entries[*at];
+    return log->entries[*at].record;
 }
 
 /* Moves COUNT entries from FROM to TO. */
 static void shift(struct gnt_memtable_log *log, uint32_t to, uint32_t from, uint32_t count)
 {
     if (count)
-        memmove(log->entries + to, log->entries + from, count * sizeof(struct gnt_record *));
+        memmove(log->entries + to, log->entries + from, count * sizeof *log->entries);
 }
 
 static gnt_err log_resize(struct gnt_memtable *t, struct gnt_memtable_log *log, uint32_t cap)
 {
-    struct gnt_record **entries = realloc(log->entries, cap * sizeof(struct gnt_record *));
+    struct gnt_memtable_entry *entries = realloc(log->entries, cap * sizeof *entries);
     if (!entries)
         return GNT_NOMEM;
-    t->bytes += cap * sizeof(struct gnt_record *);
-    t->bytes -= log->cap * sizeof(struct gnt_record *);
+    t->bytes += cap * sizeof *log->entries;
+    t->bytes -= log->cap * sizeof *log->entries;
     log->entries = entries;
     log->cap = cap;
     return GNT_OK;
@@ -264,20 +264,21 @@ static void log_insert(struct gnt_memtable *t, struct gnt_memtable_log *log, str
                        struct gnt_payload *payload)
 {
     uint32_t at;
-    struct gnt_record *old = entry_find(log, r->record.sequence, &at);
+    const struct gnt_memtable_entry entry = {r->record.sequence, r};
+    struct gnt_record *old = entry_find(log, entry.sequence, &at);
     if (old) {
         log->live -= !old->mark;
-        log->entries[at] = r;
+        log->entries[at] = entry;
         record_leave(t, old);
     } else if (log->first > 0 && at - log->first < log->count / 2) {
         shift(log, log->first - 1, log->first, at - log->first);
         log->first--;
         log->count++;
-        log->entries[at - 1] = r;
+        log->entries[at - 1] = entry;
     } else {
         shift(log, at + 1, at, log->first + log->count - at);
         log->count++;
-        log->entries[at] = r;
+        log->entries[at] = entry;
     }
     log->live += !r->mark;
     record_enter(t, r, payload);
@@ -285,7 +286,7 @@ static void log_insert(struct gnt_memtable *t, struct gnt_memtable_log *log, str
 
 static void log_take(struct gnt_memtable *t, struct gnt_memtable_log *log, uint32_t at)
 {
-    struct gnt_record *r = log->entries[at];
+    struct gnt_record *r = log->entries[at].record;
     if (at - log->first < log->count / 2) {
         shift(log, log->first + 1, log->first, at - log->first);
         log->first++;
@@ -313,7 +314,7 @@ static void log_remove(struct gnt_memtable *t, struct gnt_memtable_log *log, uin
 
 static void log_trim(struct gnt_memtable *t, struct gnt_memtable_log *log, uint64_t up_to)
 {
-    while (log->count && log->entries[log->first]->record.sequence <= up_to)
+    while (log->count && log->entries[log->first].sequence <= up_to)
         log_take(t, log, log->first);
     if (t->layered && !log->dropped && up_to > log->trimmed)
         log->trimmed = up_to;
@@ -331,7 +332,7 @@ static void log_free(struct gnt_memtable *t, struct gnt_memtable_log *log)
 {
     while (log->count)
         log_take(t, log, log->first);
-    t->bytes -= sizeof *log + log->cap * sizeof(struct gnt_record *);
+    t->bytes -= sizeof *log + log->cap * sizeof *log->entries;
     gnt_map_remove(&t->logs, &log->by_name);
     free(log->entries);
     free(log);
@@ -361,32 +362,42 @@ static bool brings(const struct gnt_store_write *w)
 
 /* Whether the write may leave a mark: the only layer needs none, nor does an entry that is here,
  * because then it is nowhere else. */
-static bool may_mark(const struct gnt_memtable *t, const struct gnt_prepared_write *p)
+static bool may_mark(const struct gnt_memtable *t, const struct gnt_store_write *w,
+                     const struct gnt_prepared_write *p)
 {
     uint32_t at;
     if (!t->layered)
         return false;
-    if (p->write.verb == GNT_STORE_DELETE)
+    if (w->verb == GNT_STORE_DELETE)
         return true;
-    return p->write.verb == GNT_STORE_REMOVE && !entry_find(p->log, p->write.sequence, &at);
+    return w->verb == GNT_STORE_REMOVE && !entry_find(p->log, w->sequence, &at);
+}
+
+/* The log NAME.  What stands in a batch side by side is often about the same one. */
+static struct gnt_memtable_log *log_near(const struct gnt_memtable *t, struct gnt_slice name,
+                                         struct gnt_memtable_log *before)
+{
+    if (before && gnt_slice_eq(gnt_slice(before->name, before->name_size), name))
+        return before;
+    return log_find(t, name);
 }
 
 /* The table or log that a write is about.  One that is not there is made, unless there is nothing
  * to do then. */
-static gnt_err prepare_place(struct gnt_memtable *t, struct gnt_prepared_write *p)
+static gnt_err prepare_place(struct gnt_memtable *t, const struct gnt_store_write *w,
+                             struct gnt_memtable_log *before, struct gnt_prepared_write *p)
 {
-    struct gnt_slice name = p->write.name;
-    bool make = t->layered || brings(&p->write);
-    if (of_table(&p->write)) {
-        p->table = table_find(t, name);
-        if (!p->table && make && !(p->table = table_make(t, name)))
+    bool make = t->layered || brings(w);
+    if (of_table(w)) {
+        p->table = table_find(t, w->name);
+        if (!p->table && make && !(p->table = table_make(t, w->name)))
             return GNT_NOMEM;
         if (p->table)
             p->table->pending++;
         return GNT_OK;
     }
-    struct gnt_memtable_log *log = log_find(t, name);
-    if (!log && make && !(log = log_make(t, name)))
+    struct gnt_memtable_log *log = log_near(t, w->name, before);
+    if (!log && make && !(log = log_make(t, w->name)))
         return GNT_NOMEM;
     if (!log)
         return GNT_OK;
@@ -396,40 +407,55 @@ static gnt_err prepare_place(struct gnt_memtable *t, struct gnt_prepared_write *
     return err;
 }
 
-static gnt_err prepare_record(struct gnt_memtable *t, struct gnt_prepared_write *p)
+static gnt_err prepare_record(struct gnt_memtable *t, const struct gnt_store_write *w,
+                              struct gnt_prepared_write *p)
 {
-    struct gnt_message *m = p->write.message;
-    if (!brings(&p->write) && !may_mark(t, p))
+    struct gnt_message *m = w->message;
+    if (!brings(w) && !may_mark(t, w, p))
         return GNT_OK;
     if (m && !(p->payload = payload_get(t, m)))
         return GNT_NOMEM;
-    p->record = gnt_record_new(p->write.key, p->write.sequence, p->write.value,
-                               m ? gnt_message_ref(m) : NULL);
+    p->record = gnt_record_new(w->key, w->sequence, w->value, m ? gnt_message_ref(m) : NULL);
     if (!p->record)
         return GNT_NOMEM;
-    p->record->mark = !brings(&p->write);
+    p->record->mark = !brings(w);
     return GNT_OK;
+}
+
+/* Messages come from another thread, so that each is a wait for its cache: the next one's is had
+ * while this one is worked on. */
+static void expect(const struct gnt_batch *batch, uint32_t i)
+{
+    enum { AHEAD = 4 };
+    const char *m =
+        i + AHEAD < batch->count ? (void *)gnt_batch_write(batch, i + AHEAD).message : NULL;
+    for (size_t line = 0; m && line < 4; line++)
+        __builtin_prefetch(m + line * 64);
 }
 
 gnt_err gnt_memtable_prepare(struct gnt_memtable *t, const struct gnt_batch *batch,
                              struct gnt_prepared *out)
 {
-    *out = (struct gnt_prepared){0};
+    *out = (struct gnt_prepared){.batch = batch};
     if (batch->count == 0)
         return GNT_OK;
-    out->writes = calloc(batch->count, sizeof *out->writes);
+    out->writes = malloc(batch->count * sizeof *out->writes);
     if (!out->writes)
         return GNT_NOMEM;
+    struct gnt_memtable_log *before = NULL;
     for (uint32_t i = 0; i < batch->count; i++) {
         struct gnt_prepared_write *p = &out->writes[out->count++];
-        p->write = gnt_batch_write(batch, i);
-        gnt_err err = prepare_place(t, p);
+        const struct gnt_store_write w = gnt_batch_write(batch, i);
+        *p = (struct gnt_prepared_write){0};
+        expect(batch, i);
+        gnt_err err = prepare_place(t, &w, before, p);
         if (!err)
-            err = prepare_record(t, p);
+            err = prepare_record(t, &w, p);
         if (err) {
             gnt_memtable_drop(t, out);
             return err;
         }
+        before = p->log;
     }
     return GNT_OK;
 }
@@ -442,9 +468,9 @@ static void settle(struct gnt_memtable *t, const struct gnt_prepared_write *p)
         log_settle(t, p->log);
 }
 
-static void do_write(struct gnt_memtable *t, struct gnt_prepared_write *p)
+static void do_write(struct gnt_memtable *t, const struct gnt_store_write *w,
+                     struct gnt_prepared_write *p)
 {
-    const struct gnt_store_write *w = &p->write;
     if (!p->table && !p->log)
         return;
     switch (w->verb) {
@@ -471,7 +497,8 @@ static void do_write(struct gnt_memtable *t, struct gnt_prepared_write *p)
 void gnt_memtable_done(struct gnt_memtable *t, struct gnt_prepared *p)
 {
     for (uint32_t i = 0; i < p->count; i++) {
-        do_write(t, &p->writes[i]);
+        const struct gnt_store_write w = gnt_batch_write(p->batch, i);
+        do_write(t, &w, &p->writes[i]);
         settle(t, &p->writes[i]);
     }
     free(p->writes);

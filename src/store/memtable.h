@@ -45,15 +45,21 @@ void gnt_record_unref(struct gnt_record **r);
 struct gnt_record *gnt_record_new(struct gnt_slice key, uint64_t sequence, struct gnt_slice value,
                                   struct gnt_message *message);
 
+/* The number stands here once more, so that looking for one touches no records. */
+struct gnt_memtable_entry {
+    uint64_t sequence;
+    struct gnt_record *record;
+};
+
 struct gnt_memtable_log {
     struct gnt_map_node by_name;
-    struct gnt_record **entries; /* in the order of their numbers; some are marks */
-    uint32_t first, count, cap;  /* entries[first .. first + count) */
-    uint32_t live;               /* of them, those that are no marks */
-    uint64_t last;               /* the highest number appended here, 0: none */
-    uint64_t trimmed;            /* below lies nothing up to this number, 0: it may */
-    uint32_t pending;            /* prepared writes; there is room for an entry of each */
-    bool dropped;                /* below lies nothing at all, not even a last number */
+    struct gnt_memtable_entry *entries; /* in the order of their numbers; some are marks */
+    uint32_t first, count, cap;         /* entries[first .. first + count) */
+    uint32_t live;                      /* of them, those that are no marks */
+    uint64_t last;                      /* the highest number appended here, 0: none */
+    uint64_t trimmed;                   /* below lies nothing up to this number, 0: it may */
+    uint32_t pending;                   /* prepared writes; there is room for an entry of each */
+    bool dropped;                       /* below lies nothing at all, not even a last number */
     uint8_t name_size;
     uint8_t name[GNT_STORE_NAME_MAX];
 };
@@ -80,7 +86,6 @@ void gnt_memtable_fini(struct gnt_memtable *t);
 
 /* One write of a batch that is about to be done. */
 struct gnt_prepared_write {
-    struct gnt_store_write write; /* points into the batch */
     struct gnt_record *record; /* of PUT and APPEND; of DELETE and REMOVE: the mark, if one may be
                                   needed; else NULL */
     struct gnt_memtable_table *table;
@@ -90,7 +95,8 @@ struct gnt_prepared_write {
 };
 
 struct gnt_prepared {
-    struct gnt_prepared_write *writes;
+    const struct gnt_batch *batch;
+    struct gnt_prepared_write *writes; /* one for each of the batch's */
     uint32_t count;
 };
 

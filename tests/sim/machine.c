@@ -110,6 +110,14 @@ static void on_apply(struct gnt_timer *timer, uint64_t now)
         turn_later(m);
 }
 
+/* What the other store thread does while the disk works for one. */
+static void meanwhile(void *context)
+{
+    struct sim_machine *m = context;
+    if (m->store && sim_one_in(m->world, 2))
+        gnt_durable_turn(m->store);
+}
+
 /* For who waits for the store in a turn. */
 static void run(void *context)
 {
@@ -208,6 +216,7 @@ void sim_machine_init(struct sim_machine *m, struct sim_world *w, const struct g
         .apply_max = sim_between(w, 10 * US, 2 * SECOND),
     };
     SIM_MUST(w, m->disk && m->soil);
+    sim_disk_during(m->disk, meanwhile, m);
     m->turn.fire = on_turn;
     m->apply.fire = on_apply;
     m->crash.fire = on_crash;

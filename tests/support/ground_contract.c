@@ -218,12 +218,12 @@ static void compare_log(struct ground_twin *t, struct gnt_ground *g, struct gnt_
     assert_int_equal(found.last, log ? log->last : 0);
     assert_int_equal(found.count, log ? log->count : 0);
     assert_int_equal(found.first,
-                     log && log->count ? log->entries[log->first]->record.sequence : 0);
+                     log && log->count ? log->entries[log->first].sequence : 0);
     do {
         assert_int_equal(g->ops->read(g, name, from, SLICE, out, &count), GNT_OK);
         for (uint32_t i = 0; i < count; i++) {
             assert_true(log && at < log->first + log->count);
-            compare_records(log->entries[at++], out[i]);
+            compare_records(log->entries[at++].record, out[i]);
             from = out[i]->record.sequence + 1;
             gnt_record_unref(&out[i]);
         }

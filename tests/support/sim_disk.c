@@ -47,6 +47,8 @@ struct sim_disk {
     uint64_t cut_at, cut_seed; /* 0: at none */
     bool cut;
     uint64_t room;
+    void (*meanwhile)(void *context);
+    void *meanwhile_context;
 };
 
 static struct inode *inode_of(struct gnt_list *link)
@@ -405,6 +407,12 @@ static gnt_err write_some(struct sim_disk *d, struct inode *i, uint64_t at, stru
     return GNT_OK;
 }
 
+static void pass(struct sim_disk *d)
+{
+    if (d->meanwhile)
+        d->meanwhile(d->meanwhile_context);
+}
+
 static gnt_err door_write(struct gnt_disk_file *file, uint64_t at, const struct gnt_slice *parts,
                           size_t count)
 {
@@ -414,6 +422,7 @@ static gnt_err door_write(struct gnt_disk_file *file, uint64_t at, const struct 
     bool cut;
     for (size_t n = 0; n < count; n++)
         total += parts[n].size;
+    pass(d);
     gnt_err err = enter(d, &d->counts.writes, true, &cut);
     if (d->cut)
         return err;
@@ -440,6 +449,7 @@ static gnt_err door_write(struct gnt_disk_file *file, uint64_t at, const struct 
 static gnt_err door_sync(struct gnt_disk_file *file)
 {
     struct sim_file *f = file_of(file);
+    pass(f->disk);
     gnt_err err = enter_simple(f->disk, &f->disk->counts.syncs, false);
     if (f->disk->cut)
         return err;
@@ -579,4 +589,10 @@ bool sim_disk_put(struct sim_disk *d, const char *name, struct gnt_slice bytes)
     put(&i->safe, 0, bytes.data, bytes.size);
     i->named = i->named_safely = true;
     return true;
+}
+
+void sim_disk_during(struct sim_disk *d, void (*meanwhile)(void *context), void *context)
+{
+    d->meanwhile = meanwhile;
+    d->meanwhile_context = context;
 }

@@ -35,6 +35,9 @@ void sim_disk_cut_at(struct sim_disk *d, uint64_t k, uint64_t seed);
 bool sim_disk_is_cut(const struct sim_disk *d);
 void sim_disk_restart(struct sim_disk *d);
 
+/* MEANWHILE is called in each write and sync of a file: what other threads do.  NULL: nothing. */
+void sim_disk_during(struct sim_disk *d, void (*meanwhile)(void *context), void *context);
+
 /* COUNT calls fail with ERR (GNT_IO, GNT_FULL) from the Kth from now on (1 is the next); a write is
  * done in part first.  COUNT 0: none fails any more.  GNT_FULL is only for calls that need room:
  * open of a new file, and write; others do not fail with it. */

@@ -170,7 +170,7 @@ static gnt_err sow_log(struct sim_ground *g, struct seeds *seeds,
     seeds->furrows[seeds->furrow_count++] = f;
     gnt_err err = GNT_OK;
     for (uint32_t i = 0; i < log->count && !err; i++) {
-        const struct gnt_record *r = log->entries[log->first + i];
+        const struct gnt_record *r = log->entries[log->first + i].record;
         struct place place = entry_place(name, r->record.sequence);
         if (!r->mark)
             err = sow(g, seeds, &place, r);
@@ -259,7 +259,7 @@ static void weed_log(struct sim_soil *s, const struct gnt_memtable_log *log, str
     if (log->last > f->last)
         f->last = log->last;
     for (uint32_t i = 0; i < log->count; i++) {
-        const struct gnt_record *r = log->entries[log->first + i];
+        const struct gnt_record *r = log->entries[log->first + i].record;
         struct place place = entry_place(f->node.key, r->record.sequence);
         if (r->mark && uproot(s, &place))
             f->count--;

@@ -125,6 +125,7 @@ static void start_take(struct store_world *w, uint64_t number, struct result *r)
     struct gnt_batch batch = {0};
     result_init(r);
     gnt_batch_remove(&batch, gnt_slice_str("l"), number);
+    batch.lazy = true;
     gnt_store_commit(w->store, &batch, &r->read.completion);
 }
 
@@ -383,7 +384,7 @@ static void a_sync_follows_within_the_interval(void **state)
  * completes. */
 /* --- patience --- */
 
-static void what_only_removes_waits_for_company(void **state)
+static void what_is_lazy_waits_for_company(void **state)
 {
     (void)state;
     struct store_world w;
@@ -602,7 +603,7 @@ int main(void)
         cmocka_unit_test(commits_wait_for_the_ground),
         cmocka_unit_test(a_sync_follows_within_the_interval),
         cmocka_unit_test(a_late_sync_that_fails),
-        cmocka_unit_test(what_only_removes_waits_for_company),
+        cmocka_unit_test(what_is_lazy_waits_for_company),
         cmocka_unit_test(a_changed_byte),
         cmocka_unit_test(no_memory_for_opening),
         cmocka_unit_test(no_memory_for_working),

@@ -35,7 +35,8 @@ struct life {
     struct gnt_message *message;
     unsigned message_number; /* its first write */
     bool used[LOGS][NUMBERS + 1];
-    bool off; /* the power is */
+    bool off;     /* the power is */
+    bool looking; /* nothing is committed meanwhile */
     uint64_t seed;
 };
 
@@ -285,7 +286,9 @@ static void look(void *context)
     struct life *l = context;
     if (l->count || l->off)
         return;
+    l->looking = true;
     struct contents found = read_all(l);
+    l->looking = false;
     assert_memory_equal(&found, &l->safe, sizeof found);
 }
 
@@ -302,6 +305,17 @@ static void apply(struct life *l)
     if (crash && applied)
         sim_disk_cut(l->w.disk, gnt_seeded_next(&l->g));
     sim_ground_crash_at(l->w.soil, -1, false);
+}
+
+/* As if by the other store thread, and by whoever writes. */
+static void while_the_disk_works(void *context)
+{
+    struct life *l = context;
+    if (l->looking || below(l, 2))
+        return;
+    if (below(l, 2))
+        commit(l);
+    gnt_durable_turn(l->w.store);
 }
 
 static void step(struct life *l)
@@ -349,10 +363,12 @@ static void live(uint64_t seed)
     for (unsigned cut = 0; cut < CUTS; cut++) {
         recover(l);
         check_recovered(l);
+        sim_disk_during(l->w.disk, while_the_disk_works, l);
         if (below(l, 2))
             sim_disk_cut_at(l->w.disk, 1 + below(l, 60), gnt_seeded_next(&l->g));
         for (unsigned i = below(l, STEPS); i > 0 && !sim_disk_is_cut(l->w.disk); i--)
             step(l);
+        sim_disk_during(l->w.disk, NULL, NULL);
         l->off = true;
         store_world_crash(&l->w, gnt_seeded_next(&l->g));
     }

@@ -244,7 +244,7 @@ static void opening_keeps_what_fits(void **state)
     journal_world_apply(&w);
     assert_int_equal(journal_world_open(&w), GNT_OK);
     write_safe(100);
-    assert_true(sim_disk_used(w.disk) <= 2 * BLOCK);
+    assert_true(sim_disk_used(w.disk) <= 6 * BLOCK); /* it grows ahead */
     journal_world_end(&w);
 }
 

@@ -70,9 +70,10 @@ static void say_log(struct text *out, const struct gnt_memtable *t, const char *
         (unsigned long long)log->last);
     uint32_t live = 0;
     for (uint32_t i = log->first; i < log->first + log->count; i++) {
-        const struct gnt_record *r = log->entries[i];
-        assert_true(i == log->first || r->record.sequence > log->entries[i - 1]->record.sequence);
+        const struct gnt_record *r = log->entries[i].record;
+        assert_true(i == log->first || r->record.sequence > log->entries[i - 1].sequence);
         assert_int_equal(gnt_memtable_from(log, r->record.sequence), i);
+        assert_int_equal(log->entries[i].sequence, r->record.sequence);
         live += !r->mark;
         say(out, "%s%llu ", r->mark ? "-" : "", (unsigned long long)r->record.sequence);
     }
@@ -199,7 +200,8 @@ static void a_message_is_one_payload(void **state)
     gnt_batch_append(&first, str("b"), 3, str(""), m);
     apply(&t, &first);
     const struct gnt_memtable_log *b = gnt_memtable_log(&t, str("b"));
-    assert_int_equal(b->entries[b->first + 1]->payload->number, 3); /* no number comes twice */
+    assert_int_equal(b->entries[b->first + 1].record->payload->number,
+                     3); /* no number comes twice */
     gnt_memtable_fini(&t);
     assert_int_equal(m->refs + n->refs, 2);
     gnt_message_unref(&m);
@@ -240,8 +242,8 @@ static void pour_log(const struct gnt_memtable_log *log, struct gnt_batch *b)
         gnt_batch_remove(b, name, log->last);
     }
     for (uint32_t i = log->first; i < log->first + log->count; i++) {
-        const struct gnt_store_record *r = &log->entries[i]->record;
-        if (log->entries[i]->mark)
+        const struct gnt_store_record *r = &log->entries[i].record->record;
+        if (log->entries[i].record->mark)
             gnt_batch_remove(b, name, r->sequence);
         else
             gnt_batch_append(b, name, r->sequence, r->value, r->message);
