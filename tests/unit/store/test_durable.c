@@ -382,6 +382,55 @@ static void a_sync_follows_within_the_interval(void **state)
 
 /* What was completed and could not be synced is saved through the ground; until then nothing new
  * completes. */
+/* --- one group behind the other --- */
+
+struct behind {
+    struct store_world *w;
+    struct result result;
+    bool begun;
+};
+
+/* What another store thread does meanwhile: makes the next group ready. */
+static void make_ready(void *context)
+{
+    struct behind *b = context;
+    if (b->begun)
+        return;
+    b->begun = true;
+    start_append(b->w, 3, &b->result);
+    gnt_durable_turn(b->w->store);
+}
+
+static void a_group_behind_one_that_fails(void **state)
+{
+    (void)state;
+    struct store_world w;
+    struct behind b = {.w = &w};
+    struct result first;
+    store_world_init(&w, 10);
+    assert_int_equal(store_world_open(&w), GNT_OK);
+    assert_int_equal(append_now(&w, 1), GNT_OK);
+    store_world_work(&w);
+    uint64_t writes = sim_disk_counts(w.disk)->writes;
+    sim_disk_during(w.disk, make_ready, &b);
+    start_append(&w, 2, &first);
+    sim_disk_fail(w.disk, 2, 1, GNT_IO); /* the sync */
+    gnt_durable_turn(w.store);
+    assert_true(b.begun && !first.done && !b.result.done);
+    assert_int_equal(sim_disk_counts(w.disk)->writes, writes + 1); /* nothing behind it */
+    store_world_pass(&w, 2 * GNT_NS_PER_S);
+    store_world_work(&w);
+    assert_true(first.done && b.result.done && !first.err && !b.result.err);
+    store_world_crash(&w, 1);
+    assert_int_equal(store_world_open(&w), GNT_OK);
+    assert_int_equal(w.report.unreadable + w.report.journal.damaged, 0);
+    result_init(&first);
+    gnt_store_read(w.store, gnt_slice_str("l"), 1, 10, &first.read);
+    gnt_durable_turn(w.store);
+    assert_int_equal(first.records, 3);
+    store_world_fini(&w);
+}
+
 /* --- patience --- */
 
 static void what_is_lazy_waits_for_company(void **state)
@@ -603,6 +652,7 @@ int main(void)
         cmocka_unit_test(commits_wait_for_the_ground),
         cmocka_unit_test(a_sync_follows_within_the_interval),
         cmocka_unit_test(a_late_sync_that_fails),
+        cmocka_unit_test(a_group_behind_one_that_fails),
         cmocka_unit_test(what_is_lazy_waits_for_company),
         cmocka_unit_test(a_changed_byte),
         cmocka_unit_test(no_memory_for_opening),
