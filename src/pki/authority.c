@@ -10,7 +10,8 @@ char *gnt_authority_path(const char *directory, const char *name, char out[PATH_
 {
     size_t size = strlen(directory);
     const char *slash = !size || directory[size - 1] == '/' ? "" : "/";
-    (void)snprintf(out, PATH_MAX, "%s%s%s", directory, slash, name);
+    if (snprintf(out, PATH_MAX, "%s%s%s", directory, slash, name) >= PATH_MAX)
+        out[0] = '\0'; /* names nothing, and is not a part of another name */
     return out;
 }
 
