@@ -1,4 +1,4 @@
-/* A byte stream between two peers: tcp, websocket as a stream on a stream (tls will be another); a
+/* A byte stream between two peers: tcp; tls and websocket as streams on a stream; a
  * test pair and the simulation's wires stand in for all of them.
  *
  * Ownership  whoever opened or accepted a stream closes it; `close` frees it.

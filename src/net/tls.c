@@ -1,0 +1,465 @@
+#include "net/tls.h"
+
+#include "base/assert.h"
+#include "base/buf.h"
+#include "net/tls_words.h"
+
+#include <openssl/err.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    RECORD_MAX = SSL3_RT_MAX_PLAIN_LENGTH,
+    READS_A_CALL = 8,      /* of the stream below */
+    OWED_MAX = 256 * 1024, /* much more than the longest flight of a handshake */
+};
+
+/* What is encrypted goes to the stream below at once, or into `out` where it does not fit, so that
+ * nothing in OpenSSL ever waits for being written. */
+struct tls {
+    struct gnt_stream stream;
+    struct gnt_stream *inner; /* owned */
+    struct gnt_tls_context *context;
+    SSL *ssl;
+    struct gnt_buf out;
+    unsigned long reason; /* OpenSSL's, of the failure */
+    int16_t failure;      /* a gnt_err that every read tells */
+    int16_t unwritable;   /* a gnt_err of writing below: what was read before may say more */
+    int16_t unreadable;   /* the same of reading; GNT_CLOSED: its end */
+    uint8_t reads_left;   /* of READS_A_CALL */
+    bool open;            /* the handshake is over */
+    bool ended;           /* the peer has sent close_notify */
+    bool finished;        /* by the owner */
+    bool finished_below;
+    bool again; /* nothing came of several reads, and there may be more */
+    char host[];
+};
+
+static struct tls *tls_of(struct gnt_stream *s)
+{
+    return GNT_CONTAINER(s, struct tls, stream);
+}
+
+static const struct tls *const_tls_of(const struct gnt_stream *s)
+{
+    const void *t = (const char *)s - offsetof(struct tls, stream);
+    return t;
+}
+
+/* ---- The stream below */
+
+static void fail(struct tls *t, gnt_err err)
+{
+    if (t->failure)
+        return;
+    t->failure = (int16_t)err;
+    gnt_stream_notify(&t->stream, GNT_READABLE | GNT_WRITABLE);
+}
+
+/* GNT_MORE: not all. */
+static gnt_err write_below(struct tls *t, struct gnt_slice bytes, size_t *n)
+{
+    const struct iovec iov = {(void *)(uintptr_t)bytes.data, bytes.size};
+    *n = 0;
+    if (!(t->inner->events & GNT_WRITABLE))
+        return GNT_MORE;
+    gnt_err err = gnt_stream_writev(t->inner, &iov, 1, n);
+    if (err < 0)
+        t->unwritable = (int16_t)err;
+    return err == GNT_OK && *n < bytes.size ? GNT_MORE : err;
+}
+
+/* What waits is written as far as that is possible; an empty `out` holds no memory. */
+static void flush(struct tls *t)
+{
+    size_t n;
+    gnt_err err = GNT_OK;
+    while (!err && gnt_buf_size(&t->out)) {
+        err = write_below(t, gnt_buf_slice(&t->out), &n);
+        gnt_buf_take(&t->out, n);
+    }
+    if (err < 0 || !gnt_buf_size(&t->out))
+        gnt_buf_fini(&t->out);
+    if (t->finished && !t->finished_below && !gnt_buf_size(&t->out)) {
+        t->finished_below = true;
+        gnt_stream_finish(t->inner);
+    }
+}
+
+/* What the stream below has to wake it for when its owner would not. */
+static void want_inner(struct tls *t)
+{
+    bool reads = t->again || (!t->open && !t->failure);
+    gnt_stream_want(t->inner, (uint8_t)((gnt_buf_size(&t->out) ? GNT_WRITABLE : 0) |
+                                        (reads ? GNT_READABLE : 0)));
+}
+
+static void settle(struct tls *t)
+{
+    flush(t);
+    want_inner(t);
+}
+
+/* Takes everything: what cannot be written is kept, and what nobody will ever take is dropped. */
+static int bio_write(BIO *bio, const char *from, size_t size, size_t *written)
+{
+    struct tls *t = BIO_get_data(bio);
+    size_t n = 0;
+    *written = size;
+    if (!gnt_buf_size(&t->out) && !t->unwritable)
+        (void)write_below(t, gnt_slice(from, size), &n);
+    if (n == size || t->unwritable)
+        return 1;
+    gnt_err err = gnt_buf_size(&t->out) + size > OWED_MAX
+                      ? GNT_FULL
+                      : gnt_buf_put(&t->out, gnt_slice(from + n, size - n));
+    if (err)
+        fail(t, err);
+    return 1;
+}
+
+static int bio_read(BIO *bio, char *to, size_t cap, size_t *n)
+{
+    struct tls *t = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    *n = 0;
+    gnt_err err = GNT_MORE;
+    if (t->reads_left && (t->inner->events & GNT_READABLE)) {
+        t->reads_left--;
+        err = gnt_stream_read(t->inner, to, cap, n);
+    }
+    if (err == GNT_MORE)
+        BIO_set_retry_read(bio);
+    else if (err)
+        t->unreadable = (int16_t)err;
+    return err == GNT_OK;
+}
+
+static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
+{
+    const struct tls *t = BIO_get_data(bio);
+    (void)number;
+    (void)pointer;
+    if (command == BIO_CTRL_EOF)
+        return t->unreadable == GNT_CLOSED;
+    return command == BIO_CTRL_FLUSH;
+}
+
+static BIO_METHOD *bio_method; /* one for ever; NULL: there was no memory */
+
+static void make_bio_method(void)
+{
+    BIO_METHOD *m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "gnt_stream");
+    if (!m)
+        return;
+    BIO_meth_set_write_ex(m, bio_write);
+    BIO_meth_set_read_ex(m, bio_read);
+    BIO_meth_set_ctrl(m, bio_ctrl);
+    bio_method = m;
+}
+
+static gnt_err stand_on_inner(struct tls *t)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_bio_method);
+    BIO *bio = bio_method ? BIO_new(bio_method) : NULL;
+    if (!bio)
+        return GNT_NOMEM;
+    BIO_set_data(bio, t);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(t->ssl, bio, bio);
+    return GNT_OK;
+}
+
+/* ---- OpenSSL's answers */
+
+/* It tells by its thread's queue of errors, where nothing else may lie. */
+static void before_call(void)
+{
+    if (ERR_peek_error())
+        ERR_clear_error();
+}
+
+/* Of a call that has not done what it should.  What is wrong stays so. */
+static gnt_err outcome(struct tls *t, int result)
+{
+    switch (SSL_get_error(t->ssl, result)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE: return t->failure ? (gnt_err)t->failure : GNT_MORE;
+    case SSL_ERROR_ZERO_RETURN: t->ended = true; return GNT_CLOSED;
+    default: break;
+    }
+    t->reason = ERR_peek_error();
+    ERR_clear_error();
+    if (t->unreadable && t->unreadable != GNT_CLOSED)
+        fail(t, (gnt_err)t->unreadable);
+    else
+        fail(t, gnt_tls_meaning(t->reason));
+    return (gnt_err)t->failure;
+}
+
+/* ---- Handshake */
+
+static void open_up(struct tls *t)
+{
+    t->open = true;
+    gnt_stream_stand_on(&t->stream, t->inner);
+    if (SSL_has_pending(t->ssl)) /* came together with the last of the handshake */
+        gnt_stream_notify(&t->stream, GNT_READABLE);
+}
+
+static void shake_hands(struct tls *t)
+{
+    t->reads_left = READS_A_CALL;
+    before_call();
+    int result = SSL_do_handshake(t->ssl);
+    if (result == 1)
+        open_up(t);
+    else if (outcome(t, result) == GNT_CLOSED) /* close_notify instead of a handshake */
+        fail(t, GNT_CLOSED);
+}
+
+static void on_inner_ready(struct gnt_stream *inner)
+{
+    struct tls *t = tls_of(inner->owner);
+    if (!t->open && !t->failure)
+        shake_hands(t);
+    if (t->again)
+        gnt_stream_notify(&t->stream, GNT_READABLE);
+    t->again = false;
+    settle(t);
+}
+
+/* ---- Reading */
+
+static bool may_read_more(const struct tls *t)
+{
+    return SSL_has_pending(t->ssl) || (t->inner->events & GNT_READABLE);
+}
+
+/* Fills TO; GNT_MORE: and there is nothing more now. */
+static gnt_err decrypt(struct tls *t, uint8_t *to, size_t cap, size_t *n)
+{
+    gnt_err err = GNT_OK;
+    t->reads_left = READS_A_CALL;
+    while (!err && *n < cap) {
+        size_t got = 0;
+        before_call();
+        int result = SSL_read_ex(t->ssl, to + *n, cap - *n, &got);
+        *n += got;
+        if (result != 1)
+            err = outcome(t, result);
+        else if (!may_read_more(t))
+            err = GNT_MORE;
+    }
+    return err;
+}
+
+static gnt_err tls_read(struct gnt_stream *s, void *to, size_t cap, size_t *n)
+{
+    struct tls *t = tls_of(s);
+    if (t->failure || t->ended || !t->open)
+        return t->failure ? (gnt_err)t->failure : t->ended ? GNT_CLOSED : GNT_MORE;
+    gnt_err err = decrypt(t, to, cap, n);
+    bool more_below = t->inner->events & GNT_READABLE;
+    t->again = err == GNT_MORE && !*n && more_below; /* others have their turn, too */
+    settle(t);
+    if (!*n)
+        return err;
+    if (err == GNT_MORE && !more_below)
+        s->events &= (uint8_t)~GNT_READABLE;
+    return GNT_OK;
+}
+
+/* ---- Writing */
+
+/* The next bytes for one record: where they lie, or gathered from several pieces.  *at is the
+ * place in IOV, *skip that in its piece; both go on. */
+static struct gnt_slice next_record(const struct iovec *iov, int count, int *at, size_t *skip)
+{
+    static _Thread_local uint8_t gathered[RECORD_MAX];
+    size_t size = 0;
+    for (; *at < count && size < RECORD_MAX; ++*at, *skip = 0) {
+        const uint8_t *piece = iov[*at].iov_base;
+        size_t left = iov[*at].iov_len - *skip, room = RECORD_MAX - size;
+        size_t here = left < room ? left : room;
+        if (!here)
+            continue;
+        piece += *skip;
+        bool whole = here == RECORD_MAX || *at == count - 1;
+        if (!size && whole) {
+            *skip += here;
+            return gnt_slice(piece, here);
+        }
+        memcpy(gathered + size, piece, here);
+        size += here;
+        if (here < left) {
+            *skip += here;
+            break;
+        }
+    }
+    return gnt_slice(gathered, size);
+}
+
+static gnt_err encrypt(struct tls *t, struct gnt_slice bytes)
+{
+    size_t written;
+    before_call();
+    int result = SSL_write_ex(t->ssl, bytes.data, bytes.size, &written);
+    gnt_err err = result == 1 ? (gnt_err)t->failure : outcome(t, result);
+    return err ? err : (gnt_err)t->unwritable;
+}
+
+static gnt_err tls_writev(struct gnt_stream *s, const struct iovec *iov, int count, size_t *n)
+{
+    struct tls *t = tls_of(s);
+    if (t->failure || t->unwritable)
+        return t->failure ? (gnt_err)t->failure : (gnt_err)t->unwritable;
+    if (t->finished || !t->open)
+        return t->finished ? GNT_CLOSED : GNT_MORE;
+    flush(t);
+    gnt_err err = t->unwritable;
+    int at = 0;
+    size_t skip = 0;
+    while (!err) {
+        if (gnt_buf_size(&t->out)) {
+            err = GNT_MORE;
+            break;
+        }
+        struct gnt_slice record = next_record(iov, count, &at, &skip);
+        if (!record.size)
+            break;
+        err = encrypt(t, record);
+        if (!err)
+            *n += record.size;
+    }
+    settle(t);
+    return *n && err >= 0 ? GNT_OK : err;
+}
+
+/* ---- The rest of a stream */
+
+/* Sends close_notify, and keeps the session good for being resumed. */
+static void say_end(struct tls *t)
+{
+    before_call();
+    if (t->open && !t->failure)
+        (void)SSL_shutdown(t->ssl);
+    ERR_clear_error();
+}
+
+static void tls_finish(struct gnt_stream *s)
+{
+    struct tls *t = tls_of(s);
+    if (t->finished)
+        return;
+    t->finished = true;
+    say_end(t);
+    settle(t);
+}
+
+static void tls_free(struct tls *t)
+{
+    SSL_free(t->ssl);
+    gnt_tls_context_unref(&t->context);
+    gnt_buf_fini(&t->out);
+    free(t);
+}
+
+static void tls_close(struct gnt_stream *s)
+{
+    struct tls *t = tls_of(s);
+    if (!t->finished)
+        say_end(t);
+    flush(t);
+    gnt_stream_close(&t->inner);
+    tls_free(t);
+}
+
+static gnt_err tls_move(struct gnt_stream *s, struct gnt_loop *loop)
+{
+    return gnt_stream_move(tls_of(s)->inner, loop);
+}
+
+static void tls_peer(const struct gnt_stream *s, char *out, size_t cap)
+{
+    gnt_stream_peer(const_tls_of(s)->inner, out, cap);
+}
+
+static size_t tls_untaken(const struct gnt_stream *s)
+{
+    const struct tls *t = const_tls_of(s);
+    return gnt_stream_untaken(t->inner) + gnt_buf_size(&t->out);
+}
+
+static const struct gnt_stream_ops tls_ops = {
+    .read = tls_read,
+    .writev = tls_writev,
+    .finish = tls_finish,
+    .close = tls_close,
+    .move = tls_move,
+    .peer = tls_peer,
+    .untaken = tls_untaken,
+};
+
+gnt_err gnt_tls_new(struct gnt_stream **inner, struct gnt_tls_context *context, const char *host,
+                    struct gnt_stream **out)
+{
+    size_t size = host ? strlen(host) + 1 : 0;
+    struct tls *t = malloc(sizeof *t + size);
+    if (!t)
+        return GNT_NOMEM;
+    *t = (struct tls){.inner = *inner, .context = gnt_tls_context_ref(context)};
+    if (host)
+        memcpy(t->host, host, size);
+    gnt_stream_init(&t->stream, &tls_ops, t->inner->loop);
+    gnt_err err = gnt_tls_context_begin(context, host ? t->host : NULL, &t->ssl);
+    if (!err)
+        err = stand_on_inner(t);
+    if (err) {
+        tls_free(t);
+        return err;
+    }
+    *inner = NULL;
+    t->inner->owner = &t->stream;
+    t->inner->on_ready = on_inner_ready;
+    /* A client speaks first, as soon as it is connected. */
+    gnt_stream_want(t->inner, gnt_tls_context_is_server(context) ? GNT_READABLE : GNT_WRITABLE);
+    *out = &t->stream;
+    return GNT_OK;
+}
+
+char *gnt_tls_words(const struct gnt_stream *s, char out[GNT_TLS_WORDS_MAX])
+{
+    GNT_ASSERT(s->ops == &tls_ops);
+    const struct tls *t = const_tls_of(s);
+    out[0] = '\0';
+    if (t->reason)
+        gnt_tls_say(t->reason, SSL_get_verify_result(t->ssl), gnt_tls_context_is_server(t->context),
+                    out, GNT_TLS_WORDS_MAX);
+    return out;
+}
+
+X509 *gnt_tls_peer_certificate(const struct gnt_stream *s)
+{
+    GNT_ASSERT(s->ops == &tls_ops);
+    const struct tls *t = const_tls_of(s);
+    return t->open ? SSL_get0_peer_certificate(t->ssl) : NULL;
+}
+
+struct gnt_tls_facts gnt_tls_facts(const struct gnt_stream *s)
+{
+    GNT_ASSERT(s->ops == &tls_ops);
+    SSL *ssl = const_tls_of(s)->ssl;
+    const unsigned char *protocol;
+    unsigned size;
+    SSL_get0_alpn_selected(ssl, &protocol, &size);
+    return (struct gnt_tls_facts){
+        .version = SSL_get_version(ssl),
+        .cipher = SSL_get_cipher_name(ssl),
+        .host = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name),
+        .protocol = gnt_slice(protocol, size),
+        .resumed = SSL_session_reused(ssl),
+    };
+}

@@ -1,0 +1,51 @@
+/* TLS [RFC 8446, RFC 5246] as a stream on a stream, by OpenSSL.
+ *
+ * The handshake goes on by itself, without the owner, who bounds its time; the stream becomes
+ * writable when it is over.  Where it fails, the first read or write says so, and gnt_tls_words in
+ * words; the peer is sent an alert.
+ *   GNT_DENIED    the peer's certificate is missing or not good enough
+ *   GNT_REFUSED   the peer has said no, or the connection below was refused
+ *   GNT_PROTOCOL  no version or cipher in common, or what comes is no TLS
+ *
+ * The end      _finish sends close_notify and then ends the stream below; the peer's close_notify
+ *              reads as GNT_CLOSED, and writing may go on.  An end below without one reads as
+ *              GNT_IO: it may not be where the peer wanted it.
+ * Writing      what one writev takes is gathered into records of 16 KiB, so that small pieces share
+ *              one record and one write below.  What has been encrypted counts as written; at most
+ *              a record of it waits for the stream below.
+ * Memory       OpenSSL's buffers are there while something is in them. */
+#ifndef GNT_NET_TLS_H
+#define GNT_NET_TLS_H
+
+#include "base/slice.h"
+#include "net/stream.h"
+#include "net/tls_context.h"
+
+/* The side that CONTEXT says, over *inner, which may still be connecting.  HOST as of
+ * gnt_tls_context_begin, copied.  Takes *inner; on failure (GNT_NOMEM) it is left where it was. */
+GNT_MUST gnt_err gnt_tls_new(struct gnt_stream **inner, struct gnt_tls_context *context,
+                             const char *host, struct gnt_stream **out);
+
+/* S is of _new in all of these. */
+
+enum { GNT_TLS_WORDS_MAX = 160 };
+
+/* Why it has failed, as a phrase: "the server's certificate: expired", "the peer says: unknown CA";
+ * "" if nothing is known.  Returns OUT. */
+char *gnt_tls_words(const struct gnt_stream *s, char out[GNT_TLS_WORDS_MAX]);
+
+/* Of the peer, and found good; NULL: it has shown none, or the handshake is not over.  Valid as
+ * long as S. */
+X509 *gnt_tls_peer_certificate(const struct gnt_stream *s);
+
+/* Valid as long as S, once the handshake is over. */
+struct gnt_tls_facts {
+    const char *version;       /* "TLSv1.3" */
+    const char *cipher;        /* OpenSSL's name */
+    const char *host;          /* that the client has asked for; NULL: none */
+    struct gnt_slice protocol; /* ALPN; empty: none */
+    bool resumed;
+};
+struct gnt_tls_facts gnt_tls_facts(const struct gnt_stream *s);
+
+#endif
