@@ -276,10 +276,9 @@ uint64_t gnt_durable_due(struct gnt_store *s)
 {
     struct gnt_durable *d = durable_of(s);
     pthread_mutex_lock(&d->turn);
-    uint64_t retry = d->trouble && !gnt_list_empty(&d->waiting) ? d->retry_at : GNT_NEVER;
-    uint64_t commit = d->patient ? d->commit_due : GNT_NEVER;
-    uint64_t upkeep = sooner(sooner(d->apply_at, d->mend_at), d->mark_at);
-    uint64_t due = sooner(sooner(sooner(d->sync_due, retry), commit), upkeep);
+    uint64_t due = sooner(gnt_durable_gather_at(d), d->apply_at);
+    if (!d->disk_busy) /* else whoever has it looks after the rest */
+        due = sooner(due, sooner(sooner(d->sync_due, d->mend_at), d->mark_at));
     pthread_mutex_unlock(&d->turn);
     return due;
 }

@@ -121,6 +121,16 @@ bool gnt_durable_can_gather(const struct gnt_durable *d)
     return !gnt_list_empty(&d->waiting) && !can_wait(d) && may_gather(d);
 }
 
+/* Of those who rest, whoever has the disk or the applier wakes one when that was in the way. */
+uint64_t gnt_durable_gather_at(const struct gnt_durable *d)
+{
+    if (gnt_list_empty(&d->waiting) || must_wait(d) || open_flight(d) == GNT_FLIGHTS)
+        return GNT_NEVER;
+    if (d->patient)
+        return d->commit_due;
+    return d->trouble ? d->retry_at : GNT_NEVER;
+}
+
 bool gnt_durable_gather(struct gnt_durable *d)
 {
     gnt_err err = GNT_MORE;
@@ -145,10 +155,10 @@ bool gnt_durable_gather(struct gnt_durable *d)
 
 /* --- a flight ends --- */
 
-/* Nothing of what is flying has happened: it waits again, before all others. */
-static void undo(struct gnt_durable *d)
+void gnt_durable_undo(struct gnt_durable *d, gnt_err err)
 {
     struct gnt_list undone;
+    gnt_durable_failed(d, err);
     gnt_list_init(&undone);
     for (unsigned i = 0; i < d->flying; i++) {
         struct gnt_flight *f = gnt_durable_flight(d, i);
@@ -162,6 +172,7 @@ static void undo(struct gnt_durable *d)
     gnt_list_splice_back(&undone, &d->waiting);
     gnt_list_splice_back(&d->waiting, &undone);
     d->commit_due = 0;
+    give_up(d);
 }
 
 static void land(struct gnt_durable *d, struct gnt_flight *f)
@@ -193,9 +204,7 @@ void gnt_durable_finish(struct gnt_durable *d)
             return;
         if (f->err) {
             d->status.failures++;
-            gnt_durable_failed(d, f->err);
-            undo(d);
-            give_up(d);
+            gnt_durable_undo(d, f->err);
             return;
         }
         land(d, f);

@@ -103,8 +103,8 @@ static void note(struct gnt_durable *d, const struct work *w)
     d->journal_used = gnt_journal_used(d->journal);
     switch (w->job) {
     case SYNC:
-        if (w->err)
-            gnt_durable_failed(d, w->err);
+        if (w->err) /* what is ready may build on what is void now */
+            gnt_durable_undo(d, w->err);
         else
             gnt_durable_synced(d);
         break;

@@ -137,8 +137,15 @@ bool gnt_durable_gather(struct gnt_durable *d);
 /* Whether _gather would do something. */
 bool gnt_durable_can_gather(const struct gnt_durable *d);
 
-/* Does what flights brought that are WRITTEN; after a failure undoes all that is flying. */
+/* When _gather would do something, if nothing happens before; GNT_NEVER: only then. */
+uint64_t gnt_durable_gather_at(const struct gnt_durable *d);
+
+/* Does what flights brought that are WRITTEN, or undoes them. */
 void gnt_durable_finish(struct gnt_durable *d);
+
+/* ERR came from the journal: nothing of what is flying has happened.  It waits again, before all
+ * others.  While nobody has the disk, or by who has it. */
+void gnt_durable_undo(struct gnt_durable *d, gnt_err err);
 
 /* --- durable_disk.c --- */
 

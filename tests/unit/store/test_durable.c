@@ -380,8 +380,6 @@ static void a_sync_follows_within_the_interval(void **state)
     store_world_fini(w);
 }
 
-/* What was completed and could not be synced is saved through the ground; until then nothing new
- * completes. */
 /* --- one group behind the other --- */
 
 struct behind {
@@ -431,6 +429,79 @@ static void a_group_behind_one_that_fails(void **state)
     store_world_fini(&w);
 }
 
+/* What was ready already waits, too, when a late sync fails: on disk it would be there without what
+ * came before it. */
+static void a_group_behind_a_late_sync_that_fails(void **state)
+{
+    (void)state;
+    struct store_world *w = opened_in_intervals();
+    struct result r;
+    assert_int_equal(append_now(w, 1), GNT_OK);
+    store_world_pass(w, GNT_NS_PER_S);
+    start_append(w, 2, &r);
+    uint64_t writes = sim_disk_counts(w->disk)->writes;
+    sim_disk_fail(w->disk, 1, 1, GNT_IO);
+    gnt_durable_turn(w->store);
+    assert_int_equal(r.done, 0);
+    assert_int_equal(sim_disk_counts(w->disk)->writes, writes);
+    store_world_pass(w, GNT_NS_PER_S);
+    store_world_work(w);
+    assert_true(r.done && !r.err);
+    store_world_crash(w, 5);
+    assert_int_equal(store_world_open(w), GNT_OK);
+    assert_true(is_there(w, 1));
+    store_world_fini(w);
+}
+
+/* --- resting --- */
+
+struct resting {
+    struct store_world *w;
+    unsigned times;
+};
+
+/* The other store thread has nothing to do before this one is back. */
+static void rest(void *context)
+{
+    struct resting *r = context;
+    gnt_durable_turn(r->w->store);
+    assert_int_equal(gnt_durable_due(r->w->store), GNT_NEVER);
+    r->times++;
+}
+
+static void nobody_wakes_for_what_another_does(void **state)
+{
+    (void)state;
+    struct store_world *w = opened_in_intervals();
+    struct resting r = {.w = w};
+    assert_int_equal(append_now(w, 1), GNT_OK);
+    store_world_pass(w, GNT_NS_PER_S);
+    sim_disk_during(w->disk, rest, &r);
+    gnt_durable_turn(w->store); /* syncs */
+    assert_true(r.times > 0);
+    sim_disk_during(w->disk, NULL, NULL);
+    store_world_fini(w);
+}
+
+static void nobody_wakes_while_the_ground_is_waited_for(void **state)
+{
+    (void)state;
+    struct store_world *w = opened_in_intervals();
+    struct result r;
+    assert_int_equal(append_now(w, 1), GNT_OK);
+    sim_disk_fail(w->disk, 1, 1, GNT_IO);
+    store_world_pass(w, GNT_NS_PER_S);
+    gnt_durable_turn(w->store);
+    start_append(w, 2, &r);
+    store_world_pass(w, 150 * GNT_NS_PER_MS); /* so that the journal could be tried again */
+    gnt_durable_turn(w->store);
+    assert_int_equal(r.done, 0);
+    assert_true(gnt_durable_due(w->store) > w->now_ns);
+    store_world_work(w);
+    assert_int_equal(r.done, 1);
+    store_world_fini(w);
+}
+
 /* --- patience --- */
 
 static void what_is_lazy_waits_for_company(void **state)
@@ -477,6 +548,8 @@ static void what_is_lazy_waits_for_company(void **state)
     store_world_fini(&w);
 }
 
+/* What was completed and could not be synced is saved through the ground; until then nothing new
+ * completes. */
 static void a_late_sync_that_fails(void **state)
 {
     (void)state;
@@ -653,6 +726,9 @@ int main(void)
         cmocka_unit_test(a_sync_follows_within_the_interval),
         cmocka_unit_test(a_late_sync_that_fails),
         cmocka_unit_test(a_group_behind_one_that_fails),
+        cmocka_unit_test(a_group_behind_a_late_sync_that_fails),
+        cmocka_unit_test(nobody_wakes_for_what_another_does),
+        cmocka_unit_test(nobody_wakes_while_the_ground_is_waited_for),
         cmocka_unit_test(what_is_lazy_waits_for_company),
         cmocka_unit_test(a_changed_byte),
         cmocka_unit_test(no_memory_for_opening),
