@@ -217,8 +217,7 @@ static void compare_log(struct ground_twin *t, struct gnt_ground *g, struct gnt_
     assert_int_equal(g->ops->log(g, name, &found), GNT_OK);
     assert_int_equal(found.last, log ? log->last : 0);
     assert_int_equal(found.count, log ? log->count : 0);
-    assert_int_equal(found.first,
-                     log && log->count ? log->entries[log->first].sequence : 0);
+    assert_int_equal(found.first, log && log->count ? log->entries[log->first].sequence : 0);
     do {
         assert_int_equal(g->ops->read(g, name, from, SLICE, out, &count), GNT_OK);
         for (uint32_t i = 0; i < count; i++) {

@@ -119,8 +119,7 @@ gnt_err journal_world_replay(struct journal_world *w)
     assert_int_equal(w->report.last, k.last);
     if (!err)
         assert_true(k.last - w->applied <= k.count + w->report.damaged);
-    assert_int_equal(w->report.where[0] != 0,
-                     w->report.torn || w->report.cut || w->report.damaged);
+    assert_int_equal(w->report.where[0] != 0, w->report.torn || w->report.cut || w->report.damaged);
     return err;
 }
 
