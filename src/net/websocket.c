@@ -268,7 +268,7 @@ static size_t size_of(const struct pieces *p, int count, size_t most)
 static gnt_err begin_message(struct websocket *w, size_t size)
 {
     size_t head_size;
-    gnt_err err = put_due(w);
+    gnt_err err = gnt_buf_size(&w->own) ? GNT_OK : put_due(w);
     if (!err)
         err = gnt_ws_head(GNT_WS_BINARY, size, w->head, &head_size);
     if (err)

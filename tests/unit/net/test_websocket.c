@@ -414,6 +414,25 @@ static void test_pong_when_there_is_room_again(void **state)
                 "2");
 }
 
+/* Whoever asks on and on while it takes nothing is not remembered once for each thing that its
+ * owner would write. */
+static void test_pongs_that_nobody_takes_are_no_heap(void **state)
+{
+    (void)state;
+    size_t n, before = 0;
+    char x = 'x';
+    serve_in(24, gnt_slice(NULL, 0));
+    write_text(ws, "0123456789012345678901");
+    for (int i = 0; i < 100; i++) {
+        const struct iovec iov = {&x, 1};
+        send_frame(0x89, "1");
+        assert_int_equal(read_says(), GNT_MORE);
+        assert_int_equal(gnt_stream_writev(ws, &iov, 1, &n), GNT_MORE);
+        before = i ? before : gnt_stream_untaken(ws);
+    }
+    assert_int_equal(gnt_stream_untaken(ws), before);
+}
+
 static void test_moves(void **state)
 {
     (void)state;
@@ -889,6 +908,7 @@ int main(void)
         T(test_ready_in_the_turn_of_the_stream_below),
         T(test_many_pings),
         T(test_pong_when_there_is_room_again),
+        T(test_pongs_that_nobody_takes_are_no_heap),
         T(test_moves),
         T(test_one_writev_is_one_message),
         T(test_written_in_parts),
