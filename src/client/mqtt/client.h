@@ -68,6 +68,8 @@ struct gnatter_client {
     /* The thread's own. */
     struct gnt_loop loop;
     struct gnt_stream *stream;
+    struct gnt_stream
+        *transport; /* the user's, which is `stream` or below it; NULL: there is none */
     struct gnt_lookup *lookup;
     struct addrinfo *addresses, *next_address;
 

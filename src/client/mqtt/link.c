@@ -206,7 +206,7 @@ static gnt_err own_open(gnatter_client *c)
         return added;
     }
     gnt_stream_notify(&o->stream, GNT_READABLE | GNT_WRITABLE);
-    c->stream = &o->stream;
+    c->stream = c->transport = &o->stream;
     return GNT_OK;
 }
 
@@ -227,7 +227,7 @@ static gnt_err opened(gnatter_client *c)
                                                   .random = &gnt_random_system};
     gnt_err err = c->path ? gnt_websocket_connect(&c->stream, &request, &c->stream) : GNT_OK;
     if (err) {
-        gnt_stream_close(&c->stream);
+        gnt_link_close(c);
         return err;
     }
     c->state = GNT_LINK_OPENING;
@@ -282,6 +282,7 @@ gnt_err gnt_link_open(gnatter_client *c)
 void gnt_link_close(gnatter_client *c)
 {
     gnt_stream_close(&c->stream);
+    c->transport = NULL;
 }
 
 void gnt_link_abandon(gnatter_client *c)

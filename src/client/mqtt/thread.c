@@ -349,8 +349,8 @@ static void not_wanted(gnatter_client *c, uint64_t now)
 static void step(gnatter_client *c)
 {
     uint64_t now = gnt_now(&gnt_clock_system);
-    if (atomic_exchange(&c->transport_ready, false) && c->stream)
-        gnt_stream_notify(c->stream, GNT_READABLE | GNT_WRITABLE);
+    if (atomic_exchange(&c->transport_ready, false) && c->transport)
+        gnt_stream_notify(c->transport, GNT_READABLE | GNT_WRITABLE);
     if (!c->wanted)
         not_wanted(c, now);
     bool late = c->deadline <= now;

@@ -805,6 +805,45 @@ static void runs_over_memory(void **state)
     pthread_join(t.thread, NULL);
 }
 
+/* 403 for whatever request comes. */
+static void *memory_refuser(void *context)
+{
+    static const char answer[] = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
+    struct memory_transport *t = context;
+    pthread_mutex_lock(&t->lock);
+    while (t->up < 4 || memcmp(t->from_client + t->up - 4, "\r\n\r\n", 4) != 0)
+        pthread_cond_wait(&t->changed, &t->lock);
+    pthread_mutex_unlock(&t->lock);
+    usleep(10000); /* so that the client has most likely looked for it in vain */
+    pthread_mutex_lock(&t->lock);
+    memcpy(t->to_client, answer, sizeof answer - 1);
+    t->down = sizeof answer - 1;
+    if (t->open)
+        t->ready(t->ready_context);
+    pthread_mutex_unlock(&t->lock);
+    return NULL;
+}
+
+/* A WebSocket is opened by what is below it, which has to hear that it is ready. */
+static void websocket_over_memory(void **state)
+{
+    (void)state;
+    struct seen s = SEEN_INIT;
+    struct memory_transport t = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                                 .changed = PTHREAD_COND_INITIALIZER};
+    struct gnatter_client_options o = options_for(1, &s);
+    o.url = "ws://the-other-side/mqtt";
+    o.no_reconnect = true;
+    o.transport =
+        (struct gnatter_transport){memory_open, memory_read, memory_write, memory_close, NULL, &t};
+    assert_int_equal(pthread_create(&t.thread, NULL, memory_refuser, &t), 0);
+    gnatter_client *c = client_new(&o);
+    assert_int_equal(gnatter_client_connect(c, SOON_MS), GNATTER_EREFUSED);
+    gnatter_client_free(c);
+    assert_int_equal(t.opened, t.closed);
+    pthread_join(t.thread, NULL);
+}
+
 /* ---- Without anybody */
 
 static void nobody_listens(void **state)
@@ -1135,6 +1174,7 @@ int main(void)
         cmocka_unit_test(acknowledges_by_hand),
         cmocka_unit_test(runs_over_a_socket_of_ours),
         cmocka_unit_test(runs_over_memory),
+        cmocka_unit_test(websocket_over_memory),
         cmocka_unit_test(nobody_listens),
         cmocka_unit_test(no_such_name),
         cmocka_unit_test(the_offline_queue_is_bounded),
