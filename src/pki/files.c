@@ -157,21 +157,33 @@ void gnt_files_fini(struct gnt_files *files)
 
 /* ---- Reading */
 
-gnt_err gnt_files_read(const char *path, struct gnt_buf *out, struct gnt_pki_why *why)
+/* Room for the whole file and for finding its end: a buffer that grows leaves what it held, which
+ * may be secret, in memory that nobody wipes. */
+static size_t first_room(const char *path)
 {
     enum { CHUNK = 16 * 1024 };
-    size_t before = gnt_buf_size(out);
+    struct stat status;
+    off_t size = stat(path, &status) == 0 ? status.st_size : 0;
+    if (size < CHUNK)
+        return CHUNK;
+    return size > GNT_FILES_READ_MAX ? GNT_FILES_READ_MAX + 1 : (size_t)size + 1;
+}
+
+gnt_err gnt_files_read(const char *path, struct gnt_buf *out, struct gnt_pki_why *why)
+{
+    size_t before = gnt_buf_size(out), room = first_room(path);
     ssize_t n = 1;
     gnt_err err = GNT_OK;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return gnt_pki_errno_refuse(why, path);
     while (!err && n > 0) {
-        if (gnt_buf_reserve(out, CHUNK)) {
+        if (gnt_buf_reserve(out, room)) {
             err = gnt_pki_refuse(why, GNT_NOMEM, "%s: %s", path, gnt_err_text(GNT_NOMEM));
             break;
         }
-        n = read(fd, gnt_buf_tail(out), CHUNK);
+        room = 1;
+        n = read(fd, gnt_buf_tail(out), out->cap - out->end);
         if (n < 0)
             err = gnt_pki_errno_refuse(why, path);
         else

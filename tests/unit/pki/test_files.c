@@ -115,6 +115,24 @@ static void are_as_open_as_they_should_be(void **state)
     }
 }
 
+/* What a buffer leaves behind when it grows is wiped by nobody. */
+static void are_read_into_one_piece(void **state)
+{
+    (void)state;
+    static uint8_t long_text[50000];
+    struct gnt_buf bytes = {NULL, 0, 0, 0};
+    put("short", LITERAL("secret"));
+    put("long", gnt_slice(long_text, sizeof long_text));
+    for (int i = 0; i < 2; i++) {
+        const char *path = in_directory(i ? "long" : "short");
+        gnt_alloc_fail_at(1);
+        assert_int_equal(gnt_files_read(path, &bytes, &why), GNT_OK);
+        gnt_alloc_fail_at(-1);
+        assert_int_equal(gnt_buf_size(&bytes), i ? sizeof long_text : strlen("secret"));
+        gnt_files_wipe(&bytes);
+    }
+}
+
 static void are_read_within_bounds(void **state)
 {
     (void)state;
@@ -197,6 +215,7 @@ int main(void)
         TEST(keep_what_is_there),
         TEST(replace_where_that_is_wanted),
         TEST(are_as_open_as_they_should_be),
+        TEST(are_read_into_one_piece),
         TEST(are_read_within_bounds),
         TEST(have_directories),
         TEST(bound_their_names),
