@@ -1,9 +1,13 @@
 /* TLS as a stream: both sides over pairs of streams, however little goes through at once. */
+#include "net/epoll.h"
+#include "net/tcp.h"
 #include "support/alloc_fault.h"
 #include "unit/net/tls_world.h"
 
 #include <openssl/ssl.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 enum { BIG = 300 * 1000 };
 
@@ -281,6 +285,106 @@ static void test_ready_for_what_is_buffered(void **state)
     assert_false(ends[CLIENT]->events & GNT_READABLE);
 }
 
+/* Over sockets, which know when they are empty: what came together with the handshake is read in
+ * one go, and told of although nothing more becomes readable. */
+static void test_ready_for_what_came_with_the_handshake(void **state)
+{
+    (void)state;
+    struct gnt_loop loop;
+    struct gnt_poller *poller;
+    int fds[2], unread;
+    char got[4];
+    size_t n;
+    agree(CLIENT);
+    agree(SERVER);
+    assert_int_equal(gnt_epoll_new(&poller), GNT_OK);
+    assert_int_equal(gnt_loop_init(&loop, &gnt_clock_system, &poller), GNT_OK);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    for (int side = CLIENT; side <= SERVER; side++) {
+        struct gnt_stream *inner;
+        assert_int_equal(gnt_tcp_stream(&loop, fds[side], &inner), GNT_OK);
+        put_on(&inner, (enum side)side);
+    }
+    while (!(ends[CLIENT]->events & GNT_WRITABLE))
+        gnt_loop_turn(&loop, GNT_NEVER);
+    assert_int_equal(put(ends[CLIENT], "01234"), GNT_OK);
+    assert_int_equal(put(ends[CLIENT], "56789"), GNT_OK);
+    while (!is_open())
+        gnt_loop_turn(&loop, GNT_NEVER);
+    assert_int_equal(ioctl(fds[SERVER], FIONREAD, &unread), 0);
+    assert_int_equal(unread, 0);
+    called = 0;
+    ends[SERVER]->on_ready = count_call;
+    for (unsigned i = 1; i <= 3; i++) {
+        gnt_stream_want(ends[SERVER], GNT_READABLE);
+        gnt_loop_turn(&loop, 0);
+        assert_int_equal(called, i);
+        assert_int_equal(gnt_stream_read(ends[SERVER], got, sizeof got, &n), GNT_OK);
+        assert_int_equal(n, i < 3 ? 4 : 2);
+    }
+    assert_false(ends[SERVER]->events & GNT_READABLE);
+    hang_up();
+    gnt_loop_fini(&loop);
+}
+
+/* OpenSSL itself as the client, over memory: what it has to say goes to far[SERVER] and back. */
+static void pass(BIO *in, BIO *out)
+{
+    static char bytes[16 * 1024];
+    size_t n;
+    while (!gnt_stream_read(far[SERVER], bytes, sizeof bytes, &n))
+        assert_int_equal(BIO_write(in, bytes, (int)n), n);
+    for (int size; (size = BIO_read(out, bytes, sizeof bytes)) > 0;) {
+        const struct iovec iov = {bytes, (size_t)size};
+        assert_int_equal(gnt_stream_writev(far[SERVER], &iov, 1, &n), GNT_OK);
+        assert_int_equal(n, size);
+    }
+}
+
+/* Records that bring nothing do not keep the loop from the others, and are not forgotten. */
+static void test_many_key_updates(void **state)
+{
+    (void)state;
+    struct gnt_stream *inner;
+    SSL *ssl;
+    BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
+    char byte;
+    size_t n;
+    agree(CLIENT);
+    agree(SERVER);
+    assert_int_equal(gnt_pair_new(&fake.loop, &fake.loop, 1 << 20, &inner, &far[SERVER]), GNT_OK);
+    put_on(&inner, SERVER);
+    assert_int_equal(gnt_tls_context_begin(contexts[CLIENT], host, &ssl), GNT_OK);
+    SSL_set_bio(ssl, in, out);
+    while (!(ends[SERVER]->events & GNT_WRITABLE)) {
+        (void)SSL_do_handshake(ssl);
+        pass(in, out);
+        turn(1);
+    }
+    for (int i = 0; i < 15000; i++) {
+        assert_int_equal(SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+        assert_int_equal(SSL_do_handshake(ssl), 1);
+    }
+    assert_int_equal(SSL_write(ssl, "x", 1), 1);
+    pass(in, out);
+    int calls = 0;
+    ends[SERVER]->on_ready = count_call;
+    while (gnt_stream_read(ends[SERVER], &byte, 1, &n) == GNT_MORE) {
+        assert_true(++calls < 1000);
+        called = 0;
+        gnt_stream_want(ends[SERVER], GNT_READABLE);
+        turn(2);
+        assert_int_equal(called, 1);
+    }
+    assert_int_equal(n, 1);
+    assert_true(calls > 1);
+    assert_int_equal(put(ends[SERVER], "y"), GNT_OK); /* under the new keys of this side */
+    pass(in, out);
+    assert_int_equal(SSL_read(ssl, &byte, 1), 1);
+    SSL_free(ssl);
+    drop_by_hand();
+}
+
 static void test_moves_with_bytes_buffered(void **state)
 {
     (void)state;
@@ -454,6 +558,8 @@ int main(void)
         T(test_one_writev_is_one_record),
         T(test_a_record_waits),
         T(test_ready_for_what_is_buffered),
+        T(test_ready_for_what_came_with_the_handshake),
+        T(test_many_key_updates),
         T(test_moves_with_bytes_buffered),
         T(test_half_close),
         T(test_close_is_a_proper_end),

@@ -314,20 +314,24 @@ static void test_application_protocol(void **state)
 static void test_certificate_by_host(void **state)
 {
     (void)state;
-    static char wildcard[] = "*.second.example", third[] = "third.example";
+    static char wildcard[] = "*.second.example", third[] = "third.example", rsa[] = "rsa.example";
+    EVP_PKEY *elliptic = pki.key;
     struct gnt_identity own[] = {
         pki.server,
         identity_of(new_certificate(GNT_ISSUE_SERVER, "CN=2", wildcard, -1, 9, false)),
         identity_of(new_certificate(GNT_ISSUE_SERVER, "CN=3", third, -1, 9, false)),
+        {NULL, NULL, NULL},
     };
     static const struct {
         const char *host;
         size_t shown;
-    } rows[] = {{"broker.example", 0},
-                {"a.second.example", 1},
-                {"third.example", 2},
-                {"THIRD.example", 2},
-                {NULL, 0}};
+    } rows[] = {{"broker.example", 0}, {"a.second.example", 1}, {"third.example", 2},
+                {"rsa.example", 3},    {"THIRD.example", 2},    {NULL, 0}};
+    /* Of another kind: a client that takes both gets the one for the host. */
+    pki.key = new_key("rsa:2048");
+    own[3] = identity_of(new_certificate(GNT_ISSUE_SERVER, "CN=4", rsa, -1, 9, false));
+    EVP_PKEY_free(pki.key);
+    pki.key = elliptic;
     terms[SERVER].identities = own;
     terms[SERVER].identity_count = COUNT_OF(own);
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
