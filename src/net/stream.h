@@ -1,5 +1,5 @@
-/* A byte stream between two peers: tcp; tls and websocket as streams on a stream; a
- * test pair and the simulation's wires stand in for all of them.
+/* A byte stream between two peers: tcp; tls and websocket as streams on a stream; a test pair and
+ * the simulation's wires stand in for all of them.
  *
  * Ownership  whoever opened or accepted a stream closes it; `close` frees it.
  * Threads    a stream belongs to one loop at a time and is touched by that loop's thread only.

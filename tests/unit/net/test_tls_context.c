@@ -1,6 +1,6 @@
 /* What is agreed to, and what is refused: by whom, and in which words on both sides. */
 #include "pki/crl.h"
-#include "pki/facts.h"
+#include "support/alloc_fault.h"
 #include "unit/net/tls_world.h"
 
 #include <openssl/x509_vfy.h>
@@ -267,6 +267,29 @@ static void test_bad_terms(void **state)
     }
 }
 
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    struct gnt_identity own[] = {pki.server, pki.server};
+    struct gnt_tls_context *c = NULL;
+    struct gnt_pki_why why;
+    long n = 0;
+    terms[SERVER].identities = own;
+    terms[SERVER].identity_count = COUNT_OF(own);
+    for (bool failed = true; failed; n++) {
+        gnt_alloc_fail_at(n);
+        gnt_err err = gnt_tls_context_new(&terms[SERVER], &c, &why);
+        failed = gnt_alloc_failed();
+        gnt_alloc_fail_at(-1);
+        assert_int_equal(err, failed ? GNT_NOMEM : GNT_OK);
+        assert_int_equal(c != NULL, !failed);
+        if (failed)
+            assert_string_equal(why.text, "out of memory");
+    }
+    assert_int_equal(n, 3);
+    gnt_tls_context_unref(&c);
+}
+
 /* ---- What is agreed to */
 
 static void test_client_certificates(void **state)
@@ -519,6 +542,7 @@ int main(void)
         T(test_old_versions_on_request),
         T(test_no_tls_at_all),
         T(test_bad_terms),
+        T(test_out_of_memory),
         T(test_client_certificates),
         T(test_application_protocol),
         T(test_certificate_by_host),
