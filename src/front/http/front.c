@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 enum {
-    WAITING_MAX = 1000,
+    MANY = 1000,
     HEAD_S = 10,
     ANSWER_S = 10,
     DISCARD_SIZE = 4096,
@@ -37,8 +37,7 @@ struct connection {
 
 static void connection_free(struct connection *c)
 {
-    if (c->state == STATE_HEAD)
-        c->front->waiting--;
+    --*(c->state == STATE_HEAD ? &c->front->waiting : &c->front->answered);
     gnt_list_remove(&c->link);
     gnt_timer_cancel(&c->front->loop->timers, &c->timer);
     gnt_stream_close(&c->stream);
@@ -47,9 +46,11 @@ static void connection_free(struct connection *c)
     free(c);
 }
 
+/* Who was told that it is refused has been counted. */
 static void refuse(struct connection *c)
 {
-    gnt_count(c->front->counters, GNT_COUNT_CONNECTIONS_REFUSED, 1);
+    if (c->state == STATE_HEAD || c->path)
+        gnt_count(c->front->counters, GNT_COUNT_CONNECTIONS_REFUSED, 1);
     connection_free(c);
 }
 
@@ -57,6 +58,13 @@ static void on_timer(struct gnt_timer *timer, uint64_t now)
 {
     (void)now;
     refuse(GNT_CONTAINER(timer, struct connection, timer));
+}
+
+/* One more than COUNT comes to LIST. */
+static void make_room(struct gnt_list *list, unsigned count)
+{
+    if (count == MANY)
+        refuse(GNT_CONTAINER(list->next, struct connection, link));
 }
 
 /* ---- Answering */
@@ -78,6 +86,8 @@ static void hand_on(struct connection *c)
 static void linger(struct connection *c)
 {
     gnt_stream_finish(c->stream);
+    gnt_http_head_fini(&c->head);
+    gnt_buf_fini(&c->out);
     c->state = STATE_LINGERS;
     gnt_stream_want(c->stream, GNT_READABLE);
 }
@@ -111,10 +121,14 @@ static void begin_answer(struct connection *c, gnt_err read)
     struct gnt_http_answer answer;
     gnt_http_decide(&c->head, read, front->paths, c->origins, &answer);
     c->path = answer.path;
+    make_room(&front->ending, front->answered);
     c->state = STATE_ANSWER;
     front->waiting--;
+    front->answered++;
     gnt_list_remove(&c->link);
     gnt_list_push_back(&front->ending, &c->link);
+    if (!c->path)
+        gnt_count(front->counters, GNT_COUNT_CONNECTIONS_REFUSED, 1);
     uint64_t deadline = gnt_deadline(front->loop->now, ANSWER_S * GNT_NS_PER_S);
     /* Moving a timer that is set cannot fail. */
     if (gnt_http_put_answer(&c->out, &answer, &c->head) ||
@@ -122,8 +136,6 @@ static void begin_answer(struct connection *c, gnt_err read)
         refuse(c);
         return;
     }
-    if (!answer.path)
-        gnt_count(front->counters, GNT_COUNT_CONNECTIONS_REFUSED, 1);
     gnt_stream_want(c->stream, GNT_WRITABLE);
     write_answer(c);
 }
@@ -209,8 +221,7 @@ void gnt_http_front_accept(struct gnt_http_front *front, struct gnt_stream *stre
         free(c);
         return;
     }
-    if (front->waiting == WAITING_MAX)
-        refuse(GNT_CONTAINER(front->connections.next, struct connection, link));
+    make_room(&front->connections, front->waiting);
     c->front = front;
     c->stream = stream;
     c->origins = origins;

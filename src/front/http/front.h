@@ -6,7 +6,7 @@
  *
  * Bounds   a head has 8 KiB and 10 s, after which nobody is told anything any more; an answer has
  *          as long to be taken.  Of a thousand connections without a whole head the oldest has to
- *          go for the next one. */
+ *          go for the next one; and of a thousand that have been answered and stay. */
 #ifndef GNT_FRONT_HTTP_FRONT_H
 #define GNT_FRONT_HTTP_FRONT_H
 
@@ -36,7 +36,7 @@ struct gnt_http_front {
     void *context;               /* of their `open` */
     struct gnt_list connections; /* the oldest first, */
     struct gnt_list ending;      /* and those that have been answered */
-    unsigned waiting;            /* in `connections` */
+    unsigned waiting, answered;  /* in `connections`, and in `ending` */
     bool stopping;
 };
 

@@ -312,6 +312,34 @@ static void test_the_oldest_goes_for_the_next(void **state)
     assert_int_equal(gnt_stream_read(peer, &byte, 1, &n), GNT_CLOSED);
 }
 
+/* To have been answered is no way to be more. */
+static void test_the_answered_are_bounded_too(void **state)
+{
+    (void)state;
+    static const char text[] = "GET / HTTP/1.0\r\n\r\n";
+    static struct gnt_stream *peers[1001];
+    char got[TEXT];
+    for (size_t i = 0; i < COUNT_OF(peers); i++) {
+        accept_at(&any_page);
+        say(text, sizeof text - 1);
+        peers[i] = peer;
+        peer = NULL;
+    }
+    fake.now += GNT_NS_PER_S;
+    for (size_t i = 0; i < COUNT_OF(peers); i++) {
+        struct iovec iov = {got, 1};
+        size_t n;
+        assert_int_equal(gnt_stream_read(peers[i], got, sizeof got, &n), GNT_OK);
+        assert_int_equal(gnt_stream_writev(peers[i], &iov, 1, &n), i ? GNT_OK : GNT_CLOSED);
+    }
+    for (size_t i = 0; i < COUNT_OF(peers); i++)
+        gnt_stream_close(&peers[i]);
+    gnt_loop_turn(&fake.loop, 0);
+    assert_true(gnt_http_front_idle(&front));
+    assert_int_equal(front.answered, 0);
+    assert_int_equal(gnt_counted(&counters, GNT_COUNT_CONNECTIONS_REFUSED), COUNT_OF(peers));
+}
+
 static void test_out_of_memory(void **state)
 {
     (void)state;
@@ -348,6 +376,7 @@ int main(void)
         T(test_too_large),
         T(test_slow_ones_are_cut_off),
         T(test_the_oldest_goes_for_the_next),
+        T(test_the_answered_are_bounded_too),
         T(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
