@@ -101,13 +101,27 @@ static const struct gnt_args arguments = {
 
 /* ---- The file as text */
 
+/* Opens FILE, which will be replaced, so it has to be one: a pipe or a device is none. */
+static int open_file(const char *file, struct stat *status)
+{
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool good = fd >= 0 && fstat(fd, status) == 0;
+    if (good && S_ISREG(status->st_mode))
+        return fd;
+    int number = !good ? errno : S_ISDIR(status->st_mode) ? EISDIR : EINVAL;
+    if (fd >= 0)
+        close(fd);
+    errno = number;
+    return -1;
+}
+
 static int read_file(const char *file, struct gnt_buf *out, struct stat *status)
 {
     enum { CHUNK = 64 * 1024 };
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    int fd = open_file(file, status);
     if (fd < 0 && errno == ENOENT)
         return EX_OK;
-    ssize_t n = fd < 0 || fstat(fd, status) < 0 ? -1 : 1;
+    ssize_t n = fd < 0 ? -1 : 1;
     while (n > 0) {
         if (gnt_buf_reserve(out, CHUNK)) {
             errno = ENOMEM;

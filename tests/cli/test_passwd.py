@@ -91,6 +91,12 @@ class File(Case):
         self.assertTrue(os.path.islink(link))
         self.assertIn("ann:", self.text())
 
+    def test_what_is_no_file_stays_what_it_is(self):
+        os.mkfifo(self.file)
+        for argv in ([self.file, "ann"], ["-c", self.file, "ann"], ["-U", self.file]):
+            self.assertEqual(self.passwd(*argv, data="secret\n")[0], 66)
+        self.assertTrue(stat.S_ISFIFO(os.stat(self.file).st_mode))
+
     def test_what_cannot_be(self):
         rows = [
             (["file"], "", 64),
