@@ -216,7 +216,7 @@ static gnt_err read_once(struct websocket *w, uint8_t *to, size_t cap, size_t *n
         return err;
     err = fetch(w, to, cap, &size);
     unpack(w, gnt_slice(to, size), to, n); /* if there is nothing, the framer is given back */
-    return err;
+    return err == GNT_MORE && w->failure ? (gnt_err)w->failure : err;
 }
 
 static gnt_err ws_read(struct gnt_stream *s, void *to, size_t cap, size_t *n)

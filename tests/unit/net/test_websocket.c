@@ -433,6 +433,26 @@ static void test_pongs_that_nobody_takes_are_no_heap(void **state)
     assert_int_equal(gnt_stream_untaken(ws), before);
 }
 
+/* What goes wrong with a pong is told by the read that has tried, even if there is nothing more to
+ * read: nobody would wake the owner for it later. */
+static void test_a_pong_without_memory(void **state)
+{
+    (void)state;
+    uint8_t got[24];
+    size_t n;
+    serve_in(24, gnt_slice(NULL, 0));
+    write_text(ws, "0123456789012345678901");
+    for (int i = 0; i < 2; i++) {
+        send_frame(0x89, "1");
+        assert_int_equal(read_says(), GNT_MORE);
+    }
+    assert_int_equal(gnt_stream_read(wire, got, sizeof got, &n), GNT_OK);
+    gnt_alloc_fail_at(0);
+    gnt_err err = read_says();
+    gnt_alloc_fail_at(-1);
+    assert_int_equal(err, GNT_NOMEM);
+}
+
 static void test_moves(void **state)
 {
     (void)state;
@@ -909,6 +929,7 @@ int main(void)
         T(test_many_pings),
         T(test_pong_when_there_is_room_again),
         T(test_pongs_that_nobody_takes_are_no_heap),
+        T(test_a_pong_without_memory),
         T(test_moves),
         T(test_one_writev_is_one_message),
         T(test_written_in_parts),
