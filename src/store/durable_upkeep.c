@@ -138,7 +138,8 @@ static void sync_now(struct gnt_durable *d)
 }
 
 /* The ground may have nothing that the journal could still lose, or what came before it would be
- * lost and it not.  If the journal fails then, the ground is where all of it is made safe. */
+ * lost and it not.  If the journal fails then, the ground is where all of it is made safe; and what
+ * is void is not to be done once more if it comes back. */
 static void freeze(struct gnt_durable *d)
 {
     if (d->flying || d->disk_busy)
@@ -148,11 +149,11 @@ static void freeze(struct gnt_durable *d)
     d->frozen = d->active;
     d->active = &d->memtables[d->frozen == &d->memtables[0]];
     d->frozen_mark = (struct gnt_ground_mark){
-        .applied = d->synced,
+        .applied = d->voided ? gnt_journal_reach(d->journal) : d->synced,
         .skew_ms = gnt_store_time_skew(d->options.time),
         .at_ms = gnt_store_time_ms(d->options.time),
     };
-    d->generation = d->synced;
+    d->generation = d->frozen_mark.applied;
     d->rescuing = d->voided;
     d->voided = false;
     want_apply(d);
@@ -179,6 +180,8 @@ void gnt_durable_applied(struct gnt_durable *d)
     gnt_memtable_fini(d->frozen);
     gnt_memtable_init(d->frozen, true);
     d->frozen = NULL;
+    if (d->rescuing)
+        d->written = d->synced = d->frozen_mark.applied;
     d->rescuing = false;
     d->apply_at = GNT_NEVER;
     d->status.applied++;

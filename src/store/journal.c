@@ -31,6 +31,7 @@ struct gnt_journal {
     uint64_t last;           /* the last record written that is not void */
     uint64_t safe;           /* the last one that is safe */
     uint64_t released;       /* not needed up to this one */
+    uint64_t reach;          /* the last one that was ever begun, void or not */
     struct segment *current; /* NULL: the next record begins one */
     struct segment *making;  /* `size` bytes of it are */
     struct gnt_list old;     /* written; some may hold nothing that is needed */
@@ -317,6 +318,8 @@ gnt_err gnt_journal_write(struct gnt_journal *j, const struct gnt_slice *parts, 
     };
     uint8_t header[GNT_JOURNAL_RECORD_SIZE];
     gnt_journal_record_write(&r, header);
+    if (j->reach < r.number)
+        j->reach = r.number;
     if (j->current->cap == j->options.segment_size)
         grow(j->current, at + need);
     err = write_parts(j->current->file, at, gnt_slice(header, sizeof header), parts, count, fill);
@@ -358,7 +361,9 @@ void gnt_journal_mark(struct gnt_journal *j)
 
 void gnt_journal_release(struct gnt_journal *j, uint64_t up_to)
 {
-    GNT_ASSERT(up_to <= j->safe);
+    GNT_ASSERT(up_to <= j->safe || (up_to >= j->reach && !j->current));
+    if (up_to > j->safe) /* what is void, too */
+        j->last = j->safe = up_to;
     if (up_to > j->released)
         j->released = up_to;
     settle(j);
@@ -372,6 +377,11 @@ static uint64_t used_of(const struct gnt_journal *j, const struct segment *s, ui
     uint64_t all = last - s->first + 1, bytes = s->end - GNT_JOURNAL_BLOCK;
     uint64_t needed = j->released < s->first ? all : last - j->released;
     return needed == all ? bytes : (uint64_t)((double)bytes * (double)needed / (double)all);
+}
+
+uint64_t gnt_journal_reach(const struct gnt_journal *j)
+{
+    return j->reach > j->last ? j->reach : j->last;
 }
 
 uint64_t gnt_journal_used(const struct gnt_journal *j)

@@ -86,8 +86,14 @@ GNT_MUST gnt_err gnt_journal_sync(struct gnt_journal *j);
 void gnt_journal_mark(struct gnt_journal *j);
 
 /* Records up to UP_TO, which are safe, are not needed any more: segments that hold no other are
- * used again, or removed where there are enough of those. */
+ * used again, or removed where there are enough of those.  UP_TO may be _reach, too, after a
+ * failure and before the next _write: what is void has been made safe elsewhere, and its numbers
+ * are not given again. */
 void gnt_journal_release(struct gnt_journal *j, uint64_t up_to);
+
+/* The last number of a record that may be on the disk, though it may be void: until the next record
+ * is safe, it could come back. */
+uint64_t gnt_journal_reach(const struct gnt_journal *j);
 
 /* Makes spare segments where there are fewer than there should be: some time when nobody waits.
  * GNT_MORE: a mebibyte of one was written and synced, call again; GNT_OK: all are there; GNT_FULL,
