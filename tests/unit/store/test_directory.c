@@ -121,7 +121,7 @@ static void says_what_is_wrong(void **state)
     FILE *f = fopen(path, "w");
     assert_non_null(f);
     fclose(f);
-    refuses(path, GNT_IO, "file");
+    refuses(path, GNT_NOTFOUND, "no directory");
     if (geteuid() != 0) {
         assert_int_equal(mkdir(p->path, 0500), 0);
         refuses(p->path, GNT_DENIED, p->path);
