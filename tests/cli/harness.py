@@ -89,33 +89,39 @@ class Broker:
 
     def __init__(self, kind=KIND, anonymous=True, port=None):
         self.kind, self.anonymous = kind, anonymous
-        self.port = port or free_port()
         self.directory = tempfile.mkdtemp(prefix="gnatter-cli-")
-        self.start()
+        # Somebody else may take the port that was free.
+        for _ in range(1 if port else 10):
+            self.port = port or free_port()
+            if self.try_start():
+                return
+        raise AssertionError(f"the broker did not start: {self.process.text}")
 
     def start(self):
+        if not self.try_start():
+            raise AssertionError(f"the broker did not start: {self.process.text}")
+
+    def try_start(self):
+        """Whether it listens, and not whether somebody answers there; false: it has ended."""
         if self.kind == "gnatter":
             argv = [GNATTER, "broker", "--listen", f"mqtt://127.0.0.1:{self.port}", "--data", "none"]
             argv += [] if self.anonymous else ["--allow-anonymous=false"]
+            listens = f"mqtt://127.0.0.1:{self.port}".encode()
         else:
             path = os.path.join(self.directory, "mosquitto.conf")
             with open(path, "w", encoding="ascii") as conf:
                 print(f"listener {self.port} 127.0.0.1", file=conf)
                 print(f"allow_anonymous {'true' if self.anonymous else 'false'}", file=conf)
             argv = [MOSQUITTO, "-c", path]
+            listens = b" running"
         self.process = Process(argv)
         deadline = time.monotonic() + PATIENCE
-        while not self.answers():
+        while listens not in self.process.text["stderr"]:
             if self.process.popen.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"the broker did not start: {self.process.text}")
+                self.process.kill()
+                return False
             time.sleep(0.02)
-
-    def answers(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-            return True
-        except OSError:
-            return False
+        return True
 
     def stop(self):
         self.process.kill()

@@ -39,14 +39,6 @@ def wait_until(condition, what, patience=PATIENCE):
         time.sleep(0.02)
 
 
-def accepts(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-        return True
-    except OSError:
-        return False
-
-
 def tied(words):
     """The same command, which ends when this program does, however that comes about."""
     return ["setpriv", "--pdeathsig", "KILL", "--", *words]
@@ -135,9 +127,11 @@ class Mosquitto(Broker):
                                   "persistence false", "max_queued_messages 0", *settings,
                                   f"listener {self.web_port} 127.0.0.1", "protocol websockets", ""]))
         program = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
+        runs = self.log().count(" running")
         self.spawn([program, "-c", path])
+        # Not whether somebody accepts there: that may be who has taken the port.
         wait_until(lambda: self.process.poll() is not None or
-                   (accepts(self.port) and accepts(self.web_port)), "mosquitto's start")
+                   self.log().count(" running") > runs, "mosquitto's start")
         return self.process.poll() is None
 
 

@@ -66,8 +66,14 @@ char *__wrap_strdup(const char *text)
     return copy ? memcpy(copy, text, size) : NULL;
 }
 
-/* What it has at hand may fail as well as what it has to allocate. */
+/* What it has at hand may fail as well as what it has to allocate, which is counted once. */
 void *__wrap_gnt_spare_get(size_t size)
 {
-    return refuse() ? NULL : __real_gnt_spare_get(size);
+    if (refuse())
+        return NULL;
+    long rest = left;
+    left = -1;
+    void *p = __real_gnt_spare_get(size);
+    left = rest;
+    return p;
 }
