@@ -94,12 +94,20 @@ static int read_escaped(struct reading *r)
     return *r->at && strchr(special, *r->at) ? *r->at++ : -1;
 }
 
+/* What would be a value in hexadecimal, or in quotes.  A lone # is none: OpenSSL prints it so. */
+static bool begins_otherwise(const char *value)
+{
+    const char *behind = value + 1;
+    while (*value == '#' && *behind == ' ')
+        behind++;
+    return *value == '"' || (*value == '#' && !strchr(",+", *behind));
+}
+
 static gnt_err read_value(struct reading *r)
 {
     size_t size = 0, kept = 0; /* up to the last character that is no bare blank */
     skip_blanks(r);
-    /* A lone # is one: OpenSSL prints it so. */
-    if ((*r->at == '#' && !strchr(",+", r->at[1])) || *r->at == '"')
+    if (begins_otherwise(r->at))
         return gnt_pki_refuse(r->why, GNT_INVALID,
                               "%s: a value begins with '\\%c' where that is part of it", r->type,
                               *r->at);

@@ -39,6 +39,7 @@ static void reads_and_prints(void **state)
         {"e=a@b,s=x,street=y", "emailAddress=a@b, ST=x, street=y"},
         {"2.5.4.3=a", "CN=a"},
         {"CN=\\#,O=#", "CN=#, O=#"},
+        {"CN=#+OU=#  ,O=# ", "CN=# + OU=#, O=#"},
     };
     struct gnt_pki_why why;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
