@@ -26,17 +26,15 @@ extern const struct gnt_option_word gnt_cert_digests[], gnt_cert_lengths[];
 /* Rows of the tables. */
 #define GNT_CERT_FIELD(member) GNT_OPTION_FIELD(struct gnt_cert_options, member)
 /* clang-format off */
-#define GNT_CERT_DIR_ROW \
+#define GNT_CERT_DIR_ROW(text) \
     {.flag = "dir", .letter = 'd', .kind = GNT_OPTION_STRING, GNT_CERT_FIELD(dir), \
-     .fallback = "pki", .min = 1, .metavar = "DIR", \
-     .help = "The directory of the CA."}
+     .fallback = "pki", .min = 1, .metavar = "DIR", .help = text}
 #define GNT_CERT_FORCE_ROW \
     {.flag = "force", .letter = 'f', .kind = GNT_OPTION_BOOL, GNT_CERT_FIELD(force), \
      .help = "Replaces what is there already."}
-#define GNT_CERT_KEY_ROW \
+#define GNT_CERT_KEY_ROW(text) \
     {.flag = "key", .letter = 'k', .kind = GNT_OPTION_STRING, GNT_CERT_FIELD(key), \
-     .fallback = "ec:P-256", .metavar = "KEY", \
-     .help = "The key to make: rsa:BITS, ec:CURVE or ed25519; or file:FILE for one that is there."}
+     .fallback = "ec:P-256", .metavar = "KEY", .help = text}
 #define GNT_CERT_DIGEST_ROW \
     {.flag = "digest", .letter = 'a', .kind = GNT_OPTION_WORD, GNT_CERT_FIELD(digest), \
      .fallback = "auto", .words = gnt_cert_digests, .metavar = "DIGEST", \
@@ -55,10 +53,9 @@ extern const struct gnt_option_word gnt_cert_digests[], gnt_cert_lengths[];
 #define GNT_CERT_PASSPHRASE_ROW(text) \
     {.flag = "passphrase", .letter = 'p', .kind = GNT_OPTION_STRING, GNT_CERT_FIELD(passphrase), \
      .group = "Secrets", .min = 1, .metavar = "SOURCE", .help = text}
-#define GNT_CERT_CA_PASSPHRASE_ROW \
+#define GNT_CERT_CA_PASSPHRASE_ROW(text) \
     {.flag = "ca-passphrase", .kind = GNT_OPTION_STRING, GNT_CERT_FIELD(ca_passphrase), \
-     .group = "Secrets", .min = 1, .metavar = "SOURCE", \
-     .help = "The pass-phrase of the CA's key. A terminal is asked where it is needed."}
+     .group = "Secrets", .min = 1, .metavar = "SOURCE", .help = text}
 #define GNT_CERT_PASSWORD_ROW(text) \
     {.flag = "password", .letter = 'P', .kind = GNT_OPTION_STRING, GNT_CERT_FIELD(password), \
      .group = "Secrets", .min = 1, .metavar = "SOURCE", .help = text}
@@ -66,6 +63,13 @@ extern const struct gnt_option_word gnt_cert_digests[], gnt_cert_lengths[];
     {.flag = "legacy", .kind = GNT_OPTION_BOOL, GNT_CERT_FIELD(legacy), \
      .help = "PFX by Triple DES and SHA-1, for Windows before 2019 and .NET before 4.7.2."}
 /* clang-format on */
+
+/* What several sub-commands say of the same option. */
+#define GNT_CERT_OF_CA "The directory of the CA."
+#define GNT_CERT_CA_PASSPHRASE \
+    "The pass-phrase of the CA's key. A terminal is asked where it is needed."
+#define GNT_CERT_ANY_KEY \
+    "The key to make: rsa:BITS, ec:CURVE or ed25519; or file:FILE for one that is there."
 
 #define GNT_CERT_SOURCES                                                                \
     "SOURCE is file:FILE (its first line), env:NAME, ask (a terminal, else a line of\n" \

@@ -12,14 +12,7 @@ enum { CA_DAYS = 3650 };
 /* ---- Options */
 
 static const struct gnt_option init_rows[] = {
-    {.flag = "dir",
-     .letter = 'd',
-     .kind = GNT_OPTION_STRING,
-     GNT_CERT_FIELD(dir),
-     .fallback = "pki",
-     .min = 1,
-     .metavar = "DIR",
-     .help = "The directory, made 0700 if it is not there."},
+    GNT_CERT_DIR_ROW("The directory, made 0700 if it is not there."),
     {.flag = "name",
      .letter = 'n',
      .kind = GNT_OPTION_STRINGS,
@@ -37,13 +30,7 @@ static const struct gnt_option init_rows[] = {
      .metavar = "NAME",
      .help = "The client's common name."},
     GNT_CERT_SUBJECT_ROW("The CA's name; without it, CN=gnatter CA and this machine's name."),
-    {.flag = "key",
-     .letter = 'k',
-     .kind = GNT_OPTION_STRING,
-     GNT_CERT_FIELD(key),
-     .fallback = "ec:P-256",
-     .metavar = "KEY",
-     .help = "The keys to make: rsa:BITS, ec:CURVE or ed25519."},
+    GNT_CERT_KEY_ROW("The keys to make: rsa:BITS, ec:CURVE or ed25519."),
     GNT_CERT_DIGEST_ROW,
     {.flag = "days",
      .kind = GNT_OPTION_INTEGER,
@@ -56,13 +43,7 @@ static const struct gnt_option init_rows[] = {
              "or as long."},
     GNT_CERT_LEGACY_ROW,
     GNT_CERT_FORCE_ROW,
-    {.flag = "ca-passphrase",
-     .kind = GNT_OPTION_STRING,
-     GNT_CERT_FIELD(ca_passphrase),
-     .group = "Secrets",
-     .min = 1,
-     .metavar = "SOURCE",
-     .help = "Encrypts ca.key with this pass-phrase."},
+    GNT_CERT_CA_PASSPHRASE_ROW("Encrypts ca.key with this pass-phrase."),
     GNT_CERT_PASSPHRASE_ROW("Encrypts server.key and client.key with this one."),
     GNT_CERT_PASSWORD_ROW("The password of the PFX files; without it, they have the empty one."),
 };
@@ -81,17 +62,10 @@ static const struct gnt_args init_arguments = {
 };
 
 static const struct gnt_option ca_rows[] = {
-    {.flag = "dir",
-     .letter = 'd',
-     .kind = GNT_OPTION_STRING,
-     GNT_CERT_FIELD(dir),
-     .fallback = "pki",
-     .min = 1,
-     .metavar = "DIR",
-     .help = "The directory of the new CA, made 0700 if it is not there."},
+    GNT_CERT_DIR_ROW("The directory of the new CA, made 0700 if it is not there."),
     GNT_CERT_SUBJECT_ROW("The CA's name, such as 'CN=Home CA, O=Home, C=GB'; without it, "
                          "CN=gnatter CA and this machine's name."),
-    GNT_CERT_KEY_ROW,
+    GNT_CERT_KEY_ROW(GNT_CERT_ANY_KEY),
     GNT_CERT_DIGEST_ROW,
     GNT_CERT_VALID_ROWS("3650"),
     {.flag = "path-length",
@@ -111,13 +85,7 @@ static const struct gnt_option ca_rows[] = {
      .help = "The directory of the CA that issues this one; without it, it is a root."},
     GNT_CERT_FORCE_ROW,
     GNT_CERT_PASSPHRASE_ROW("Encrypts the new key with this pass-phrase."),
-    {.flag = "ca-passphrase",
-     .kind = GNT_OPTION_STRING,
-     GNT_CERT_FIELD(ca_passphrase),
-     .group = "Secrets",
-     .min = 1,
-     .metavar = "SOURCE",
-     .help = "The pass-phrase of the issuer's key."},
+    GNT_CERT_CA_PASSPHRASE_ROW("The pass-phrase of the issuer's key."),
 };
 
 static const struct gnt_args ca_arguments = {

@@ -31,17 +31,17 @@
 #define SECRET_ROWS                                                                              \
     GNT_CERT_PASSPHRASE_ROW("Encrypts the new key with this pass-phrase; with --key file:FILE, " \
                             "that of FILE."),                                                    \
-        GNT_CERT_CA_PASSPHRASE_ROW,                                                              \
+        GNT_CERT_CA_PASSPHRASE_ROW(GNT_CERT_CA_PASSPHRASE),                                      \
         GNT_CERT_PASSWORD_ROW("The password of NAME.pfx; without it, it has the empty one.")
 
 static const struct gnt_option server_rows[] = {
-    GNT_CERT_DIR_ROW,
+    GNT_CERT_DIR_ROW(GNT_CERT_OF_CA),
     NAMES_ROW(
         "A host name (*.example.com, too) or an address under which clients reach the server; "
         "also URI:..., email:.... May be repeated. Without any: this machine's name, "
         "localhost, 127.0.0.1 and ::1."),
     GNT_CERT_SUBJECT_ROW("The subject; without it, CN= and the first name."),
-    GNT_CERT_KEY_ROW,
+    GNT_CERT_KEY_ROW(GNT_CERT_ANY_KEY),
     GNT_CERT_DIGEST_ROW,
     GNT_CERT_VALID_ROWS("825"),
     USAGE_ROW(
@@ -55,11 +55,11 @@ static const struct gnt_option server_rows[] = {
 };
 
 static const struct gnt_option client_rows[] = {
-    GNT_CERT_DIR_ROW,
+    GNT_CERT_DIR_ROW(GNT_CERT_OF_CA),
     NAMES_ROW("A further name of the client: a host name, an address, URI:... or email:.... May be "
               "repeated."),
     GNT_CERT_SUBJECT_ROW("The subject; without it, CN=NAME."),
-    GNT_CERT_KEY_ROW,
+    GNT_CERT_KEY_ROW(GNT_CERT_ANY_KEY),
     GNT_CERT_DIGEST_ROW,
     GNT_CERT_VALID_ROWS("825"),
     USAGE_ROW("What it is good for; without it, client. May be repeated."),

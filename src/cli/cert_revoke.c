@@ -28,7 +28,7 @@ static const struct gnt_option_word reasons[] = {{"unspecified", 0},
     }
 
 static const struct gnt_option revoke_rows[] = {
-    GNT_CERT_DIR_ROW,
+    GNT_CERT_DIR_ROW(GNT_CERT_OF_CA),
     {.flag = "reason",
      .letter = 'r',
      .kind = GNT_OPTION_WORD,
@@ -39,14 +39,14 @@ static const struct gnt_option revoke_rows[] = {
      .help = "unspecified, keyCompromise, CACompromise, affiliationChanged, superseded or "
              "cessationOfOperation."},
     DAYS_ROW,
-    GNT_CERT_CA_PASSPHRASE_ROW,
+    GNT_CERT_CA_PASSPHRASE_ROW(GNT_CERT_CA_PASSPHRASE),
 };
 
 static const struct gnt_option crl_rows[] = {
-    GNT_CERT_DIR_ROW,
+    GNT_CERT_DIR_ROW(GNT_CERT_OF_CA),
     DAYS_ROW,
     GNT_CERT_DIGEST_ROW,
-    GNT_CERT_CA_PASSPHRASE_ROW,
+    GNT_CERT_CA_PASSPHRASE_ROW(GNT_CERT_CA_PASSPHRASE),
 };
 
 static const struct gnt_args revoke_arguments = {
