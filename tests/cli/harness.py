@@ -3,7 +3,9 @@
 GNATTER is the program, BROKER the kind of broker to test against (mosquitto or gnatter).
 """
 import os
+import pty
 import queue
+import select
 import shutil
 import signal
 import socket
@@ -82,6 +84,43 @@ class Process:
         self.popen.stderr.close()
         if self.popen.stdin:
             self.popen.stdin.close()
+
+
+class Terminal:
+    """A command on a terminal of its own; `shown` is all that has been shown there."""
+
+    def __init__(self, argv, cwd="."):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(cwd)
+            os.execv(argv[0], argv)
+        self.shown = b""
+
+    def until(self, text):
+        """Until TEXT is shown; None: until nothing more comes."""
+        shown = b""
+        while text is None or text not in shown:
+            if not select.select([self.fd], [], [], PATIENCE)[0]:
+                raise AssertionError(f"{text!r} is not shown, but {self.shown + shown!r}")
+            try:
+                data = os.read(self.fd, 1000)
+            except OSError:  # Linux' way to say that the other side has gone
+                data = b""
+            if not data and text is not None:
+                raise AssertionError(f"{text!r} was never shown, but {self.shown + shown!r}")
+            if not data:
+                break
+            shown += data
+        self.shown += shown
+
+    def type(self, line):
+        os.write(self.fd, line)
+
+    def end(self):
+        """Waits for the end; returns the exit code, and what was shown."""
+        self.until(None)
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]), self.shown.decode()
 
 
 class Broker:

@@ -2,9 +2,7 @@
 import datetime
 import json
 import os
-import pty
 import re
-import select
 import shutil
 import socket
 import stat
@@ -693,31 +691,11 @@ class Files(Case):
 class Terminal(Case):
     def talk(self, argv, lines):
         """What is shown on a terminal where each of LINES is typed at its prompt."""
-        pid, fd = pty.fork()
-        if pid == 0:
-            os.chdir(self.base)
-            os.execv(harness.GNATTER, [harness.GNATTER, "cert", *argv])
-        shown = b""
+        terminal = harness.Terminal([harness.GNATTER, "cert", *argv], self.base)
         for prompt, line in lines:
-            shown += self.until(fd, prompt)
-            os.write(fd, line)
-        shown += self.until(fd, None)
-        os.close(fd)
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
-
-    def until(self, fd, text):
-        shown = b""
-        while text is None or text not in shown:
-            self.assertTrue(select.select([fd], [], [], harness.PATIENCE)[0], shown)
-            try:
-                data = os.read(fd, 1000)
-            except OSError:  # Linux' way to say that the other side has gone
-                data = b""
-            if not data:
-                self.assertIsNone(text, shown)
-                return shown
-            shown += data
-        return shown
+            terminal.until(prompt)
+            terminal.type(line)
+        return terminal.end()
 
     def test_asks_twice_for_a_new_one_and_once_for_an_old_one(self):
         code, shown = self.talk(["ca", "--passphrase", "ask"],

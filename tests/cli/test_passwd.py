@@ -3,8 +3,6 @@ import base64
 import hashlib
 import os
 import pathlib
-import pty
-import select
 import signal
 import stat
 import subprocess
@@ -158,33 +156,14 @@ class File(Case):
 class Terminal(Case):
     def talk(self, *lines, end=None):
         """What is shown on a terminal on which LINES are typed."""
-        pid, fd = pty.fork()
-        if pid == 0:
-            os.execv(harness.GNATTER, [harness.GNATTER, "passwd", self.file, "ann"])
-        self.addCleanup(os.close, fd)
-        shown = b""
+        terminal = harness.Terminal([harness.GNATTER, "passwd", self.file, "ann"])
         for prompt, line in zip((b"Password: ", b"Once more: "), lines):
-            shown += self.until(fd, prompt)
-            os.write(fd, line)
+            terminal.until(prompt)
+            terminal.type(line)
         if end:
-            shown += self.until(fd, b"Password: ")
-            os.kill(pid, end)
-        shown += self.until(fd, None)
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
-
-    def until(self, fd, text):
-        shown = b""
-        while text is None or text not in shown:
-            self.assertTrue(select.select([fd], [], [], harness.PATIENCE)[0], shown)
-            try:
-                data = os.read(fd, 1000)
-            except OSError:  # Linux' way to say that the other side has gone
-                data = b""
-            if not data:
-                self.assertIsNone(text, shown)
-                return shown
-            shown += data
-        return shown
+            terminal.until(b"Password: ")
+            os.kill(terminal.pid, end)
+        return terminal.end()
 
     def test_asks_twice_and_shows_nothing(self):
         code, shown = self.talk(b"secret\n", b"secret\n")

@@ -13,8 +13,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 class MqttJs(harness.Test):
     settings = ("limits.packet=16MiB", "sys_interval=200ms")
 
+    def url(self):
+        return f"mqtt://127.0.0.1:{self.broker.port}"
+
     def test_mqttjs(self):
-        environment = dict(os.environ, BROKER=f"mqtt://127.0.0.1:{self.broker.port}")
+        environment = dict(os.environ, BROKER=self.url())
         done = subprocess.run(harness.tied(["node", "--test-reporter=spec", "mqttjs.js"]), cwd=HERE,
                               env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=200, check=False)

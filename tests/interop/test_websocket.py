@@ -7,12 +7,12 @@ import http.server
 import os
 import queue
 import shutil
-import subprocess
 import sys
 import threading
 import unittest
 
 import harness
+import test_mqttjs
 import test_paho
 from commands import GNATTER_PUB, GNATTER_SUB, Commands
 from paho_client import V31, V311, V5
@@ -46,16 +46,9 @@ class Ours(Commands, harness.Test):
         return ["--url", f"ws://127.0.0.1:{self.broker.web_port}/mqtt"]
 
 
-class MqttJs(harness.Test):
-    settings = ("limits.packet=16MiB", "sys_interval=200ms")
-
-    def test_mqttjs(self):
-        environment = dict(os.environ, BROKER=f"ws://127.0.0.1:{self.broker.web_port}/mqtt")
-        done = subprocess.run(harness.tied(["node", "--test-reporter=spec", "mqttjs.js"]), cwd=HERE,
-                              env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=200, check=False)
-        sys.stderr.write(done.stdout.decode(errors="replace"))
-        self.assertEqual(done.returncode, 0, "node's exit code")
+class MqttJs(test_mqttjs.MqttJs):
+    def url(self):
+        return f"ws://127.0.0.1:{self.broker.web_port}/mqtt"
 
 
 PAGE = """<!doctype html><title>MQTT</title><script src="mqtt.min.js"></script><script>
