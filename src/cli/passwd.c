@@ -1,7 +1,7 @@
 /* gnatter passwd: users and their passwords, in the file that gnatter broker --users reads. */
 #include "auth/field.h"
 #include "auth/users.h"
-#include "base/buf.h"
+#include "base/file.h"
 #include "base/utf8.h"
 #include "cli/command.h"
 #include "cli/password.h"
@@ -117,25 +117,19 @@ static int open_file(const char *file, struct stat *status)
 
 static int read_file(const char *file, struct gnt_buf *out, struct stat *status)
 {
-    enum { CHUNK = 64 * 1024 };
+    enum { LARGEST = 1 << 30 };
     int fd = open_file(file, status);
     if (fd < 0 && errno == ENOENT)
         return EX_OK;
-    ssize_t n = fd < 0 ? -1 : 1;
-    while (n > 0) {
-        if (gnt_buf_reserve(out, CHUNK)) {
-            errno = ENOMEM;
-            n = -1;
-            break;
-        }
-        n = read(fd, gnt_buf_tail(out), CHUNK);
-        if (n > 0)
-            gnt_buf_wrote(out, (size_t)n);
+    gnt_err err = fd < 0 ? GNT_IO : gnt_file_read(fd, LARGEST, out);
+    int number = err == GNT_NOMEM ? ENOMEM : errno;
+    if (!err && gnt_buf_size(out) > LARGEST) {
+        err = GNT_TOOBIG;
+        number = EFBIG;
     }
-    int number = errno;
     if (fd >= 0)
         close(fd);
-    if (n == 0)
+    if (!err)
         return EX_OK;
     gnt_say(name, "%s: %s", file, strerror(number));
     return EX_NOINPUT;
@@ -192,17 +186,6 @@ static gnt_err edit(struct gnt_slice text, const char *user, const char *verifie
 
 /* ---- The file in place */
 
-static bool write_all(int fd, struct gnt_slice text)
-{
-    while (text.size) {
-        ssize_t n = write(fd, text.data, text.size);
-        if (n < 0 && errno != EINTR)
-            return false;
-        text = gnt_slice_skip(text, n < 0 ? 0 : (size_t)n);
-    }
-    return fsync(fd) == 0;
-}
-
 /* A new file is its owner's alone; one that was there keeps its owner, group and mode. */
 static bool set_access(int fd, const struct stat *before)
 {
@@ -221,7 +204,7 @@ static int replace_file(const char *file, struct gnt_slice text, const struct st
         (void)snprintf(real, sizeof real, "%s", file);
     (void)snprintf(fresh, sizeof fresh, "%s.XXXXXX", real);
     int fd = mkstemp(fresh);
-    bool done = fd >= 0 && set_access(fd, before) && write_all(fd, text);
+    bool done = fd >= 0 && set_access(fd, before) && !gnt_file_write(fd, text);
     int number = errno;
     if (fd >= 0 && close(fd) < 0 && done) {
         done = false;

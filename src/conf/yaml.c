@@ -1,4 +1,5 @@
 #include "conf/yaml.h"
+#include "base/file.h"
 #include "base/utf8.h"
 
 #include <errno.h>
@@ -502,26 +503,12 @@ gnt_err gnt_yaml_parse(struct gnt_slice text, const char *name,
 /* The whole file, or one byte more than is allowed of a longer one. */
 static gnt_err read_file(const char *path, struct gnt_buf *out, int *error_number)
 {
-    gnt_err err = gnt_buf_reserve(out, GNT_YAML_MAX_BYTES + 1);
-    if (err)
-        return err;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        *error_number = errno;
-        return GNT_IO;
-    }
-    ssize_t n = 1;
-    while (n > 0 && gnt_buf_size(out) <= GNT_YAML_MAX_BYTES) {
-        n = read(fd, gnt_buf_tail(out), GNT_YAML_MAX_BYTES + 1 - gnt_buf_size(out));
-        if (n < 0 && errno == EINTR)
-            n = 1;
-        else if (n < 0)
-            *error_number = errno;
-        else
-            gnt_buf_wrote(out, (size_t)n);
-    }
-    (void)close(fd);
-    return n < 0 ? GNT_IO : GNT_OK;
+    gnt_err err = fd < 0 ? GNT_IO : gnt_file_read(fd, GNT_YAML_MAX_BYTES, out);
+    *error_number = errno;
+    if (fd >= 0)
+        (void)close(fd);
+    return err;
 }
 
 gnt_err gnt_yaml_load(const char *path, const struct gnt_option_table *table, void *values,

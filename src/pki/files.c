@@ -1,5 +1,6 @@
 #include "pki/files.h"
 #include "base/assert.h"
+#include "base/file.h"
 #include "base/random.h"
 
 #include <errno.h>
@@ -29,24 +30,13 @@ static int create_beside(const char *path, mode_t mode, char *fresh, size_t cap)
     return fd;
 }
 
-static bool write_all(int fd, struct gnt_slice bytes)
-{
-    while (bytes.size) {
-        ssize_t n = write(fd, bytes.data, bytes.size);
-        if (n < 0 && errno != EINTR)
-            return false;
-        bytes = gnt_slice_skip(bytes, n < 0 ? 0 : (size_t)n);
-    }
-    return fsync(fd) == 0;
-}
-
 static gnt_err stage(const char *path, mode_t mode, struct gnt_slice bytes, char *fresh, size_t cap,
                      struct gnt_pki_why *why)
 {
     int fd = create_beside(path, mode, fresh, cap);
     if (fd < 0)
         return gnt_pki_errno_refuse(why, path);
-    gnt_err err = write_all(fd, bytes) ? GNT_OK : gnt_pki_errno_refuse(why, path);
+    gnt_err err = gnt_file_write(fd, bytes) ? gnt_pki_errno_refuse(why, path) : GNT_OK;
     if (close(fd) < 0 && !err)
         err = gnt_pki_errno_refuse(why, path);
     if (err)
@@ -157,41 +147,20 @@ void gnt_files_fini(struct gnt_files *files)
 
 /* ---- Reading */
 
-/* Room for the whole file and for finding its end: a buffer that grows leaves what it held, which
- * may be secret, in memory that nobody wipes. */
-static size_t first_room(const char *path)
-{
-    enum { CHUNK = 16 * 1024 };
-    struct stat status;
-    off_t size = stat(path, &status) == 0 ? status.st_size : 0;
-    if (size < CHUNK)
-        return CHUNK;
-    return size > GNT_FILES_READ_MAX ? GNT_FILES_READ_MAX + 1 : (size_t)size + 1;
-}
-
 gnt_err gnt_files_read(const char *path, struct gnt_buf *out, struct gnt_pki_why *why)
 {
-    size_t before = gnt_buf_size(out), room = first_room(path);
-    ssize_t n = 1;
-    gnt_err err = GNT_OK;
+    size_t before = gnt_buf_size(out);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return gnt_pki_errno_refuse(why, path);
-    while (!err && n > 0) {
-        if (gnt_buf_reserve(out, room)) {
-            err = gnt_pki_refuse(why, GNT_NOMEM, "%s: %s", path, gnt_err_text(GNT_NOMEM));
-            break;
-        }
-        room = 1;
-        n = read(fd, gnt_buf_tail(out), out->cap - out->end);
-        if (n < 0)
-            err = gnt_pki_errno_refuse(why, path);
-        else
-            gnt_buf_wrote(out, (size_t)n);
-        if (gnt_buf_size(out) - before > GNT_FILES_READ_MAX)
-            err = gnt_pki_refuse(why, GNT_TOOBIG, "%s: longer than %d bytes", path,
-                                 (int)GNT_FILES_READ_MAX);
-    }
+    gnt_err err = gnt_file_read(fd, GNT_FILES_READ_MAX, out);
+    if (err == GNT_NOMEM)
+        err = gnt_pki_refuse(why, GNT_NOMEM, "%s: %s", path, gnt_err_text(GNT_NOMEM));
+    else if (err)
+        err = gnt_pki_errno_refuse(why, path);
+    else if (gnt_buf_size(out) - before > GNT_FILES_READ_MAX)
+        err = gnt_pki_refuse(why, GNT_TOOBIG, "%s: longer than %d bytes", path,
+                             (int)GNT_FILES_READ_MAX);
     close(fd);
     if (err)
         gnt_buf_cut(out, before);

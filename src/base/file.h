@@ -1,0 +1,18 @@
+/* Whole files, by their descriptors: these wait for the disk, so no event loop calls them.
+ *
+ * Threads  any, each with a descriptor of its own. */
+#ifndef GNT_BASE_FILE_H
+#define GNT_BASE_FILE_H
+
+#include "base/buf.h"
+
+/* Appends what FD has from here on, a regular file, a pipe or a device: MAX bytes at most, and one
+ * more if it has more than that.  Room for a regular file is made at once: an OUT that was empty
+ * does not grow while one is read, which would leave what it held, which may be secret, in memory
+ * that nobody wipes.  GNT_NOMEM; GNT_IO: errno says why.  What had been read is in OUT then. */
+GNT_MUST gnt_err gnt_file_read(int fd, size_t max, struct gnt_buf *out);
+
+/* Writes all of BYTES, and syncs.  GNT_IO: errno says why. */
+GNT_MUST gnt_err gnt_file_write(int fd, struct gnt_slice bytes);
+
+#endif
