@@ -76,14 +76,14 @@ struct gnt_access *gnt_access_ref(struct gnt_access *access); /* NULL is fine */
 void gnt_access_unref(struct gnt_access **access);            /* NULL is fine */
 
 /* Who logs in.  An empty user is anonymous. */
-struct gnt_identity {
+struct gnt_principal {
     struct gnt_slice user, client;
 };
 
 /* The rights of WHO.  ACCESS NULL: there is no list, and *out is NULL, which permits everything.
  * GNT_NOMEM.  It takes a look at each rule of the configuration and each pattern; the rules of the
  * file for this user are ready, and shared. */
-GNT_MUST gnt_err gnt_access_rights(struct gnt_access *access, struct gnt_identity who,
+GNT_MUST gnt_err gnt_access_rights(struct gnt_access *access, struct gnt_principal who,
                                    struct gnt_rights **out);
 
 #endif

@@ -57,7 +57,7 @@ static bool can_stand(const struct gnt_access_row *row, struct gnt_slice name, s
 
 /* Puts the filter of ROW into TEXT (which has room for it), with what WHO is in its places.  False:
  * it is not about WHO. */
-static bool fill(const struct gnt_access_row *row, struct gnt_identity who, uint8_t *text,
+static bool fill(const struct gnt_access_row *row, struct gnt_principal who, uint8_t *text,
                  size_t *size)
 {
     size_t n = 0;
@@ -82,14 +82,14 @@ static bool fill(const struct gnt_access_row *row, struct gnt_identity who, uint
 
 /* The rules of one list that are about one identity, while they are gathered. */
 struct gathering {
-    struct gnt_identity who;
+    struct gnt_principal who;
     struct gnt_rule *rules;
     uint8_t *text; /* of those that were filled */
     size_t count, used;
 };
 
 /* How much text the rules can have, filled. */
-static size_t text_bound(const struct gnt_access_rows *rows, struct gnt_identity who)
+static size_t text_bound(const struct gnt_access_rows *rows, struct gnt_principal who)
 {
     size_t bound = 0;
     for (size_t i = 0; i < rows->count; i++) {
@@ -119,7 +119,7 @@ static void gather_row(struct gathering *g, const struct gnt_access_row *row)
 }
 
 /* What ROWS say about WHO: what denies before what permits.  *out NULL: nothing. */
-static gnt_err gather(const struct gnt_access_rows *rows, struct gnt_identity who,
+static gnt_err gather(const struct gnt_access_rows *rows, struct gnt_principal who,
                       struct gnt_rules **out)
 {
     struct gathering g = {.who = who};
@@ -142,7 +142,7 @@ static gnt_err gather(const struct gnt_access_rows *rows, struct gnt_identity wh
     return err;
 }
 
-gnt_err gnt_access_rights(struct gnt_access *access, struct gnt_identity who,
+gnt_err gnt_access_rights(struct gnt_access *access, struct gnt_principal who,
                           struct gnt_rights **out)
 {
     struct gnt_rules *own = NULL, *patterns = NULL;

@@ -68,7 +68,7 @@ static void check_file(struct gnt_slice user, struct gnt_slice client, struct gn
     GNT_ASSERT(added == (why ? GNT_INVALID : GNT_OK));
     err = gnt_access_seal(access);
     GNT_ASSERT(!err);
-    const struct gnt_identity who = {user, client};
+    const struct gnt_principal who = {user, client};
     err = gnt_access_rights(access, who, &rights);
     GNT_ASSERT(!err && rights);
     gnt_access_unref(&access);

@@ -80,8 +80,8 @@ static struct gnt_access *list_of(const char *name)
 static struct gnt_rights *rights_of(struct gnt_access *access, const char *user, const char *client)
 {
     struct gnt_rights *rights;
-    const struct gnt_identity who = {gnt_slice_str(strcmp(user, "-") == 0 ? "" : user),
-                                     gnt_slice_str(client)};
+    const struct gnt_principal who = {gnt_slice_str(strcmp(user, "-") == 0 ? "" : user),
+                                      gnt_slice_str(client)};
     assert_int_equal(gnt_access_rights(access, who, &rights), GNT_OK);
     assert_non_null(rights);
     return rights;
@@ -362,7 +362,7 @@ static void no_list_permits_everything(void **state)
 {
     (void)state;
     struct gnt_rights *rights = (struct gnt_rights *)path;
-    const struct gnt_identity who = {LITERAL("ann"), LITERAL("c1")};
+    const struct gnt_principal who = {LITERAL("ann"), LITERAL("c1")};
     assert_int_equal(gnt_access_rights(NULL, who, &rights), GNT_OK);
     assert_null(rights);
     assert_true(gnt_rights_may(NULL, GNT_VERB_MANAGE, LITERAL("a")));
@@ -391,7 +391,7 @@ static gnt_err make_all(void)
     const char *why;
     const struct gnt_access_rule rule = {LITERAL("a*"), GNT_VERB_PUBLISH, true,
                                          LITERAL("a/${client}")};
-    const struct gnt_identity who = {LITERAL("ann"), LITERAL("c1")};
+    const struct gnt_principal who = {LITERAL("ann"), LITERAL("c1")};
     gnt_err err = gnt_access_new(&access);
     if (!err)
         err = gnt_access_add(access, &rule, &why);
