@@ -430,15 +430,29 @@ gnt_err gnt_tls_new(struct gnt_stream **inner, struct gnt_tls_context *context, 
     return GNT_OK;
 }
 
-char *gnt_tls_words(const struct gnt_stream *s, char out[GNT_TLS_WORDS_MAX])
+static struct gnt_tls_trouble trouble_of(const struct gnt_stream *s)
 {
     GNT_ASSERT(s->ops == &tls_ops);
     const struct tls *t = const_tls_of(s);
+    return (struct gnt_tls_trouble){.ssl = t->ssl,
+                                    .reason = t->reason,
+                                    .server = gnt_tls_context_is_server(t->context),
+                                    .open = t->open};
+}
+
+char *gnt_tls_words(const struct gnt_stream *s, char out[GNT_TLS_WORDS_MAX])
+{
+    const struct gnt_tls_trouble trouble = trouble_of(s);
     out[0] = '\0';
-    if (t->reason)
-        gnt_tls_say(t->reason, SSL_get_verify_result(t->ssl), gnt_tls_context_is_server(t->context),
-                    out, GNT_TLS_WORDS_MAX);
+    if (trouble.reason)
+        gnt_tls_say(&trouble, out);
     return out;
+}
+
+bool gnt_tls_lasting(const struct gnt_stream *s)
+{
+    const struct gnt_tls_trouble trouble = trouble_of(s);
+    return trouble.reason && gnt_tls_lasts(&trouble);
 }
 
 X509 *gnt_tls_peer_certificate(const struct gnt_stream *s)

@@ -28,11 +28,15 @@ GNT_MUST gnt_err gnt_tls_new(struct gnt_stream **inner, struct gnt_tls_context *
 
 /* S is of _new in all of these. */
 
-enum { GNT_TLS_WORDS_MAX = 160 };
+enum { GNT_TLS_WORDS_MAX = 512 };
 
 /* Why it has failed, as a phrase: "the server's certificate: expired", "the peer says: unknown CA";
  * "" if nothing is known.  Returns OUT. */
 char *gnt_tls_words(const struct gnt_stream *s, char out[GNT_TLS_WORDS_MAX]);
+
+/* Whether the next attempt would meet the same: a certificate is not good enough for one side, or
+ * there is nothing in common.  False, too, for one that is not valid yet. */
+bool gnt_tls_lasting(const struct gnt_stream *s);
 
 /* Of the peer, and found good; NULL: it has shown none, or the handshake is not over.  Valid as
  * long as S. */

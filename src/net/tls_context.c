@@ -27,8 +27,11 @@ struct gnt_tls_context {
     atomic_uint count;
     SSL_CTX *ssl;
     bool server;
+    bool any_host;
     gnt_tls_judge *judge;
     void *judge_context;
+    gnt_tls_choose *choose;
+    void *choose_context;
     struct gnt_identity *others; /* by SNI; the first identity is OpenSSL's own */
     size_t other_count;
     uint8_t protocols[PROTOCOLS_MAX]; /* as on the wire */
@@ -121,21 +124,41 @@ static int on_verify(X509_STORE_CTX *store, void *context)
     return accepted;
 }
 
-/* The server's certificate by the host that the client asks for. */
-static int on_certificate(SSL *ssl, void *context)
+/* The former certificate may be for another kind of key, and would stay. */
+static int show(SSL *ssl, const struct gnt_identity *own)
 {
-    const struct gnt_tls_context *c = context;
-    const char *host = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    SSL_certs_clear(ssl);
+    return SSL_use_cert_and_key(ssl, own->certificate, own->key, own->chain, 1);
+}
+
+/* The server's certificate by the host that the client asks for. */
+static int show_for(const struct gnt_tls_context *c, SSL *ssl, const char *host)
+{
     if (!host || X509_check_host(SSL_CTX_get0_certificate(c->ssl), host, 0, 0, NULL) == 1)
         return 1;
     for (size_t i = 0; i < c->other_count; i++) {
-        const struct gnt_identity *own = &c->others[i];
-        if (X509_check_host(own->certificate, host, 0, 0, NULL) != 1)
-            continue;
-        SSL_certs_clear(ssl); /* the other's may be for another kind of key, and would stay */
-        return SSL_use_cert_and_key(ssl, own->certificate, own->key, own->chain, 1);
+        if (X509_check_host(c->others[i].certificate, host, 0, 0, NULL) == 1)
+            return show(ssl, &c->others[i]);
     }
     return 1;
+}
+
+/* Of a client it is asked for when the server wants a certificate. */
+static int on_certificate(SSL *ssl, void *context)
+{
+    const struct gnt_tls_context *c = context;
+    struct gnt_identity chosen = {NULL, NULL, NULL};
+    const char *host =
+        c->server ? SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) : SSL_get_app_data(ssl);
+    gnt_err err = GNT_NOTFOUND;
+    if (c->choose)
+        err = c->choose(c->choose_context, host, c->server ? NULL : SSL_get0_peer_CA_list(ssl),
+                        &chosen);
+    if (err == GNT_NOTFOUND)
+        return c->server ? show_for(c, ssl, host) : 1;
+    int shown = !err && show(ssl, &chosen);
+    gnt_identity_fini(&chosen);
+    return shown;
 }
 
 /* Whoever offers protocols and not one of ours is refused [RFC 7301 3.2]. */
@@ -192,6 +215,8 @@ static gnt_err set_identities(struct gnt_tls_context *c, const struct gnt_tls_te
                               struct gnt_pki_why *why)
 {
     const struct gnt_identity *first = terms->identities;
+    if (terms->choose || (terms->server && terms->identity_count > 1))
+        SSL_CTX_set_cert_cb(c->ssl, on_certificate, c);
     if (!terms->identity_count)
         return terms->server ? gnt_pki_refuse(why, GNT_INVALID, "a server needs a certificate")
                              : GNT_OK;
@@ -208,14 +233,16 @@ static gnt_err set_identities(struct gnt_tls_context *c, const struct gnt_tls_te
             return err;
         c->other_count++;
     }
-    SSL_CTX_set_cert_cb(c->ssl, on_certificate, c);
     return GNT_OK;
 }
 
 static gnt_err set_trust(SSL_CTX *ssl, const struct gnt_tls_terms *terms)
 {
     X509_STORE *store = SSL_CTX_get_cert_store(ssl);
-    bool added = terms->cas || terms->server || SSL_CTX_set_default_verify_paths(ssl);
+    bool own = terms->cas || terms->ca_dir || terms->server;
+    bool added = own || SSL_CTX_set_default_verify_paths(ssl);
+    if (terms->ca_dir && added)
+        added = X509_STORE_load_path(store, terms->ca_dir);
     for (int i = 0; i < sk_X509_num(terms->cas) && added; i++) {
         X509 *ca = sk_X509_value(terms->cas, i);
         added =
@@ -365,6 +392,9 @@ gnt_err gnt_tls_context_new(const struct gnt_tls_terms *terms, struct gnt_tls_co
     c->server = terms->server;
     c->judge = terms->judge;
     c->judge_context = terms->judge_context;
+    c->any_host = terms->any_host;
+    c->choose = terms->choose;
+    c->choose_context = terms->choose_context;
     c->ssl = SSL_CTX_new(terms->server ? TLS_server_method() : TLS_client_method());
     gnt_err err = c->ssl ? fill(c, terms, why) : GNT_NOMEM;
     ERR_clear_error();
@@ -393,13 +423,14 @@ void gnt_tls_context_unref(struct gnt_tls_context **c)
 /* ---- Connections */
 
 /* Names are asked for and checked, addresses only checked [RFC 6066 3]. */
-static bool mean(SSL *ssl, const char *host)
+static bool mean(const struct gnt_tls_context *c, SSL *ssl, const char *host)
 {
     X509_VERIFY_PARAM *how = SSL_get0_param(ssl);
-    return X509_VERIFY_PARAM_set1_ip_asc(how, host) ||
-           (SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-                     (void *)(uintptr_t)host) &&
-            X509_VERIFY_PARAM_set1_host(how, host, 0));
+    if (X509_VERIFY_PARAM_set1_ip_asc(how, host))
+        return !c->any_host || X509_VERIFY_PARAM_set1_ip(how, NULL, 0);
+    return SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                    (void *)(uintptr_t)host) &&
+           (c->any_host || X509_VERIFY_PARAM_set1_host(how, host, 0));
 }
 
 gnt_err gnt_tls_context_begin(struct gnt_tls_context *c, const char *host, SSL **out)
@@ -411,7 +442,7 @@ gnt_err gnt_tls_context_begin(struct gnt_tls_context *c, const char *host, SSL *
     else if (ready)
         SSL_set_connect_state(ssl);
     if (ready && host)
-        ready = SSL_set_app_data(ssl, (void *)(uintptr_t)host) && mean(ssl, host) &&
+        ready = SSL_set_app_data(ssl, (void *)(uintptr_t)host) && mean(c, ssl, host) &&
                 resume(c, ssl, host);
     ERR_clear_error();
     if (!ready) {

@@ -34,6 +34,16 @@ enum gnt_tls_ask { GNT_TLS_NOT_ASKED, GNT_TLS_OPTIONAL, GNT_TLS_REQUIRED };
 typedef bool gnt_tls_judge(void *context, X509 *certificate, STACK_OF(X509) * chain, int verdict,
                            int depth);
 
+/* Chooses the certificate to show, on the stream's thread: of a server for the HOST that the client
+ * asks for (NULL: for none), ISSUERS being NULL; of a client for the HOST that it means, when the
+ * server asks for one, ISSUERS being the CAs that it takes (NULL or none: any).  Not asked for a
+ * resumption.
+ *   GNT_OK        *out is shown, and taken
+ *   GNT_NOTFOUND  what is shown is up to `identities`
+ *   others        the handshake fails */
+typedef gnt_err gnt_tls_choose(void *context, const char *host, const STACK_OF(X509_NAME) * issuers,
+                               struct gnt_identity *out);
+
 struct gnt_tls_terms {
     bool server;
     /* Below 1.2 only where this says so; OpenSSL's security level is 0 then, because nothing that
@@ -46,12 +56,16 @@ struct gnt_tls_terms {
      * for (SNI), and the very first where none is.  A client shows the first. */
     const struct gnt_identity *identities;
     size_t identity_count;
+    gnt_tls_choose *choose; /* NULL: nobody */
+    void *choose_context;
 
     STACK_OF(X509) * cas;      /* whom to trust; NULL: a client trusts whom the system trusts */
+    const char *ca_dir;        /* of a client: further CAs by OpenSSL's hashes, read when needed */
     STACK_OF(X509_CRL) * crls; /* NULL: revocation is not looked at; else of each CA is needed */
     enum gnt_tls_ask ask;      /* of a server */
     gnt_tls_judge *judge;      /* NULL: OpenSSL's verdict is the last word */
     void *judge_context;
+    bool any_host; /* of a client: whom the server's certificate is for does not matter */
 
     const char *const
         *protocols; /* ALPN, the best first; a server refuses who wants none of them */
@@ -73,8 +87,9 @@ void gnt_tls_context_unref(struct gnt_tls_context **c);                 /* NULL 
 
 /* ---- For net/tls.c */
 
-/* A connection on these terms.  HOST: whom a client means, a name or an address, which is checked;
- * the last session with it is resumed.  It has to live as long as *out.  NULL: anybody. */
+/* A connection on these terms.  HOST: whom a client means, a name or an address, which is checked
+ * unless `any_host` says otherwise; the last session with it is resumed.  It has to live as long as
+ * *out.  NULL: anybody. */
 GNT_MUST gnt_err gnt_tls_context_begin(struct gnt_tls_context *c, const char *host, SSL **out);
 
 bool gnt_tls_context_is_server(const struct gnt_tls_context *c);

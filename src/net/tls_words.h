@@ -2,15 +2,21 @@
 #ifndef GNT_NET_TLS_WORDS_H
 #define GNT_NET_TLS_WORDS_H
 
-#include "base/err.h"
-
-#include <stdbool.h>
-#include <stddef.h>
+#include "net/tls.h"
 
 /* REASON is of ERR_peek_error. */
 gnt_err gnt_tls_meaning(unsigned long reason);
 
-/* VERDICT is about the certificate of the peer, which is the client if SERVER. */
-void gnt_tls_say(unsigned long reason, long verdict, bool server, char *out, size_t cap);
+/* A connection that has failed for REASON, which is not 0. */
+struct gnt_tls_trouble {
+    SSL *ssl;
+    unsigned long reason;
+    bool server; /* it is ours */
+    bool open;   /* the handshake was over */
+};
+void gnt_tls_say(const struct gnt_tls_trouble *trouble, char out[GNT_TLS_WORDS_MAX]);
+
+/* Whether the next attempt would meet the same. */
+bool gnt_tls_lasts(const struct gnt_tls_trouble *trouble);
 
 #endif

@@ -30,6 +30,7 @@ static const struct {
     {X509_V_ERR_CRL_HAS_EXPIRED, "its CA's revocation list is out of date"},
     {X509_V_ERR_CRL_NOT_YET_VALID, "its CA's revocation list is not yet valid"},
     {X509_V_ERR_CRL_SIGNATURE_FAILURE, "its CA's revocation list is another's"},
+    {X509_V_ERR_APPLICATION_VERIFICATION, "refused by this program"},
 };
 
 const char *gnt_check_words(int verdict)

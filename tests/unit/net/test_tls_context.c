@@ -32,8 +32,12 @@ struct refusal {
 static const struct refusal refusals[] = {
     {CLIENT, EXPIRED, "the server's certificate: expired", PEER "certificate expired"},
     {CLIENT, NOT_YET_VALID, "the server's certificate: not yet valid", PEER "bad certificate"},
-    {CLIENT, WRONG_HOST, "the server's certificate: wrong host", PEER "bad certificate"},
-    {CLIENT, WRONG_ADDRESS, "the server's certificate: wrong host", PEER "bad certificate"},
+    {CLIENT, WRONG_HOST,
+     "the server's certificate: wrong host: it is for other.example, not broker.example",
+     PEER "bad certificate"},
+    {CLIENT, WRONG_ADDRESS,
+     "the server's certificate: wrong host: it is for other.example, not 127.0.0.1",
+     PEER "bad certificate"},
     {CLIENT, WRONG_CA, "the server's certificate: wrong CA", PEER "unknown CA"},
     {CLIENT, SELF_SIGNED, "the server's certificate: self-signed", PEER "unknown CA"},
     {CLIENT, WRONG_USE, "the server's certificate: not for this use",
@@ -48,7 +52,7 @@ static const struct refusal refusals[] = {
     {SERVER, WRONG_USE, "the client's certificate: not for this use",
      PEER "unsupported certificate"},
     {SERVER, REVOKED, "the client's certificate: revoked", PEER "certificate revoked"},
-    {SERVER, NO_CERTIFICATE, "missing client certificate", NULL},
+    {SERVER, NO_CERTIFICATE, "missing client certificate", "the server wants a client certificate"},
 };
 
 /* A list of pki.ca's with CERTIFICATE in it; NULL: with nothing. */
@@ -112,6 +116,7 @@ static void check_refusal(const struct refusal *r)
     dial(ROOM);
     come_to_an_end(said);
     assert_words(ends[r->by], r->words);
+    assert_true(gnt_tls_lasting(ends[CLIENT]) == (r->by == SERVER || r->what != NOT_YET_VALID));
     assert_int_equal(said[r->by], GNT_DENIED);
     assert_int_equal(said[!r->by], GNT_REFUSED);
     if (r->peer_words)
@@ -134,16 +139,67 @@ static void test_certificates_are_refused(void **state)
     setup(state);
 }
 
-static void test_no_certificate_in_words(void **state)
+/* A client with many names, and none. */
+static void test_wrong_host_in_words(void **state)
 {
     (void)state;
-    gnt_err said[2];
-    terms[SERVER].ask = GNT_TLS_REQUIRED;
+    static char many[] = "n000.a-long-enough-name.example";
+    static const struct {
+        int names;
+        const char *words;
+    } rows[] = {
+        {0, "it is for x, not broker.example"},
+        {2, "it is for n000.a-long-enough-name.example, n001.a-long-enough-name.example, not "
+            "broker.example"},
+        {9, "it is for n000.a-long-enough-name.example, n001.a-long-enough-name.example, "
+            "n002.a-long-enough-name.example, n003.a-long-enough-name.example, ..., not "
+            "broker.example"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct gnt_pki_why why;
+        char text[9][sizeof many], *names[9], expected[GNT_TLS_WORDS_MAX];
+        gnt_err said[2];
+        X509 *certificate;
+        int64_t now = (int64_t)time(NULL);
+        for (int k = 0; k < rows[i].names; k++) {
+            memcpy(text[k], many, sizeof many);
+            text[k][3] = (char)('0' + k);
+            names[k] = text[k];
+        }
+        const struct gnt_issue plan = {.role = GNT_ISSUE_SERVER,
+                                       .subject = "CN=x",
+                                       .names = names,
+                                       .name_count = (size_t)rows[i].names,
+                                       .from = now - DAY,
+                                       .until = now + DAY,
+                                       .path_length = -1};
+        assert_int_equal(gnt_issue(&plan, pki.key, pki.ca, pki.ca_key, &certificate, &why), GNT_OK);
+        struct gnt_identity own = identity_of(certificate);
+        terms[SERVER].identities = &own;
+        agree(CLIENT);
+        agree(SERVER);
+        dial(ROOM);
+        come_to_an_end(said);
+        (void)snprintf(expected, sizeof expected, "the server's certificate: wrong host: %s",
+                       rows[i].words);
+        assert_words(ends[CLIENT], expected);
+        assert_true(gnt_tls_lasting(ends[CLIENT]));
+        gnt_identity_fini(&own);
+    }
+}
+
+/* The peer goes away in the middle of the handshake. */
+static void test_ended_instead(void **state)
+{
+    (void)state;
     agree(CLIENT);
     agree(SERVER);
     dial(ROOM);
-    come_to_an_end(said);
-    assert_words(ends[CLIENT], PEER "certificate required");
+    gnt_stream_close(&ends[SERVER]);
+    turn(4);
+    assert_true(read_says(ends[CLIENT]) < 0);
+    assert_words(ends[CLIENT], "the peer has ended the connection instead");
+    assert_false(gnt_tls_lasting(ends[CLIENT]));
 }
 
 struct mismatch {
@@ -421,7 +477,120 @@ static void test_the_judge_has_the_last_word(void **state)
     assert_int_equal(judged.calls, 2);
     assert_int_equal(said[CLIENT], GNT_DENIED);
     assert_int_equal(said[SERVER], GNT_REFUSED);
-    assert_words(ends[CLIENT], "the server's certificate: application verification failure");
+    assert_words(ends[CLIENT], "the server's certificate: refused by this program");
+}
+
+/* Whom the server's certificate is for does not matter; who has signed it does. */
+static void test_any_host(void **state)
+{
+    static const char *const hosts[] = {"other.example", "127.0.0.1"};
+    STACK_OF(X509) *nobody = sk_X509_new_null();
+    gnt_err said[2];
+    terms[CLIENT].any_host = true;
+    for (size_t i = 0; i < COUNT_OF(hosts); i++) {
+        host = hosts[i];
+        meet(ROOM);
+        const char *asked = gnt_tls_facts(ends[SERVER]).host;
+        assert_int_equal(asked != NULL, i == 0);
+    }
+    teardown(state);
+    setup(state);
+    terms[CLIENT].any_host = true;
+    terms[CLIENT].cas = nobody;
+    agree(CLIENT);
+    agree(SERVER);
+    dial(ROOM);
+    come_to_an_end(said);
+    assert_words(ends[CLIENT], "the server's certificate: wrong CA");
+    sk_X509_free(nobody);
+}
+
+/* ---- Choosing what to show */
+
+static struct {
+    gnt_err says;
+    char host[64];
+    int issuers; /* -1: NULL */
+    unsigned calls;
+} chosen;
+
+static gnt_err choose(void *context, const char *for_host, const STACK_OF(X509_NAME) * issuers,
+                      struct gnt_identity *out)
+{
+    assert_ptr_equal(context, &chosen);
+    (void)snprintf(chosen.host, sizeof chosen.host, "%s", for_host ? for_host : "");
+    chosen.issuers = issuers ? sk_X509_NAME_num(issuers) : -1;
+    chosen.calls++;
+    if (!chosen.says) {
+        enum gnt_issue_role role = issuers ? GNT_ISSUE_CLIENT : GNT_ISSUE_SERVER;
+        static char name[] = "broker.example";
+        *out = identity_of(new_certificate(role, "CN=chosen", name, -1, 9, false));
+    }
+    return chosen.says;
+}
+
+static void test_the_client_chooses(void **state)
+{
+    static const enum gnt_tls_version versions[] = {GNT_TLS_1_2, GNT_TLS_1_3};
+    for (size_t i = 0; i < COUNT_OF(versions); i++) {
+        chosen.calls = 0;
+        chosen.says = GNT_OK;
+        terms[SERVER].greatest = versions[i];
+        terms[SERVER].ask = GNT_TLS_NOT_ASKED;
+        terms[CLIENT].choose = choose;
+        terms[CLIENT].choose_context = &chosen;
+        meet(ROOM);
+        assert_int_equal(chosen.calls, 0); /* nobody asks */
+        teardown(state);
+        setup(state);
+        terms[SERVER].greatest = versions[i];
+        terms[SERVER].ask = GNT_TLS_REQUIRED;
+        terms[CLIENT].choose = choose;
+        terms[CLIENT].choose_context = &chosen;
+        meet(ROOM);
+        assert_int_equal(chosen.calls, 1);
+        assert_string_equal(chosen.host, "broker.example");
+        assert_int_equal(chosen.issuers, 1);
+        char name[32];
+        const X509 *seen = gnt_tls_peer_certificate(ends[SERVER]);
+        X509_NAME_get_text_by_NID(X509_get_subject_name(seen), NID_commonName, name, sizeof name);
+        assert_string_equal(name, "chosen");
+        teardown(state);
+        setup(state);
+    }
+}
+
+static void test_the_client_cannot_choose(void **state)
+{
+    (void)state;
+    static const struct {
+        gnt_err says;
+        const char *words; /* of the client */
+    } rows[] = {{GNT_NOTFOUND, "the server wants a client certificate"},
+                {GNT_NOMEM, "callback failed"}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        gnt_err said[2];
+        chosen.says = rows[i].says;
+        terms[SERVER].ask = GNT_TLS_REQUIRED;
+        terms[CLIENT].choose = choose;
+        terms[CLIENT].choose_context = &chosen;
+        agree(CLIENT);
+        agree(SERVER);
+        dial(ROOM);
+        come_to_an_end(said);
+        assert_words(ends[CLIENT], rows[i].words);
+    }
+}
+
+static void test_the_server_chooses(void **state)
+{
+    (void)state;
+    chosen.says = GNT_OK;
+    terms[SERVER].choose = choose;
+    terms[SERVER].choose_context = &chosen;
+    meet(ROOM);
+    assert_string_equal(chosen.host, "broker.example");
+    assert_int_equal(chosen.issuers, -1);
 }
 
 /* ---- Resumption and reload */
@@ -537,7 +706,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_certificates_are_refused),
-        T(test_no_certificate_in_words),
+        T(test_wrong_host_in_words),
+        T(test_ended_instead),
+        T(test_any_host),
+        T(test_the_client_chooses),
+        T(test_the_client_cannot_choose),
+        T(test_the_server_chooses),
         T(test_nothing_in_common),
         T(test_old_versions_on_request),
         T(test_no_tls_at_all),
