@@ -22,7 +22,7 @@ import re
 import sys
 
 # Rooms that implement what include/gnatter declares, or use it as a program would.
-PUBLIC_FACE = ("broker", "client", "cli")
+PUBLIC_FACE = ("callback", "broker", "client", "cli")
 
 SANS_IO = ("model", "mqtt/codec", "mqtt/engine", "amqp/codec", "amqp/engine", "mapping", "filter")
 HARMLESS = {f"{name}.h" for name in ("assert ctype inttypes limits math stdalign stdarg stdatomic "
