@@ -242,7 +242,7 @@ gnt_err gnt_peer_check_url(const char *text, struct gnt_why *why)
 {
     struct gnt_url url;
     gnt_err err = gnt_url_parse(text, &url, why);
-    if (err || (url.scheme->kind != GNT_URL_HTTP && *url.host))
+    if (err || (url.scheme->kind != GNT_URL_HTTP && !url.scheme->tls && *url.host))
         return err;
     gnt_why_set(why, "expected mqtt://HOST:PORT or ws://HOST:PORT/mqtt");
     return GNT_INVALID;

@@ -8,9 +8,9 @@
 #include <strings.h>
 
 static const struct gnt_url_scheme schemes[] = {
-    {"mqtt", 1883, false, GNT_URL_MQTT},
-    {"http", 80, false, GNT_URL_HTTP},
-    {"ws", 80, true, GNT_URL_WEBSOCKET},
+    {"mqtt", 1883, false, false, GNT_URL_MQTT}, {"http", 80, false, false, GNT_URL_HTTP},
+    {"ws", 80, true, false, GNT_URL_WEBSOCKET}, {"mqtts", 8883, false, true, GNT_URL_MQTT},
+    {"https", 443, false, true, GNT_URL_HTTP},  {"wss", 443, true, true, GNT_URL_WEBSOCKET},
 };
 
 enum { SCHEMES = sizeof schemes / sizeof schemes[0] };

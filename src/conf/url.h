@@ -2,6 +2,7 @@
  *
  *     mqtt://127.0.0.1:1883    mqtt://[::1]    mqtt://broker.example    mqtt://:1883
  *     http://127.0.0.1:8080 for a listener, ws://127.0.0.1:8080/mqtt for a client of it
+ *     mqtts, https and wss: the same over TLS
  *
  * Nothing is allocated; any thread. */
 #ifndef GNT_CONF_URL_H
@@ -19,6 +20,7 @@ struct gnt_url_scheme {
     const char *name;
     uint16_t port; /* where the URL names none */
     bool path;     /* whether a path means something */
+    bool tls;
     enum gnt_url_kind kind;
 };
 

@@ -113,3 +113,8 @@ size_t gnt_stream_untaken(const struct gnt_stream *s)
 {
     return s->ops->untaken ? s->ops->untaken(s) : 0;
 }
+
+const struct gnt_stream *gnt_stream_below(const struct gnt_stream *s)
+{
+    return s->ops->below ? s->ops->below(s) : NULL;
+}

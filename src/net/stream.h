@@ -51,6 +51,8 @@ struct gnt_stream_ops {
     /* How much of what was written the peer has not taken yet, as far as that can be told; may be
      * NULL. */
     size_t (*untaken)(const struct gnt_stream *s);
+    /* The stream that it stands on; NULL: on none. */
+    const struct gnt_stream *(*below)(const struct gnt_stream *s);
 };
 
 struct gnt_stream {
@@ -101,5 +103,8 @@ void gnt_stream_peer(const struct gnt_stream *s, char *out, size_t cap);
 /* Whether a peer takes anything at all: this falls, or something can be written.  0 if it is not
  * known. */
 size_t gnt_stream_untaken(const struct gnt_stream *s);
+
+/* The stream that S stands on, lent; NULL: none. */
+const struct gnt_stream *gnt_stream_below(const struct gnt_stream *s);
 
 #endif

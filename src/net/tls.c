@@ -393,6 +393,11 @@ static size_t tls_untaken(const struct gnt_stream *s)
     return gnt_stream_untaken(t->inner) + gnt_buf_size(&t->out);
 }
 
+static const struct gnt_stream *tls_below(const struct gnt_stream *s)
+{
+    return const_tls_of(s)->inner;
+}
+
 static const struct gnt_stream_ops tls_ops = {
     .read = tls_read,
     .writev = tls_writev,
@@ -401,6 +406,7 @@ static const struct gnt_stream_ops tls_ops = {
     .move = tls_move,
     .peer = tls_peer,
     .untaken = tls_untaken,
+    .below = tls_below,
 };
 
 gnt_err gnt_tls_new(struct gnt_stream **inner, struct gnt_tls_context *context, const char *host,
@@ -428,6 +434,20 @@ gnt_err gnt_tls_new(struct gnt_stream **inner, struct gnt_tls_context *context, 
     gnt_stream_want(t->inner, gnt_tls_context_is_server(context) ? GNT_READABLE : GNT_WRITABLE);
     *out = &t->stream;
     return GNT_OK;
+}
+
+const struct gnt_stream *gnt_tls_of(const struct gnt_stream *s)
+{
+    while (s && s->ops != &tls_ops)
+        s = gnt_stream_below(s);
+    return s;
+}
+
+gnt_err gnt_tls_handshake(const struct gnt_stream *s)
+{
+    GNT_ASSERT(s->ops == &tls_ops);
+    const struct tls *t = const_tls_of(s);
+    return t->open ? GNT_OK : t->failure ? (gnt_err)t->failure : GNT_MORE;
 }
 
 static struct gnt_tls_trouble trouble_of(const struct gnt_stream *s)
@@ -460,6 +480,13 @@ X509 *gnt_tls_peer_certificate(const struct gnt_stream *s)
     GNT_ASSERT(s->ops == &tls_ops);
     const struct tls *t = const_tls_of(s);
     return t->open ? SSL_get0_peer_certificate(t->ssl) : NULL;
+}
+
+gnt_err gnt_tls_peer_name(const struct gnt_stream *s, struct gnt_buf *out)
+{
+    const X509 *certificate = gnt_tls_peer_certificate(s);
+    enum gnt_tls_name rule = gnt_tls_context_name(const_tls_of(s)->context);
+    return certificate ? gnt_tls_name(rule, certificate, out) : GNT_NOTFOUND;
 }
 
 struct gnt_tls_facts gnt_tls_facts(const struct gnt_stream *s)

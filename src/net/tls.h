@@ -26,7 +26,13 @@
 GNT_MUST gnt_err gnt_tls_new(struct gnt_stream **inner, struct gnt_tls_context *context,
                              const char *host, struct gnt_stream **out);
 
+/* The TLS stream that S is, or stands on (as a WebSocket may); NULL: none. */
+const struct gnt_stream *gnt_tls_of(const struct gnt_stream *s);
+
 /* S is of _new in all of these. */
+
+/* GNT_OK: the handshake is over.  GNT_MORE: not yet.  Else it has failed, as above. */
+GNT_MUST gnt_err gnt_tls_handshake(const struct gnt_stream *s);
 
 enum { GNT_TLS_WORDS_MAX = 512 };
 
@@ -41,6 +47,10 @@ bool gnt_tls_lasting(const struct gnt_stream *s);
 /* Of the peer, and found good; NULL: it has shown none, or the handshake is not over.  Valid as
  * long as S. */
 X509 *gnt_tls_peer_certificate(const struct gnt_stream *s);
+
+/* Appends the peer's name by that certificate, as the context's terms have it (net/tls_name.h).
+ * GNT_NOTFOUND: no certificate, or no such name in it. */
+GNT_MUST gnt_err gnt_tls_peer_name(const struct gnt_stream *s, struct gnt_buf *out);
 
 /* Valid as long as S, once the handshake is over. */
 struct gnt_tls_facts {

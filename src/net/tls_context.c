@@ -28,6 +28,7 @@ struct gnt_tls_context {
     SSL_CTX *ssl;
     bool server;
     bool any_host;
+    enum gnt_tls_name name;
     gnt_tls_judge *judge;
     void *judge_context;
     gnt_tls_choose *choose;
@@ -390,6 +391,7 @@ gnt_err gnt_tls_context_new(const struct gnt_tls_terms *terms, struct gnt_tls_co
     gnt_list_init(&c->known);
     pthread_mutex_init(&c->lock, NULL);
     c->server = terms->server;
+    c->name = terms->name;
     c->judge = terms->judge;
     c->judge_context = terms->judge_context;
     c->any_host = terms->any_host;
@@ -456,4 +458,9 @@ gnt_err gnt_tls_context_begin(struct gnt_tls_context *c, const char *host, SSL *
 bool gnt_tls_context_is_server(const struct gnt_tls_context *c)
 {
     return c->server;
+}
+
+enum gnt_tls_name gnt_tls_context_name(const struct gnt_tls_context *c)
+{
+    return c->name;
 }

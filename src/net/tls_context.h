@@ -8,6 +8,7 @@
 #ifndef GNT_NET_TLS_CONTEXT_H
 #define GNT_NET_TLS_CONTEXT_H
 
+#include "net/tls_name.h"
 #include "pki/identity.h"
 
 #include <openssl/ssl.h>
@@ -63,6 +64,7 @@ struct gnt_tls_terms {
     const char *ca_dir;        /* of a client: further CAs by OpenSSL's hashes, read when needed */
     STACK_OF(X509_CRL) * crls; /* NULL: revocation is not looked at; else of each CA is needed */
     enum gnt_tls_ask ask;      /* of a server */
+    enum gnt_tls_name name;    /* what a peer is called by its certificate */
     gnt_tls_judge *judge;      /* NULL: OpenSSL's verdict is the last word */
     void *judge_context;
     bool any_host; /* of a client: whom the server's certificate is for does not matter */
@@ -93,5 +95,6 @@ void gnt_tls_context_unref(struct gnt_tls_context **c);                 /* NULL 
 GNT_MUST gnt_err gnt_tls_context_begin(struct gnt_tls_context *c, const char *host, SSL **out);
 
 bool gnt_tls_context_is_server(const struct gnt_tls_context *c);
+enum gnt_tls_name gnt_tls_context_name(const struct gnt_tls_context *c);
 
 #endif

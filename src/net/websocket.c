@@ -423,6 +423,11 @@ static size_t ws_untaken(const struct gnt_stream *s)
     return gnt_stream_untaken(w->inner) + gnt_buf_size(&w->own);
 }
 
+static const struct gnt_stream *ws_below(const struct gnt_stream *s)
+{
+    return const_websocket_of(s)->inner;
+}
+
 static const struct gnt_stream_ops websocket_ops = {
     .read = ws_read,
     .writev = ws_writev,
@@ -431,6 +436,7 @@ static const struct gnt_stream_ops websocket_ops = {
     .move = ws_move,
     .peer = ws_peer,
     .untaken = ws_untaken,
+    .below = ws_below,
 };
 
 /* ---- Opening, and what happens without the owner */

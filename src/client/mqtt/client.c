@@ -78,7 +78,8 @@ static gnt_err set_target(gnatter_client *c, const struct gnatter_client_options
     c->options.url = NULL;
     if (!o->url)
         return set_address(c, o->host, o->port);
-    if (gnt_url_parse(o->url, &url, &why) || url.scheme->kind == GNT_URL_HTTP || !*url.host)
+    if (gnt_url_parse(o->url, &url, &why) || url.scheme->kind == GNT_URL_HTTP || url.scheme->tls ||
+        !*url.host)
         return GNT_INVALID;
     gnt_err err = set_address(c, url.host, url.port);
     if (err || url.scheme->kind != GNT_URL_WEBSOCKET)

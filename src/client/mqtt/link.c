@@ -172,8 +172,12 @@ static void own_peer(const struct gnt_stream *s, char *out, size_t cap)
         out[0] = '\0';
 }
 
-static const struct gnt_stream_ops own_ops = {own_read, own_writev, own_finish, own_close,
-                                              own_move, own_peer,   NULL};
+static const struct gnt_stream_ops own_ops = {.read = own_read,
+                                              .writev = own_writev,
+                                              .finish = own_finish,
+                                              .close = own_close,
+                                              .move = own_move,
+                                              .peer = own_peer};
 
 static void own_ready(void *context)
 {

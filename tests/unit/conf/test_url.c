@@ -30,6 +30,10 @@ static void good(void **state)
         {"http://127.0.0.1:8080", "127.0.0.1", false, 8080, "", true},
         {"http://:0/", "", false, 0, "/", false},
         {"ws://localhost", "localhost", false, 80, "", true},
+        {"mqtts://:0", "", false, 0, "", false},
+        {"mqtts://b.example", "b.example", false, 8883, "", false},
+        {"https://[::1]", "::1", true, 443, "", true},
+        {"wss://b.example/mqtt", "b.example", false, 443, "/mqtt", false},
         {"WS://[::1]:8080/mqtt?a=b", "::1", true, 8080, "/mqtt?a=b", true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -40,6 +44,8 @@ static void good(void **state)
         assert_int_equal(err, GNT_OK);
         assert_int_equal(strncasecmp(url.scheme->name, rows[i].text, strlen(url.scheme->name)), 0);
         assert_string_equal(url.host, rows[i].host);
+        const char *name = url.scheme->name;
+        assert_int_equal(url.scheme->tls, name[strlen(name) - 1] == 's' && strcmp(name, "ws") != 0);
         assert_int_equal(url.ipv6, rows[i].ipv6);
         assert_int_equal(url.port, rows[i].port);
         assert_string_equal(url.path, rows[i].path);
