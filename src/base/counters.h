@@ -34,6 +34,8 @@
     X(CONNECTS, "connections/welcomed", "clients that were let in")                               \
     X(CONNECTIONS_REFUSED, "connections/refused",                                                 \
       "connections closed before CONNACK with success")                                           \
+    X(TLS_FAILURES, "connections/tls_failures",                                                   \
+      "connections closed because their TLS handshake failed, or took too long")                  \
     X(PROTOCOL_ERRORS, "connections/protocol_errors", "connections closed for bad input")         \
     X(KEEP_ALIVE_TIMEOUTS, "connections/keep_alive_timeouts", "connections closed for silence")   \
     X(WRITE_TIMEOUTS, "connections/write_timeouts",                                               \

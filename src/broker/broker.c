@@ -172,5 +172,7 @@ gnt_err gnt_broker_reload(struct gnt_broker *b, const struct gnt_config *config)
     if (!err && gnt_workers_read_users(b->workers, config, problem, sizeof problem))
         gnt_log(GNT_LOG_ERROR, NULL, "reload-failed", GNT_F_STR("problem", problem),
                 GNT_F_STR("users", "as before"));
+    if (!err)
+        gnt_listeners_reload(&b->listeners, config);
     return err;
 }

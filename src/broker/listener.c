@@ -23,8 +23,8 @@ static bool is_loopback(const struct sockaddr *address)
 }
 
 static gnt_err add(struct gnt_listeners *l, const struct gnt_url *url,
-                   const struct gnt_strings *origins, const struct addrinfo *a,
-                   bool *family_missing, char *problem, size_t cap)
+                   struct gnt_listener_terms *terms, const struct addrinfo *a, bool *family_missing,
+                   char *problem, size_t cap)
 {
     char text[64];
     *family_missing = false;
@@ -46,7 +46,8 @@ static gnt_err add(struct gnt_listeners *l, const struct gnt_url *url,
     item[l->count] = (struct gnt_listener){
         .fd = fd,
         .http = url->scheme->kind == GNT_URL_HTTP,
-        .origins = {origins->items, origins->count, is_loopback(a->ai_addr)},
+        .terms = terms,
+        .origins = {terms->origins.items, terms->origins.count, is_loopback(a->ai_addr)},
     };
     snprintf(item[l->count].url, sizeof item->url, "%s://%s", url->scheme->name, text);
     l->count++;
@@ -54,9 +55,8 @@ static gnt_err add(struct gnt_listeners *l, const struct gnt_url *url,
 }
 
 /* LOOPBACK_ONLY: whoever could connect would need no password. */
-static gnt_err open_url(struct gnt_listeners *l, const char *text,
-                        const struct gnt_strings *origins, bool loopback_only, char *problem,
-                        size_t cap)
+static gnt_err open_url(struct gnt_listeners *l, const char *text, struct gnt_listener_terms *terms,
+                        bool loopback_only, char *problem, size_t cap)
 {
     struct gnt_url url;
     struct gnt_why why;
@@ -78,12 +78,12 @@ static gnt_err open_url(struct gnt_listeners *l, const char *text,
             snprintf(
                 problem, cap,
                 "%s: other machines could connect without a password; listen on 127.0.0.1, name "
-                "who may (--users FILE), or say 'allow_anonymous: true' (--allow-anonymous=true) "
-                "if that is what you want",
+                "who may (--users FILE), ask for certificates (mqtts:// with --ca FILE), or say "
+                "'allow_anonymous: true' (--allow-anonymous=true) if that is what you want",
                 text);
             err = GNT_DENIED;
         } else {
-            err = add(l, &url, origins, a, &family_missing, problem, cap);
+            err = add(l, &url, terms, a, &family_missing, problem, cap);
         }
         /* "localhost" on a machine without IPv6: one address is enough. */
         if (family_missing && (a->ai_next || l->count > before)) {
@@ -111,13 +111,17 @@ static gnt_err copy_strings(const struct gnt_strings *from, struct gnt_strings *
     return GNT_OK;
 }
 
-static gnt_err open_one(struct gnt_listeners *l, const struct gnt_config_listener *one,
-                        bool loopback_only, char *problem, size_t cap)
+static gnt_err open_one(struct gnt_listeners *l, const struct gnt_config *config,
+                        const struct gnt_config_listener *one, bool loopback_only, char *problem,
+                        size_t cap)
 {
-    struct gnt_strings *origins = &l->origins[l->origin_count++];
-    gnt_err err = copy_strings(&one->origins, origins);
+    struct gnt_listener_terms *terms = &l->terms[l->term_count++];
+    gnt_err err = copy_strings(&one->origins, &terms->origins);
     if (!err)
-        err = open_url(l, one->url, origins, loopback_only, problem, cap);
+        err = gnt_listener_tls_open(&terms->tls, config, one, problem, cap);
+    if (!err)
+        err = open_url(l, one->url, terms,
+                       loopback_only && !gnt_config_is_authenticated(config, one), problem, cap);
     if (err == GNT_BUSY && one->optional) {
         gnt_log(GNT_LOG_NOTICE, NULL, "listen", GNT_F_STR("left_out", one->url),
                 GNT_F_STR("reason", problem));
@@ -127,16 +131,34 @@ static gnt_err open_one(struct gnt_listeners *l, const struct gnt_config_listene
     return err;
 }
 
+/* They would be thought to hold. */
+static void warn_idle_tls(const struct gnt_config *config)
+{
+    bool any = false;
+    for (size_t i = 0; i < config->listeners.count; i++)
+        any = any || gnt_config_is_tls(&config->listeners.items[i]);
+    if (!any && (config->tls.certificates.count || config->tls.pfxs.count || config->tls.cas.count))
+        gnt_log(GNT_LOG_WARNING, NULL, "tls",
+                GNT_F_STR("problem", "there are certificates, and no listener is mqtts or https"));
+}
+
 gnt_err gnt_listeners_open(struct gnt_listeners *l, const struct gnt_config *config, char *problem,
                            size_t cap)
 {
     bool loopback_only =
         config->allow_anonymous == GNT_ANONYMOUS_LOOPBACK && !gnt_config_users(config);
-    l->origins = calloc(config->listeners.count, sizeof *l->origins);
-    gnt_err err = l->origins ? GNT_OK : GNT_NOMEM;
+    l->terms = calloc(config->listeners.count, sizeof *l->terms);
+    gnt_err err = l->terms ? GNT_OK : GNT_NOMEM;
+    warn_idle_tls(config);
     for (size_t i = 0; i < config->listeners.count && !err; i++)
-        err = open_one(l, &config->listeners.items[i], loopback_only, problem, cap);
+        err = open_one(l, config, &config->listeners.items[i], loopback_only, problem, cap);
     return err;
+}
+
+void gnt_listeners_reload(struct gnt_listeners *l, const struct gnt_config *config)
+{
+    for (size_t i = 0; i < l->term_count; i++)
+        gnt_listener_tls_reload(&l->terms[i].tls, config);
 }
 
 void gnt_listeners_shut(struct gnt_listeners *l)
@@ -148,15 +170,20 @@ void gnt_listeners_shut(struct gnt_listeners *l)
     }
 }
 
+static void terms_fini(struct gnt_listener_terms *terms)
+{
+    while (terms->origins.count)
+        free(terms->origins.items[--terms->origins.count]);
+    free(terms->origins.items);
+    gnt_listener_tls_close(&terms->tls);
+}
+
 void gnt_listeners_close(struct gnt_listeners *l)
 {
     gnt_listeners_shut(l);
-    for (size_t i = 0; i < l->origin_count; i++) {
-        while (l->origins[i].count)
-            free(l->origins[i].items[--l->origins[i].count]);
-        free(l->origins[i].items);
-    }
-    free(l->origins);
+    for (size_t i = 0; i < l->term_count; i++)
+        terms_fini(&l->terms[i]);
+    free(l->terms);
     free(l->item);
     *l = (struct gnt_listeners){0};
 }

@@ -2,22 +2,30 @@
 #ifndef GNT_BROKER_LISTENER_H
 #define GNT_BROKER_LISTENER_H
 
+#include "broker/tls.h"
 #include "conf/config.h"
 #include "front/http/front.h"
 #include "net/tcp.h"
 
+/* What the sockets of one of the configuration's listeners share. */
+struct gnt_listener_terms {
+    struct gnt_strings origins;
+    struct gnt_listener_tls tls;
+};
+
 struct gnt_listener {
-    int fd;                          /* -1 once it is shut */
-    char url[96];                    /* "mqtt://127.0.0.1:1883", the port as it was bound */
-    bool http;                       /* else MQTT */
-    struct gnt_http_origins origins; /* lent by gnt_listeners */
+    int fd;                           /* -1 once it is shut */
+    char url[96];                     /* "mqtt://127.0.0.1:1883", the port as it was bound */
+    bool http;                        /* else MQTT */
+    struct gnt_listener_terms *terms; /* lent by gnt_listeners, */
+    struct gnt_http_origins origins;  /* and so is this list */
 };
 
 struct gnt_listeners {
     struct gnt_listener *item;
     size_t count;
-    struct gnt_strings *origins; /* of each of the configuration's listeners */
-    size_t origin_count;
+    struct gnt_listener_terms *terms; /* of each of the configuration's listeners */
+    size_t term_count;
 };
 
 /* Resolves and binds all of CONFIG's listeners: a name that has several addresses is several
@@ -26,6 +34,9 @@ struct gnt_listeners {
 GNT_MUST gnt_err gnt_listeners_open(struct gnt_listeners *l, const struct gnt_config *config,
                                     char *problem, size_t cap);
 void gnt_listeners_close(struct gnt_listeners *l);
+
+/* gnt_listener_tls_reload for each. */
+void gnt_listeners_reload(struct gnt_listeners *l, const struct gnt_config *config);
 
 /* Nobody can connect any more; what they were stays to be told. */
 void gnt_listeners_shut(struct gnt_listeners *l);

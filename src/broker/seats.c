@@ -210,13 +210,23 @@ static void *run(void *context)
 
 /* ---- Accepting */
 
-static void on_accept(void *context, struct gnt_stream *stream)
+static void go_in(void *context, struct gnt_stream *stream)
 {
     const struct entrance *e = context;
     if (e->listener->http)
         gnt_worker_accept_http(e->seat->worker, stream, &e->listener->origins);
     else
         gnt_worker_accept(e->seat->worker, stream);
+}
+
+static void on_accept(void *context, struct gnt_stream *stream)
+{
+    const struct entrance *e = context;
+    struct gnt_tls_context *tls = gnt_listener_tls_take(&e->listener->terms->tls);
+    if (tls)
+        gnt_porch_accept(&e->seat->worker->porch, stream, &tls, e->listener->url, go_in, context);
+    else
+        go_in(context, stream);
 }
 
 static gnt_err open_seat(struct seat *seat)

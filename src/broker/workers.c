@@ -190,6 +190,8 @@ static gnt_err worker_init(struct gnt_worker *w, struct gnt_workers *all, unsign
     err = gnt_home_attach(w->home, &w->loop.now, &w->loop.timers);
     if (!err)
         err = gnt_mqtt_front_init(front, &all->mqtt, &w->loop, w->home);
+    if (!err)
+        err = gnt_porch_init(&w->porch, &w->loop, &w->home->counters, &front->limits);
     return err ? err : gnt_accounts_new(w, accounts_ms, &w->accounts);
 }
 
@@ -461,8 +463,10 @@ static void free_workers(struct gnt_workers *w, void (*leave_store)(struct gnt_w
         if (w->worker[i].mqtt && w->worker[i].mqtt->shared)
             gnt_mqtt_front_fini(w->worker[i].mqtt);
     for (unsigned i = 0; w->worker && i < w->count; i++)
-        if (w->worker[i].all)
+        if (w->worker[i].all) {
+            gnt_porch_fini(&w->worker[i].porch);
             gnt_http_front_fini(&w->worker[i].http);
+        }
     if (complete) {
         deliver_mail(w);
         leave_store(w);
@@ -517,6 +521,7 @@ void gnt_worker_accept_http(struct gnt_worker *worker, struct gnt_stream *stream
 
 void gnt_worker_stop(struct gnt_worker *worker)
 {
+    gnt_porch_stop(&worker->porch);
     gnt_http_front_stop(&worker->http);
     gnt_mqtt_front_stop(worker->mqtt);
 }

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "broker/porch.h"
 #include "conf/config.h"
 #include "core/core.h"
 #include "front/http/front.h"
@@ -30,6 +31,7 @@ struct gnt_worker {
     struct gnt_home *home;
     struct gnt_mqtt_front *mqtt; /* in all->mqtt.fronts */
     struct gnt_http_front http;
+    struct gnt_porch porch; /* of TLS */
     struct gnt_accounts *accounts;
 };
 

@@ -147,12 +147,13 @@ static void log_ready(const struct gnt_broker *broker, const struct gnt_config *
 static void log_change(const struct gnt_option *row, const struct gnt_config *from,
                        const struct gnt_config *to)
 {
+    bool restart = gnt_option_needs_restart(row, from, to);
     struct gnt_buf before = {NULL, 0, 0, 0}, after = {NULL, 0, 0, 0};
     if (gnt_option_text(row, from, &before) == GNT_OK && gnt_option_text(row, to, &after) == GNT_OK)
-        gnt_log(row->restart ? GNT_LOG_WARNING : GNT_LOG_NOTICE, NULL, "setting",
+        gnt_log(restart ? GNT_LOG_WARNING : GNT_LOG_NOTICE, NULL, "setting",
                 GNT_F_STR("name", row->path), GNT_F_TEXT("from", gnt_buf_slice(&before)),
                 GNT_F_TEXT("to", gnt_buf_slice(&after)),
-                GNT_F_STR("from_when", row->restart ? "the next start" : "now"));
+                GNT_F_STR("from_when", restart ? "the next start" : "now"));
     gnt_buf_fini(&before);
     gnt_buf_fini(&after);
 }

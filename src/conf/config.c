@@ -96,9 +96,10 @@ static const struct gnt_option rows[] = {
      .max = 64,
      .restart = true,
      .metavar = "URL",
-     .help = "Listens there, such as mqtt://127.0.0.1:1883, mqtt://:1883 for all addresses, or "
-             "http://127.0.0.1:8080 for WebSockets (ws://127.0.0.1:8080/mqtt). Can be given "
-             "several times; naming any replaces the default. Without --config and this, the "
+     .help = "Listens there, such as mqtt://127.0.0.1:1883, mqtt://:1883 for all addresses, "
+             "mqtts://:8883 for TLS, or http://127.0.0.1:8080 and https://:8443 for WebSockets "
+             "(ws://127.0.0.1:8080/mqtt). Can be given several times; naming any replaces the "
+             "default. Without --config and this, the "
              "command listens on http://127.0.0.1:8080, too, if that is free."},
     {.path = "data",
      .flag = "data",
@@ -212,15 +213,29 @@ static const struct gnt_option rows[] = {
      .help = "Whether CONNACK tells an MQTT 5 client whose session goes on how many of its "
              "messages have been dropped, and why, as user properties such as dropped/queue_full."},
 
-    {.path = "log.level",
-     .flag = "log-level",
-     .kind = GNT_OPTION_WORD,
-     FIELD(log_level),
-     .fallback = "info",
-     .words = log_levels,
-     .group = "Log",
-     .metavar = "LEVEL",
-     .help = "The most detailed lines to write: error, warn, notice, info or debug."},
+#define ROW(path_, flag_, kind_, member_, words_, check_, fallback_, metavar_, help_) \
+    {.path = (path_),                                                                 \
+     .flag = (flag_),                                                                 \
+     .kind = GNT_OPTION_##kind_,                                                      \
+     FIELD(tls.member_),                                                              \
+     .words = (words_),                                                               \
+     .check = (check_),                                                               \
+     .fallback = (fallback_),                                                         \
+     .group = "TLS, for mqtts and https listeners",                                   \
+     .metavar = (metavar_),                                                           \
+     .help = (help_)},
+    GNT_TLS_ROWS(ROW)
+#undef ROW
+
+        {.path = "log.level",
+         .flag = "log-level",
+         .kind = GNT_OPTION_WORD,
+         FIELD(log_level),
+         .fallback = "info",
+         .words = log_levels,
+         .group = "Log",
+         .metavar = "LEVEL",
+         .help = "The most detailed lines to write: error, warn, notice, info or debug."},
     {.path = "log.format",
      .flag = "log-format",
      .kind = GNT_OPTION_WORD,

@@ -15,10 +15,40 @@
 #include "conf/diag.h"
 #include "conf/option.h"
 
+/* Whether a listener asks its clients for certificates; AUTO: what follows from the rest. */
+enum gnt_config_ask {
+    GNT_CONFIG_ASK_AUTO,
+    GNT_CONFIG_ASK_NONE,
+    GNT_CONFIG_ASK_OPTIONAL,
+    GNT_CONFIG_ASK_REQUIRED,
+};
+
+/* What in a client's certificate is its user name. */
+enum gnt_config_identity {
+    GNT_CONFIG_IDENTITY_AUTO,
+    GNT_CONFIG_IDENTITY_CN,
+    GNT_CONFIG_IDENTITY_SAN,
+    GNT_CONFIG_IDENTITY_SUBJECT,
+    GNT_CONFIG_IDENTITY_NONE,
+};
+
+enum { GNT_CONFIG_TLS_USUAL = 0x0303 }; /* the least version where none is said */
+
+/* What TLS listeners show, and ask for. */
+struct gnt_config_tls {
+    struct gnt_strings certificates, keys, pfxs, cas, crls; /* files */
+    char *passphrase;                                       /* file:FILE or env:NAME */
+    enum gnt_config_ask ask;
+    enum gnt_config_identity identity;
+    uint16_t least, greatest; /* as on the wire: 0x0303 is TLS 1.2; 0: the usual */
+    char *ciphers, *suites;
+};
+
 struct gnt_config_listener {
     char *url; /* gnt_url_parse has accepted it */
     struct gnt_strings origins;
-    bool optional; /* a default that is left out where its address is in use */
+    struct gnt_config_tls tls; /* its own; see gnt_config_tls */
+    bool optional;             /* a default that is left out where its address is in use */
 };
 
 struct gnt_config_listeners {
@@ -96,6 +126,7 @@ struct gnt_config_limits {
 struct gnt_config {
     char *file; /* --config, NULL if none */
     struct gnt_config_listeners listeners;
+    struct gnt_config_tls tls; /* of all listeners that have none of their own */
     char *data; /* a directory, or "none"; NULL: the command finds one, a library keeps none */
     uint32_t sync_ms; /* after a commit, at most; 0: before it is acknowledged */
     uint32_t workers; /* 0: one per core */
@@ -140,6 +171,20 @@ const char *gnt_config_data(const struct gnt_config *config);
 
 /* The file of users, or NULL. */
 const char *gnt_config_users(const struct gnt_config *config);
+
+/* Whether LISTENER, of a configuration, speaks TLS. */
+bool gnt_config_is_tls(const struct gnt_config_listener *listener);
+
+/* What holds for LISTENER of CONFIG, where all is decided: lent, what is in it belongs to CONFIG.
+ * GNT_INVALID: WHY says what is missing, or does not go together; one without TLS should have none.
+ */
+GNT_MUST gnt_err gnt_config_tls(const struct gnt_config *config,
+                                const struct gnt_config_listener *listener,
+                                struct gnt_config_tls *out, struct gnt_why *why);
+
+/* Whether nobody gets through to LISTENER of CONFIG without a certificate. */
+bool gnt_config_is_authenticated(const struct gnt_config *config,
+                                 const struct gnt_config_listener *listener);
 
 /* Whether every listener is on a loopback address. */
 bool gnt_config_on_loopback(const struct gnt_config *config);

@@ -375,6 +375,27 @@ bool gnt_option_equal(const struct gnt_option *row, const void *a, const void *b
     return true;
 }
 
+static bool item_needs_restart(const struct gnt_option *row, const void *a, const void *b)
+{
+    for (size_t i = 0; i < row->items->count; i++) {
+        const struct gnt_option *inner = &row->items->rows[i];
+        if (inner->restart && !gnt_option_equal(inner, a, b))
+            return true;
+    }
+    return false;
+}
+
+bool gnt_option_needs_restart(const struct gnt_option *row, const void *a, const void *b)
+{
+    if (!row->restart || row->kind != GNT_OPTION_MAPS)
+        return row->restart;
+    const struct gnt_option_list *la = const_field(row, a), *lb = const_field(row, b);
+    bool needs = la->count != lb->count;
+    for (size_t i = 0; i < la->count && !needs; i++)
+        needs = item_needs_restart(row, item_at(row, la, i), item_at(row, lb, i));
+    return needs;
+}
+
 const struct gnt_option *gnt_option_find(const struct gnt_option_table *table, const char *path)
 {
     for (size_t i = 0; i < table->count; i++) {
@@ -428,7 +449,7 @@ gnt_err gnt_option_expects(const struct gnt_option *row, struct gnt_buf *out)
     case GNT_OPTION_SECONDS: return expects_number(row, out);
     case GNT_OPTION_WORD: return put_words(row->words, false, out);
     case GNT_OPTION_STRING: return gnt_text_put(out, "a text");
-    case GNT_OPTION_STRINGS: return gnt_text_put(out, "a list of texts");
+    case GNT_OPTION_STRINGS: return gnt_text_put(out, "a text or a list of texts");
     case GNT_OPTION_MAPS: return gnt_text_put(out, "a list of maps");
     case GNT_OPTION_TAKE: break;
     }

@@ -27,7 +27,7 @@
     X(SECONDS)  /* unsigned: seconds                    10s */                               \
     X(WORD)     /* enum: the value of one of `words`    drop_newest */                       \
     X(STRING)   /* char *, NULL if unset                text */                              \
-    X(STRINGS)  /* struct gnt_strings                   a list of texts; a flag to repeat */ \
+    X(STRINGS)  /* struct gnt_strings                   a text or a list; a flag to repeat */\
     X(MAPS)     /* struct gnt_option_list               a list of maps; a flag to repeat */  \
     X(TAKE)     /* whatever `take` does                 words of the command line, no YAML */
 
@@ -128,6 +128,10 @@ void gnt_option_list_clear(const struct gnt_option *row, void *values);
 size_t gnt_option_list_count(const struct gnt_option *row, const void *values);
 
 bool gnt_option_equal(const struct gnt_option *row, const void *a, const void *b);
+
+/* Whether ROW's value in B instead of that in A holds from the next start only.  Of a list of maps
+ * that are as many as before only what its own rows say needs one. */
+bool gnt_option_needs_restart(const struct gnt_option *row, const void *a, const void *b);
 
 /* Appends the value as it would be written in YAML: 1MiB, [a, b], [{url: mqtt://:1883}]; an unset
  * string as nothing. */

@@ -320,6 +320,11 @@ static void read_item(struct walk *w, const struct gnt_option *row, void *values
 static void read_list(struct walk *w, const struct gnt_option *row, void *values)
 {
     struct place start = here(w);
+    if (row->kind == GNT_OPTION_STRINGS && w->event.type == YAML_SCALAR_EVENT && !is_nothing(w)) {
+        gnt_option_list_clear(row, values); /* one text alone */
+        set_scalar(w, row, values);
+        return;
+    }
     if (!is_node(w, row, YAML_SEQUENCE_START_EVENT))
         return;
     gnt_option_list_clear(row, values);

@@ -28,6 +28,7 @@ struct tls {
     int16_t unwritable;   /* a gnt_err of writing below: what was read before may say more */
     int16_t unreadable;   /* the same of reading; GNT_CLOSED: its end */
     uint8_t reads_left;   /* of READS_A_CALL */
+    uint8_t first;        /* byte that has come */
     bool open;            /* the handshake is over */
     bool ended;           /* the peer has sent close_notify */
     bool finished;        /* by the owner */
@@ -129,6 +130,8 @@ static int bio_read(BIO *bio, char *to, size_t cap, size_t *n)
         t->reads_left--;
         err = gnt_stream_read(t->inner, to, cap, n);
     }
+    if (*n && !t->first)
+        t->first = (uint8_t)*to;
     if (err == GNT_MORE)
         BIO_set_retry_read(bio);
     else if (err)
@@ -456,6 +459,7 @@ static struct gnt_tls_trouble trouble_of(const struct gnt_stream *s)
     const struct tls *t = const_tls_of(s);
     return (struct gnt_tls_trouble){.ssl = t->ssl,
                                     .reason = t->reason,
+                                    .first = t->first,
                                     .server = gnt_tls_context_is_server(t->context),
                                     .open = t->open};
 }

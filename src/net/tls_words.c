@@ -8,6 +8,8 @@
 #include <openssl/err.h>
 #include <stdio.h>
 
+enum { MQTT_CONNECT = 0x10 }; /* its first byte */
+
 /* What people meet; the rest is said by OpenSSL, and breaks the protocol. */
 static const struct {
     int reason;
@@ -139,6 +141,9 @@ void gnt_tls_say(const struct gnt_tls_trouble *trouble, char out[GNT_TLS_WORDS_M
         (void)snprintf(out, GNT_TLS_WORDS_MAX, "the peer says: %s", alert_words(alert));
     else if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED)
         say_verdict(trouble, out, GNT_TLS_WORDS_MAX);
+    else if (reason == SSL_R_WRONG_VERSION_NUMBER && trouble->server &&
+             trouble->first == MQTT_CONNECT)
+        (void)snprintf(out, GNT_TLS_WORDS_MAX, "the peer speaks MQTT without TLS");
     else if (reason == SSL_R_UNEXPECTED_EOF_WHILE_READING && !trouble->open)
         (void)snprintf(out, GNT_TLS_WORDS_MAX, "the peer has ended the connection instead");
     else

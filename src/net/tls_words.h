@@ -11,8 +11,9 @@ gnt_err gnt_tls_meaning(unsigned long reason);
 struct gnt_tls_trouble {
     SSL *ssl;
     unsigned long reason;
-    bool server; /* it is ours */
-    bool open;   /* the handshake was over */
+    bool server;   /* it is ours */
+    uint8_t first; /* byte that the peer has sent */
+    bool open;     /* the handshake was over */
 };
 void gnt_tls_say(const struct gnt_tls_trouble *trouble, char out[GNT_TLS_WORDS_MAX]);
 

@@ -1,5 +1,6 @@
 #include "front/http/front.h"
 
+#include "base/log.h"
 #include "front/http/answer.h"
 #include "net/websocket.h"
 
@@ -142,6 +143,23 @@ static void begin_answer(struct connection *c, gnt_err read)
 
 /* ---- Reading */
 
+/* It would not understand an answer [RFC 8446 5.1]. */
+static bool speaks_tls(const struct connection *c)
+{
+    struct gnt_slice in = gnt_buf_slice(&c->head.in);
+    return in.size > 1 && in.data[0] == 0x16 && in.data[1] == 3;
+}
+
+static void refuse_tls(struct connection *c)
+{
+    char peer[64];
+    gnt_stream_peer(c->stream, peer, sizeof peer);
+    gnt_log_limited(GNT_LOG_INFO, NULL, "refuse",
+                    GNT_F_STR("reason", "the client speaks TLS, which this listener does not"),
+                    GNT_F_STR("from", peer));
+    refuse(c);
+}
+
 static void read_head(struct connection *c)
 {
     gnt_err err;
@@ -160,7 +178,10 @@ static void read_head(struct connection *c)
             err = gnt_http_head_took(&c->head, n);
         }
     } while (err == GNT_MORE);
-    begin_answer(c, err);
+    if (err == GNT_MALFORMED && speaks_tls(c))
+        refuse_tls(c);
+    else
+        begin_answer(c, err);
 }
 
 static void discard(struct connection *c)

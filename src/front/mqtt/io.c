@@ -128,6 +128,15 @@ static size_t look_ahead(const struct gnt_mqtt_connection *c, struct gnt_slice i
     return left;
 }
 
+/* Why what begins with IN is no MQTT, where that can be told: a TLS handshake [RFC 8446 5.1]. */
+static const char *words_for(const struct gnt_mqtt_connection *c, struct gnt_slice in)
+{
+    bool first = c->engine.state == GNT_MQTT_AWAITS_CONNECT && in.size > 1;
+    return first && in.data[0] == 0x16 && in.data[1] == 3
+               ? "the client speaks TLS, which this listener does not"
+               : NULL;
+}
+
 /* Acts on the whole packets at the front of *in; *need: the size of the one that is left in part.
  * False: the connection has gone elsewhere, and must not be touched any more. */
 static bool act(struct gnt_mqtt_connection *c, struct gnt_slice *in, size_t *need)
@@ -145,7 +154,7 @@ static bool act(struct gnt_mqtt_connection *c, struct gnt_slice *in, size_t *nee
         if (err == GNT_NOMEM) {
             gnt_connection_unanswered(c, err);
         } else if (err) {
-            gnt_connection_broke(c, c->engine.reason, NULL);
+            gnt_connection_broke(c, c->engine.reason, words_for(c, whole));
         } else if (packet.type == GNT_MQTT_CONNECT) {
             if (!gnt_connection_on_connect(c, &packet, whole))
                 return false;

@@ -283,7 +283,8 @@ static void test_no_tls_at_all(void **state)
     static const struct {
         const char *text, *words;
     } rows[] = {{"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "the peer speaks HTTP without TLS"},
-                {"\x10\x10\0\4MQTT\4\2\0\x3c\0\4four", NULL}};
+                {"\x10\x10\0\4MQTT\4\2\0\x3c\0\4four", "the peer speaks MQTT without TLS"},
+                {"AMQP\3\1\0\0AMQP\0\1\0\0\0\0", NULL}};
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct gnt_stream *inner, *raw;
         agree(SERVER);

@@ -2,6 +2,8 @@
 #include "net/websocket.h"
 #include "unit/net/tls_world.h"
 
+#include <stdio.h>
+
 #define assert_named(rule, certificate, name)                         \
     do {                                                              \
         struct gnt_buf text_ = {0};                                   \
@@ -15,8 +17,7 @@ static void test_names(void **state)
 {
     (void)state;
     static const struct {
-        const char *subject;
-        char *name;
+        const char *subject, *name;
         const char *cn, *san, *all;
     } rows[] = {
         {"CN=sensor-7, O=Small Things", "DNS:seven.example", "sensor-7", "seven.example",
@@ -29,7 +30,10 @@ static void test_names(void **state)
         {"", "DNS:only.example", "", "only.example", ""},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        X509 *c = new_certificate(GNT_ISSUE_CLIENT, rows[i].subject, rows[i].name, -1, 1, false);
+        char name[32];
+        (void)snprintf(name, sizeof name, "%s", rows[i].name ? rows[i].name : "");
+        X509 *c = new_certificate(GNT_ISSUE_CLIENT, rows[i].subject, rows[i].name ? name : NULL, -1,
+                                  1, false);
         assert_named(GNT_TLS_NAME_NONE, c, "");
         assert_named(GNT_TLS_NAME_CN, c, rows[i].cn);
         assert_named(GNT_TLS_NAME_SAN, c, rows[i].san);
@@ -49,10 +53,8 @@ static void test_names_that_are_none(void **state)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         X509 *c = X509_new();
         X509_NAME *subject = X509_NAME_new();
-        assert_int_equal(X509_NAME_add_entry_by_txt(subject, "CN", V_ASN1_UTF8STRING,
-                                                    (const unsigned char *)rows[i].bytes,
-                                                    rows[i].size, -1, 0),
-                         rows[i].size > 0);
+        (void)X509_NAME_add_entry_by_txt(subject, "CN", V_ASN1_UTF8STRING,
+                                         (const unsigned char *)rows[i].bytes, rows[i].size, -1, 0);
         assert_int_equal(X509_set_subject_name(c, subject), 1);
         assert_named(GNT_TLS_NAME_CN, c, "");
         X509_NAME_free(subject);
@@ -89,6 +91,7 @@ static void test_whom_to_ask(void **state)
     const struct gnt_stream *tls = ends[SERVER];
     assert_int_equal(gnt_websocket_serve(&ends[SERVER], gnt_slice("", 0), &websocket), GNT_OK);
     assert_ptr_equal(gnt_tls_of(websocket), tls);
+    assert_int_equal(put(ends[CLIENT], "\x82"), GNT_OK);
     gnt_stream_close(&websocket);
     assert_int_equal(gnt_pair_new(&fake.loop, &fake.loop, ROOM, &plain[0], &plain[1]), GNT_OK);
     assert_null(gnt_tls_of(plain[0]));
