@@ -136,6 +136,7 @@ static void flush(struct gnt_loop *loop)
 
 static void input(struct gnt_loop *loop)
 {
+    loop->turn++;
     receive(loop);
     call_ready(loop);
     gnt_timers_run(&loop->timers, loop->now);

@@ -39,7 +39,8 @@ struct gnt_task {
 };
 
 struct gnt_loop {
-    uint64_t now; /* of this turn: the clock is read once, after the wait */
+    uint64_t now;  /* of this turn: the clock is read once, after the wait */
+    uint64_t turn; /* how many there have been */
     const struct gnt_clock *clock;
     struct gnt_poller *poller; /* owned */
     struct gnt_timers timers;

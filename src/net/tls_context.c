@@ -1,6 +1,7 @@
 #include "net/tls_context.h"
 
 #include "base/list.h"
+#include "net/tls_secrets.h"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -316,6 +317,7 @@ static gnt_err set_sessions(struct gnt_tls_context *c, const struct gnt_tls_term
     SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_OFF); /* tickets: the client keeps it */
     if (!SSL_CTX_set_num_tickets(c->ssl, TICKETS))
         return GNT_NOMEM;
+    gnt_tls_secrets_watch(c->ssl);
     gnt_err err = bind_sessions(c->ssl, terms);
     return err || !terms->before ? err : inherit_tickets(c->ssl, terms->before);
 }

@@ -114,9 +114,9 @@ static void say_host(const struct gnt_tls_trouble *trouble, char *out, size_t ca
 static bool is_certificate_missing(const struct gnt_tls_trouble *trouble, int alert)
 {
     const unsigned char *kinds; /* which TLS 1.2 asks for, and has no alert for having got none */
-    bool asked = SSL_get0_certificate_types(trouble->ssl, &kinds) > 0;
     if (trouble->server || alert == SSL_AD_CERTIFICATE_REQUIRED)
         return !trouble->server;
+    bool asked = SSL_get0_certificate_types(trouble->ssl, &kinds) > 0;
     return (alert == SSL_AD_HANDSHAKE_FAILURE || alert == SSL_AD_BAD_CERTIFICATE) && asked &&
            !SSL_get_certificate(trouble->ssl);
 }
@@ -166,10 +166,11 @@ bool gnt_tls_lasts(const struct gnt_tls_trouble *trouble)
                                            SSL_AD_INSUFFICIENT_SECURITY,
                                            SSL_AD_CERTIFICATE_REQUIRED,
                                            SSL_AD_NO_APPLICATION_PROTOCOL};
-    long verdict = SSL_get_verify_result(trouble->ssl);
     int alert = alert_of(trouble->reason);
     if (alert >= 0)
         return memchr(alerts, alert, sizeof alerts) != NULL;
-    return ERR_GET_REASON(trouble->reason) == SSL_R_CERTIFICATE_VERIFY_FAILED &&
-           verdict != X509_V_ERR_CERT_NOT_YET_VALID && verdict != X509_V_ERR_CRL_NOT_YET_VALID;
+    if (ERR_GET_REASON(trouble->reason) != SSL_R_CERTIFICATE_VERIFY_FAILED)
+        return false;
+    long verdict = SSL_get_verify_result(trouble->ssl);
+    return verdict != X509_V_ERR_CERT_NOT_YET_VALID && verdict != X509_V_ERR_CRL_NOT_YET_VALID;
 }

@@ -9,7 +9,7 @@ gnt_err gnt_tls_meaning(unsigned long reason);
 
 /* A connection that has failed for REASON, which is not 0. */
 struct gnt_tls_trouble {
-    SSL *ssl;
+    SSL *ssl; /* NULL: gone, which a server may let it when the handshake is over */
     unsigned long reason;
     bool server;   /* it is ours */
     uint8_t first; /* byte that the peer has sent */

@@ -1,12 +1,13 @@
 /* TLS as a stream: both sides over pairs of streams, however little goes through at once. */
+#include "base/asan.h"
 #include "net/epoll.h"
 #include "net/tcp.h"
 #include "support/alloc_fault.h"
 #include "unit/net/tls_world.h"
 
+#include <malloc.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 enum { BIG = 300 * 1000 };
@@ -285,14 +286,14 @@ static void test_ready_for_what_is_buffered(void **state)
     assert_false(ends[CLIENT]->events & GNT_READABLE);
 }
 
-/* Over sockets, which know when they are empty: what came together with the handshake is read in
- * one go, and told of although nothing more becomes readable. */
+/* Over sockets, which know when they are empty: what came together with the handshake is told of
+ * although nothing more becomes readable. */
 static void test_ready_for_what_came_with_the_handshake(void **state)
 {
     (void)state;
     struct gnt_loop loop;
     struct gnt_poller *poller;
-    int fds[2], unread;
+    int fds[2];
     char got[4];
     size_t n;
     agree(CLIENT);
@@ -311,8 +312,6 @@ static void test_ready_for_what_came_with_the_handshake(void **state)
     assert_int_equal(put(ends[CLIENT], "56789"), GNT_OK);
     while (!is_open())
         gnt_loop_turn(&loop, GNT_NEVER);
-    assert_int_equal(ioctl(fds[SERVER], FIONREAD, &unread), 0);
-    assert_int_equal(unread, 0);
     called = 0;
     ends[SERVER]->on_ready = count_call;
     for (unsigned i = 1; i <= 3; i++) {
@@ -412,6 +411,83 @@ static void test_moves_with_bytes_buffered(void **state)
     gnt_loop_fini(&fake_other.loop);
 }
 
+/* Each suite, and each kind of connection, in the other's words. */
+static void test_ciphers(void **state)
+{
+    (void)state;
+    static const struct {
+        enum gnt_tls_version version;
+        const char *cipher;
+    } rows[] = {{GNT_TLS_1_3, "TLS_AES_128_GCM_SHA256"},
+                {GNT_TLS_1_3, "TLS_AES_256_GCM_SHA384"},
+                {GNT_TLS_1_3, "TLS_CHACHA20_POLY1305_SHA256"},
+                {GNT_TLS_1_3, "TLS_AES_128_CCM_SHA256"},
+                {GNT_TLS_1_2, "ECDHE-ECDSA-AES128-GCM-SHA256"}};
+    static const char *const protocols[] = {"mqtt"};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        bool new = rows[i].version == GNT_TLS_1_3;
+        for (int side = CLIENT; side <= SERVER; side++) {
+            terms[side].greatest = rows[i].version;
+            terms[side].suites = new ? rows[i].cipher : NULL;
+            terms[side].ciphers = new ? NULL : rows[i].cipher;
+            terms[side].protocols = protocols;
+            terms[side].protocol_count = 1;
+            agree((enum side)side);
+        }
+        meet(ROOM);
+        struct gnt_tls_facts facts = gnt_tls_facts(ends[SERVER]);
+        assert_string_equal(facts.cipher, rows[i].cipher);
+        assert_string_equal(facts.host, "broker.example");
+        assert_slice(facts.protocol, "mqtt");
+        assert_int_equal(put(ends[CLIENT], "hello"), GNT_OK);
+        assert_reads(ends[SERVER], "hello");
+        assert_int_equal(put(ends[SERVER], "you too"), GNT_OK);
+        assert_reads(ends[CLIENT], "you too");
+    }
+}
+
+/* A client's certificate outlives what it was shown to. */
+static void test_certificate_of_a_client(void **state)
+{
+    (void)state;
+    terms[CLIENT].identities = &pki.client;
+    terms[CLIENT].identity_count = 1;
+    terms[SERVER].ask = GNT_TLS_REQUIRED;
+    meet(ROOM);
+    X509 *peer = gnt_tls_peer_certificate(ends[SERVER]);
+    assert_non_null(peer);
+    assert_int_equal(X509_cmp(peer, pki.client.certificate), 0);
+}
+
+/* ---- Others */
+
+/* Of many handshakes that are ready at once, a turn takes only some steps. */
+static void test_many_at_once(void **state)
+{
+    (void)state;
+    enum { MANY = 10, A_TURN = 4 };
+    struct gnt_stream *clients[MANY], *others[MANY];
+    agree(CLIENT);
+    for (int i = 0; i < MANY; i++) {
+        struct gnt_stream *inner;
+        assert_int_equal(gnt_pair_new(&fake.loop, &fake.loop, ROOM, &inner, &others[i]), GNT_OK);
+        put_on(&inner, CLIENT);
+        clients[i] = ends[CLIENT];
+    }
+    for (int begun = 0, before = 0; begun < MANY; before = begun) {
+        turn(1);
+        begun = 0;
+        for (int i = 0; i < MANY; i++)
+            begun += others[i]->events & GNT_READABLE ? 1 : 0;
+        assert_int_equal(begun, before + A_TURN < MANY ? before + A_TURN : MANY);
+    }
+    ends[CLIENT] = NULL;
+    for (int i = 0; i < MANY; i++) {
+        gnt_stream_close(&clients[i]);
+        gnt_stream_close(&others[i]);
+    }
+}
+
 /* ---- Ends */
 
 static void test_half_close(void **state)
@@ -498,15 +574,17 @@ static void test_finish_while_the_wire_is_full(void **state)
     assert_int_equal(received, sizeof big);
 }
 
-static void test_changed_on_the_way(void **state)
+static void check_changed(enum gnt_tls_version version)
 {
-    (void)state;
     char bytes[ROOM];
     size_t n;
+    terms[CLIENT].greatest = version;
+    agree(CLIENT);
     dial_by_hand();
     carry(CLIENT, 0);
     carry(SERVER, 0);
     carry(CLIENT, 0);
+    carry(SERVER, 0);
     assert_int_equal(put(ends[CLIENT], "pay 10"), GNT_OK);
     assert_int_equal(gnt_stream_read(far[CLIENT], bytes, sizeof bytes, &n), GNT_OK);
     bytes[n - 1] ^= 1;
@@ -519,7 +597,28 @@ static void test_changed_on_the_way(void **state)
     drop_by_hand();
 }
 
+static void test_changed_on_the_way(void **state)
+{
+    (void)state;
+    check_changed(GNT_TLS_1_2);
+    check_changed(GNT_TLS_1_3);
+}
+
 /* ---- Memory */
+
+/* What an idle connection of a server costs, beside its end of the wire. */
+static void test_idle_is_small(void **state)
+{
+    (void)state;
+    meet(ROOM);
+    assert_int_equal(put(ends[CLIENT], "hello"), GNT_OK);
+    assert_reads(ends[SERVER], "hello");
+    size_t before = mallinfo2().uordblks;
+    gnt_stream_close(&ends[SERVER]);
+    size_t freed = before - mallinfo2().uordblks;
+    if (!GNT_ASAN)
+        assert_in_range(freed, ROOM, ROOM + 1024);
+}
 
 /* What fails is told, and leaves the stream below where it was. */
 static void test_out_of_memory(void **state)
@@ -561,12 +660,16 @@ int main(void)
         T(test_ready_for_what_came_with_the_handshake),
         T(test_many_key_updates),
         T(test_moves_with_bytes_buffered),
+        T(test_ciphers),
+        T(test_certificate_of_a_client),
+        T(test_many_at_once),
         T(test_half_close),
         T(test_close_is_a_proper_end),
         T(test_cut_off_is_no_proper_end),
         T(test_cut_off_in_the_handshake),
         T(test_finish_while_the_wire_is_full),
         T(test_changed_on_the_way),
+        T(test_idle_is_small),
         T(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, make_pki, free_pki);
