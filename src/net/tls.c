@@ -269,6 +269,7 @@ static void let_go_of_openssl(struct tls *t)
         SSL_free(t->ssl);
         t->ssl = NULL;
     } else {
+        gnt_tls_secrets_detach(t->ssl);
         SSL_set_read_ahead(t->ssl, 1);
     }
     forget_secrets(t);

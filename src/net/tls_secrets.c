@@ -16,6 +16,11 @@ gnt_err gnt_tls_secrets_attach(SSL *ssl, struct gnt_tls_secrets *to)
     return place >= 0 && SSL_set_ex_data(ssl, place, to) ? GNT_OK : GNT_NOMEM;
 }
 
+void gnt_tls_secrets_detach(SSL *ssl)
+{
+    (void)SSL_set_ex_data(ssl, place, NULL);
+}
+
 static struct gnt_tls_secrets *secrets_of(const SSL *ssl)
 {
     return SSL_get_ex_data(ssl, place);

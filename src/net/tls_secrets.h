@@ -19,7 +19,8 @@ struct gnt_tls_secrets {
 /* Of the connections of CONTEXT those that are attached are watched. */
 void gnt_tls_secrets_watch(SSL_CTX *context);
 
-/* TO outlives the handshake of SSL, and is wiped by whoever owns it. */
+/* TO is filled, until it is detached; it is wiped by whoever owns it. */
 GNT_MUST gnt_err gnt_tls_secrets_attach(SSL *ssl, struct gnt_tls_secrets *to);
+void gnt_tls_secrets_detach(SSL *ssl);
 
 #endif
