@@ -41,6 +41,12 @@ struct gnt_rights *gnt_rights_ref(struct gnt_rights *rights)
     return rights;
 }
 
+struct gnt_rights *gnt_rights_nothing(void)
+{
+    static struct gnt_rights nothing = {.refs = 1};
+    return gnt_rights_ref(&nothing);
+}
+
 void gnt_rights_unref(struct gnt_rights **rights)
 {
     struct gnt_rights *gone = *rights;

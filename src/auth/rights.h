@@ -31,6 +31,10 @@ struct gnt_rights;
 struct gnt_rights *gnt_rights_ref(struct gnt_rights *rights); /* NULL is fine */
 void gnt_rights_unref(struct gnt_rights **rights);            /* NULL is fine */
 
+/* A reference to rights that permit nothing, for whom there is no memory to find out more.  Takes
+ * none, and never fails. */
+struct gnt_rights *gnt_rights_nothing(void);
+
 /* Whether VERB is permitted on TOPIC, a valid topic name or an address.  A few comparisons for a
  * few filters, and about as many look-ups as the topic has levels for many. */
 bool gnt_rights_may(const struct gnt_rights *rights, enum gnt_verb verb, struct gnt_slice topic);

@@ -30,6 +30,8 @@
     X(DROPPED_AWAY, "ledger/dropped/away", "QoS 0 deliveries to clients that were not connected") \
     X(DROPPED_REFUSED, "ledger/dropped/refused", "deliveries that their client refused")          \
     X(DROPPED_DAMAGED, "ledger/dropped/damaged", "deliveries that the store could not give back") \
+    X(DROPPED_DENIED, "ledger/dropped/denied",                                                    \
+      "deliveries that the access list does not permit any more, or to no member of a group")     \
     X(CONNECTIONS_ACCEPTED, "connections/accepted", "connections accepted")                       \
     X(CONNECTS, "connections/welcomed", "clients that were let in")                               \
     X(CONNECTIONS_REFUSED, "connections/refused",                                                 \
@@ -44,6 +46,8 @@
       "publications refused: as many messages are retained as may be")                            \
     X(FILTERS_REFUSED, "subscriptions/refused/reach",                                             \
       "subscriptions refused: one topic name would lead to too many levels of filters")           \
+    X(SUBSCRIPTIONS_DENIED, "subscriptions/refused/access",                                       \
+      "subscriptions refused by the access list")                                                 \
     X(KEEP_FAILURES, "store/unwritten",                                                           \
       "records not written for want of memory: after a restart they are as they were before")     \
     X(TAKE_OVERS, "connections/take_overs", "connections closed because their client came again") \
@@ -74,7 +78,7 @@ const char *gnt_counter_topic(enum gnt_counter which);
 enum {
     GNT_LEDGER_FIRST = GNT_COUNT_DUE,
     GNT_LEDGER_DROPPED = GNT_COUNT_DROPPED_QUEUE_FULL,
-    GNT_LEDGER_LAST = GNT_COUNT_DROPPED_DAMAGED,
+    GNT_LEDGER_LAST = GNT_COUNT_DROPPED_DENIED,
     GNT_LEDGER_ROWS = GNT_LEDGER_LAST - GNT_LEDGER_FIRST + 1,
 };
 

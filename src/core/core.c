@@ -21,8 +21,10 @@ gnt_err gnt_core_new(const struct gnt_core_config *config, struct gnt_core **out
         free(core);
         return err;
     }
-    for (unsigned i = 0; i < core->count; i++)
+    for (unsigned i = 0; i < core->count; i++) {
         gnt_home_init(&core->homes[i], core->homes, i, core->tree, config);
+        gnt_work_init(&core->homes[i].renewing.work, gnt_sessions_renew);
+    }
     *out = core;
     return GNT_OK;
 }

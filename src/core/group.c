@@ -113,6 +113,8 @@ void gnt_group_free(struct gnt_group *g)
     gnt_work_cancel(&g->again);
     gnt_slots_remove(&g->home->slots, &g->sink);
     gnt_map_remove(&g->home->groups, &g->by_name);
+    for (size_t i = 0; i < g->count; i++)
+        gnt_rights_unref(&g->members[i].rights);
     free(g->members);
     free(g);
 }
@@ -209,8 +211,18 @@ struct gnt_group *gnt_group_named(struct gnt_home *home, struct gnt_slice name,
 
 /* ---- Offering */
 
+void gnt_group_set_rights(struct gnt_group *g, struct gnt_member *m, struct gnt_rights *rights)
+{
+    struct gnt_rights *before = m->rights;
+    g->bound += rights != NULL;
+    g->bound -= before != NULL;
+    m->rights = gnt_rights_ref(rights);
+    gnt_rights_unref(&before);
+}
+
 void gnt_group_remove_member(struct gnt_group *g, struct gnt_member *m)
 {
+    gnt_group_set_rights(g, m, NULL);
     *m = g->members[--g->count];
     if (g->count == 0)
         gnt_group_free(g);
@@ -274,12 +286,28 @@ static void note_answer(struct gnt_member *m, enum gnt_offer answer)
         m->state = answer == GNT_OFFER_BUSY ? GNT_MEMBER_BUSY : GNT_MEMBER_AWAY;
 }
 
+static bool may_have(const struct gnt_member *m, const struct gnt_message *message)
+{
+    return !m->rights || gnt_rights_may(m->rights, GNT_VERB_RECEIVE, message->topic);
+}
+
+/* Whether no member may be given MESSAGE, whenever it has room. */
+static bool nobody_may(const struct gnt_group *g, const struct gnt_message *message)
+{
+    if (g->bound == 0 || g->bound < g->count)
+        return false;
+    for (size_t i = 0; i < g->count; i++)
+        if (may_have(&g->members[i], message))
+            return false;
+    return true;
+}
+
 /* Asks one member after the other, beginning with whose turn it is; true if one has taken it. */
 static bool offer_round(struct gnt_group *g, const struct gnt_waiting *w)
 {
     for (size_t asked = 0; asked < g->count; asked++) {
         struct gnt_member *m = &g->members[g->turn++ % g->count];
-        if (m->state != GNT_MEMBER_READY || m->unanswered == OFFERS_MAX)
+        if (m->state != GNT_MEMBER_READY || m->unanswered == OFFERS_MAX || !may_have(m, w->message))
             continue;
         enum gnt_offer answer = offer_to(g, m, w);
         note_answer(m, answer);
@@ -337,22 +365,28 @@ static void group_take(struct gnt_sink *sink, struct gnt_message *message,
         not_kept(g, &w, receipt);
     else if (offer_round(g, &w))
         gnt_waiting_fini(&w); /* nothing is in `returned`, so there is nothing to reset */
+    else if (nobody_may(g, message))
+        drop(g, &w, GNT_COUNT_DROPPED_DENIED);
     else
         enqueue(g, &w, receipt);
 }
 
-/* The first that waits, of what came back or of what is new; what has expired is dropped. */
+/* The first that waits, of what came back or of what is new; what has expired, or is nobody's any
+ * more, is dropped. */
 static struct gnt_waiting *first_waiting(struct gnt_group *g)
 {
     struct gnt_waiting *first;
     while ((first = gnt_backlog_first(&g->returned))) {
-        if (!gnt_message_expired(first->message, *g->home->now))
+        bool expired = gnt_message_expired(first->message, *g->home->now);
+        if (!expired && !nobody_may(g, first->message))
             return first;
-        struct gnt_waiting expired;
-        returned_pop(g, &expired);
-        drop(g, &expired, GNT_COUNT_EXPIRED);
+        struct gnt_waiting gone;
+        returned_pop(g, &gone);
+        drop(g, &gone, expired ? GNT_COUNT_EXPIRED : GNT_COUNT_DROPPED_DENIED);
     }
-    return gnt_queue_first(&g->waiting);
+    while ((first = gnt_queue_first(&g->waiting)) && nobody_may(g, first->message))
+        gnt_queue_drop_first(&g->waiting, GNT_COUNT_DROPPED_DENIED);
+    return first;
 }
 
 void gnt_group_dispatch(struct gnt_group *g)

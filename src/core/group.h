@@ -10,6 +10,9 @@
  * it, when it joins and each time when it is ready again; and the group begins to offer in it only
  * when all offers of the last one are answered.  So one member alone gets all in order.
  *
+ * A member that may not be given all that comes (auth/rights.h) is passed over where it may not,
+ * and a message that no member may be given is dropped.
+ *
  * A group is kept (core/keep.h) from the first member on whose session is, until it ends.  Then its
  * messages of QoS 1 and 2 are in the group's log until a member has settled them, whoever has them
  * meanwhile: so what a crash leaves unsettled goes to whoever is there afterwards, and nothing is
@@ -20,6 +23,7 @@
 #ifndef GNT_CORE_GROUP_H
 #define GNT_CORE_GROUP_H
 
+#include "auth/rights.h"
 #include "core/home.h"
 #include "model/outcome.h"
 #include "model/topic.h"
@@ -32,6 +36,7 @@ struct gnt_joining {
     struct gnt_sub_options options;
     bool away;                     /* its client is not connected: it says when it is ready */
     uint32_t round;                /* the member's first */
+    struct gnt_rights *rights;     /* what of the group's messages it may be given; NULL: all */
     struct gnt_slice name, filter; /* of "$share/NAME/FILTER" */
     uint64_t group;                /* the answer: the group's sink, if it has joined */
     /* private */
@@ -51,6 +56,11 @@ void gnt_group_leave(struct gnt_home *home, uint64_t group, uint64_t member);
  * ROUND.  GNT_NOMEM: the group does not know yet, say it again. */
 GNT_MUST gnt_err gnt_group_ready(struct gnt_home *home, uint64_t group, uint64_t member,
                                  uint32_t round);
+
+/* MEMBER, of this home, may be given from now on what RIGHTS permit, of which a reference is taken;
+ * NULL: all.  GNT_NOMEM as above. */
+GNT_MUST gnt_err gnt_group_bind(struct gnt_home *home, uint64_t group, uint64_t member,
+                                struct gnt_rights *rights);
 
 /* The client of MEMBER, of this home, is not connected any more.  Where there is no memory to say
  * it, the group finds out when it makes the next offer. */

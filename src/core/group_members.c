@@ -39,10 +39,12 @@ static enum gnt_outcome join_here(struct gnt_home *home, struct gnt_joining *j)
     }
     if (m->id != j->member || m->joined != j->round) /* it is new, or new again */
         *m = (struct gnt_member){.id = j->member,
+                                 .rights = m->rights,
                                  .joined = j->round,
                                  .round = j->round,
                                  .state = j->away ? GNT_MEMBER_AWAY : GNT_MEMBER_READY};
     m->options = j->options;
+    gnt_group_set_rights(g, m, j->rights);
     j->group = g->sink.id;
     return GNT_DONE;
 }
@@ -116,6 +118,17 @@ static void away_here(struct gnt_home *home, uint64_t group, uint64_t member)
     gnt_group_dispatch(g);
 }
 
+static void bind_here(struct gnt_home *home, uint64_t group, uint64_t member,
+                      struct gnt_rights *rights)
+{
+    struct gnt_group *g = gnt_group_find(home, group);
+    struct gnt_member *m = g ? gnt_group_member(g, member) : NULL;
+    if (!m)
+        return;
+    gnt_group_set_rights(g, m, rights);
+    gnt_group_dispatch(g);
+}
+
 static void return_here(struct gnt_home *home, uint64_t group, uint64_t sequence,
                         struct gnt_message *message)
 {
@@ -151,6 +164,13 @@ static void on_away(const struct gnt_mail *mail)
     away_here(mail->to, mail->other, mail->value);
 }
 
+static void on_bind(const struct gnt_mail *mail)
+{
+    struct gnt_rights *rights = mail->object;
+    bind_here(mail->to, mail->other, mail->value, rights);
+    gnt_rights_unref(&rights);
+}
+
 static void on_return(const struct gnt_mail *mail)
 {
     return_here(mail->to, mail->other, mail->value, mail->object);
@@ -174,6 +194,16 @@ gnt_err gnt_group_ready(struct gnt_home *home, uint64_t group, uint64_t member, 
 {
     return gnt_home_mail(home, gnt_sink_home(group), on_ready, (void *)(uintptr_t)round, member,
                          group);
+}
+
+gnt_err gnt_group_bind(struct gnt_home *home, uint64_t group, uint64_t member,
+                       struct gnt_rights *rights)
+{
+    struct gnt_rights *ref = gnt_rights_ref(rights);
+    gnt_err err = gnt_home_mail(home, gnt_sink_home(group), on_bind, ref, member, group);
+    if (err)
+        gnt_rights_unref(&ref);
+    return err;
 }
 
 void gnt_group_away(struct gnt_home *home, uint64_t group, uint64_t member)

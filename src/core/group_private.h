@@ -19,8 +19,9 @@ struct gnt_member {
     uint64_t id;
     struct gnt_sub_options options;
     enum gnt_member_state state;
-    uint32_t joined, round; /* its first round and the current one */
-    unsigned unanswered;    /* offers, all of one round */
+    uint32_t joined, round;    /* its first round and the current one */
+    unsigned unanswered;       /* offers, all of one round */
+    struct gnt_rights *rights; /* NULL: it may be given everything */
 };
 
 struct gnt_group {
@@ -31,6 +32,7 @@ struct gnt_group {
     uint64_t placed; /* under this id: the sink's, which says there whether the group is kept */
     struct gnt_member *members;
     size_t count, cap;
+    size_t bound;          /* so many members have rights */
     size_t turn;           /* who is asked next */
     struct gnt_work again; /* there was no memory to ask a member */
     /* What goes out first: what members did not settle, then what they turned down on its way to
@@ -71,6 +73,9 @@ GNT_MUST gnt_err gnt_group_new(struct gnt_home *home, struct gnt_slice name,
 
 /* Also out of the store, if it is kept. */
 void gnt_group_free(struct gnt_group *g);
+
+/* What M may be given, as gnt_group_bind. */
+void gnt_group_set_rights(struct gnt_group *g, struct gnt_member *m, struct gnt_rights *rights);
 
 /* Its last member takes the group along. */
 void gnt_group_remove_member(struct gnt_group *g, struct gnt_member *m);

@@ -1,5 +1,6 @@
 #include "core/home.h"
 
+#include "auth/access.h"
 #include "base/assert.h"
 #include "core/publish.h"
 #include "core/queue.h"
@@ -137,6 +138,8 @@ void gnt_home_fini(struct gnt_home *home)
     }
     gnt_keep_fini(home);
     gnt_routes_fini(&home->routes);
+    gnt_map_fini(&home->bounds);
+    gnt_access_unref(&home->access);
     gnt_slots_fini(&home->slots);
     if (!home->timers)
         return;

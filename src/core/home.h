@@ -14,6 +14,8 @@
 #include "core/slots.h"
 #include "core/tree.h"
 
+struct gnt_access;
+
 enum { GNT_HOMES_MAX = 64 };
 
 /* What happens to a delivery that finds its queue full. */
@@ -68,6 +70,15 @@ struct gnt_total {
     bool holds;         /* publishers may be held because of it (core/queue.c) */
 };
 
+/* The access list has changed, and the sessions' rights follow (core/session_rights.c). */
+struct gnt_renewing {
+    struct gnt_work work;
+    uint32_t at; /* so far they have, by place in `slots` */
+    bool again;  /* but not all, for want of memory */
+    uint64_t turn;
+    uint32_t slices; /* of their subscriptions that have been looked at in this turn */
+};
+
 /* One worker's part of the core. */
 struct gnt_home {
     _Atomic uint32_t full;         /* queues that hold their publishers; other homes may read it */
@@ -84,6 +95,9 @@ struct gnt_home {
     struct gnt_map groups;   /* by share name and filter */
     struct gnt_routes routes;
     struct gnt_keep keep;
+    struct gnt_access *access; /* who may do what; NULL: everybody everything */
+    struct gnt_renewing renewing;
+    struct gnt_map bounds; /* struct gnt_bounds, by session: of those that have any */
     struct gnt_total total;
     struct gnt_list work;  /* struct gnt_work */
     struct gnt_list owed;  /* struct gnt_owed: nothing else is mailed before it */
@@ -110,6 +124,14 @@ GNT_MUST gnt_err gnt_home_attach(struct gnt_home *home, const uint64_t *now,
 /* Changes the limits and the overflow policy of HOME to those of CONFIG, by its thread.  What is
  * over a new limit stays; receive windows change with the client's next connection. */
 void gnt_home_configure(struct gnt_home *home, const struct gnt_core_config *config);
+
+/* From now on ACCESS says who may do what at HOME; NULL: everybody everything, as at first.  A
+ * reference is taken (NULL afterwards).  By its thread, before sessions are recovered and at each
+ * reload.  The rights of its sessions, connected or not, and what they are given by subscriptions
+ * and shared groups, follow soon, some sessions in each turn; what waits for them is looked at when
+ * it goes out.  Whoever's rights cannot be found for want of memory may do nothing until they can.
+ */
+void gnt_home_take_access(struct gnt_home *home, struct gnt_access **access);
 
 /* The home of the session with this client id. */
 unsigned gnt_home_of(const struct gnt_home *home, struct gnt_slice client_id);

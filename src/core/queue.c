@@ -235,6 +235,11 @@ struct gnt_waiting *gnt_queue_first(struct gnt_queue *q)
     return gnt_backlog_first(&q->backlog);
 }
 
+void gnt_queue_drop_first(struct gnt_queue *q, enum gnt_counter why)
+{
+    drop_first(q, why);
+}
+
 void gnt_queue_pop(struct gnt_queue *q, struct gnt_waiting *out)
 {
     take_first(q, out);

@@ -85,6 +85,9 @@ struct gnt_waiting *gnt_queue_first(struct gnt_queue *q);
 /* Hands the first one out; only after gnt_queue_first had one. */
 void gnt_queue_pop(struct gnt_queue *q, struct gnt_waiting *out);
 
+/* The same, but drops it. */
+void gnt_queue_drop_first(struct gnt_queue *q, enum gnt_counter why);
+
 /* There is no receiver any more: who waits is answered, and the policy applies to what is over the
  * limit. */
 void gnt_queue_away(struct gnt_queue *q);

@@ -4,17 +4,24 @@
 
 #include <openssl/sha.h>
 
-enum { VERSION = 1 };
+/* SESSION_WITH_USER differs from VERSION in a session's record only, and is written only where
+ * there is a user: so what an earlier gnatter can say, it can read. */
+enum { VERSION = 1, SESSION_WITH_USER = 2 };
 
 /* ---- Writing: what is reserved first cannot fail */
 
-static gnt_err begin(struct gnt_buf *to, size_t size)
+static gnt_err begin_as(struct gnt_buf *to, unsigned version, size_t size)
 {
     gnt_buf_clear(to);
     gnt_err err = gnt_buf_reserve(to, 1 + size);
     if (!err)
-        gnt_bytes_number(to, VERSION, 1);
+        gnt_bytes_number(to, version, 1);
     return err;
+}
+
+static gnt_err begin(struct gnt_buf *to, size_t size)
+{
+    return begin_as(to, VERSION, size);
 }
 
 /* ---- Reading */
@@ -83,7 +90,9 @@ struct gnt_record_log gnt_record_log(char kind, uint64_t number)
 
 gnt_err gnt_session_record_write(const struct gnt_session_record *r, struct gnt_buf *to)
 {
-    gnt_err err = begin(to, 8 + 8 + 4 + 4 + 4 + r->client_id.size);
+    bool with_user = r->user.size != 0;
+    gnt_err err = begin_as(to, with_user ? SESSION_WITH_USER : VERSION,
+                           8 + 8 + 4 + 4 + 4 + 2 + r->client_id.size + r->user.size);
     if (err)
         return err;
     gnt_bytes_number(to, r->number, 8);
@@ -91,6 +100,10 @@ gnt_err gnt_session_record_write(const struct gnt_session_record *r, struct gnt_
     gnt_bytes_number(to, r->expiry_s, 4);
     gnt_bytes_number(to, r->will_delay_s, 4);
     gnt_bytes_number(to, r->will_expiry_s, 4);
+    if (with_user) {
+        gnt_bytes_number(to, r->user.size, 2);
+        gnt_bytes_slice(to, r->user);
+    }
     gnt_bytes_slice(to, r->client_id);
     return GNT_OK;
 }
@@ -98,13 +111,16 @@ gnt_err gnt_session_record_write(const struct gnt_session_record *r, struct gnt_
 bool gnt_session_record_read(struct gnt_slice value, struct gnt_session_record *out)
 {
     struct gnt_reader r = gnt_reader(value);
-    if (!began(&r))
+    uint8_t version = gnt_read_u8(&r);
+    if (version != VERSION && version != SESSION_WITH_USER)
         return false;
     *out = (struct gnt_session_record){.number = gnt_read_u64(&r)};
     out->parted_ms = gnt_read_u64(&r);
     out->expiry_s = gnt_read_u32(&r);
     out->will_delay_s = gnt_read_u32(&r);
     out->will_expiry_s = gnt_read_u32(&r);
+    if (version == SESSION_WITH_USER)
+        out->user = gnt_read_bytes(&r, gnt_read_u16(&r));
     out->client_id = gnt_read_bytes(&r, gnt_read_left(&r));
     return !r.bad && out->number && out->client_id.size && out->client_id.size <= UINT16_MAX;
 }

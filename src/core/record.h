@@ -46,6 +46,7 @@ struct gnt_session_record {
     uint32_t expiry_s;
     uint32_t will_delay_s, will_expiry_s; /* of the record's message, if it has one */
     struct gnt_slice client_id;
+    struct gnt_slice user; /* empty: anonymous, or kept before there was a user in it */
 };
 GNT_MUST gnt_err gnt_session_record_write(const struct gnt_session_record *r, struct gnt_buf *to);
 bool gnt_session_record_read(struct gnt_slice value, struct gnt_session_record *out);

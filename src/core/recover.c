@@ -129,7 +129,7 @@ static gnt_err recover_groups(struct gnt_recover *r)
 static bool lived_at(const struct gnt_recover *r, struct gnt_sink *sink, uint32_t home)
 {
     const uint64_t *key = r->before.key;
-    if (sink->ops == &gnt_session_sink_ops) {
+    if (gnt_session_is(sink)) {
         const struct gnt_session *s = gnt_session_of(sink);
         struct gnt_slice id = gnt_slice(s->client_id, s->client_id_size);
         return gnt_hash_with(key, id) % r->before.homes == home;

@@ -124,6 +124,7 @@ static void on_session(struct gnt_recover *r, const struct gnt_store_record *rec
     one->was_connected = connected;
     const struct gnt_session_restore restore = {
         .client_id = s.client_id,
+        .user = s.user,
         .expiry_s = s.expiry_s,
         .parted = since(r, parted),
         .will = record->message,

@@ -58,10 +58,15 @@ static void drop_will(struct gnt_session *s)
     gnt_message_unref(&will);
 }
 
+/* What it may not publish any more goes with its session. */
 static void publish_will(struct gnt_session *s)
 {
     if (!s->will)
         return;
+    if (!gnt_session_may_publish(s, s->will->message->topic)) {
+        drop_will(s);
+        return;
+    }
     uint64_t expires = after_s(s, s->will->expiry_s);
     struct gnt_message *will = take_will(s);
     will->expires = expires;          /* nobody else has it yet */
@@ -81,6 +86,7 @@ static void session_end(struct gnt_session *s)
     gnt_session_unsubscribe_all(s);
     gnt_session_keep_end(s);
     gnt_session_flow_fini(s);
+    gnt_session_unbind(s);
     gnt_idset_fini(&s->unreleased);
     gnt_work_cancel(&s->work);
     gnt_timer_cancel(s->home->timers, &s->timer);
@@ -233,7 +239,9 @@ gnt_err gnt_session_restore(struct gnt_home *home, const struct gnt_session_rest
     s->expiry_s = from->expiry_s;
     if (s->expiry_s != GNT_EXPIRY_NEVER)
         s->expires_at = gnt_deadline(from->parted, s->expiry_s * GNT_NS_PER_S);
-    err = restore_will(s, from);
+    err = gnt_session_bind_by_list(s, from->user);
+    if (!err)
+        err = restore_will(s, from);
     if (err) {
         session_end(s);
         return err;
@@ -300,49 +308,66 @@ static bool goes_on(const struct gnt_session *s, const struct gnt_session_open *
     return s->receiver ? s->expiry_s : s->expires_at > *s->home->now; /* or due in this very turn */
 }
 
+/* The one that goes on (PRESENT), or a new one, without a receiver. */
+static gnt_err session_for(struct gnt_home *home, const struct gnt_session_open *request,
+                           uint64_t hash, bool present, struct gnt_session **out)
+{
+    struct gnt_session *s = session_find(home, request->client_id, hash);
+    if (s && s->receiver)
+        take_over(s);
+    if (s && present) {
+        if (will_due(s, *home->now))
+            publish_will(s); /* due in this very turn; the record is written anew later */
+        *out = s;
+        return GNT_OK;
+    }
+    if (s)
+        session_end(s);
+    bool kept = gnt_keeps(home) && capped_expiry(home, request->expiry_s);
+    return sessions_full(home) ? GNT_FULL : session_new(home, request->client_id, hash, kept, out);
+}
+
+/* Who its client is now, what it has for the case that it parts, and that it is there, as a whole.
+ */
+static gnt_err begin(struct gnt_session *s, struct gnt_session_open *request, struct gnt_will *will)
+{
+    drop_will(s); /* the client is back before its delay was over [MQTT-3.1.3-9] */
+    s->expiry_s = capped_expiry(s->home, request->expiry_s);
+    s->will = will;
+    gnt_err err = gnt_session_bind(s, request->user, request->rights);
+    if (!err)
+        err = begin_keeping(s);
+    if (err) {
+        s->will = NULL;
+        return err;
+    }
+    request->will = NULL;
+    gnt_rights_unref(&request->rights); /* the session has its own */
+    if (will)
+        will->message->publisher = s->sink.id;
+    return GNT_OK;
+}
+
 gnt_err gnt_session_open(struct gnt_home *home, struct gnt_session_open *request,
                          struct gnt_receiver *receiver, struct gnt_session **out, bool *present)
 {
     uint64_t hash = gnt_hash(request->client_id);
-    struct gnt_session *s = session_find(home, request->client_id, hash);
-    *present = goes_on(s, request);
+    *present = goes_on(session_find(home, request->client_id, hash), request);
     if (!*present && capped_expiry(home, request->expiry_s) && gnt_keep_refuses(home))
         return GNT_IO;
+    struct gnt_session *s = NULL;
     struct gnt_will *will;
     gnt_err err = will_new(request, &will);
-    if (err)
-        return err;
-    if (s && s->receiver)
-        take_over(s);
-    if (s && !*present) {
-        session_end(s);
-        s = NULL;
-    }
-    if (s && will_due(s, *home->now))
-        publish_will(s); /* likewise; the record is written anew below */
-    if (!s) {
-        bool kept = gnt_keeps(home) && capped_expiry(home, request->expiry_s);
-        err =
-            sessions_full(home) ? GNT_FULL : session_new(home, request->client_id, hash, kept, &s);
-        if (err) {
-            free(will);
-            return err;
-        }
-    }
-    drop_will(s); /* the client is back before its delay was over [MQTT-3.1.3-9] */
-    s->expiry_s = capped_expiry(home, request->expiry_s);
-    s->will = will;
-    err = begin_keeping(s);
+    if (!err)
+        err = session_for(home, request, hash, *present, &s);
+    if (!err)
+        err = begin(s, request, will);
     if (err) {
-        s->will = NULL;
-        free(will);
-        if (!*present)
+        if (s && !*present)
             session_end(s);
+        free(will);
         return err;
     }
-    request->will = NULL;
-    if (will)
-        will->message->publisher = s->sink.id;
     s->expires_at = GNT_NEVER;
     set_timer(s);
     uint32_t most = home->config.inflight_per_session;
@@ -426,11 +451,14 @@ static void close_receiver(struct gnt_session *s)
 static void session_work(struct gnt_home *home, struct gnt_work *work)
 {
     struct gnt_session *s = GNT_CONTAINER(work, struct gnt_session, work);
+    bool more = gnt_session_mark(s);
     if (s->closing) {
+        if (more)
+            gnt_home_later(home, work);
         close_receiver(s);
         return;
     }
-    bool more = gnt_session_walk(s);
+    more |= gnt_session_walk(s);
     if (!gnt_session_tell_groups(s) || more)
         gnt_home_later(home, work);
 }

@@ -14,6 +14,7 @@
 
 struct gnt_ledger;
 struct gnt_receiver;
+struct gnt_rights;
 
 /* A client's connection, as the core sees it.  None of these may call back into the core. */
 struct gnt_receiver_ops {
@@ -40,6 +41,9 @@ struct gnt_session;
 
 struct gnt_session_open {
     struct gnt_slice client_id; /* not empty, at most UINT16_MAX bytes */
+    struct gnt_slice user;      /* empty: anonymous; at most UINT16_MAX bytes */
+    struct gnt_rights *rights;  /* what it may (auth/rights.h): a reference that the session takes
+                                   (NULL afterwards), NULL: everything */
     bool clean_start;
     uint32_t expiry_s;        /* 0: the session ends with the connection */
     uint16_t receive_max;     /* unsettled deliveries that the client takes, at least 1 */
@@ -50,11 +54,12 @@ struct gnt_session_open {
 };
 
 /* Connects RECEIVER to the session of this client, a new one where there is none or clean_start
- * says so; a receiver that the session has is closed (taken over).  *present: whether the session
- * was there [MQTT5 3.2.2.1.1].  Nothing is delivered before gnt_session_resume, so that the answer
- * to CONNECT comes first.  GNT_NOMEM, or GNT_FULL where there are as many sessions as may be: the
- * old session, if any, may be gone, nothing else.  GNT_IO: it would be a new session that has to be
- * kept, and the store takes nothing now; nothing has happened. */
+ * says so; a receiver that the session has is closed (taken over).  A session that goes on has the
+ * new user and rights.  *present: whether the session was there [MQTT5 3.2.2.1.1].  Nothing is
+ * delivered before gnt_session_resume, so that the answer to CONNECT comes first.  GNT_NOMEM, or
+ * GNT_FULL where there are as many sessions as may be: the old session, if any, may be gone,
+ * nothing else.  GNT_IO: it would be a new session that has to be kept, and the store takes nothing
+ * now; nothing has happened. */
 GNT_MUST gnt_err gnt_session_open(struct gnt_home *home, struct gnt_session_open *request,
                                   struct gnt_receiver *receiver, struct gnt_session **out,
                                   bool *present);
@@ -75,6 +80,11 @@ enum gnt_parting {
 void gnt_session_close(struct gnt_session *s, enum gnt_parting how, uint32_t expiry_s);
 
 uint64_t gnt_session_sink(const struct gnt_session *s);
+
+/* What its client may do, lent until the list changes (gnt_home_take_access) or it connects again;
+ * NULL: everything.  And who that is; empty: anonymous. */
+struct gnt_rights *gnt_session_rights(const struct gnt_session *s);
+struct gnt_slice gnt_session_user(const struct gnt_session *s);
 
 /* Whether it outlives the process, and its client is to be told nothing about it before that is
  * safe (core/keep.h). */
@@ -102,7 +112,11 @@ struct gnt_subscribing {
 enum gnt_retain_handling { GNT_RETAIN_SEND, GNT_RETAIN_SEND_IF_NEW, GNT_RETAIN_DO_NOT_SEND };
 
 /* Subscribes to FILTER, "$share/..." included; FILTER and OPTIONS are copied.  True: *outcome says
- * what came of it.  False: request->done() will. */
+ * what came of it.  False: request->done() will.
+ *
+ * Where its client may be given nothing of what FILTER matches, or may not ask for it, it is
+ * GNT_NOT_ALLOWED.  Where it may be given some of it only, it is granted, and what comes for it is
+ * looked at: what it may not be given never was this session's. */
 bool gnt_session_subscribe(struct gnt_session *s, struct gnt_slice filter,
                            const struct gnt_sub_options *options, enum gnt_retain_handling retained,
                            struct gnt_subscribing *request, enum gnt_outcome *outcome);

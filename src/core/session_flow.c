@@ -17,7 +17,19 @@ bool gnt_session_have_ledger(struct gnt_session *s)
 struct session_queue {
     struct gnt_queue queue;
     struct gnt_session *session;
+    bool doubtful; /* some of it came under other rights, maybe of an earlier process */
 };
+
+static struct session_queue *queue_of(struct gnt_session *s)
+{
+    return GNT_CONTAINER(s->queue, struct session_queue, queue);
+}
+
+void gnt_session_doubt_queue(struct gnt_session *s)
+{
+    if (s->queue)
+        queue_of(s)->doubtful = true;
+}
 
 void gnt_session_close_later(struct gnt_session *s, enum gnt_close_reason why)
 {
@@ -49,6 +61,7 @@ struct gnt_queue *gnt_session_queue(struct gnt_session *s)
         return NULL;
     gnt_queue_init(&q->queue, s->home, s->ledger, &ops);
     q->session = s;
+    q->doubtful = s->home->recovering;
     s->queue = &q->queue;
     return s->queue;
 }
@@ -58,7 +71,7 @@ static void queue_free(struct gnt_session *s)
     if (!s->queue)
         return;
     gnt_queue_fini(s->queue, GNT_COUNT_DROPPED_SESSION_END);
-    free(GNT_CONTAINER(s->queue, struct session_queue, queue));
+    free(queue_of(s));
     s->queue = NULL;
 }
 
@@ -107,8 +120,16 @@ static void settled(struct gnt_session *s, const struct gnt_flight *flight)
         s->unsettled--;
 }
 
-/* Sends what is in FLIGHT; whatever cannot be sent to this client ever is dropped, as if it had
- * been sent and acknowledged [MQTT-3.1.2-25]. */
+/* What is in FLIGHT is dropped, as if it had been sent and acknowledged. */
+static void flight_drop(struct gnt_session *s, struct gnt_flight *flight, enum gnt_counter why)
+{
+    count_out(s, why, flight->message);
+    forget_flight(s, flight);
+    flight_remove(s, flight);
+}
+
+/* Sends what is in FLIGHT; whatever cannot be sent to this client ever is dropped
+ * [MQTT-3.1.2-25]. */
 static void flight_send(struct gnt_session *s, struct gnt_flight *flight, bool again)
 {
     struct gnt_delivery d = {.message = flight->message,
@@ -119,9 +140,7 @@ static void flight_send(struct gnt_session *s, struct gnt_flight *flight, bool a
                              .dup = again};
     gnt_err err = s->receiver->ops->deliver(s->receiver, &d);
     if (err == GNT_TOOBIG) {
-        count_out(s, GNT_COUNT_DROPPED_TOO_LARGE, flight->message);
-        forget_flight(s, flight);
-        flight_remove(s, flight);
+        flight_drop(s, flight, GNT_COUNT_DROPPED_TOO_LARGE);
     } else if (err) {
         gnt_session_close_later(s, GNT_CLOSE_NO_MEMORY);
     } else {
@@ -333,9 +352,49 @@ static enum gnt_offer session_offer(struct gnt_sink *sink, const struct gnt_offe
     return GNT_OFFER_TAKEN;
 }
 
+/* ---- The same for who may not be given all that it has subscribed to */
+
+static void looking_take(struct gnt_sink *sink, struct gnt_message *message,
+                         const struct gnt_match *match, struct gnt_receipt *receipt)
+{
+    if (gnt_session_may_receive(gnt_session_of(sink), message->topic))
+        session_take(sink, message, match, receipt);
+}
+
+/* The group passes over who may not have a message.  If it comes all the same, the group does not
+ * know yet what S may since a moment ago, and will know before it hears that there is room. */
+static enum gnt_offer looking_offer(struct gnt_sink *sink, const struct gnt_offered *o)
+{
+    struct gnt_session *s = gnt_session_of(sink);
+    if (gnt_session_may_receive(s, o->message->topic))
+        return session_offer(sink, o);
+    struct shared *sub;
+    enum gnt_offer answer = gnt_session_consider(s, o->group, o->round, &sub);
+    if (answer != GNT_OFFER_TAKEN)
+        return answer;
+    gnt_session_turn_down(s, sub);
+    gnt_session_work_later(s);
+    return GNT_OFFER_BUSY;
+}
+
 const struct gnt_sink_ops gnt_session_sink_ops = {session_take, session_offer, session_account};
+const struct gnt_sink_ops gnt_session_looking_ops = {looking_take, looking_offer, session_account};
+
+bool gnt_session_is(const struct gnt_sink *sink)
+{
+    return sink->ops->account == session_account;
+}
 
 /* ---- Sending what has waited */
+
+/* What its client may have changed since it was sent first. */
+static void flight_resend(struct gnt_session *s, struct gnt_flight *flight)
+{
+    if (gnt_session_may_receive(s, flight->message->topic))
+        flight_send(s, flight, true);
+    else
+        flight_drop(s, flight, GNT_COUNT_DROPPED_DENIED);
+}
 
 /* One step through what was in flight when the connection broke, in its order [MQTT-4.4.0-1]. */
 static bool resend_one(struct gnt_session *s)
@@ -347,17 +406,31 @@ static bool resend_one(struct gnt_session *s)
     struct gnt_flight *next = gnt_window_next(&s->window, flight);
     s->resend_from = next ? next->id : 0;
     if (flight->state == GNT_FLIGHT_PUBLISHED)
-        flight_send(s, flight, true);
+        flight_resend(s, flight);
     else if (s->receiver->ops->release(s->receiver, flight->id))
         gnt_session_close_later(s, GNT_CLOSE_NO_MEMORY);
     return true;
 }
 
+/* What came when the rights were others is looked at. */
+static struct gnt_waiting *first_permitted(struct gnt_session *s)
+{
+    struct gnt_waiting *first = gnt_queue_first(s->queue);
+    while (first && !gnt_session_may_receive(s, first->message->topic)) {
+        gnt_queue_drop_first(s->queue, GNT_COUNT_DROPPED_DENIED);
+        first = gnt_queue_first(s->queue);
+    }
+    return first;
+}
+
 /* The first that waits; the queue ends when it is empty. */
 static struct gnt_waiting *first_waiting(struct gnt_session *s)
 {
-    struct gnt_waiting *first = s->queue ? gnt_queue_first(s->queue) : NULL;
-    if (s->queue && gnt_queue_empty(s->queue))
+    if (!s->queue)
+        return NULL;
+    struct gnt_waiting *first =
+        queue_of(s)->doubtful ? first_permitted(s) : gnt_queue_first(s->queue);
+    if (gnt_queue_empty(s->queue))
         queue_free(s);
     return first;
 }

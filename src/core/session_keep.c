@@ -68,6 +68,7 @@ gnt_err gnt_session_keep_record(struct gnt_session *s)
         .will_delay_s = will ? will->delay_s : 0,
         .will_expiry_s = will ? will->expiry_s : 0,
         .client_id = gnt_slice(s->client_id, s->client_id_size),
+        .user = gnt_session_user(s),
     };
     gnt_err err = gnt_session_record_write(&record, &s->home->keep.scratch);
     if (err)

@@ -1,15 +1,24 @@
 /* The inside of a session, for the session_*.c files and nobody else:
  *   session.c            birth, take-over, parting, will, expiry, death
  *   session_flow.c       deliveries: sending, queueing, settling
- *   session_subscribe.c  subscriptions, shared ones, retained messages for new ones
+ *   session_subscribe.c  subscriptions, retained messages for new ones
+ *   session_share.c      shared ones
+ *   session_rights.c     who its client is, and what it may
  *   session_keep.c       what of it is in the store (core/keep.h) */
 #ifndef GNT_CORE_SESSION_PRIVATE_H
 #define GNT_CORE_SESSION_PRIVATE_H
 
+#include "auth/rights.h"
 #include "core/queue.h"
 #include "core/session.h"
 #include "model/idset.h"
 #include "model/window.h"
+
+enum gnt_bounded {
+    GNT_UNBOUND, /* nobody has said who its client is, and it may do everything */
+    GNT_NAMED,   /* home->bounds says who it is; it may do everything */
+    GNT_BOUNDED, /* and what it may; where nothing stands there, for want of memory, nothing */
+};
 
 struct gnt_session {
     /* What a delivery at QoS 0 looks at is together, and behind it what the others look at too:
@@ -22,6 +31,7 @@ struct gnt_session {
     bool held;                     /* between _open and _resume: nothing is sent yet */
     bool closing;                  /* its connection is to be closed, and nothing more is sent */
     uint8_t why;                   /* enum gnt_close_reason, if closing */
+    uint8_t bounded;               /* enum gnt_bounded */
     uint16_t resend_from; /* the first in the window that is still to be sent again, 0: none */
     uint16_t client_id_size;
     struct gnt_session_kept *kept; /* NULL: nothing of it outlives the process */
@@ -79,7 +89,7 @@ void gnt_sessions_free(struct gnt_home *home);
 /* A session of an earlier process, which was PARTED from its client (a time of the loops, which may
  * be long past), at its HOME; nothing of it is kept yet.  WILL is lent, NULL: none. */
 struct gnt_session_restore {
-    struct gnt_slice client_id;
+    struct gnt_slice client_id, user;
     uint32_t expiry_s;
     uint64_t parted;
     struct gnt_message *will;
@@ -99,7 +109,16 @@ void gnt_session_work_later(struct gnt_session *s);
 
 /* ---- session_flow.c */
 
-extern const struct gnt_sink_ops gnt_session_sink_ops;
+/* Of a session all of whose subscriptions reach no further than it may, and of the others: these
+ * look at each message.  So those who have all rights, which is to say everybody where there is no
+ * access list, pay nothing. */
+extern const struct gnt_sink_ops gnt_session_sink_ops, gnt_session_looking_ops;
+
+bool gnt_session_is(const struct gnt_sink *sink);
+
+/* The rights of S have changed: what has been queued under those of before is looked at when it
+ * goes out. */
+void gnt_session_doubt_queue(struct gnt_session *s);
 
 /* Sends or queues one delivery; MESSAGE and IDS are lent.  RECEIPT as in gnt_sink_ops. */
 void gnt_session_send(struct gnt_session *s, struct gnt_message *message, uint8_t qos, bool retain,
@@ -191,10 +210,76 @@ GNT_MUST gnt_err gnt_session_keep_not_received(struct gnt_session *s, uint16_t i
 void gnt_session_fetch(struct gnt_session *s);
 void gnt_session_fetch_no_more(struct gnt_session *s);
 
+/* ---- session_rights.c
+ *
+ * A subscription that reaches further than its client may is marked.  Which these are is found
+ * again when the rights change, in slices; until then, and as long as there are any, the session
+ * looks at each message that comes for it. */
+
+/* The client of S is USER from now on, which is copied, and has these RIGHTS, which are lent; or
+ * what the list of its home gives it.  GNT_NOMEM: nothing has changed. */
+GNT_MUST gnt_err gnt_session_bind(struct gnt_session *s, struct gnt_slice user,
+                                  struct gnt_rights *rights);
+GNT_MUST gnt_err gnt_session_bind_by_list(struct gnt_session *s, struct gnt_slice user);
+
+/* S ends. */
+void gnt_session_unbind(struct gnt_session *s);
+
+/* Whether S looks at what comes for it; how much of FILTER it may be given; whether what comes on
+ * TOPIC; whether it may publish there. */
+static inline bool gnt_session_looks(const struct gnt_session *s)
+{
+    return s->sink.ops == &gnt_session_looking_ops;
+}
+enum gnt_reach gnt_session_reach(const struct gnt_session *s, struct gnt_slice filter);
+bool gnt_session_may_receive(const struct gnt_session *s, struct gnt_slice topic);
+bool gnt_session_may_publish(const struct gnt_session *s, struct gnt_slice topic);
+
+/* So many marked subscriptions more, or fewer. */
+void gnt_session_marked(struct gnt_session *s, int n);
+
+/* Goes on with finding which subscriptions are to be marked; true if more can be done at once.
+ * _again: begins anew with the shared ones, some group does not know yet. */
+bool gnt_session_mark(struct gnt_session *s);
+void gnt_session_mark_shared_again(struct gnt_session *s);
+
+/* Whether that is still going on. */
+bool gnt_session_marking(const struct gnt_session *s);
+
+/* home->renewing. */
+void gnt_sessions_renew(struct gnt_home *home, struct gnt_work *work);
+
 /* ---- session_subscribe.c */
+
+static inline bool gnt_session_subscriptions_full(const struct gnt_session *s)
+{
+    return s->subscription_count >= s->home->config.subscriptions_per_session;
+}
+
+enum { GNT_MARKING_SLICE = 64 };
+
+/* Marks some subscriptions from the bucket *at on, which is moved; true if there are more. */
+bool gnt_session_mark_plain(struct gnt_session *s, size_t *at);
 
 /* Goes on with retained messages while there is room for them; true if more can be done at once. */
 bool gnt_session_walk(struct gnt_session *s);
+
+/* Ends all subscriptions. */
+void gnt_session_unsubscribe_all(struct gnt_session *s);
+
+/* ---- session_share.c */
+
+/* The same, and tells their groups, GNT_NOMEM: *at is where that had no memory. */
+GNT_MUST gnt_err gnt_session_mark_shared(struct gnt_session *s, size_t *at, bool *more);
+
+/* Subscribes to KEY, "$share/GROUP/FILTER", as gnt_session_subscribe. */
+bool gnt_session_share(struct gnt_session *s, struct gnt_slice key,
+                       const struct gnt_sub_options *options, bool marked,
+                       struct gnt_subscribing *answer, enum gnt_outcome *outcome);
+
+/* False: there is no such subscription. */
+bool gnt_session_unshare(struct gnt_session *s, struct gnt_slice key);
+void gnt_session_unshare_all(struct gnt_session *s);
 
 /* Tells shared groups that were turned down that there is room again, if so; false if there was no
  * memory to tell them. */
@@ -217,8 +302,5 @@ void gnt_session_shared_stop(struct gnt_session *s);
 
 /* Its groups are told that the receiver has gone, so that nobody waits for it. */
 void gnt_session_shared_away(struct gnt_session *s);
-
-/* Ends all subscriptions. */
-void gnt_session_unsubscribe_all(struct gnt_session *s);
 
 #endif

@@ -114,6 +114,38 @@ static uint64_t wall_ms(void *self)
 
 uint64_t world_seed = 1;
 
+struct gnt_access *world_access;
+
+struct gnt_access *world_list(const char *const *rules, size_t count)
+{
+    struct gnt_access *access;
+    assert_int_equal(gnt_access_new(&access), GNT_OK);
+    for (size_t i = 0; i < count; i++) {
+        char who[32], word[32], on[128];
+        const char *why;
+        assert_int_equal(sscanf(rules[i], "%31s %31s %127s", who, word, on), 3);
+        bool permits = strncmp(word, "not-", 4) != 0;
+        struct gnt_access_rule rule = {
+            .who = gnt_slice_str(strcmp(who, "*") == 0 ? "" : who),
+            .verbs = gnt_access_verbs(gnt_slice_str(permits ? word : word + 4)),
+            .permits = permits,
+            .on = gnt_slice_str(on),
+        };
+        assert_int_equal(gnt_access_add(access, &rule, &why), GNT_OK);
+    }
+    assert_int_equal(gnt_access_seal(access), GNT_OK);
+    return access;
+}
+
+void world_take_access(struct world *w, struct gnt_access *access)
+{
+    for (unsigned i = 0; i < w->homes; i++) {
+        struct gnt_access *ref = gnt_access_ref(access);
+        gnt_home_take_access(&w->core->homes[i], &ref);
+        assert_null(ref);
+    }
+}
+
 static gnt_err recover(struct world *w)
 {
     struct gnt_seeded lot;
@@ -148,6 +180,7 @@ static void prepare(struct world *w, unsigned homes, const struct gnt_core_confi
     assert_int_equal(gnt_core_new(&w->config, &w->core), GNT_OK);
     for (unsigned i = 0; i < homes; i++)
         assert_int_equal(gnt_home_attach(&w->core->homes[i], &w->now, &w->timers[i]), GNT_OK);
+    world_take_access(w, world_access);
 }
 
 void world_init_kept(struct world *w, unsigned homes, const struct gnt_core_config *config,
@@ -315,6 +348,7 @@ bool world_connect_held(struct world *w, struct world_client *c, bool clean, uin
     struct gnt_slice id = slice_of(c->id);
     struct gnt_session_open open = {
         .client_id = id,
+        .user = gnt_slice_str(c->user),
         .clean_start = clean,
         .expiry_s = expiry_s,
         .receive_max = c->receive_max ? c->receive_max : 65535,
@@ -326,7 +360,12 @@ bool world_connect_held(struct world *w, struct world_client *c, bool clean, uin
     c->world = w;
     c->receiver.ops = &receiver_ops;
     struct gnt_home *home = &w->core->homes[gnt_home_of(w->core->homes, id)];
-    gnt_err err = gnt_session_open(home, &open, &c->receiver, &session, &c->present);
+    const struct gnt_principal who = {open.user, id};
+    gnt_err err = gnt_access_rights(home->access, who, &open.rights);
+    if (!err)
+        err = gnt_session_open(home, &open, &c->receiver, &session, &c->present);
+    assert_true(!open.rights || err);
+    gnt_rights_unref(&open.rights);
     c->will = open.will;
     assert_true(!c->will || err);
     if (err) {

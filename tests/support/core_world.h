@@ -12,6 +12,7 @@
 #ifndef GNT_TESTS_CORE_WORLD_H
 #define GNT_TESTS_CORE_WORLD_H
 
+#include "auth/access.h"
 #include "core/core.h"
 #include "core/ledger.h"
 #include "core/publish.h"
@@ -52,6 +53,7 @@ struct world_delivery {
 
 struct world_client {
     const char *id;
+    const char *user; /* NULL: anonymous */
     /* What the next connection asks for; world_connect fills in the rest. */
     uint16_t receive_max;     /* 0: 65535 */
     struct gnt_message *will; /* taken */
@@ -79,6 +81,20 @@ struct gnt_core_config world_config(unsigned homes);
 
 /* Of what the next worlds draw by lot: which client and which group lives where. */
 extern uint64_t world_seed;
+
+/* Who may do what in the next worlds, from their beginning on; lent.  NULL: everybody everything.
+ */
+extern struct gnt_access *world_access;
+
+/* A list of COUNT rules, each "WHO WORD FILTER" as the configuration has them, with "not-" before
+ * the word for what they deny, and * for everybody. */
+struct gnt_access *world_list(const char *const *rules, size_t count);
+#define WORLD_LIST(...)                            \
+    world_list((const char *const[]){__VA_ARGS__}, \
+               sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
+
+/* From now on ACCESS, which is lent, says who may do what at each home; no settling. */
+void world_take_access(struct world *w, struct gnt_access *access);
 
 /* CONFIG may be NULL; post and homes are filled in.  Registers this thread with RCU. */
 void world_init(struct world *w, unsigned homes, const struct gnt_core_config *config);

@@ -1,0 +1,291 @@
+#include "core/session_private.h"
+
+#include "auth/access.h"
+#include "base/assert.h"
+
+#include <stdlib.h>
+
+/* What there is to say about the client of a session. */
+struct gnt_bounds {
+    struct gnt_map_node node; /* in home->bounds */
+    const struct gnt_session *session;
+    struct gnt_rights *rights; /* NULL: it may do everything */
+    uint32_t marked;           /* so many subscriptions are */
+    bool marking, plain_done;  /* that is being found out: first of the plain ones */
+    size_t at;                 /* so far, by bucket */
+    uint16_t user_size;
+    uint8_t user[];
+};
+
+/* ---- Who, and what */
+
+static uint64_t hash_of(const struct gnt_session *s)
+{
+    return gnt_hash_mix(0, s->sink.id);
+}
+
+/* NULL: there is nothing to say about S or, where it is GNT_BOUNDED, there was no memory for it. */
+static struct gnt_bounds *bounds_of(const struct gnt_session *s)
+{
+    if (s->bounded == GNT_UNBOUND)
+        return NULL;
+    struct gnt_map_node *node = gnt_map_first(&s->home->bounds, hash_of(s));
+    for (; node; node = gnt_map_next(node)) {
+        struct gnt_bounds *b = GNT_CONTAINER(node, struct gnt_bounds, node);
+        if (b->session == s)
+            return b;
+    }
+    return NULL;
+}
+
+struct gnt_slice gnt_session_user(const struct gnt_session *s)
+{
+    const struct gnt_bounds *b = bounds_of(s);
+    return b ? gnt_slice(b->user, b->user_size) : (struct gnt_slice){0};
+}
+
+struct gnt_rights *gnt_session_rights(const struct gnt_session *s)
+{
+    if (s->bounded != GNT_BOUNDED)
+        return NULL;
+    const struct gnt_bounds *b = bounds_of(s);
+    if (b)
+        return b->rights;
+    struct gnt_rights *nothing = gnt_rights_nothing(), *lent = nothing;
+    gnt_rights_unref(&nothing); /* they are there for good */
+    return lent;
+}
+
+enum gnt_reach gnt_session_reach(const struct gnt_session *s, struct gnt_slice filter)
+{
+    return gnt_rights_may_subscribe(gnt_session_rights(s), filter);
+}
+
+bool gnt_session_may_receive(const struct gnt_session *s, struct gnt_slice topic)
+{
+    return gnt_rights_may(gnt_session_rights(s), GNT_VERB_RECEIVE, topic);
+}
+
+bool gnt_session_may_publish(const struct gnt_session *s, struct gnt_slice topic)
+{
+    return gnt_rights_may(gnt_session_rights(s), GNT_VERB_PUBLISH, topic);
+}
+
+/* ---- Marks */
+
+/* S, which has bounds B, looks as long as it has to, or may have to. */
+static void settle(struct gnt_session *s, const struct gnt_bounds *b)
+{
+    if (b)
+        s->bounded = b->rights ? GNT_BOUNDED : GNT_NAMED;
+    bool looks = s->bounded == GNT_BOUNDED && (!b || b->marked || b->marking);
+    s->sink.ops = looks ? &gnt_session_looking_ops : &gnt_session_sink_ops;
+}
+
+void gnt_session_marked(struct gnt_session *s, int n)
+{
+    struct gnt_bounds *b = n ? bounds_of(s) : NULL;
+    if (!b)
+        return;
+    b->marked += (uint32_t)n;
+    settle(s, b);
+}
+
+/* A session that has no bounds for want of memory may do nothing until it has. */
+bool gnt_session_marking(const struct gnt_session *s)
+{
+    const struct gnt_bounds *b = bounds_of(s);
+    return b ? b->marking : s->bounded == GNT_BOUNDED;
+}
+
+static void drop(struct gnt_session *s, struct gnt_bounds *b)
+{
+    s->bounded = GNT_UNBOUND;
+    gnt_map_remove(&s->home->bounds, &b->node);
+    gnt_rights_unref(&b->rights);
+    free(b);
+}
+
+/* All marks are right, and all groups know. */
+static void end_marking(struct gnt_session *s, struct gnt_bounds *b)
+{
+    b->marking = false;
+    settle(s, b);
+    if (b->rights || b->user_size)
+        return;
+    drop(s, b); /* there is nothing to say any more */
+}
+
+static void begin_marking(struct gnt_session *s, struct gnt_bounds *b, bool plain_done)
+{
+    b->marking = true;
+    b->plain_done = plain_done;
+    b->at = 0;
+    settle(s, b);
+    gnt_session_work_later(s);
+}
+
+void gnt_session_mark_shared_again(struct gnt_session *s)
+{
+    struct gnt_bounds *b = bounds_of(s);
+    if (b && (!b->marking || b->plain_done))
+        begin_marking(s, b, true);
+}
+
+enum { MARKING_SLICES = 32 }; /* of all sessions of a home, in a turn */
+
+static bool slices_are_spent(struct gnt_home *home)
+{
+    struct gnt_renewing *r = &home->renewing;
+    if (r->turn != *home->now) {
+        r->turn = *home->now;
+        r->slices = 0;
+    }
+    return r->slices++ >= MARKING_SLICES;
+}
+
+bool gnt_session_mark(struct gnt_session *s)
+{
+    struct gnt_bounds *b = bounds_of(s);
+    if (!b || !b->marking)
+        return false;
+    if (slices_are_spent(s->home))
+        return true;
+    bool more = !b->plain_done && gnt_session_mark_plain(s, &b->at);
+    if (more)
+        return true;
+    if (!b->plain_done) {
+        b->plain_done = true;
+        b->at = 0;
+    }
+    if (gnt_session_mark_shared(s, &b->at, &more) || more)
+        return true;
+    end_marking(s, b);
+    return false;
+}
+
+/* ---- Binding */
+
+static gnt_err bounds_new(struct gnt_session *s, struct gnt_slice user, struct gnt_rights *rights,
+                          struct gnt_bounds **out)
+{
+    GNT_ASSERT(user.size <= UINT16_MAX);
+    struct gnt_bounds *b = calloc(1, sizeof *b + user.size);
+    if (!b)
+        return GNT_NOMEM;
+    gnt_err err = gnt_map_insert(&s->home->bounds, &b->node, hash_of(s));
+    if (err) {
+        free(b);
+        return err;
+    }
+    b->session = s;
+    b->rights = gnt_rights_ref(rights);
+    b->user_size = (uint16_t)user.size;
+    if (user.size)
+        memcpy(b->user, user.data, user.size);
+    *out = b;
+    return GNT_OK;
+}
+
+/* The rights are others than before, and all that follows from them has to be found out again. */
+static void rights_changed(struct gnt_session *s, struct gnt_bounds *b)
+{
+    gnt_session_doubt_queue(s);
+    if (s->subscription_count)
+        begin_marking(s, b, false);
+    else
+        end_marking(s, b);
+}
+
+gnt_err gnt_session_bind(struct gnt_session *s, struct gnt_slice user, struct gnt_rights *rights)
+{
+    if (s->bounded == GNT_UNBOUND && !user.size && !rights)
+        return GNT_OK;
+    struct gnt_bounds *before = bounds_of(s), *b;
+    bool same = !rights && s->bounded != GNT_BOUNDED && !(before && before->marking);
+    gnt_err err = bounds_new(s, user, rights, &b);
+    if (err)
+        return err;
+    if (before) {
+        b->marked = before->marked;
+        drop(s, before);
+    }
+    if (same)
+        end_marking(s, b);
+    else
+        rights_changed(s, b);
+    return GNT_OK;
+}
+
+void gnt_session_unbind(struct gnt_session *s)
+{
+    struct gnt_bounds *b = bounds_of(s);
+    if (b)
+        drop(s, b);
+    s->bounded = GNT_UNBOUND;
+}
+
+/* ---- Another list */
+
+enum { RENEWING_SLICE = 64 };
+
+/* What S may by the list of its home. */
+gnt_err gnt_session_bind_by_list(struct gnt_session *s, struct gnt_slice user)
+{
+    const struct gnt_principal who = {user, gnt_slice(s->client_id, s->client_id_size)};
+    struct gnt_rights *rights;
+    gnt_err err = gnt_access_rights(s->home->access, who, &rights);
+    if (err)
+        return err;
+    err = gnt_session_bind(s, user, rights);
+    gnt_rights_unref(&rights);
+    return err;
+}
+
+/* It is not known what S may. */
+static void deny(struct gnt_session *s)
+{
+    struct gnt_bounds *b = bounds_of(s);
+    if (b) {
+        gnt_rights_unref(&b->rights);
+        b->rights = gnt_rights_nothing();
+        rights_changed(s, b);
+        return;
+    }
+    s->bounded = GNT_BOUNDED;
+    settle(s, NULL);
+    gnt_session_doubt_queue(s);
+}
+
+void gnt_sessions_renew(struct gnt_home *home, struct gnt_work *work)
+{
+    struct gnt_renewing *r = &home->renewing;
+    for (int i = 0; i < RENEWING_SLICE; i++) {
+        struct gnt_sink *sink = gnt_slots_next(&home->slots, &r->at);
+        if (!sink && !r->again)
+            return;
+        if (!sink) {
+            r->at = 0;
+            r->again = false;
+            break;
+        }
+        struct gnt_session *s = gnt_session_is(sink) ? gnt_session_of(sink) : NULL;
+        if (s && gnt_session_bind_by_list(s, gnt_session_user(s))) {
+            deny(s);
+            r->again = true;
+        }
+    }
+    gnt_home_later(home, work);
+}
+
+void gnt_home_take_access(struct gnt_home *home, struct gnt_access **access)
+{
+    bool changes = home->access || *access;
+    gnt_access_unref(&home->access);
+    home->access = *access;
+    *access = NULL;
+    home->renewing.at = 0;
+    home->renewing.again = false;
+    if (changes && home->sessions.count)
+        gnt_home_later(home, &home->renewing.work);
+}
