@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/rcu.h"
+#include "broker/access.h"
 #include "broker/data.h"
 #include "broker/inbox.h"
 #include "broker/listener.h"
@@ -48,6 +49,12 @@ static gnt_err fill(struct gnt_broker *b, const struct gnt_config *config, char 
     err = gnt_workers_new(config, worker_count(config), &gnt_door_system, &b->workers);
     if (err)
         return err;
+    struct gnt_access *access;
+    err = gnt_access_read(config, &access, problem, cap);
+    if (err)
+        return err;
+    gnt_workers_take_access(b->workers, access);
+    gnt_access_unref(&access);
     struct gnt_store *store;
     err = gnt_data_open(config, problem, cap, &store);
     if (!err)
@@ -168,7 +175,17 @@ gnt_err gnt_broker_publish(struct gnt_broker *b, const struct gnt_message_init *
 gnt_err gnt_broker_reload(struct gnt_broker *b, const struct gnt_config *config)
 {
     char problem[1024] = "";
-    gnt_err err = gnt_workers_reload(b->workers, config);
+    struct gnt_access *access;
+    gnt_err err = gnt_access_read(config, &access, problem, sizeof problem);
+    if (err == GNT_INVALID)
+        gnt_log(GNT_LOG_ERROR, NULL, "reload-failed", GNT_F_STR("problem", problem),
+                GNT_F_STR("access", "as before"));
+    if (err)
+        return err;
+    err = gnt_workers_reload(b->workers, config);
+    if (!err)
+        err = gnt_workers_mail_access(b->workers, access);
+    gnt_access_unref(&access);
     if (!err && gnt_workers_read_users(b->workers, config, problem, sizeof problem))
         gnt_log(GNT_LOG_ERROR, NULL, "reload-failed", GNT_F_STR("problem", problem),
                 GNT_F_STR("users", "as before"));

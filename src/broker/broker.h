@@ -48,8 +48,9 @@ GNT_MUST gnt_err gnt_broker_publish(struct gnt_broker *b, const struct gnt_messa
 
 /* Applies what CONFIG changes and what needs no restart (conf's table says which), but for the log,
  * which is the process's; while it runs, too.  The users are read again; if their file is not as it
- * should be that is logged, and they stay as they are.  GNT_NOMEM: some of it may have been
- * applied. */
+ * should be that is logged, and they stay as they are.  The access list is read first: GNT_INVALID
+ * where that is not as it should be, which is logged, and nothing has been applied.  GNT_NOMEM:
+ * some of it may have been applied. */
 GNT_MUST gnt_err gnt_broker_reload(struct gnt_broker *b, const struct gnt_config *config);
 
 #endif

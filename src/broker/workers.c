@@ -1,5 +1,6 @@
 #include "broker/workers.h"
 
+#include "auth/access.h"
 #include "auth/hasher.h"
 #include "auth/users.h"
 #include "base/assert.h"
@@ -295,6 +296,38 @@ gnt_err gnt_workers_reload(struct gnt_workers *w, const struct gnt_config *confi
         gnt_err err = gnt_post_send_outside(w->post, i, &mail);
         if (err) {
             reload_unref(r);
+            result = err;
+        }
+    }
+    return result;
+}
+
+/* ---- The access list */
+
+void gnt_workers_take_access(struct gnt_workers *w, struct gnt_access *access)
+{
+    for (unsigned i = 0; i < w->count; i++) {
+        struct gnt_access *one = gnt_access_ref(access);
+        gnt_home_take_access(w->worker[i].home, &one);
+    }
+}
+
+static void on_access(const struct gnt_mail *mail)
+{
+    struct gnt_worker *worker = mail->to;
+    struct gnt_access *access = mail->object;
+    gnt_home_take_access(worker->home, &access);
+}
+
+gnt_err gnt_workers_mail_access(struct gnt_workers *w, struct gnt_access *access)
+{
+    gnt_err result = GNT_OK;
+    for (unsigned i = 0; i < w->count; i++) {
+        struct gnt_access *one = gnt_access_ref(access);
+        const struct gnt_mail mail = {.run = on_access, .to = &w->worker[i], .object = one};
+        gnt_err err = gnt_post_send_outside(w->post, i, &mail);
+        if (err) {
+            gnt_access_unref(&one);
             result = err;
         }
     }

@@ -88,6 +88,13 @@ void gnt_worker_accept_http(struct gnt_worker *worker, struct gnt_stream *stream
  * ones get the new limits.  GNT_NOMEM: some workers may have got it; say it again. */
 GNT_MUST gnt_err gnt_workers_reload(struct gnt_workers *w, const struct gnt_config *config);
 
+/* Gives the home of each worker a reference to ACCESS, which decides from then on who may do what;
+ * NULL: there is no list, and everything is permitted.  _take_access: before they run, and before
+ * anything is recovered; _mail_access: at a reload, from any thread that is no worker.  GNT_NOMEM:
+ * some workers may have got it; say it again. */
+void gnt_workers_take_access(struct gnt_workers *w, struct gnt_access *access);
+GNT_MUST gnt_err gnt_workers_mail_access(struct gnt_workers *w, struct gnt_access *access);
+
 /* Reads CONFIG's users, if it has any: the first time before the workers run, then, by mail,
  * instead of those that they have.  From any thread that is no worker, one at a time.  Lines that
  * are not as they should be are logged.  On failure the workers keep what they have (short of

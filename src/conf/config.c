@@ -1,5 +1,6 @@
 #include "conf/config.h"
 #include "base/utf8.h"
+#include "conf/access_rules.h"
 #include "conf/listeners.h"
 #include "conf/reference.h"
 #include "conf/yaml.h"
@@ -161,6 +162,25 @@ static const struct gnt_option rows[] = {
      .help = "Whether clients may connect without a user name: true, false, or loopback, which "
              "allows it only where every listener is on a loopback address. Other listeners are "
              "refused unless this is set in words, or there are users."},
+    {.path = "access",
+     .kind = GNT_OPTION_MAPS,
+     FIELD(access),
+     .items = &gnt_config_rule_table,
+     .min = 1,
+     .max = GNT_CONFIG_RULES_MAX,
+     .help = "Rules that say who may publish and subscribe to what, as docs/access.md describes "
+             "them. With any, what no rule permits is refused; without them, and without "
+             "access_file, whoever is let in may do everything. SIGHUP reads them again."},
+    {.path = "access_file",
+     .flag = "access-file",
+     .kind = GNT_OPTION_STRING,
+     FIELD(access_file),
+     .fallback = "none",
+     .min = 1,
+     .metavar = "FILE",
+     .help = "The same as mosquitto has it in its acl_file, which is read as it is. The rules of "
+             "access come first. SIGHUP reads it again; a mistake in it changes nothing then, and "
+             "a broker does not start with one."},
     {.path = "queue_full",
      .flag = "queue-full",
      .kind = GNT_OPTION_WORD,
@@ -555,7 +575,10 @@ static int take_setting(const struct gnt_option *row, void *values, int count, c
     if (!set)
         return unknown_setting(path, why);
     if (set->kind == GNT_OPTION_MAPS) {
-        gnt_why_set(why, "%s is a list; give it by --%s", path, set->flag);
+        if (set->flag)
+            gnt_why_set(why, "%s is a list; give it by --%s", path, set->flag);
+        else
+            gnt_why_set(why, "%s is a list of maps, which stands in a file only", path);
         return GNT_INVALID;
     }
     gnt_err err = gnt_option_set(set, values, gnt_slice_str(equals + 1), &inner);
@@ -644,6 +667,11 @@ const char *gnt_config_users(const struct gnt_config *config)
     return unless_none(config->users);
 }
 
+const char *gnt_config_access_file(const struct gnt_config *config)
+{
+    return unless_none(config->access_file);
+}
+
 size_t gnt_config_diff(const struct gnt_config *a, const struct gnt_config *b,
                        const struct gnt_option **changed, size_t cap)
 {
@@ -667,6 +695,10 @@ gnt_err gnt_config_reference(struct gnt_buf *out)
         err = gnt_text_put(out, "\n### One listener\n\n");
     if (!err)
         err = gnt_reference_options(&gnt_listener_table, out);
+    if (!err)
+        err = gnt_text_put(out, "\n### One rule of access\n\n");
+    if (!err)
+        err = gnt_reference_options(&gnt_config_rule_table, out);
     if (!err)
         err = gnt_text_put(out, "\n### On the command line only\n\n");
     return err ? err : gnt_reference_flags(&gnt_config_table, out);

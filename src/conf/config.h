@@ -56,6 +56,19 @@ struct gnt_config_listeners {
     size_t count;
 };
 
+/* A rule of the access list, as it was written: what is wrong with it tells who makes the list. */
+struct gnt_config_rule {
+    char *who; /* NULL: everybody */
+    struct gnt_strings may, may_not;
+    char *on;
+    uint32_t line; /* of the file; 0: there is none */
+};
+
+struct gnt_config_rules {
+    struct gnt_config_rule *items;
+    size_t count;
+};
+
 /* Who may connect without a user name. */
 enum gnt_config_anonymous {
     GNT_ANONYMOUS_LOOPBACK, /* only where every listener is on a loopback address */
@@ -132,6 +145,8 @@ struct gnt_config {
     uint32_t workers; /* 0: one per core */
     char *users;      /* a file, or "none" */
     enum gnt_config_anonymous allow_anonymous;
+    struct gnt_config_rules access;
+    char *access_file; /* or "none" */
     enum gnt_log_level log_level;
     enum gnt_log_format log_format;
     uint64_t sys_interval_ms; /* 0: no $SYS topics */
@@ -171,6 +186,9 @@ const char *gnt_config_data(const struct gnt_config *config);
 
 /* The file of users, or NULL. */
 const char *gnt_config_users(const struct gnt_config *config);
+
+/* The acl_file, or NULL. */
+const char *gnt_config_access_file(const struct gnt_config *config);
 
 /* Whether LISTENER, of a configuration, speaks TLS. */
 bool gnt_config_is_tls(const struct gnt_config_listener *listener);

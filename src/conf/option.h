@@ -90,14 +90,16 @@ struct gnt_option_table {
     const struct gnt_option *rows;
     size_t count;
     size_t size; /* of the struct of values */
+    size_t line; /* of maps in a list: where in the struct the line of the file goes (uint32_t) that
+                  * one begins in, for what is found wrong with it later; 0: nowhere */
 };
 
 #define GNT_OPTION_FIELD(type, member) \
     .offset = offsetof(type, member), .width = (uint8_t)sizeof(((type *)0)->member)
 
-#define GNT_OPTION_TABLE(type, array)                           \
-    {                                                           \
-        (array), sizeof(array) / sizeof(array)[0], sizeof(type) \
+#define GNT_OPTION_TABLE(type, array)                                                    \
+    {                                                                                    \
+        .rows = (array), .count = sizeof(array) / sizeof(array)[0], .size = sizeof(type) \
     }
 
 /* No table has more rows; readers keep what they have seen in arrays of this size. */

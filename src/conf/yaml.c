@@ -289,8 +289,11 @@ static void read_struct(struct walk *w, const struct gnt_option *row, void *valu
 {
     struct gnt_why why;
     void *item;
+    const uint32_t line = (uint32_t)here(w).line;
     gnt_err err = gnt_option_list_add(row, values, &item, &why);
     if (!err) {
+        if (row->items->line)
+            memcpy((char *)item + row->items->line, &line, sizeof line);
         read_map(w, row->items, "", item);
     } else if (err == GNT_FULL) {
         report(w, here(w), "%s: %s", w->where, why.text);

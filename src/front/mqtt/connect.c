@@ -1,5 +1,6 @@
 /* CONNECT and its answer [MQTT5 3.1, 3.2]. */
 
+#include "auth/access.h"
 #include "base/assert.h"
 #include "base/log.h"
 #include "core/ledger.h"
@@ -77,6 +78,20 @@ static struct gnt_slice client_id(const struct gnt_mqtt_connection *c,
     snprintf(text, GNT_ASSIGNED_SIZE, "auto-%016" PRIx64,
              gnt_hash(gnt_slice(&c->number, sizeof c->number)));
     return gnt_slice_str(text);
+}
+
+/* What the client may do.  GNT_DENIED: not what its will says. */
+static gnt_err rights(const struct gnt_mqtt_connection *c, const struct gnt_mqtt_connect *p,
+                      struct gnt_session_open *open)
+{
+    const struct gnt_principal who = {open->user, open->client_id};
+    gnt_err err = gnt_access_rights(gnt_connection_home(c)->access, who, &open->rights);
+    if (err || !p->has_will || gnt_rights_may(open->rights, GNT_VERB_PUBLISH, p->will.topic))
+        return err;
+    char name[GNT_NAME_SIZE];
+    gnt_log_limited(GNT_LOG_INFO, gnt_connection_name(c, name), "will denied",
+                    GNT_F_TEXT("client", open->client_id), GNT_F_TEXT("topic", p->will.topic));
+    return GNT_DENIED;
 }
 
 static gnt_err will_message(struct gnt_mqtt_connection *c, const struct gnt_mqtt_connect *p,
@@ -201,6 +216,16 @@ static bool must_wait(struct gnt_mqtt_connection *c, const struct gnt_home *home
     return wait;
 }
 
+static void not_opened(struct gnt_mqtt_connection *c, struct gnt_session_open *open, gnt_err err)
+{
+    gnt_message_unref(&open->will);
+    gnt_rights_unref(&open->rights);
+    if (err == GNT_DENIED)
+        gnt_connection_fail(c, GNT_REASON_NOT_AUTHORIZED, NULL);
+    else
+        gnt_connection_unanswered(c, err);
+}
+
 void gnt_connection_welcome(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet,
                             struct gnt_slice auth_data)
 {
@@ -209,6 +234,7 @@ void gnt_connection_welcome(struct gnt_mqtt_connection *c, const struct gnt_mqtt
     struct gnt_slice id = client_id(c, p, assigned);
     struct gnt_session_open open = {
         .client_id = id,
+        .user = gnt_slice_str(gnt_login_user(c)),
         .clean_start = p->clean_start,
         .expiry_s = wanted_expiry(packet),
         .receive_max =
@@ -217,12 +243,13 @@ void gnt_connection_welcome(struct gnt_mqtt_connection *c, const struct gnt_mqtt
     };
     struct gnt_home *home = gnt_connection_home(c);
     bool present = false, was_kept = gnt_session_kept_of(home, id);
-    gnt_err err = will_message(c, p, &open);
+    gnt_err err = rights(c, p, &open);
+    if (!err)
+        err = will_message(c, p, &open);
     if (!err)
         err = gnt_session_open(home, &open, &c->receiver, &c->session, &present);
     if (err) {
-        gnt_message_unref(&open.will);
-        gnt_connection_unanswered(c, err);
+        not_opened(c, &open, err);
         return;
     }
     gnt_withhold_begin(c);

@@ -3,10 +3,11 @@
 #include "front/mqtt/gate.h"
 #include "front/mqtt/withhold.h"
 
+#include "auth/rights.h"
 #include "base/assert.h"
+#include "base/log.h"
 #include "core/ledger.h"
 #include "core/publish.h"
-#include "base/log.h"
 
 #include <stdlib.h>
 
@@ -139,8 +140,8 @@ void gnt_connection_answer_publish(struct gnt_mqtt_connection *c, uint8_t qos, u
     bool failed = outcome == GNT_FAILED || outcome == GNT_NO_ROOM;
     bool v5 = c->engine.version == GNT_MQTT_5;
     gnt_err err = GNT_OK;
-    if (qos == 2 && (failed || (v5 && reason >= 0x80)))
-        err = released(c, id); /* that ends it [MQTT5 4.3.3] */
+    if (qos == 2 && reason >= 0x80)
+        err = released(c, id); /* that ends it [MQTT5 4.3.3]; 3.x does not know, nor need to */
     if (qos == 0)
         return;
     if (gnt_keep_mark(gnt_connection_home(c)) != before && gnt_gate_close(c))
@@ -186,13 +187,26 @@ static bool within_receive_max(struct gnt_mqtt_connection *c, const struct gnt_m
     return false;
 }
 
+/* Whether the access list permits it. */
+static bool may_publish(struct gnt_mqtt_connection *c, struct gnt_slice topic)
+{
+    const struct gnt_rights *rights = gnt_session_rights(c->session);
+    if (!rights || gnt_rights_may(rights, GNT_VERB_PUBLISH, topic))
+        return true;
+    char name[GNT_NAME_SIZE];
+    gnt_count(gnt_connection_counters(c), GNT_COUNT_PUBLISH_DENIED, 1);
+    gnt_log_limited(GNT_LOG_INFO, gnt_connection_name(c, name), "publish denied",
+                    GNT_F_TEXT("topic", topic));
+    return false;
+}
+
 static void on_publish(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
 {
     const struct gnt_mqtt_publish *p = &packet->publish;
     uint64_t before = gnt_keep_mark(gnt_connection_home(c));
     if ((p->qos == 2 && !received_once(c, p)) || !within_receive_max(c, p))
         return;
-    if (gnt_mqtt_topic_reserved(p->topic)) {
+    if (gnt_mqtt_topic_reserved(p->topic) || !may_publish(c, p->topic)) {
         gnt_connection_answer_publish(c, p->qos, p->id, GNT_NOT_ALLOWED, before);
         return;
     }

@@ -1,6 +1,7 @@
 /* SUBSCRIBE and UNSUBSCRIBE, in slices: a packet may have a hundred thousand filters, and a client
  * may send as many packets, but others of the same worker wait for one slice at most. */
 
+#include "base/log.h"
 #include "front/mqtt/gate.h"
 
 #include <stdlib.h>
@@ -71,16 +72,26 @@ static void answer(struct subscribing *s)
 
 /* ---- One filter */
 
-static uint8_t granted(enum gnt_outcome outcome, uint8_t qos)
+/* A client of 3.1 cannot be told that it may not have it: it is answered as if it had, and gets
+ * nothing. */
+static uint8_t granted(const struct gnt_mqtt_connection *c, enum gnt_outcome outcome, uint8_t qos)
 {
-    return outcome == GNT_DONE ? qos : gnt_connection_reason(outcome);
+    bool told_nothing = outcome == GNT_NOT_ALLOWED && c->engine.version == GNT_MQTT_3_1;
+    return outcome == GNT_DONE || told_nothing ? qos : gnt_connection_reason(outcome);
+}
+
+static void log_denied(const struct gnt_mqtt_connection *c, struct gnt_slice filter)
+{
+    char name[GNT_NAME_SIZE];
+    gnt_log_limited(GNT_LOG_INFO, gnt_connection_name(c, name), "subscribe denied",
+                    GNT_F_TEXT("filter", filter));
 }
 
 static void on_subscribed(struct gnt_subscribing *request, enum gnt_outcome outcome)
 {
     struct subscribing_one *one = GNT_CONTAINER(request, struct subscribing_one, request);
     struct subscribing *s = one->all;
-    s->codes[one - s->one] = granted(outcome, one->qos);
+    s->codes[one - s->one] = granted(s->connection, outcome, one->qos);
     s->outstanding--;
     if (is_complete(s))
         answer(s);
@@ -102,12 +113,15 @@ static void subscribe_one(struct subscribing *s, uint32_t i,
                                       .retain_as_published = wanted->retain_as_published};
     s->one[i] = (struct subscribing_one){{on_subscribed}, s, qos};
     enum gnt_outcome outcome;
-    if (gnt_session_subscribe(s->connection->session, wanted->filter, &options,
-                              (enum gnt_retain_handling)wanted->retain_handling, &s->one[i].request,
-                              &outcome))
-        s->codes[i] = granted(outcome, qos);
-    else
+    if (!gnt_session_subscribe(s->connection->session, wanted->filter, &options,
+                               (enum gnt_retain_handling)wanted->retain_handling,
+                               &s->one[i].request, &outcome)) {
         s->outstanding++;
+        return;
+    }
+    if (outcome == GNT_NOT_ALLOWED)
+        log_denied(s->connection, wanted->filter);
+    s->codes[i] = granted(s->connection, outcome, qos);
 }
 
 static void unsubscribe_one(struct subscribing *s, uint32_t i, struct gnt_slice filter)

@@ -132,6 +132,12 @@ static const char whole[] = "listeners:\n"
                             "data: /var/lib/gnatter\n"
                             "workers: 2\n"
                             "allow_anonymous: false\n"
+                            "access_file: /etc/gnatter/acl\n"
+                            "access:\n"
+                            "  - {who: sensor-*, may: [publish, subscribe], on: \"${client}/#\"}\n"
+                            "  -\n"
+                            "    on: a/b\n"
+                            "    may_not: [receive]\n"
                             "queue_full: drop_oldest\n"
                             "sys_interval: 0\n"
                             "log: {level: debug, format: json}\n"
@@ -161,6 +167,18 @@ static void a_file(void **state)
     assert_string_equal(c.data, "/var/lib/gnatter");
     assert_int_equal(c.workers, 2);
     assert_int_equal(c.allow_anonymous, GNT_ANONYMOUS_NO);
+    assert_string_equal(gnt_config_access_file(&c), "/etc/gnatter/acl");
+    assert_int_equal(c.access.count, 2);
+    assert_string_equal(c.access.items[0].who, "sensor-*");
+    assert_int_equal(c.access.items[0].may.count, 2);
+    assert_string_equal(c.access.items[0].may.items[1], "subscribe");
+    assert_int_equal(c.access.items[0].may_not.count, 0);
+    assert_string_equal(c.access.items[0].on, "${client}/#");
+    assert_int_equal(c.access.items[0].line, 11);
+    assert_null(c.access.items[1].who);
+    assert_int_equal(c.access.items[1].may.count, 0);
+    assert_string_equal(c.access.items[1].may_not.items[0], "receive");
+    assert_int_equal(c.access.items[1].line, 13);
     assert_int_equal(c.queue_full, GNT_QUEUE_FULL_DROP_OLDEST);
     assert_int_equal(c.sys_interval_ms, 0);
     assert_int_equal(c.log_level, GNT_LOG_DEBUG);
@@ -322,6 +340,7 @@ static void mistakes_on_the_command_line(void **state)
          "--set: limits.session_expiry: expected a duration in whole seconds such as 10s, 5m, 2h "
          "or 7d, or unlimited, got '1500ms'"},
         {"--set=listeners=mqtt://:1", "--set: listeners is a list; give it by --listen"},
+        {"--set=access=a", "--set: access is a list of maps, which stands in a file only"},
         {"--set=x", "--set: expected OPTION=VALUE, such as limits.packet=1MiB"},
         {"--set", "--set: expected OPTION=VALUE, such as limits.packet=1MiB"},
         {"--config=", "--config: expected a text of 1 to 4096 bytes, got 0"},
