@@ -15,10 +15,10 @@
  * From then on it keeps connected: when the connection breaks it connects again, after a while that
  * doubles with each failure.  Meanwhile requests wait in a bounded queue.  After
  * gnatter_client_disconnect, _stop, or a refusal that will not go away by itself (not authorised,
- * taken over by another client of the same id, ...) it stays disconnected until it is told to
- * connect again.  A server that sends its clients elsewhere is not obeyed: that it did, and where
- * to, is told (reasons 0x9c and 0x9d, GNATTER_SERVER_REFERENCE), and following is the program's
- * decision.
+ * taken over by another client of the same id, a certificate that is expired or another host's,
+ * ...) it stays disconnected until it is told to connect again.  A server that sends its clients
+ * elsewhere is not obeyed: that it did, and where to, is told (reasons 0x9c and 0x9d,
+ * GNATTER_SERVER_REFERENCE), and following is the program's decision.
  *
  * Ownership  gnatter_client_new() to gnatter_client_free().  What you pass in is copied before the
  *            call returns; what a callback gets is lent until it returns.
@@ -32,6 +32,7 @@
 #define GNATTER_MQTT_H
 
 #include <gnatter/mqtt_types.h>
+#include <gnatter/tls.h>
 
 GNATTER_BEGIN
 
@@ -47,12 +48,15 @@ struct gnatter_connected {
 /* error is
  *   0                  gnatter_client_disconnect, _stop or _free
  *   GNATTER_EREFUSED   by the server's CONNACK (reason), or nobody listens there (reason 0), or a
- *                      server over WebSocket wants to hear nothing of it (reason 0)
+ *                      server over WebSocket wants to hear nothing of it (reason 0), or it has said
+ *                      no in the handshake of TLS (reason 0)
  *   GNATTER_ECLOSED    the server ended it, with a DISCONNECT (reason) or without
  *   GNATTER_ERESOLVE   host name not found
  *   GNATTER_ETIMEOUT   no connection, no CONNACK or no PINGRESP in time
- *   GNATTER_EDENIED    the server could not prove that it knows the user (see auth_method); the
- *                      client does not connect again by itself
+ *   GNATTER_EDENIED    the server could not prove that it knows the user (see auth_method), after
+ *                      which the client does not connect again by itself; or its certificate is
+ *                      not good enough
+ *   GNATTER_EINVALID   the files that TLS takes cannot be read, or do not go together
  *   GNATTER_EIO        the transport broke
  *   GNATTER_EMALFORMED, GNATTER_EPROTOCOL, GNATTER_ETOOBIG   the server broke the protocol
  *   GNATTER_ENOMEM     out of memory; no request is lost by it */
@@ -60,10 +64,12 @@ struct gnatter_disconnected {
     int error;
     uint8_t reason;
     bool was_connected;  /* else an attempt has failed */
+    bool tls;            /* TLS has failed, and not what is below or above it */
     bool will_reconnect; /* and when: */
     uint32_t retry_in_ms;
-    /* Of the server's CONNACK or DISCONNECT; of a WebSocket that could not be opened what was wrong
-     * with the server's answer, as a GNATTER_REASON_STRING. */
+    /* Of the server's CONNACK or DISCONNECT.  Of TLS or a WebSocket that could not be opened the
+     * reason, as a GNATTER_REASON_STRING: "the server's certificate: expired", "the server wants a
+     * client certificate", "pki/ca.pem: No such file or directory". */
     struct gnatter_properties properties;
 };
 
@@ -113,11 +119,13 @@ struct gnatter_client_options {
     uint16_t port;    /* [1883] */
 
     /* Both in one, and how: "mqtt://HOST:PORT", or "ws://HOST:PORT/PATH" for MQTT over WebSocket,
-     * whose path is /mqtt and whose port is 80 unless they are named.  [NULL: host and port] */
+     * whose path is /mqtt and whose port is 80 unless they are named; "mqtts://" (port 8883) and
+     * "wss://" (443) for the same by TLS.  [NULL: host and port] */
     const char *url;
 
     struct gnatter_mqtt_options mqtt;
     struct gnatter_transport transport; /* [TCP: all NULL] */
+    struct gnatter_tls_options tls;     /* [off, unless the URL says so] */
 
     /* How mqtt.username and mqtt.password are used.  [NULL: they are sent]  "SCRAM-SHA-256" (MQTT 5
      * only): neither is sent, but client and server prove to each other that they know them [RFC
@@ -125,7 +133,8 @@ struct gnatter_client_options {
     const char *auth_method;
 
     bool no_reconnect;         /* [false] */
-    bool reconnect_on_refusal; /* also after refusals that will not go away by themselves [false] */
+    bool reconnect_on_refusal; /* also after refusals that will not go away by themselves, of TLS,
+                                * too [false] */
     uint32_t reconnect_min_ms; /* the first wait; it doubles [1,000] */
     uint32_t
         reconnect_max_ms; /* up to this; a wait is shortened at random by up to half [60,000] */
@@ -143,7 +152,8 @@ struct gnatter_client_options {
 GNATTER_API void gnatter_client_options_init_size(struct gnatter_client_options *options,
                                                   size_t size);
 
-/* GNATTER_EINVALID: an option that cannot be; see gnatter_engine_new for those of MQTT.
+/* GNATTER_EINVALID: an option that cannot be (what is wrong with files of TLS is told when they are
+ * read, by on_disconnected); see gnatter_engine_new for those of MQTT.
  * GNATTER_EUNSUPPORTED: another auth_method.  In 3.1 and
  * 3.1.1 a client without an id gets one at random. */
 GNATTER_API int gnatter_client_new(const struct gnatter_client_options *options,

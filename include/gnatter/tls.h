@@ -68,6 +68,38 @@ struct gnatter_tls_wish {
 typedef void gnatter_tls_choose(void *context, const struct gnatter_tls_wish *wish,
                                 struct gnatter_tls_identity *out);
 
+/* ---- What a client agrees to.  The server's certificate is good when it is by a CA that is
+ * trusted, valid now, meant for servers, and for the host that is connected to.
+ *
+ * Files are read when the client first connects, and again when it connects later and one of them
+ * has changed, so that a renewed certificate is used.  That takes some milliseconds of the client's
+ * own thread, and some hundred where there is a pass-phrase.  Sessions are resumed.
+ *
+ * The values in brackets are those of zeroed options. */
+struct gnatter_tls_options {
+    bool on; /* where no URL says so [false] */
+
+    /* Whom to trust: certificates of CAs in a file, and in a directory by OpenSSL's hashes.
+     * [both NULL: whom the system trusts] */
+    const char *ca_file, *ca_directory;
+    const char *crl_file; /* revocation lists, of each CA of a chain one [NULL: not looked at] */
+
+    struct gnatter_tls_identity identity; /* shown where the server asks [nobody] */
+
+    uint16_t least, greatest; /* enum gnatter_tls_version; below 1.2 is not safe [ANY] */
+    const char *ciphers;      /* up to TLS 1.2, as OpenSSL writes them [NULL: its choice] */
+    const char *suites;       /* of TLS 1.3 [NULL: its choice] */
+    const char *alpn;         /* application protocols, best first: "mqtt,http/1.1" [NULL: none] */
+
+    /* The name that is asked for (SNI) and that the certificate has to be for. [NULL: the host] */
+    const char *server_name;
+    bool any_host; /* whom it is for does not matter: it may be another server of that CA [false] */
+
+    gnatter_tls_judge *judge;   /* [NULL: the verdict is the last word] */
+    gnatter_tls_choose *choose; /* instead of `identity` [NULL] */
+    void *context;              /* handed to these two */
+};
+
 GNATTER_END
 
 #endif

@@ -1,6 +1,7 @@
 /* gnatter bench: load and latency, one broker or several in turns. */
 #include "auth/scram.h"
 #include "base/clock.h"
+#include "callback/tls_client.h"
 #include "cli/bench_load.h"
 #include "cli/bench_report.h"
 #include "cli/command.h"
@@ -29,6 +30,7 @@ struct options {
     bool live, json;
     char *host, *username, *password;
     uint16_t port;
+    struct gnt_cli_tls tls;
     uint32_t version, auth_method;
 };
 
@@ -153,8 +155,9 @@ static const struct gnt_option rows[] = {
            "Makes N connections a second. 0: as fast as the broker answers."),
     {.flag = "target", .letter = 't', .kind = GNT_OPTION_STRINGS, FIELD(targets),
      .metavar = "TARGET", .check = check_target, .group = "Broker",
-     .help = "[NAME=]URL[,pid=PID], such as mine=mqtt://127.0.0.1:1884,pid=4711, or ws://HOST:PORT/mqtt. May be repeated: "
-             "each scenario is run on each in turn, and ratios to the first are shown. With a "
+     .help = "[NAME=]URL[,pid=PID], such as mine=mqtt://127.0.0.1:1884,pid=4711, or ws://HOST:PORT/mqtt; "
+             "mqtts and wss for TLS, in which each client after the first resumes a session. May "
+             "be repeated: each scenario is run on each in turn, and ratios to the first are shown. With a "
              "process id of this machine the broker's CPU and memory are shown too. Replaces "
              "--host and --port."},
     NUMBER("rounds", rounds, 1, 1000, "1", "N", "Broker",
@@ -163,8 +166,8 @@ static const struct gnt_option rows[] = {
      .fallback = "localhost", .metavar = "HOST", .group = "Broker",
      .help = "The broker's host name or address."},
     {.flag = "port", .letter = 'p', .kind = GNT_OPTION_INTEGER, FIELD(port), .min = 1,
-     .max = 65535, .fallback = "1883", .metavar = "PORT", .group = "Broker",
-     .help = "The broker's port."},
+     .max = 65535, .fallback = "auto", .metavar = "PORT", .group = "Broker",
+     .words = gnt_cli_ports, .help = "The broker's port; auto is 1883, with TLS 8883."},
     {.flag = "username", .letter = 'u', .kind = GNT_OPTION_STRING, FIELD(username), .max = 65535,
      .metavar = "NAME", .group = "Broker", .help = "The user name of all clients."},
     {.flag = "pw", .letter = 'P', .kind = GNT_OPTION_STRING, FIELD(password), .max = 65535,
@@ -176,6 +179,7 @@ static const struct gnt_option rows[] = {
     {.flag = "protocol-version", .letter = 'V', .kind = GNT_OPTION_WORD, FIELD(version),
      .fallback = "mqttv311", .metavar = "VERSION", .words = gnt_peer_versions, .group = "Broker",
      .help = "mqttv31, mqttv311 or mqttv5; also 31, 311 and 5."},
+    GNT_CLI_TLS_ROWS(struct options, tls),
     {.flag = "live", .kind = GNT_OPTION_BOOL, FIELD(live), .group = "Output",
      .help = "Shows a line a second on stderr even where that is no terminal."},
     {.flag = "json", .kind = GNT_OPTION_BOOL, FIELD(json), .group = "Output",
@@ -235,7 +239,8 @@ struct bench {
     const struct options *options;
     struct gnt_bench_target *targets;
     size_t target_count;
-    double *figures; /* [scenario][round][target][figure] */
+    struct gnt_tls_context *tls; /* of all targets that have any; NULL: none has */
+    double *figures;             /* [scenario][round][target][figure] */
     struct gnt_bench_result *result;
     struct gnt_wait wait;
     struct gnt_buf text, line;
@@ -401,29 +406,56 @@ static void set_websocket(struct gnt_bench_target *t, const struct gnt_url *url)
     (void)snprintf(t->path, sizeof t->path, "%s", gnt_url_websocket_path(url));
 }
 
+static int make_context(struct bench *b)
+{
+    struct gnatter_tls_options options;
+    struct gnt_cli_secret secret;
+    struct gnt_pki_why why;
+    int code = gnt_cli_tls_options(name, &b->options->tls, &options, &secret);
+    if (code == EX_OK &&
+        gnt_tls_client_context(&options, NULL, NULL, NULL, &b->tls, &why) != GNT_OK) {
+        gnt_say(name, "%s", why.text);
+        code = EX_CONFIG;
+    }
+    gnt_cli_forget(&secret);
+    return code;
+}
+
+static int set_tls(struct bench *b, struct gnt_bench_target *t, const struct gnt_url *url)
+{
+    const char *own = b->options->tls.server_name;
+    int code = url->scheme->tls && !b->tls ? make_context(b) : EX_OK;
+    (void)snprintf(t->server, sizeof t->server, "%s", own ? own : url->host);
+    t->tls = url->scheme->tls ? b->tls : NULL;
+    return code;
+}
+
+static int make_target(struct bench *b, const char *word, struct gnt_bench_target *t)
+{
+    struct gnt_url url;
+    struct gnt_why why;
+    if (read_target(word, t, &url, &why)) {
+        gnt_say(name, "%s: %s", word, why.text);
+        return EX_USAGE;
+    }
+    set_websocket(t, &url);
+    int code = set_tls(b, t, &url);
+    return code ? code : find_address(t, &url);
+}
+
+/* Without a target, --host and --port. */
 static int make_targets(struct bench *b)
 {
     const struct options *o = b->options;
-    struct gnt_url url;
-    struct gnt_why why;
     char text[300];
-    if (strchr(o->host, ':'))
-        (void)snprintf(text, sizeof text, "mqtt://[%s]:%u", o->host, o->port);
-    else
-        (void)snprintf(text, sizeof text, "mqtt://%s:%u", o->host, o->port);
+    bool tls = gnt_cli_tls_given(&o->tls);
+    (void)snprintf(text, sizeof text, strchr(o->host, ':') ? "%s://[%s]:%u" : "%s://%s:%u",
+                   tls ? "mqtts" : "mqtt", o->host, gnt_cli_port(o->port, tls));
     b->target_count = o->targets.count ? o->targets.count : 1;
-    for (size_t i = 0; i < b->target_count; i++) {
-        const char *word = o->targets.count ? o->targets.items[i] : text;
-        if (read_target(word, &b->targets[i], &url, &why)) {
-            gnt_say(name, "%s: %s", word, why.text);
-            return EX_USAGE;
-        }
-        set_websocket(&b->targets[i], &url);
-        int code = find_address(&b->targets[i], &url);
-        if (code)
-            return code;
-    }
-    return EX_OK;
+    int code = EX_OK;
+    for (size_t i = 0; i < b->target_count && !code; i++)
+        code = make_target(b, o->targets.count ? o->targets.items[i] : text, &b->targets[i]);
+    return code;
 }
 
 static bool make_memory(struct bench *b)
@@ -466,6 +498,7 @@ static int run(const struct options *o)
     for (size_t i = 0; b.targets && i < b.target_count; i++)
         if (b.targets[i].address)
             freeaddrinfo(b.targets[i].address);
+    gnt_tls_context_unref(&b.tls);
     free(b.targets);
     free(b.figures);
     free(b.result);
@@ -478,6 +511,11 @@ static int run(const struct options *o)
 /* What does not go together. */
 static bool check(const struct options *o)
 {
+    const char *mistake = gnt_cli_tls_mistake(&o->tls, NULL);
+    if (mistake) {
+        gnt_say(name, "%s, see --help", mistake);
+        return false;
+    }
     for (size_t i = 0; i < scenario_count(o); i++) {
         enum gnt_bench_shape shape = scenario(o, i);
         if (shape == GNT_BENCH_PAIRS && o->publishers && o->subscribers &&

@@ -2,6 +2,7 @@
 
 #include "auth/scram.h"
 #include "net/tcp.h"
+#include "net/tls.h"
 #include "net/websocket.h"
 
 #include <stdio.h>
@@ -183,6 +184,11 @@ static void write_output(struct gnt_bench_client *c, uint64_t now)
         if (!err)
             gnt_client_sent(c->engine, n, now);
     }
+    if (err == GNT_CLOSED && gnt_client_hungry(c->engine)) {
+        c->blocked = true;
+        gnt_stream_want(c->stream, GNT_READABLE); /* perhaps the broker has said why */
+        return;
+    }
     if (err < 0) {
         gnt_client_lost(c->engine, err);
         take_events(c, now);
@@ -272,6 +278,8 @@ static gnt_err open_stream(struct gnt_bench_client *c)
         .host = t->host, .path = t->path, .protocol = "mqtt", .random = &gnt_random_system};
     gnt_err err =
         gnt_tcp_connect(c->host->loop, t->address->ai_addr, t->address->ai_addrlen, &c->stream);
+    if (!err && t->tls)
+        err = gnt_tls_new(&c->stream, t->tls, t->server, &c->stream);
     if (err || !t->websocket)
         return err;
     return gnt_websocket_connect(&c->stream, &request, &c->stream);

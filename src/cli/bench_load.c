@@ -3,6 +3,7 @@
 #include "cli/bench_client.h"
 #include "base/random.h"
 #include "net/epoll.h"
+#include "net/tls.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -122,11 +123,13 @@ static void on_down(struct gnt_bench_client *c, gnt_err err, uint8_t code)
     l->result->closed++;
     if (l->start)
         return;
+    const struct gnt_stream *tls = gnt_tls_of(c->stream);
+    char words[GNT_TLS_WORDS_MAX] = "";
     if (err == GNT_REFUSED && code)
         give_up(l, "refused by the broker: %s", gnt_mqtt_reason_text(code));
     else
         give_up(l, "cannot connect %s %u: %s", c->publisher ? "publisher" : "subscriber", c->index,
-                gnt_err_text(err));
+                tls && *gnt_tls_words(tls, words) ? words : gnt_err_text(err));
 }
 
 static size_t row_of(const struct gnt_bench_plan *plan, const struct gnt_bench_client *c,

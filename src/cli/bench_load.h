@@ -11,6 +11,7 @@
 #include "base/slice.h"
 #include "cli/bench_stats.h"
 #include "conf/url.h"
+#include "net/tls_context.h"
 
 #include <netdb.h>
 #include <sys/types.h>
@@ -51,6 +52,8 @@ struct gnt_bench_target {
     char url[300];
     pid_t pid; /* 0: not known */
     struct addrinfo *address;
+    struct gnt_tls_context *tls; /* borrowed; NULL: none */
+    char server[256];            /* whom its certificate has to be for */
     bool websocket;
     char host[GNT_URL_HOST_MAX]; /* of a WebSocket, */
     char path[300];              /* and where on it */
@@ -63,7 +66,7 @@ struct gnt_bench_cost {
 };
 
 struct gnt_bench_result {
-    char failure[200]; /* "": it ran; else why not, for people */
+    char failure[600]; /* "": it ran; else why not, for people */
     uint32_t connected, closed;
     double connect_s;            /* until all were connected and subscribed */
     uint64_t sent, refused;      /* refused: due, but the publisher's queue was full */

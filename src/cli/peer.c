@@ -12,7 +12,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { TEXT_MAX = 2048, GOES_ON = -1, CLOSE_MS = 5000, END_S = 8 };
+enum { TEXT_MAX = 2048, TLS_WORDS_MAX = 700, GOES_ON = -1, CLOSE_MS = 5000, END_S = 8 };
 
 /* As large as a packet can be [MQTT5 2.1.4]: it is the user who asks for the messages. */
 enum { PACKET_MAX = 5 + 268435455 };
@@ -87,7 +87,8 @@ static const struct {
     {GNATTER_ETIMEOUT, false, EX_UNAVAILABLE, "no answer in time",
      " Is that the address of an MQTT broker?"},
     {GNATTER_ECLOSED, false, EX_UNAVAILABLE, "the peer closes the connection at once",
-     " Is that an MQTT broker, and does it speak this version (--protocol-version)?"},
+     " Is that an MQTT broker, does it speak this version (--protocol-version), or does it want TLS "
+     "(--cafile)?"},
     {GNATTER_EMALFORMED, false, EX_PROTOCOL, "the answer is not MQTT",
      " Is that the port of an MQTT broker?"},
     {GNATTER_EPROTOCOL, false, EX_PROTOCOL, "the answer breaks the protocol",
@@ -128,6 +129,33 @@ static int connack_code(uint8_t reason, uint8_t version)
     return version == GNATTER_MQTT_5 ? reason : gnt_mqtt_reason_to_v3_connack(reason);
 }
 
+/* What TLS has to say for itself. */
+static const struct {
+    int error, code;
+    const char *advice;
+} tls_failures[] = {
+    {GNATTER_EDENIED, EX_NOPERM, ""},
+    {GNATTER_EREFUSED, EX_NOPERM, ""},
+    {GNATTER_EINVALID, EX_CONFIG, ""},
+    {GNATTER_EPROTOCOL, EX_PROTOCOL, " Is that the port for TLS?"},
+    {GNATTER_ECLOSED, EX_UNAVAILABLE, " Is that the port for TLS?"},
+};
+
+static int describe_tls(const struct gnatter_disconnected *d, const char *before, char *text,
+                        size_t size)
+{
+    struct gnatter_property words;
+    char shown[TLS_WORDS_MAX];
+    size_t i = 0, last = sizeof tls_failures / sizeof tls_failures[0] - 1;
+    if (!gnatter_properties_find(d->properties, GNATTER_REASON_STRING, &words))
+        words = gnatter_property_text(GNATTER_REASON_STRING, gnatter_error_text(d->error));
+    gnt_utf8_printable(gnt_slice(words.text.data, words.text.size), shown, sizeof shown);
+    while (i < last && tls_failures[i].error != d->error)
+        i++;
+    (void)snprintf(text, size, "%s: %s.%s", before, shown, tls_failures[i].advice);
+    return tls_failures[i].code;
+}
+
 /* " (the broker's own words)", or nothing; and ": another server", or nothing. */
 static const char *own_words(const struct gnatter_disconnected *d, char *text, size_t size)
 {
@@ -152,13 +180,18 @@ static const char *own_words(const struct gnatter_disconnected *d, char *text, s
 
 enum { WHERE_MAX = 1100 };
 
+static uint16_t port_of(const struct gnt_peer_options *o)
+{
+    return gnt_cli_port(o->port, gnt_cli_tls_given(&o->tls));
+}
+
 /* The broker, for people. */
 static const char *where(const struct gnt_peer_options *o, char text[WHERE_MAX])
 {
     if (o->url)
         (void)snprintf(text, WHERE_MAX, "%s", o->url);
     else
-        (void)snprintf(text, WHERE_MAX, "%s port %u", o->host, o->port);
+        (void)snprintf(text, WHERE_MAX, "%s port %u", o->host, port_of(o));
     return text;
 }
 
@@ -168,11 +201,14 @@ static int describe(const struct gnt_peer *peer, const struct gnatter_disconnect
 {
     const struct gnt_peer_options *o = peer->options;
     const char *verb = d->was_connected ? "lost the connection to" : "cannot connect to";
-    char words[600], place[WHERE_MAX];
+    char words[600], place[WHERE_MAX], before[WHERE_MAX + 64];
     where(o, place);
+    (void)snprintf(before, sizeof before, "%s %s", verb, place);
+    if (d->tls)
+        return describe_tls(d, before, text, size);
     own_words(d, words, sizeof words);
     if (d->reason >= 0x80) {
-        (void)snprintf(text, size, "%s %s: the broker says: %s%s.%s", verb, place,
+        (void)snprintf(text, size, "%s: the broker says: %s%s.%s", before,
                        gnatter_reason_text(d->reason), words, refusal_advice(d->reason));
         return d->was_connected ? EX_UNAVAILABLE
                                 : connack_code(d->reason, version_of(o, peer->properties));
@@ -180,11 +216,11 @@ static int describe(const struct gnt_peer *peer, const struct gnatter_disconnect
     for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
         if (failures[i].error != d->error || failures[i].was_connected != d->was_connected)
             continue;
-        (void)snprintf(text, size, "%s %s: %s%s.%s", verb, place, failures[i].text, words,
+        (void)snprintf(text, size, "%s: %s%s.%s", before, failures[i].text, words,
                        failures[i].advice);
         return failures[i].code;
     }
-    (void)snprintf(text, size, "%s %s: %s%s.", verb, place, gnatter_error_text(d->error), words);
+    (void)snprintf(text, size, "%s: %s%s.", before, gnatter_error_text(d->error), words);
     return EX_UNAVAILABLE;
 }
 
@@ -242,9 +278,9 @@ gnt_err gnt_peer_check_url(const char *text, struct gnt_why *why)
 {
     struct gnt_url url;
     gnt_err err = gnt_url_parse(text, &url, why);
-    if (err || (url.scheme->kind != GNT_URL_HTTP && !url.scheme->tls && *url.host))
+    if (err || (url.scheme->kind != GNT_URL_HTTP && *url.host))
         return err;
-    gnt_why_set(why, "expected mqtt://HOST:PORT or ws://HOST:PORT/mqtt");
+    gnt_why_set(why, "expected mqtt://HOST:PORT or ws://HOST:PORT/mqtt; for TLS mqtts or wss");
     return GNT_INVALID;
 }
 
@@ -277,6 +313,8 @@ bool gnt_peer_check(const char *command, const struct gnt_peer_options *o,
         mistake = "a password needs a user name (-u) before MQTT 5";
     else if (o->session_expiry_s != UINT64_MAX && !five)
         mistake = "-x needs MQTT 5: -V mqttv5";
+    else
+        mistake = gnt_cli_tls_mistake(&o->tls, o->url);
     if (mistake)
         gnt_say(command, "%s", mistake);
     return !mistake && check_will(command, o, gnt_properties_of(given, GNT_IN_WILL, list) > 0);
@@ -313,6 +351,7 @@ struct built {
     struct gnatter_client_options options;
     struct gnatter_message will;
     struct gnatter_property connect[GNT_PROPERTIES_MAX], will_properties[GNT_PROPERTIES_MAX];
+    struct gnt_cli_secret secret;
     char id[300];
 };
 
@@ -341,7 +380,7 @@ static void build(struct gnt_peer *peer, struct built *b)
     struct gnatter_mqtt_options *mqtt = &b->options.mqtt;
     gnatter_client_options_init(&b->options);
     b->options.host = o->host;
-    b->options.port = o->port;
+    b->options.port = port_of(o);
     b->options.url = o->url;
     b->options.on_connected = on_connected;
     b->options.on_disconnected = on_disconnected;
@@ -373,29 +412,47 @@ static void build(struct gnt_peer *peer, struct built *b)
 
 /* ---- the life of a peer */
 
-int gnt_peer_open(struct gnt_peer *peer)
+static int make_client(struct gnt_peer *peer, const struct gnatter_client_options *options)
 {
-    struct built built = {0};
-    atomic_store(&peer->code, GOES_ON);
+    int err = gnatter_client_new(options, &peer->client);
+    if (err == GNATTER_EINVALID)
+        gnt_say(peer->command,
+                "an option cannot be sent: look at the client id, the user name, the "
+                "will's topic and the properties; text has to be UTF-8");
+    else if (err)
+        gnt_say(peer->command, "%s", gnatter_error_text(err));
+    return !err ? EX_OK : err == GNATTER_EINVALID ? EX_USAGE : EX_OSERR;
+}
+
+/* Signals are blocked when nobody is asked for a pass-phrase any more. */
+static int open_with(struct gnt_peer *peer, struct built *b)
+{
+    const struct gnt_cli_tls *tls = &peer->options->tls;
+    int code = gnt_cli_tls_options(peer->command, tls, &b->options.tls, &b->secret);
+    if (code)
+        return code;
+    b->options.tls.on = gnt_cli_tls_given(tls) && !peer->options->url;
     gnt_err waiting = gnt_wait_init(&peer->wait);
     if (waiting) {
         gnt_say(peer->command, "%s", gnt_err_text(waiting));
         return EX_OSERR;
     }
+    code = make_client(peer, &b->options);
+    if (code)
+        gnt_wait_fini(&peer->wait);
+    return code;
+}
+
+int gnt_peer_open(struct gnt_peer *peer)
+{
+    struct built built = {0};
+    atomic_store(&peer->code, GOES_ON);
     build(peer, &built);
     if (peer->adjust)
         peer->adjust(&built.options);
-    int err = gnatter_client_new(&built.options, &peer->client);
-    if (!err)
-        return EX_OK;
-    gnt_wait_fini(&peer->wait);
-    if (err == GNATTER_EINVALID)
-        gnt_say(peer->command,
-                "an option cannot be sent: look at the client id, the user name, the "
-                "will's topic and the properties; text has to be UTF-8");
-    else
-        gnt_say(peer->command, "%s", gnatter_error_text(err));
-    return err == GNATTER_EINVALID ? EX_USAGE : EX_OSERR;
+    int code = open_with(peer, &built);
+    gnt_cli_forget(&built.secret);
+    return code;
 }
 
 int gnt_peer_start(struct gnt_peer *peer)

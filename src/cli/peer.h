@@ -7,6 +7,7 @@
 #define GNT_CLI_PEER_H
 
 #include "cli/property.h"
+#include "cli/tls.h"
 #include "cli/wait.h"
 
 #include <gnatter/mqtt.h>
@@ -15,8 +16,9 @@
 /* The values of GNT_PEER_ROWS. */
 struct gnt_peer_options {
     char *host;
-    uint16_t port;
-    char *url; /* instead of these two */
+    uint16_t port; /* 0: MQTT's usual one */
+    char *url;     /* instead of these two */
+    struct gnt_cli_tls tls;
     char *id, *id_prefix, *username, *password;
     uint32_t auth_method; /* enum gnt_peer_method */
     uint32_t version;     /* enum gnatter_mqtt_version */
@@ -43,12 +45,12 @@ GNT_MUST gnt_err gnt_peer_check_url(const char *text, struct gnt_why *why);
      GNT_OPTION_FIELD(type, peer.host), .fallback = "localhost", .metavar = "HOST", .max = 255, \
      .help = "The broker's host name or address."}, \
     {.flag = "port", .letter = 'p', .kind = GNT_OPTION_INTEGER, .group = "Connection", \
-     GNT_OPTION_FIELD(type, peer.port), .fallback = "1883", .min = 1, .max = 65535, .metavar = "PORT", \
-     .help = "The broker's port."}, \
+     GNT_OPTION_FIELD(type, peer.port), .fallback = "auto", .min = 1, .max = 65535, .metavar = "PORT", \
+     .words = gnt_cli_ports, .help = "The broker's port; auto is 1883, with TLS 8883."}, \
     {.flag = "url", .kind = GNT_OPTION_STRING, .group = "Connection", .check = gnt_peer_check_url, \
      GNT_OPTION_FIELD(type, peer.url), .metavar = "URL", .max = 1024, \
      .help = "Instead of --host and --port: mqtt://HOST:PORT, or ws://HOST:PORT/mqtt for MQTT over " \
-             "WebSocket."}, \
+             "WebSocket; mqtts://HOST:PORT and wss://HOST:PORT/mqtt for TLS."}, \
     {.flag = "id", .letter = 'i', .kind = GNT_OPTION_STRING, .group = "Connection", \
      GNT_OPTION_FIELD(type, peer.id), .metavar = "ID", .max = 65535, \
      .help = "The client id; without one, a random one, in MQTT 5 one that the broker gives."}, \
@@ -85,7 +87,8 @@ GNT_MUST gnt_err gnt_peer_check_url(const char *text, struct gnt_why *why);
     {.flag = "debug", .letter = 'd', .kind = GNT_OPTION_BOOL, .group = "Connection", \
      GNT_OPTION_FIELD(type, peer.debug), .help = "Tells on stderr what happens."}, \
     {.flag = "quiet", .kind = GNT_OPTION_BOOL, .group = "Connection", \
-     GNT_OPTION_FIELD(type, peer.quiet), .help = "Tells no errors of the connection."}
+     GNT_OPTION_FIELD(type, peer.quiet), .help = "Tells no errors of the connection."}, \
+    GNT_CLI_TLS_ROWS(type, peer.tls)
 
 #define GNT_PEER_WILL_ROWS(type) \
     {.flag = "will-topic", .kind = GNT_OPTION_STRING, .group = "Will", \
@@ -123,7 +126,8 @@ struct gnt_peer {
 GNT_MUST bool gnt_peer_check(const char *command, const struct gnt_peer_options *options,
                              const struct gnt_properties *properties);
 
-/* Blocks the signals, and makes the client without connecting it.  Returns an exit code; what went
+/* Asks for a pass-phrase where one is needed, blocks the signals, and makes the client without
+ * connecting it.  Returns an exit code; what went
  * wrong has been said. */
 GNT_MUST int gnt_peer_open(struct gnt_peer *peer);
 GNT_MUST int gnt_peer_start(struct gnt_peer *peer);

@@ -137,11 +137,13 @@ static const struct gnt_args arguments = {
               "  gnatter pub -t camera/front -r -n           takes the retained picture away\n"
               "  tail -f log | gnatter pub -t log -l -q 1\n"
               "  gnatter pub -t a -m 21 -D publish message-expiry-interval 60\n"
+              "  gnatter pub -h broker.example --cafile ca.pem --pfx me.pfx -t a -m 21\n"
               "\n"
               "Exit codes: 0 the broker has all of it; the code of the broker's CONNACK if it\n"
               "refuses the connection (1 to 5, in MQTT 5 128 and more) or of its answer if it\n"
               "refuses a message; else those of sysexits.h, such as 64 wrong usage, 66 an\n"
-              "input that cannot be read, 68 host not found, 69 no connection.",
+              "input that cannot be read, 68 host not found, 69 no connection, 77 one side\n"
+              "refuses the other's certificate, 78 files of TLS that cannot be used.",
     .table = GNT_OPTION_TABLE(struct options, rows),
 };
 

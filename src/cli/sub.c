@@ -170,11 +170,13 @@ static const struct gnt_args arguments = {
               "  gnatter sub -t '#' -F '%I %t %p'            with the time\n"
               "  gnatter sub -t answers -C 1 -W 10           one message, for at most 10 s\n"
               "  gnatter sub -i me -c -q 1 -t jobs           nothing is missed between two runs\n"
+              "  gnatter sub -h broker.example --cafile ca.pem --pfx me.pfx -t '#'\n"
               "\n"
               "Exit codes: 0 all went well; the code of the broker's CONNACK if it refuses the\n"
               "connection (1 to 5, in MQTT 5 128 and more) or of its SUBACK if it refuses all\n"
               "subscriptions; 27 time is up (-W); else those of sysexits.h, such as 64 wrong\n"
-              "usage, 68 host not found, 69 no connection, 74 the output failed.",
+              "usage, 68 host not found, 69 no connection, 74 the output failed, 77 one side\n"
+              "refuses the other's certificate, 78 files of TLS that cannot be used.",
     .table = GNT_OPTION_TABLE(struct options, rows),
 };
 

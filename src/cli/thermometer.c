@@ -135,7 +135,8 @@ static const struct gnt_args arguments = {
               "\n"
               "Exit codes: 0 it was interrupted, or has made all its readings; the code of the\n"
               "broker's CONNACK if it refuses the connection for good (1 to 5, in MQTT 5 128\n"
-              "and more); else those of sysexits.h, such as 64 wrong usage.",
+              "and more); else those of sysexits.h, such as 64 wrong usage, 77 one side\n"
+              "refuses the other's certificate, 78 files of TLS that cannot be used.",
     .table = GNT_OPTION_TABLE(struct options, rows),
 };
 

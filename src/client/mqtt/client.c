@@ -2,7 +2,9 @@
 
 #include "base/assert.h"
 #include "base/random.h"
+#include "callback/tls_client.h"
 #include "client/mqtt/convert.h"
+#include "client/mqtt/tls.h"
 #include "conf/url.h"
 #include "net/epoll.h"
 
@@ -53,6 +55,7 @@ static void destroy(gnatter_client *c)
 {
     gnt_client_free(&c->engine);
     gnt_client_login_free(&c->login);
+    gnt_client_tls_free(&c->tls);
     pthread_cond_destroy(&c->changed);
     pthread_mutex_destroy(&c->lock);
     free((void *)(uintptr_t)c->options.host);
@@ -68,26 +71,42 @@ static gnt_err set_address(gnatter_client *c, const char *host, uint16_t port)
     return c->options.host ? GNT_OK : GNT_NOMEM;
 }
 
+static gnt_err set_tls(gnatter_client *c, const struct gnatter_client_options *o, bool on)
+{
+    c->options.tls = (struct gnatter_tls_options){.on = on};
+    if (gnt_tls_client_mistake(&o->tls, on))
+        return GNT_INVALID;
+    return on ? gnt_client_tls_new(&o->tls, c->options.host, &c->tls) : GNT_OK;
+}
+
+static gnt_err set_websocket(gnatter_client *c, const struct gnt_url *url)
+{
+    char text[GNT_URL_HOST_MAX];
+    gnt_url_host_text(url, text);
+    c->websocket_host = strdup(text);
+    c->path = strdup(gnt_url_websocket_path(url));
+    return c->path && c->websocket_host ? GNT_OK : GNT_NOMEM;
+}
+
 /* Where the client goes: its own copy of what the options say. */
 static gnt_err set_target(gnatter_client *c, const struct gnatter_client_options *o)
 {
     struct gnt_url url;
     struct gnt_why why;
-    char text[GNT_URL_HOST_MAX];
     c->options.host = NULL;
     c->options.url = NULL;
-    if (!o->url)
-        return set_address(c, o->host, o->port);
-    if (gnt_url_parse(o->url, &url, &why) || url.scheme->kind == GNT_URL_HTTP || url.scheme->tls ||
-        !*url.host)
+    if (!o->url) {
+        gnt_err err = set_address(c, o->host, o->port);
+        return err ? err : set_tls(c, o, o->tls.on);
+    }
+    if (gnt_url_parse(o->url, &url, &why) || url.scheme->kind == GNT_URL_HTTP || !*url.host)
         return GNT_INVALID;
     gnt_err err = set_address(c, url.host, url.port);
-    if (err || url.scheme->kind != GNT_URL_WEBSOCKET)
-        return err;
-    gnt_url_host_text(&url, text);
-    c->websocket_host = strdup(text);
-    c->path = strdup(gnt_url_websocket_path(&url));
-    return c->path && c->websocket_host ? GNT_OK : GNT_NOMEM;
+    if (!err)
+        err = set_tls(c, o, url.scheme->tls);
+    if (!err && url.scheme->kind == GNT_URL_WEBSOCKET)
+        err = set_websocket(c, &url);
+    return err;
 }
 
 static gnt_err create(const struct gnatter_client_options *o, gnatter_client **out)

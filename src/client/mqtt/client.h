@@ -22,6 +22,7 @@
 struct gnatter_engine_event;
 struct gnt_lookup;
 struct gnt_client_login;
+struct gnt_client_tls;
 
 /*   state      what it waits for                                     next states              */
 enum gnt_link_state {
@@ -42,6 +43,7 @@ struct gnatter_client {
     char *websocket_host;                  /* and what it calls the host; both owned */
     struct gnt_client *engine;
     struct gnt_client_login *login; /* by auth_method; NULL: there is none */
+    struct gnt_client_tls *tls;     /* the thread's own; NULL: there is none */
 
     /* What is wanted. */
     bool wanted;  /* a connection */
@@ -61,6 +63,7 @@ struct gnatter_client {
     uint64_t connections;
     bool was_connected; /* CONNACK has come on this link */
     bool heard;         /* bytes have come on this link */
+    bool broken;        /* it cannot be written to; what has come is still read */
     int error;          /* why the last one ended */
     uint8_t reason;
     char reason_string[256], server_reference[256];
@@ -128,14 +131,22 @@ bool gnt_client_login_proved(gnatter_client *c, const struct gnt_mqtt_props *pro
 GNT_MUST gnt_err gnt_client_login_again(gnatter_client *c);
 
 /* link.c, by the thread, with the lock: begins an attempt, or goes on with the next address.  The
- * state is RESOLVING or OPENING afterwards; on failure unchanged. */
+ * state is RESOLVING or OPENING afterwards, on failure perhaps, too.  _open lets go of the lock
+ * while it reads files. */
 GNT_MUST gnt_err gnt_link_open(gnatter_client *c);
 GNT_MUST gnt_err gnt_link_next_address(gnatter_client *c); /* GNT_NOTFOUND: there is none */
 
-/* What is known about why the stream has not opened, as an MQTT property in OUT; empty if nothing
- * is. */
-enum { GNT_LINK_WORDS_MAX = 256 };
-struct gnatter_properties gnt_link_words(const gnatter_client *c, uint8_t out[GNT_LINK_WORDS_MAX]);
+/* Why an attempt or a connection has ended that the engine says nothing more of. */
+enum { GNT_LINK_WORDS_MAX = 768 };
+struct gnt_link_trouble {
+    gnt_err err;
+    bool tls, lasting;               /* it is TLS' trouble; it would be met again */
+    struct gnatter_properties words; /* none, or a GNATTER_REASON_STRING in: */
+    uint8_t property[GNT_LINK_WORDS_MAX];
+};
+
+/* ERR is what the stream, or opening it, has said; before the stream is closed. */
+void gnt_link_trouble(const gnatter_client *c, gnt_err err, struct gnt_link_trouble *out);
 
 /* RESOLVING: whether the lookup is done, and then with what. */
 bool gnt_link_resolved(gnatter_client *c, gnt_err *err);

@@ -1,5 +1,6 @@
 /* From a host name, or a transport of the user's, to a byte stream. */
 #include "client/mqtt/client.h"
+#include "client/mqtt/tls.h"
 
 #include "base/assert.h"
 #include "base/random.h"
@@ -229,30 +230,47 @@ static gnt_err opened(gnatter_client *c)
                                                   .path = c->path,
                                                   .protocol = "mqtt",
                                                   .random = &gnt_random_system};
-    gnt_err err = c->path ? gnt_websocket_connect(&c->stream, &request, &c->stream) : GNT_OK;
+    gnt_err err = c->tls ? gnt_client_tls_put_on(c->tls, &c->stream) : GNT_OK;
+    if (!err && c->path)
+        err = gnt_websocket_connect(&c->stream, &request, &c->stream);
     if (err) {
         gnt_link_close(c);
         return err;
     }
     c->state = GNT_LINK_OPENING;
-    c->was_connected = c->heard = false;
+    c->was_connected = c->heard = c->broken = false;
     c->stream->owner = c;
     c->stream->on_ready = on_ready;
     gnt_stream_want(c->stream, GNT_WRITABLE);
     return GNT_OK;
 }
 
-struct gnatter_properties gnt_link_words(const gnatter_client *c, uint8_t out[GNT_LINK_WORDS_MAX])
+static void put_words(struct gnt_link_trouble *trouble, const char *words)
 {
-    const char *words = c->stream && c->path ? gnt_websocket_words(c->stream) : "";
+    uint8_t *out = trouble->property;
     size_t size = strlen(words);
-    if (!size || size > GNT_LINK_WORDS_MAX - 3)
-        return (struct gnatter_properties){NULL, 0};
+    if (!size || size > sizeof trouble->property - 3)
+        return;
     out[0] = GNATTER_REASON_STRING;
     out[1] = (uint8_t)(size >> 8);
     out[2] = (uint8_t)size;
     memcpy(out + 3, words, size);
-    return (struct gnatter_properties){out, 3 + size};
+    trouble->words = (struct gnatter_properties){out, 3 + size};
+}
+
+void gnt_link_trouble(const gnatter_client *c, gnt_err err, struct gnt_link_trouble *out)
+{
+    struct gnt_client_tls_trouble tls = {.err = err};
+    if (c->tls && err)
+        gnt_client_tls_trouble(c->tls, c->stream, err, &tls);
+    out->err = tls.err;
+    out->tls = tls.tls;
+    out->lasting = tls.lasting;
+    out->words = (struct gnatter_properties){NULL, 0};
+    if (tls.tls)
+        put_words(out, tls.words);
+    else if (c->path && c->stream)
+        put_words(out, gnt_websocket_words(c->stream));
 }
 
 gnt_err gnt_link_next_address(gnatter_client *c)
@@ -270,16 +288,30 @@ gnt_err gnt_link_next_address(gnatter_client *c)
     return err;
 }
 
+/* What is asked for meanwhile the thread sees afterwards: the state is not DOWN any more. */
+static gnt_err prepare_tls(gnatter_client *c)
+{
+    if (!c->tls)
+        return GNT_OK;
+    pthread_mutex_unlock(&c->lock);
+    gnt_err err = gnt_client_tls_prepare(c->tls);
+    pthread_mutex_lock(&c->lock);
+    return err;
+}
+
 gnt_err gnt_link_open(gnatter_client *c)
 {
+    const bool own = c->options.transport.open != NULL;
     gnt_link_abandon(c);
-    if (c->options.transport.open) {
-        gnt_err err = own_open(c);
-        return err ? err : opened(c);
-    }
-    gnt_err err = lookup_start(c);
-    if (!err)
-        c->state = GNT_LINK_RESOLVING;
+    gnt_err err = own ? GNT_OK : lookup_start(c);
+    if (err)
+        return err;
+    c->state = own ? GNT_LINK_OPENING : GNT_LINK_RESOLVING;
+    err = prepare_tls(c);
+    if (!err && own)
+        err = own_open(c);
+    if (!err && own)
+        err = opened(c);
     return err;
 }
 

@@ -38,10 +38,20 @@ static bool lasting(uint8_t reason)
     return memchr(reasons, reason, sizeof reasons) != NULL;
 }
 
-static bool will_reconnect(const gnatter_client *c, uint8_t reason)
+/* A connection or an attempt that is over. */
+struct ending {
+    int error;
+    uint8_t reason;
+    bool tls, lasting; /* it is TLS' trouble; the next attempt would only meet the same */
+    struct gnatter_properties properties;
+};
+
+static bool will_reconnect(const gnatter_client *c, const struct ending *e)
 {
-    return c->wanted && !c->once && !c->options.no_reconnect &&
-           (c->options.reconnect_on_refusal || !lasting(reason));
+    bool for_good = e->lasting || lasting(e->reason);
+    bool impostor = e->error == GNT_DENIED && !e->tls;
+    return e->error && c->wanted && !c->once && !c->options.no_reconnect && !impostor &&
+           (c->options.reconnect_on_refusal || !for_good);
 }
 
 /* Doubles with each failure in a row, less up to half of it, so that clients that lost their server
@@ -77,25 +87,25 @@ static void keep_words(gnatter_client *c, struct gnatter_properties properties)
               sizeof c->server_reference);
 }
 
-/* A connection or an attempt is over: what comes next, and telling of it. */
-static void ended(gnatter_client *c, int error, uint8_t reason,
-                  struct gnatter_properties properties, uint64_t now)
+/* What comes next, and telling of it. */
+static void ended(gnatter_client *c, const struct ending *e, uint64_t now)
 {
     if (c->was_connected && now - c->connected_at >= STEADY_MS * GNT_NS_PER_MS)
         c->failures = 0;
-    const bool again = error && error != GNT_DENIED && will_reconnect(c, reason);
+    const bool again = will_reconnect(c, e);
     struct gnatter_disconnected told = {
-        .error = error,
-        .reason = reason,
+        .error = e->error,
+        .reason = e->reason,
         .was_connected = c->was_connected,
+        .tls = e->tls,
         .will_reconnect = again,
         .retry_in_ms = again ? back_off_ms(c) : 0,
-        .properties = properties,
+        .properties = e->properties,
     };
-    c->error = error;
-    c->reason = reason;
-    keep_words(c, properties);
-    if (!again && error)
+    c->error = e->error;
+    c->reason = e->reason;
+    keep_words(c, e->properties);
+    if (!again && e->error)
         c->wanted = false;
     c->once = false;
     c->was_connected = false;
@@ -114,10 +124,14 @@ static void ended(gnatter_client *c, int error, uint8_t reason,
 
 static void attempt_failed(gnatter_client *c, gnt_err err, uint64_t now)
 {
-    uint8_t raw[GNT_LINK_WORDS_MAX];
-    struct gnatter_properties words = gnt_link_words(c, raw);
+    struct gnt_link_trouble trouble;
+    gnt_link_trouble(c, err, &trouble);
     gnt_link_abandon(c);
-    ended(c, err, 0, words, now);
+    const struct ending e = {.error = trouble.err,
+                             .tls = trouble.tls,
+                             .lasting = trouble.lasting,
+                             .properties = trouble.words};
+    ended(c, &e, now);
 }
 
 /* ---- Events of the engine */
@@ -145,19 +159,29 @@ static void on_connected(gnatter_client *c, const struct gnatter_engine_event *e
 }
 
 /* A host has several addresses, and this one has not said a word: the next one may. */
-static bool try_next_address(gnatter_client *c, int error)
+static bool try_next_address(gnatter_client *c, const struct gnt_link_trouble *trouble)
 {
-    bool mute = error && !c->heard && c->wanted && c->next_address;
+    bool mute = trouble->err && !trouble->tls && !c->heard && c->wanted && c->next_address;
     if (!mute)
         return false;
     gnt_link_close(c);
     return gnt_link_next_address(c) == GNT_OK;
 }
 
+/* A server that wants a better certificate may say so only when the client is through with its part
+ * of the handshake. */
 static void on_closed(gnatter_client *c, const struct gnatter_engine_event *event, uint64_t now)
 {
-    if (!try_next_address(c, event->error))
-        ended(c, event->error, event->reason, event->properties, now);
+    struct gnt_link_trouble trouble;
+    gnt_link_trouble(c, (gnt_err)event->error, &trouble);
+    bool said = event->reason || event->properties.size;
+    const struct ending e = {.error = trouble.err,
+                             .reason = event->reason,
+                             .tls = trouble.tls,
+                             .lasting = trouble.lasting,
+                             .properties = said ? event->properties : trouble.words};
+    if (!try_next_address(c, &trouble))
+        ended(c, &e, now);
 }
 
 static void on_message(gnatter_client *c, const struct gnatter_engine_event *event)
@@ -240,6 +264,22 @@ static gnt_err read_in(gnatter_client *c)
     return gnt_client_receive(c->engine, gnt_slice(chunk, n), gnt_now(&gnt_clock_system));
 }
 
+/* Writing has failed.  What the server has said before it closed is worth more than that it has;
+ * the loop may not have heard of it yet, and has one more turn for that. */
+static void give_up(gnatter_client *c, gnt_err in, gnt_err out)
+{
+    while (in == GNT_OK && c->state == GNT_LINK_UP && gnt_client_hungry(c->engine)) {
+        in = read_in(c);
+        take_events(c);
+    }
+    if (in == GNT_MORE && !c->broken) {
+        c->broken = c->asked = true;
+        return;
+    }
+    gnt_client_lost(c->engine, in < 0 ? in : out);
+    take_events(c);
+}
+
 /* While the engine is connected: in, act, out, until nothing more is possible now. */
 static void carry(gnatter_client *c)
 {
@@ -253,13 +293,8 @@ static void carry(gnatter_client *c)
             return;
         gnt_err out = write_out(c);
         if (out < 0) {
-            /* What the server has said before it closed is worth more than that it has. */
-            while (in == GNT_OK && c->state == GNT_LINK_UP && gnt_client_hungry(c->engine)) {
-                in = read_in(c);
-                take_events(c);
-            }
-            gnt_client_lost(c->engine, out);
-            take_events(c);
+            give_up(c, in, out);
+            return;
         }
     }
 }
@@ -298,9 +333,13 @@ static void opening(gnatter_client *c, uint64_t now)
         err = GNT_PROTOCOL;
     else if (err == GNT_MORE)
         err = gnt_client_login_connect(c, now);
-    if (!err)
+    if (!err) {
         c->state = GNT_LINK_UP;
-    else if (!try_next_address(c, err))
+        return;
+    }
+    struct gnt_link_trouble trouble;
+    gnt_link_trouble(c, err, &trouble);
+    if (!try_next_address(c, &trouble))
         attempt_failed(c, err, now);
 }
 

@@ -1,0 +1,107 @@
+#include "callback/tls_client.h"
+
+#include "callback/tls.h"
+#include "pki/certs.h"
+
+#include <string.h>
+
+enum {
+    PROTOCOLS_MAX = 16,
+    PROTOCOLS_SIZE = 256,
+};
+
+const char *gnt_tls_client_mistake(const struct gnatter_tls_options *o, bool on)
+{
+    const struct gnatter_tls_identity *own = &o->identity;
+    bool said = o->on || o->ca_file || o->ca_directory || o->crl_file || own->certificate ||
+                own->key || own->pfx || own->passphrase || o->least || o->greatest || o->ciphers ||
+                o->suites || o->alpn || o->server_name || o->any_host || o->judge || o->choose;
+    if (said && !on)
+        return "TLS is not on";
+    if (own->pfx && (own->certificate || own->key))
+        return "a PFX file is given, and a certificate or a key besides";
+    if (own->key && !own->certificate)
+        return "a key is given, and no certificate";
+    return NULL;
+}
+
+/* ---- Application protocols */
+
+struct protocols {
+    char text[PROTOCOLS_SIZE];
+    const char *names[PROTOCOLS_MAX];
+    size_t count;
+};
+
+/* "mqtt,http/1.1" */
+static gnt_err cut(const char *list, struct protocols *out, struct gnt_pki_why *why)
+{
+    size_t size = strlen(list);
+    if (size >= sizeof out->text)
+        return gnt_pki_refuse(why, GNT_INVALID, "ALPN: names empty or too long");
+    memcpy(out->text, list, size + 1);
+    for (char *rest = out->text; rest && out->count < PROTOCOLS_MAX;)
+        out->names[out->count++] = strsep(&rest, ",");
+    return GNT_OK;
+}
+
+/* ---- Everything that lives until the context has counted it */
+
+struct made {
+    STACK_OF(X509) * cas;
+    STACK_OF(X509_CRL) * crls;
+    struct gnt_identity identity;
+    struct protocols protocols;
+};
+
+static void made_fini(struct made *m)
+{
+    sk_X509_pop_free(m->cas, X509_free);
+    sk_X509_CRL_pop_free(m->crls, X509_CRL_free);
+    gnt_identity_fini(&m->identity);
+}
+
+static gnt_err load(const struct gnatter_tls_options *o, struct made *m, struct gnt_pki_why *why)
+{
+    struct gnt_identity_source source;
+    gnt_err err = GNT_OK;
+    if (o->ca_file)
+        err = gnt_certs_load(o->ca_file, &m->cas, why);
+    if (!err && o->crl_file)
+        err = gnt_crls_load(o->crl_file, &m->crls, why);
+    if (!err && !o->choose && gnt_callback_identity(&o->identity, &source))
+        err = gnt_identity_load(&source, &m->identity, why);
+    if (!err && o->alpn)
+        err = cut(o->alpn, &m->protocols, why);
+    return err;
+}
+
+gnt_err gnt_tls_client_context(const struct gnatter_tls_options *o, gnt_tls_judge *judge,
+                               gnt_tls_choose *choose, void *context, struct gnt_tls_context **out,
+                               struct gnt_pki_why *why)
+{
+    struct made m = {.cas = NULL};
+    gnt_err err = load(o, &m, why);
+    const struct gnt_tls_terms terms = {
+        .least = (enum gnt_tls_version)o->least,
+        .greatest = (enum gnt_tls_version)o->greatest,
+        .ciphers = o->ciphers,
+        .suites = o->suites,
+        .identities = &m.identity,
+        .identity_count = m.identity.certificate != NULL,
+        .cas = m.cas,
+        .ca_dir = o->ca_directory,
+        .crls = m.crls,
+        .judge = o->judge ? judge : NULL,
+        .judge_context = context,
+        .choose = o->choose ? choose : NULL,
+        .choose_context = context,
+        .any_host = o->any_host,
+        .protocols = m.protocols.names,
+        .protocol_count = m.protocols.count,
+    };
+    if (!err)
+        err = gnt_tls_context_new(&terms, out, why);
+    made_fini(&m);
+    return err;
+}
