@@ -36,7 +36,7 @@ static const struct gnt_args overview = {
               "  gnatter cert show --ca pki/ca.pem --crl pki/crl.pem pki/sensor-7.pem\n"
               "  gnatter cert revoke sensor-7\n"
               "\n" GNT_CERT_EXITS,
-    .table = {NULL, 0, sizeof(struct gnt_cert_options)},
+    .table = {.size = sizeof(struct gnt_cert_options)},
     .words_min = 1,
     .words_max = 1,
 };
