@@ -93,6 +93,16 @@ static void walk_start(struct gnt_session *s, struct subscription *sub, struct w
     gnt_session_work_later(s);
 }
 
+/* W's subscription has been replaced by one with OPTIONS, which did not ask for retained messages:
+ * what it still has to get is not lost for that [MQTT-3.8.4-4], and what comes at QoS 1 and 2 from
+ * now on has to outlive the process, though at QoS 0 it had not. */
+static void walk_goes_on(const struct gnt_session *s, struct walk *w,
+                         const struct gnt_sub_options *options)
+{
+    w->options = *options;
+    w->kept |= walk_is_kept(s, w);
+}
+
 static void send_retained(struct gnt_session *s, struct gnt_message *m,
                           const struct gnt_sub_options *o)
 {
@@ -230,7 +240,7 @@ static void plain_is(struct gnt_session *s, struct subscription *sub, struct gnt
     if (walk)
         walk_start(s, sub, walk);
     else if (sub->walk)
-        sub->walk->options = *options;
+        walk_goes_on(s, sub->walk, options);
     bool retained_due = sub->walk && sub->walk->kept;
     gnt_err err = gnt_session_keep_filter(s, filter, options, retained_due);
     GNT_ASSERT(err == GNT_OK);

@@ -191,6 +191,27 @@ static void new_options_hold_for_the_rest(void **state)
     finish(&f);
 }
 
+/* At QoS 0 nothing outlives the process; what is sent with the new options does. */
+static void the_rest_is_due_at_a_higher_qos(void **state)
+{
+    (void)state;
+    static const struct gnt_sub_options at_once = {.qos = 0}, surely = {.qos = 1};
+    struct fixture f;
+    begin(&f);
+    f.c.busy = true; /* so that all but the first waits */
+    assert_int_equal(world_subscribe_with(&f.c, "r/+", &at_once, GNT_RETAIN_SEND), GNT_DONE);
+    assert_false(is_due(&f));
+    assert_int_equal(world_subscribe_with(&f.c, "r/+", &surely, GNT_RETAIN_DO_NOT_SEND), GNT_DONE);
+    assert_true(is_due(&f));
+    f.c.busy = false;
+    crash(&f);
+    take_all(&f);
+    for (int i = 0; i < RETAINED; i++)
+        assert_int_equal(times(&f, i), 1);
+    assert_false(is_due(&f));
+    finish(&f);
+}
+
 static void nothing_is_due_to_who_has_unsubscribed(void **state)
 {
     (void)state;
@@ -234,6 +255,7 @@ int main(void)
         cmocka_unit_test(what_has_come_does_not_come_again),
         cmocka_unit_test(only_what_is_due_is_noted),
         cmocka_unit_test(new_options_hold_for_the_rest),
+        cmocka_unit_test(the_rest_is_due_at_a_higher_qos),
         cmocka_unit_test(nothing_is_due_to_who_has_unsubscribed),
         cmocka_unit_test(records_of_before_are_read),
     };
