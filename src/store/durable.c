@@ -318,7 +318,7 @@ static struct rest rest_of(struct gnt_durable *d)
 {
     struct rest rest = {.due = gnt_durable_due(&d->store)};
     pthread_mutex_lock(&d->turn);
-    rest.done = d->closing && gnt_list_empty(&d->waiting) && !d->flying;
+    rest.done = d->closing && gnt_list_empty(&d->waiting) && !d->flying && !gnt_durable_owes(d);
     pthread_mutex_unlock(&d->turn);
     return rest;
 }
@@ -447,7 +447,6 @@ static void durable_close(struct gnt_store *s)
         finish_stepped(d);
     else
         stop_threads(d);
-    (void)!gnt_journal_sync(d->journal); /* of what was not synced at once */
     gnt_journal_mark(d->journal);
     const struct gnt_durable_options options = d->options;
     d->ground->ops->close(d->ground);

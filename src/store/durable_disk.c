@@ -29,9 +29,10 @@ static struct gnt_flight *ready_flight(struct gnt_durable *d)
     return NULL;
 }
 
+/* Nobody waits for the interval's end when the store is closed. */
 static bool is_sync_due(const struct gnt_durable *d)
 {
-    return d->sync_due != GNT_NEVER && gnt_now(d->options.clock) >= d->sync_due;
+    return d->sync_due != GNT_NEVER && (d->closing || gnt_now(d->options.clock) >= d->sync_due);
 }
 
 static enum job choose(struct gnt_durable *d)

@@ -161,6 +161,10 @@ void gnt_durable_in_trouble(struct gnt_durable *d, gnt_err err);
 /* ERR came from the journal: what was not synced is void. */
 void gnt_durable_failed(struct gnt_durable *d, gnt_err err);
 
+/* Whether something that has been told is not safe yet, and is about to be: what is synced later,
+ * or what the ground is to save instead; not if that fails, too. */
+bool gnt_durable_owes(const struct gnt_durable *d);
+
 /* The journal has synced all that is written. */
 void gnt_durable_synced(struct gnt_durable *d);
 

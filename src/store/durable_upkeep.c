@@ -82,6 +82,12 @@ void gnt_durable_failed(struct gnt_durable *d, gnt_err err)
     gnt_durable_in_trouble(d, err);
 }
 
+bool gnt_durable_owes(const struct gnt_durable *d)
+{
+    bool saving = (d->voided || d->rescuing) && !d->apply_trouble;
+    return d->sync_due != GNT_NEVER || saving;
+}
+
 void gnt_durable_synced(struct gnt_durable *d)
 {
     d->status.syncs++;
