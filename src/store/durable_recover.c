@@ -8,6 +8,7 @@ struct recovery {
     struct gnt_group_reader reader;
     struct gnt_memtable memtable; /* what one generation has collected */
     uint64_t generation;
+    uint64_t applied;            /* what the ground had when this began */
     struct gnt_ground_mark mark; /* of what the memtable has, or else the ground */
 };
 
@@ -51,17 +52,25 @@ static gnt_err do_batch(struct recovery *r, uint64_t generation, const struct gn
     return err;
 }
 
+/* The ground takes whole generations.  What is of one that it had, and not in it, had failed and
+ * was undone before the ground took the rest: nobody was told of it, and nothing is lost if it
+ * comes back without what it needs, which is in the ground now. */
+static bool was_undone(const struct recovery *r, const struct gnt_group_head *head)
+{
+    return head->generation < r->applied;
+}
+
 static gnt_err replay(void *context, uint64_t number, struct gnt_slice bytes)
 {
     struct recovery *r = context;
-    struct gnt_group_head head;
+    struct gnt_group_head head = {.generation = UINT64_MAX};
     struct gnt_batch batch = {0};
     gnt_err err = gnt_group_read(&r->reader, bytes, r->options->time, &head, &batch);
     if (!err)
         err = do_batch(r, head.generation, &batch);
     gnt_batch_fini(&batch);
     if (err == GNT_MALFORMED) {
-        r->report->unreadable++;
+        r->report->unreadable += !was_undone(r, &head);
         err = GNT_OK;
     } else if (!err) {
         r->mark.skew_ms = head.skew_ms;
@@ -79,6 +88,7 @@ gnt_err gnt_durable_recover(const struct gnt_durable_options *o, struct gnt_dura
     struct recovery r = {.options = o, .report = report};
     o->ground->ops->mark(o->ground, mark);
     r.mark = *mark;
+    r.applied = mark->applied;
     gnt_memtable_init(&r.memtable, true);
     /* Until it is known what time it is, times go from the journal to the ground as they are. */
     *o->time = (struct gnt_store_time){.clock = o->clock, .base_ms = 0};

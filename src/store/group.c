@@ -208,11 +208,14 @@ gnt_err gnt_group_read(struct gnt_group_reader *r, struct gnt_slice record,
     uint8_t version = gnt_read_u8(&in);
     if (version > GNT_GROUP_VERSION)
         return GNT_UNSUPPORTED;
-    head->generation = gnt_read_u64(&in);
-    head->at_ms = gnt_read_u64(&in);
-    head->skew_ms = (int64_t)gnt_read_u64(&in);
+    const struct gnt_group_head read = {
+        .generation = gnt_read_u64(&in),
+        .at_ms = gnt_read_u64(&in),
+        .skew_ms = (int64_t)gnt_read_u64(&in),
+    };
     if (in.bad || version == 0)
         return GNT_MALFORMED;
+    *head = read;
     if (head->generation != r->generation) {
         gnt_group_reader_fini(r);
         r->generation = head->generation;

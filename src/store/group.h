@@ -46,7 +46,7 @@ struct gnt_group_reader {
 
 /* Appends the writes of RECORD to BATCH.  GNT_UNSUPPORTED: of a newer version; GNT_MALFORMED: no
  * record that was ever written, or one that needs another that was lost; GNT_NOMEM.  On failure
- * BATCH may have some of the writes. */
+ * BATCH may have some of the writes, and *head is what RECORD says if it begins with one. */
 GNT_MUST gnt_err gnt_group_read(struct gnt_group_reader *r, struct gnt_slice record,
                                 const struct gnt_store_time *time, struct gnt_group_head *head,
                                 struct gnt_batch *batch);
