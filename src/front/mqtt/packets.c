@@ -233,8 +233,8 @@ static void on_publish(struct gnt_mqtt_connection *c, const struct gnt_mqtt_pack
     size_t size = message->payload.size;
     enum gnt_outcome outcome = gnt_publish(gnt_connection_home(c), message, receipt);
     gnt_message_unref(&message);
-    if (outcome == GNT_WITHHELD)
-        gnt_withhold(c, p, size);
+    if (gnt_withhold_wants(c, p, outcome))
+        gnt_withhold(c, p, size, outcome);
     else
         gnt_connection_answer_publish(c, p->qos, p->id, outcome, before);
 }

@@ -7,18 +7,21 @@
 struct gnt_withheld {
     struct gnt_receipt receipt;
     struct gnt_list link;      /* in all->list */
+    struct gnt_list retained;  /* in all->retained, or in none */
     struct gnt_map_node by_id; /* in front->withheld, while `known` */
     struct gnt_withholding *all;
     size_t size;
     uint32_t round; /* of `all`, in which it is answered */
     uint16_t id;
     uint8_t qos;
-    bool known; /* an exactly-once message that may be sent again */
+    bool known;   /* an exactly-once message that may be sent again */
+    bool settled; /* nobody holds it, but it waits for others before it */
 };
 
 /* What is withheld from one session's client; made with the first and freed with the last. */
 struct gnt_withholding {
     struct gnt_list list;
+    struct gnt_list retained; /* those of QoS 1 that are retained, which keep their order */
     struct gnt_map_node by_session;         /* in front->withholding */
     struct gnt_mqtt_front *front;           /* NULL: it has ended */
     struct gnt_mqtt_connection *connection; /* NULL: it has gone, and nobody is answered */
@@ -105,6 +108,7 @@ static void detach(struct gnt_withheld *w)
 {
     struct gnt_withholding *all = w->all;
     gnt_list_remove(&w->link);
+    gnt_list_remove(&w->retained);
     all->once -= w->qos == 1 && w->round == all->round;
     all->none -= w->qos == 0;
     all->ordered -= w->qos != 0;
@@ -114,9 +118,8 @@ static void detach(struct gnt_withheld *w)
         all_end(all);
 }
 
-static void on_settled(struct gnt_home *home, struct gnt_work *work)
+static void give(struct gnt_home *home, struct gnt_withheld *w)
 {
-    struct gnt_withheld *w = GNT_CONTAINER(work, struct gnt_withheld, receipt.settled);
     struct gnt_mqtt_connection *c = w->all->connection;
     bool answered = c && w->round == w->all->round, unread = c && gnt_withholds_too_much(c);
     /* Nobody can be told; when it comes again it is published again. */
@@ -130,6 +133,28 @@ static void on_settled(struct gnt_home *home, struct gnt_work *work)
         gnt_connection_dirty(c);                                /* and is read again */
     }
     free(w);
+}
+
+/* The first one that keeps its order, from LINK on; NULL: there is none. */
+static struct gnt_withheld *in_order(const struct gnt_withholding *all, struct gnt_list *link)
+{
+    return link == &all->retained ? NULL : GNT_CONTAINER(link, struct gnt_withheld, retained);
+}
+
+static void on_settled(struct gnt_home *home, struct gnt_work *work)
+{
+    struct gnt_withheld *w = GNT_CONTAINER(work, struct gnt_withheld, receipt.settled);
+    struct gnt_withholding *all = w->all;
+    if (!gnt_list_linked(&w->retained)) {
+        give(home, w);
+        return;
+    }
+    w->settled = true;
+    w = in_order(all, all->retained.next);
+    for (struct gnt_withheld *next; w && w->settled; w = next) {
+        next = in_order(all, w->retained.next); /* ALL goes with the last one */
+        give(home, w);
+    }
 }
 
 /* ---- What is kept ready, so that withholding needs no memory, and is all that it costs who is not
@@ -150,6 +175,7 @@ static gnt_err have_record(struct gnt_mqtt_front *front)
     gnt_map_remove(&front->withheld, &w->by_id);
     gnt_work_init(&w->receipt.settled, on_settled);
     gnt_list_init(&w->link);
+    gnt_list_init(&w->retained);
     front->ready = w;
     return GNT_OK;
 }
@@ -168,6 +194,7 @@ static gnt_err have_list(struct gnt_mqtt_front *front)
     }
     gnt_map_remove(&front->withholding, &all->by_session);
     gnt_list_init(&all->list);
+    gnt_list_init(&all->retained);
     all->front = front;
     all->round = 1;
     front->ready_all = all;
@@ -188,7 +215,20 @@ gnt_err gnt_withhold_receipt(struct gnt_mqtt_connection *c, uint8_t qos, struct 
     return err;
 }
 
-void gnt_withhold(struct gnt_mqtt_connection *c, const struct gnt_mqtt_publish *p, size_t size)
+static bool keeps_order(const struct gnt_mqtt_publish *p)
+{
+    return p->retain && p->qos == 1;
+}
+
+bool gnt_withhold_wants(const struct gnt_mqtt_connection *c, const struct gnt_mqtt_publish *p,
+                        enum gnt_outcome outcome)
+{
+    const struct gnt_withholding *all = c->withholding;
+    return outcome == GNT_WITHHELD || (keeps_order(p) && all && !gnt_list_empty(&all->retained));
+}
+
+void gnt_withhold(struct gnt_mqtt_connection *c, const struct gnt_mqtt_publish *p, size_t size,
+                  enum gnt_outcome outcome)
 {
     struct gnt_mqtt_front *front = c->front;
     struct gnt_withheld *w = front->ready;
@@ -196,6 +236,9 @@ void gnt_withhold(struct gnt_mqtt_connection *c, const struct gnt_mqtt_publish *
     w->size = size + sizeof *w;
     w->id = p->id;
     w->qos = p->qos;
+    w->settled = outcome != GNT_WITHHELD;
+    if (w->settled)
+        w->receipt.outcome = outcome;
     if (!c->withholding) {
         struct gnt_withholding *all = front->ready_all;
         front->ready_all = NULL;
@@ -207,6 +250,8 @@ void gnt_withhold(struct gnt_mqtt_connection *c, const struct gnt_mqtt_publish *
         GNT_ASSERT(err == GNT_OK); /* there are buckets already */
     }
     attach(c->withholding, w);
+    if (keeps_order(p))
+        gnt_list_push_back(&c->withholding->retained, &w->retained);
 }
 
 /* ---- The same message again */

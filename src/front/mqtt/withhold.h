@@ -11,7 +11,11 @@
  * others, or it itself, wait for may stand behind what it publishes.
  *
  * What is withheld outlives its connection, and counts for the next one of its session.  An
- * exactly-once message that the client sends again there is not acknowledged early either. */
+ * exactly-once message that the client sends again there is not acknowledged early either.
+ *
+ * Answers may overtake each other, as nobody waits for a queue that is not his; but not those to
+ * retained messages of QoS 1.  A client that had been told of the later one only would send the
+ * earlier one again after a reconnect, and it would replace the later one. */
 #ifndef GNT_FRONT_MQTT_WITHHOLD_H
 #define GNT_FRONT_MQTT_WITHHOLD_H
 
@@ -23,9 +27,13 @@
 GNT_MUST gnt_err gnt_withhold_receipt(struct gnt_mqtt_connection *c, uint8_t qos,
                                       struct gnt_receipt **out);
 
-/* gnt_publish has withheld it: the PUBLISH, of SIZE bytes, is answered later, by
- * gnt_connection_answer_publish. */
-void gnt_withhold(struct gnt_mqtt_connection *c, const struct gnt_mqtt_publish *p, size_t size);
+/* Whether the answer to P, about which gnt_publish has said OUTCOME, is not to be given yet. */
+bool gnt_withhold_wants(const struct gnt_mqtt_connection *c, const struct gnt_mqtt_publish *p,
+                        enum gnt_outcome outcome);
+
+/* The PUBLISH, of SIZE bytes, is answered later, by gnt_connection_answer_publish. */
+void gnt_withhold(struct gnt_mqtt_connection *c, const struct gnt_mqtt_publish *p, size_t size,
+                  enum gnt_outcome outcome);
 
 /* Whether the answer to the exactly-once message ID of this client is withheld; it goes to this
  * connection, then. */

@@ -280,6 +280,62 @@ static void again_after_a_reconnect(void **state)
     }
 }
 
+static void retained_messages_wait_each_for_its_room(void **state)
+{
+    (void)state;
+    struct scene sc;
+    open_scene(&sc, 1, NULL);
+    fill(&sc);
+    struct script_client *c = publisher(&sc, 1, 4, true);
+    for (unsigned id = 1; id <= 3; id++)
+        script_sendf(c, "33 | ['t'] %04x '%u'", id, ++sc.sent);
+    for (unsigned id = 1; id <= 3; id++) {
+        script_expect_silence(c);
+        take_one(&sc);
+        expect_answer(c, 1, id);
+    }
+    take_all(&sc);
+    close_scene(&sc);
+}
+
+/* Who was told of the later one of two retained messages, and not of the earlier one, would send
+ * that again, and it would replace the later one. */
+static void retained_messages_are_answered_in_order(void **state)
+{
+    (void)state;
+    for (unsigned how = 0; how < 4; how++) {
+        bool cut = how & 1;
+        unsigned version = 4 + (how >> 1);
+        const char *props = version == 5 ? "()" : "";
+        struct scene sc;
+        open_scene(&sc, 1, NULL);
+        fill(&sc);
+        struct script_client *c = publisher(&sc, 1, version, false);
+        script_sendf(c, "33 | ['t'] 0001 %s 'old'", props);
+        script_expect_silence(c);
+        script_sendf(sc.slow, "a2 | 0002 () ['t']"); /* what it has already it keeps */
+        script_expect(sc.slow, "32 | ['t'] 0001 () '1'; b0 | 0002 () 00");
+        script_sendf(c, "33 | ['t'] 0002 %s 'new'; 32 | ['x'] 0003 %s 'x'", props, props);
+        script_expect(c, version == 5 ? "40 03 0003 10" : "40 02 0003"); /* that one overtakes */
+        script_expect_silence(c);
+        if (cut) {
+            script_close(c);
+            c = publisher(&sc, 1, version, false);
+            script_sendf(c, "3b | ['t'] 0001 %s 'old'; 3b | ['t'] 0002 %s 'new'", props, props);
+            script_expect_silence(c);
+        }
+        script_send(sc.slow, "40 02 0001");
+        script_expect(c, version == 4 ? "40 02 0001; 40 02 0002"
+                         : cut        ? "40 03 0001 10; 40 03 0002 10"
+                                      : "40 02 0001; 40 03 0002 10");
+        struct script_client *late =
+            script_connect(&sc.s, 0, "10 | ['MQTT'] 04 02 0000 ['late']", "20 02 00 00");
+        script_send(late, "82 | 0001 ['t'] 00");
+        script_expect(late, "90 | 0001 00; 31 | ['t'] 'new'");
+        close_scene(&sc);
+    }
+}
+
 /* A session that begins anew knows nothing of the old one's ids. */
 static void a_new_session_has_its_own_ids(void **state)
 {
@@ -1002,6 +1058,8 @@ int main(void)
         cmocka_unit_test(nobody_waits_longer),
         cmocka_unit_test(again_on_the_same_connection),
         cmocka_unit_test(again_after_a_reconnect),
+        cmocka_unit_test(retained_messages_wait_each_for_its_room),
+        cmocka_unit_test(retained_messages_are_answered_in_order),
         cmocka_unit_test(a_new_session_has_its_own_ids),
         cmocka_unit_test(a_release_before_its_time),
         cmocka_unit_test(five_is_thrown_out),
