@@ -1,6 +1,12 @@
 #include "base/file.h"
 
+#include "base/random.h"
+
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,4 +49,37 @@ gnt_err gnt_file_write(int fd, struct gnt_slice bytes)
         bytes = gnt_slice_skip(bytes, n < 0 ? 0 : (size_t)n);
     }
     return fsync(fd) == 0 ? GNT_OK : GNT_IO;
+}
+
+int gnt_file_beside(const char *path, mode_t mode, char *fresh, size_t cap)
+{
+    enum { TRIES = 100 };
+    int fd = -1;
+    errno = EEXIST;
+    for (int i = 0; i < TRIES && fd < 0 && errno == EEXIST; i++) {
+        uint32_t number = (uint32_t)gnt_random_u64(&gnt_random_system);
+        int size = snprintf(fresh, cap, "%s.%08x", path, (unsigned)number);
+        if (size < 0 || (size_t)size >= cap) {
+            errno = ENAMETOOLONG;
+            return -1;
+        }
+        fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    }
+    return fd;
+}
+
+gnt_err gnt_file_sync_name(const char *path)
+{
+    char directory[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    int size = slash ? (int)(slash - path) + 1 : 1;
+    (void)snprintf(directory, sizeof directory, "%.*s", size, slash ? path : ".");
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return GNT_IO;
+    bool synced = fsync(fd) == 0 || errno == EINVAL;
+    int number = errno;
+    close(fd);
+    errno = number;
+    return synced ? GNT_OK : GNT_IO;
 }

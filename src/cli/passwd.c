@@ -190,7 +190,7 @@ static gnt_err edit(struct gnt_slice text, const char *user, const char *verifie
 static bool set_access(int fd, const struct stat *before)
 {
     if (before->st_nlink == 0)
-        return true; /* mkstemp has made it 0600 */
+        return true; /* it was made 0600 */
     bool same = before->st_uid == geteuid() && before->st_gid == getegid();
     return (same || fchown(fd, before->st_uid, before->st_gid) == 0) &&
            fchmod(fd, before->st_mode & 07777) == 0;
@@ -202,15 +202,14 @@ static int replace_file(const char *file, struct gnt_slice text, const struct st
     char real[PATH_MAX], fresh[PATH_MAX + 16];
     if (!realpath(file, real)) /* a link stays one */
         (void)snprintf(real, sizeof real, "%s", file);
-    (void)snprintf(fresh, sizeof fresh, "%s.XXXXXX", real);
-    int fd = mkstemp(fresh);
+    int fd = gnt_file_beside(real, 0600, fresh, sizeof fresh);
     bool done = fd >= 0 && set_access(fd, before) && !gnt_file_write(fd, text);
     int number = errno;
     if (fd >= 0 && close(fd) < 0 && done) {
         done = false;
         number = errno;
     }
-    if (done && rename(fresh, real) < 0) {
+    if (done && (rename(fresh, real) < 0 || gnt_file_sync_name(real))) {
         done = false;
         number = errno;
     }

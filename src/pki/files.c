@@ -1,7 +1,6 @@
 #include "pki/files.h"
 #include "base/assert.h"
 #include "base/file.h"
-#include "base/random.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,25 +14,10 @@
 
 /* ---- Writing */
 
-/* Creates PATH.RANDOM; its name goes into FRESH. */
-static int create_beside(const char *path, mode_t mode, char *fresh, size_t cap)
-{
-    enum { TRIES = 100 };
-    int fd = -1;
-    for (int i = 0; i < TRIES && fd < 0; i++) {
-        uint32_t number = (uint32_t)gnt_random_u64(&gnt_random_system);
-        (void)snprintf(fresh, cap, "%s.%08x", path, (unsigned)number);
-        fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-        if (fd < 0 && errno != EEXIST)
-            break;
-    }
-    return fd;
-}
-
 static gnt_err stage(const char *path, mode_t mode, struct gnt_slice bytes, char *fresh, size_t cap,
                      struct gnt_pki_why *why)
 {
-    int fd = create_beside(path, mode, fresh, cap);
+    int fd = gnt_file_beside(path, mode, fresh, cap);
     if (fd < 0)
         return gnt_pki_errno_refuse(why, path);
     gnt_err err = gnt_file_write(fd, bytes) ? gnt_pki_errno_refuse(why, path) : GNT_OK;
@@ -93,23 +77,6 @@ static int take_free_name(const char *fresh, const char *path)
     return link(fresh, path) == 0 ? unlink(fresh) : -1;
 }
 
-/* The name itself is on the disk only when its directory is. */
-static bool sync_directory_of(const char *path)
-{
-    char directory[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    int size = slash ? (int)(slash - path) + 1 : 1;
-    (void)snprintf(directory, sizeof directory, "%.*s", size, slash ? path : ".");
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool synced = fsync(fd) == 0 || errno == EINVAL; /* a file system without such a thing */
-    int number = errno;
-    close(fd);
-    errno = number;
-    return synced;
-}
-
 static gnt_err place(struct gnt_files_item *item, struct gnt_pki_why *why)
 {
     int moved =
@@ -119,7 +86,7 @@ static gnt_err place(struct gnt_files_item *item, struct gnt_pki_why *why)
     if (moved < 0)
         return gnt_pki_errno_refuse(why, item->path);
     item->placed = true;
-    return sync_directory_of(item->path) ? GNT_OK : gnt_pki_errno_refuse(why, item->path);
+    return gnt_file_sync_name(item->path) ? gnt_pki_errno_refuse(why, item->path) : GNT_OK;
 }
 
 gnt_err gnt_files_commit(struct gnt_files *files, struct gnt_pki_why *why)

@@ -5,6 +5,9 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MAX = 100 * 1000 };
@@ -118,6 +121,47 @@ static void failures_are_told(void **state)
     gnt_buf_fini(&out);
 }
 
+static void files_are_made_beside_others(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/gnatter-file-XXXXXX", path[64], first[80], second[80];
+    struct stat status;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/name", folder);
+    int one = gnt_file_beside(path, 0640, first, sizeof first);
+    int two = gnt_file_beside(path, 0600, second, sizeof second);
+    assert_true(one >= 0 && two >= 0);
+    assert_string_not_equal(first, second);
+    assert_int_equal(strncmp(first, path, strlen(path)), 0);
+    assert_int_equal(gnt_file_write(two, gnt_slice(bytes, 10)), GNT_OK);
+    assert_int_equal(stat(second, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0600);
+    assert_int_equal(status.st_size, 10);
+    close(one);
+    close(two);
+    unlink(first);
+    unlink(second);
+    assert_int_equal(gnt_file_beside(path, 0600, first, strlen(path) + 9), -1);
+    assert_int_equal(errno, ENAMETOOLONG);
+    rmdir(folder); /* there is nothing else in it */
+    assert_int_equal(gnt_file_beside(path, 0600, first, sizeof first), -1);
+    assert_int_equal(errno, ENOENT);
+}
+
+static void names_are_synced(void **state)
+{
+    (void)state;
+    assert_int_equal(gnt_file_sync_name("a file of here"), GNT_OK);
+    assert_int_equal(gnt_file_sync_name("./a file of here"), GNT_OK);
+    assert_int_equal(gnt_file_sync_name("/tmp/a file"), GNT_OK);
+    assert_int_equal(gnt_file_sync_name("/a file"), GNT_OK);
+    assert_int_equal(gnt_file_sync_name("/proc/a file system that syncs no directories"), GNT_OK);
+    assert_int_equal(gnt_file_sync_name("not here/a file"), GNT_IO);
+    assert_int_equal(errno, ENOENT);
+    assert_int_equal(gnt_file_sync_name("/proc/self/stat/a file"), GNT_IO);
+    assert_int_equal(errno, ENOTDIR);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +171,8 @@ int main(void)
         cmocka_unit_test(a_pipe_is_read_to_its_end),
         cmocka_unit_test(a_file_is_read_without_growing),
         cmocka_unit_test(failures_are_told),
+        cmocka_unit_test(files_are_made_beside_others),
+        cmocka_unit_test(names_are_synced),
     };
     return cmocka_run_group_tests_name("file", tests, fill, NULL);
 }
