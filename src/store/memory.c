@@ -131,6 +131,21 @@ static void memory_read(struct gnt_store *s, struct gnt_slice name, uint64_t fro
     finish(m, r, err);
 }
 
+static void complete(struct memory *m, struct gnt_list *link)
+{
+    struct gnt_completion *c = GNT_CONTAINER(link, struct gnt_completion, link);
+    struct gnt_batch *batch = c->hand ? NULL : c->held;
+    if (batch) {
+        pthread_mutex_lock(&m->lock);
+        c->result = apply(m, batch);
+        pthread_mutex_unlock(&m->lock);
+        gnt_batch_fini(batch);
+        free(batch);
+        c->held = NULL;
+    }
+    deliver(c);
+}
+
 size_t gnt_store_memory_run(struct gnt_store *s)
 {
     struct memory *m = memory_of(s);
@@ -140,20 +155,20 @@ size_t gnt_store_memory_run(struct gnt_store *s)
     gnt_list_splice_back(&due, &m->waiting);
     pthread_mutex_unlock(&m->lock);
     size_t count = 0;
-    for (struct gnt_list *link; (link = gnt_list_pop_front(&due)); count++) {
-        struct gnt_completion *c = GNT_CONTAINER(link, struct gnt_completion, link);
-        struct gnt_batch *batch = c->hand ? NULL : c->held;
-        if (batch) {
-            pthread_mutex_lock(&m->lock);
-            c->result = apply(m, batch);
-            pthread_mutex_unlock(&m->lock);
-            gnt_batch_fini(batch);
-            free(batch);
-            c->held = NULL;
-        }
-        deliver(c);
-    }
+    for (struct gnt_list *link; (link = gnt_list_pop_front(&due)); count++)
+        complete(m, link);
     return count;
+}
+
+bool gnt_store_memory_step(struct gnt_store *s)
+{
+    struct memory *m = memory_of(s);
+    pthread_mutex_lock(&m->lock);
+    struct gnt_list *first = gnt_list_pop_front(&m->waiting);
+    pthread_mutex_unlock(&m->lock);
+    if (first)
+        complete(m, first);
+    return first;
 }
 
 void gnt_store_memory_fail_next(struct gnt_store *s, gnt_err err)

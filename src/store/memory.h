@@ -23,6 +23,9 @@ GNT_MUST gnt_err gnt_store_memory_open(const struct gnt_store_memory_options *op
  * completions it delivered. */
 size_t gnt_store_memory_run(struct gnt_store *s);
 
+/* The first of that only; whether there was one. */
+bool gnt_store_memory_step(struct gnt_store *s);
+
 /* For tests: the next batch to be applied fails with ERR (GNT_IO, GNT_FULL), once. */
 void gnt_store_memory_fail_next(struct gnt_store *s, gnt_err err);
 

@@ -121,6 +121,14 @@ void script_store(struct script *s)
     script_settle(s);
 }
 
+void script_store_step(struct script *s)
+{
+    script_settle(s);
+    bool stepped = gnt_store_memory_step(s->store);
+    GNT_ASSERT(stepped);
+    script_settle(s);
+}
+
 void script_fini(struct script *s)
 {
     s->store_waits = false;

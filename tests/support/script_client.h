@@ -58,6 +58,9 @@ void script_keep(struct script *s);
 /* The store does what it was asked for; settles. */
 void script_store(struct script *s);
 
+/* The same with the first of that only. */
+void script_store_step(struct script *s);
+
 /* The door that the workers were made with. */
 struct gnt_door script_door(struct script *s);
 

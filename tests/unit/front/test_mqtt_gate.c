@@ -63,6 +63,25 @@ static void what_is_kept_is_said_when_it_is_safe(void **state)
     end(&s);
 }
 
+static void each_waits_for_its_own_batch(void **state)
+{
+    (void)state;
+    enum { MANY = 6 };
+    struct script s;
+    begin(&s, 1);
+    struct script_client *c = connected(&s, KEPT3("k"), "20 02 00 00");
+    for (uint16_t i = 1; i <= MANY; i++) {
+        script_sendf(c, "82 | %04x ['t/%u'] 01", i, i);
+        script_expect_silence(c);
+    }
+    for (uint16_t i = 1; i <= MANY; i++) {
+        script_store_step(&s);
+        script_expectf(c, "90 | %04x 01", i);
+        script_expect_silence(c);
+    }
+    end(&s);
+}
+
 static void what_is_not_kept_does_not_wait(void **state)
 {
     (void)state;
@@ -275,6 +294,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_kept_is_said_when_it_is_safe),
+        cmocka_unit_test(each_waits_for_its_own_batch),
         cmocka_unit_test(what_is_not_kept_does_not_wait),
         cmocka_unit_test(the_publisher_waits_at_its_own_home),
         cmocka_unit_test(who_goes_behind_a_gate_comes_back),
