@@ -480,6 +480,27 @@ enum gnt_outcome world_publish(struct world *w, unsigned home, const char *topic
     return outcome;
 }
 
+static void on_settled(struct gnt_home *home, struct gnt_work *work)
+{
+    (void)home;
+    struct gnt_receipt *r = GNT_CONTAINER(work, struct gnt_receipt, settled);
+    struct world_publication *p = GNT_CONTAINER(r, struct world_publication, receipt);
+    assert_int_equal(p->outcome, GNT_WITHHELD); /* once */
+    assert_int_equal(r->outstanding, 0);
+    p->outcome = r->outcome;
+}
+
+enum gnt_outcome world_publish_waiting(struct world *w, unsigned home, const char *topic,
+                                       const char *payload, uint8_t qos,
+                                       struct world_publication *p)
+{
+    gnt_work_init(&p->receipt.settled, on_settled);
+    struct gnt_message *m = world_message(topic, payload, qos, false);
+    p->outcome = m ? gnt_publish(&w->core->homes[home], m, &p->receipt) : GNT_FAILED;
+    gnt_message_unref(&m);
+    return p->outcome;
+}
+
 size_t world_answer(struct world_client *c)
 {
     size_t n = 0;

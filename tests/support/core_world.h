@@ -16,6 +16,7 @@
 #include "core/core.h"
 #include "core/ledger.h"
 #include "core/publish.h"
+#include "core/receipt.h"
 #include "core/recover.h"
 #include "core/session.h"
 #include "store/store_time.h"
@@ -157,6 +158,18 @@ struct gnt_message *world_message(const char *topic, const char *payload, uint8_
 /* From nobody, at HOME; no settling. */
 enum gnt_outcome world_publish(struct world *w, unsigned home, const char *topic,
                                const char *payload, uint8_t qos, bool retain);
+
+/* What a publisher that waits knows of one message of its own; it lives until that is settled. */
+struct world_publication {
+    struct gnt_receipt receipt;
+    enum gnt_outcome outcome; /* GNT_WITHHELD until it is settled */
+};
+
+/* The same, and what comes of it is in P; GNT_FAILED as well if there is no memory for a message.
+ */
+enum gnt_outcome world_publish_waiting(struct world *w, unsigned home, const char *topic,
+                                       const char *payload, uint8_t qos,
+                                       struct world_publication *p);
 
 /* Answers all deliveries that it has not looked at, in order and to the end, where the session
  * waits for an answer; how many. */

@@ -11,28 +11,13 @@
 
 enum { LIMIT = 4, WAIT_S = 10, PUBLICATIONS = 64 };
 
-/* What a publisher knows of one message of its own. */
-struct publication {
-    struct gnt_receipt receipt;
-    enum gnt_outcome outcome; /* GNT_WITHHELD until it is settled */
-};
-
-static void on_settled(struct gnt_home *home, struct gnt_work *work)
-{
-    (void)home;
-    struct gnt_receipt *r = GNT_CONTAINER(work, struct gnt_receipt, settled);
-    struct publication *p = GNT_CONTAINER(r, struct publication, receipt);
-    assert_int_equal(p->outcome, GNT_WITHHELD); /* once */
-    p->outcome = r->outcome;
-}
-
 /* Two clients, at the first home and at the last, each subscribed to a topic of its own, "0" and
  * "1", and both to "both"; a publisher at the first home. */
 struct scene {
     struct world w;
     struct world_client c[2];
     char id[2][16];
-    struct publication sent[PUBLICATIONS];
+    struct world_publication sent[PUBLICATIONS];
     unsigned count;
 };
 
@@ -86,13 +71,10 @@ static void both_cut(struct scene *s)
 /* The next number, at QoS 1, and all that comes of it but what is held. */
 static enum gnt_outcome publish(struct scene *s, const char *topic)
 {
-    struct publication *p = &s->sent[s->count++];
-    gnt_work_init(&p->receipt.settled, on_settled);
+    struct world_publication *p = &s->sent[s->count++];
     char payload[8];
     snprintf(payload, sizeof payload, "%u", s->count);
-    struct gnt_message *m = world_message(topic, payload, 1, false);
-    p->outcome = m ? gnt_publish(&s->w.core->homes[0], m, &p->receipt) : GNT_FAILED;
-    gnt_message_unref(&m);
+    world_publish_waiting(&s->w, 0, topic, payload, 1, p);
     world_settle(&s->w);
     return p->outcome;
 }

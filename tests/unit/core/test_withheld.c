@@ -8,28 +8,12 @@
 
 enum { LIMIT = 3, WAIT_S = 10, PUBLISHERS = 64 };
 
-/* What a publisher knows of one message of its own. */
-struct publication {
-    struct gnt_receipt receipt;
-    enum gnt_outcome outcome; /* GNT_WITHHELD until it is settled */
-};
-
-static void on_settled(struct gnt_home *home, struct gnt_work *work)
-{
-    (void)home;
-    struct gnt_receipt *r = GNT_CONTAINER(work, struct gnt_receipt, settled);
-    struct publication *p = GNT_CONTAINER(r, struct publication, receipt);
-    assert_int_equal(p->outcome, GNT_WITHHELD); /* once */
-    assert_int_equal(r->outstanding, 0);
-    p->outcome = r->outcome;
-}
-
 /* A world where the client is subscribed to "t" and takes nothing. */
 struct scene {
     struct world w;
     struct world_client c;
     char id[16];
-    struct publication sent[PUBLISHERS];
+    struct world_publication sent[PUBLISHERS];
     unsigned count;
     unsigned home; /* the publisher's */
 };
@@ -70,15 +54,12 @@ static void close_scene(struct scene *s)
 }
 
 /* Publishes the next number from home s->home; what comes of it at once. */
-static struct publication *publish(struct scene *s, uint8_t qos)
+static struct world_publication *publish(struct scene *s, uint8_t qos)
 {
-    struct publication *p = &s->sent[s->count++];
-    gnt_work_init(&p->receipt.settled, on_settled);
+    struct world_publication *p = &s->sent[s->count++];
     char payload[8];
     snprintf(payload, sizeof payload, "%u", s->count);
-    struct gnt_message *m = world_message("t", payload, qos, false);
-    p->outcome = m ? gnt_publish(&s->w.core->homes[s->home], m, &p->receipt) : GNT_FAILED;
-    gnt_message_unref(&m);
+    world_publish_waiting(&s->w, s->home, "t", payload, qos, p);
     return p;
 }
 
@@ -87,7 +68,7 @@ static unsigned publish_many(struct scene *s, unsigned n)
 {
     unsigned withheld = 0;
     for (unsigned i = 0; i < n; i++) {
-        struct publication *p = publish(s, 1);
+        struct world_publication *p = publish(s, 1);
         world_settle(&s->w);
         withheld += p->outcome == GNT_WITHHELD;
     }
@@ -326,7 +307,7 @@ static void all_who_hold_it_are_waited_for(void **state)
     assert_int_equal(world_subscribe(&near, "t", 1), GNT_DONE);
     near.busy = true;
     publish_many(&s, LIMIT + 1);
-    struct publication *p = publish(&s, 1);
+    struct world_publication *p = publish(&s, 1);
     world_settle(&s.w);
     assert_int_equal(p->outcome, GNT_WITHHELD);
     take_all(&s);
