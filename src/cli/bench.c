@@ -79,6 +79,16 @@ static gnt_err read_pid(char *text, struct gnt_bench_target *t, struct gnt_why *
     return GNT_INVALID;
 }
 
+static void set_websocket(struct gnt_bench_target *t, const struct gnt_url *url)
+{
+    t->websocket = url->scheme->kind == GNT_URL_WEBSOCKET;
+    if (!t->websocket)
+        return;
+    gnt_url_host_text(url, t->host);
+    (void)snprintf(t->path, sizeof t->path, "%s", gnt_url_websocket_path(url));
+}
+
+/* url->path is good for nothing afterwards. */
 static gnt_err read_target(const char *text, struct gnt_bench_target *t, struct gnt_url *url,
                            struct gnt_why *why)
 {
@@ -96,7 +106,10 @@ static gnt_err read_target(const char *text, struct gnt_bench_target *t, struct 
         *equals = '\0';
     (void)snprintf(t->name, sizeof t->name, "%.63s", copy);
     (void)snprintf(t->url, sizeof t->url, "%.299s", from);
-    return gnt_url_parse(from, url, why);
+    err = gnt_url_parse(from, url, why);
+    if (!err)
+        set_websocket(t, url);
+    return err;
 }
 
 static gnt_err check_target(const char *text, struct gnt_why *why)
@@ -397,15 +410,6 @@ static int find_address(struct gnt_bench_target *t, const struct gnt_url *url)
     return err == GNT_RESOLVE ? EX_NOHOST : EX_OSERR;
 }
 
-static void set_websocket(struct gnt_bench_target *t, const struct gnt_url *url)
-{
-    t->websocket = url->scheme->kind == GNT_URL_WEBSOCKET;
-    if (!t->websocket)
-        return;
-    gnt_url_host_text(url, t->host);
-    (void)snprintf(t->path, sizeof t->path, "%s", gnt_url_websocket_path(url));
-}
-
 static int make_context(struct bench *b)
 {
     struct gnatter_tls_options options;
@@ -438,7 +442,6 @@ static int make_target(struct bench *b, const char *word, struct gnt_bench_targe
         gnt_say(name, "%s: %s", word, why.text);
         return EX_USAGE;
     }
-    set_websocket(t, &url);
     int code = set_tls(b, t, &url);
     return code ? code : find_address(t, &url);
 }

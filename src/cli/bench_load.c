@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "net/epoll.h"
 #include "net/tls.h"
+#include "net/websocket.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -117,19 +118,29 @@ static void on_up(struct gnt_bench_client *c)
     l->result->connected++;
 }
 
+/* Why a connection could not be made, for people. */
+static const char *reason_of(const struct gnt_bench_client *c, gnt_err err,
+                             char words[GNT_TLS_WORDS_MAX])
+{
+    const struct gnt_stream *tls = gnt_tls_of(c->stream);
+    const char *refusal = c->host->target->websocket ? gnt_websocket_words(c->stream) : "";
+    if (tls && *gnt_tls_words(tls, words))
+        return words;
+    return *refusal ? refusal : gnt_err_text(err);
+}
+
 static void on_down(struct gnt_bench_client *c, gnt_err err, uint8_t code)
 {
     struct load *l = GNT_CONTAINER(c->host, struct load, host);
+    char words[GNT_TLS_WORDS_MAX];
     l->result->closed++;
     if (l->start)
         return;
-    const struct gnt_stream *tls = gnt_tls_of(c->stream);
-    char words[GNT_TLS_WORDS_MAX] = "";
     if (err == GNT_REFUSED && code)
         give_up(l, "refused by the broker: %s", gnt_mqtt_reason_text(code));
     else
         give_up(l, "cannot connect %s %u: %s", c->publisher ? "publisher" : "subscriber", c->index,
-                tls && *gnt_tls_words(tls, words) ? words : gnt_err_text(err));
+                reason_of(c, err, words));
 }
 
 static size_t row_of(const struct gnt_bench_plan *plan, const struct gnt_bench_client *c,

@@ -87,7 +87,8 @@ static const struct {
     {GNATTER_ETIMEOUT, false, EX_UNAVAILABLE, "no answer in time",
      " Is that the address of an MQTT broker?"},
     {GNATTER_ECLOSED, false, EX_UNAVAILABLE, "the peer closes the connection at once",
-     " Is that an MQTT broker, does it speak this version (--protocol-version), or does it want TLS "
+     " Is that an MQTT broker, does it speak this version (--protocol-version), or does it want "
+     "TLS "
      "(--cafile)?"},
     {GNATTER_EMALFORMED, false, EX_PROTOCOL, "the answer is not MQTT",
      " Is that the port of an MQTT broker?"},

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Our commands by TLS at mosquitto, which shows a good certificate on one port and a bad one on each
-of many others; and at `openssl s_server`, which says what was agreed to."""
+of many others; at `openssl s_server`, which says what was agreed to; and at a gnatter broker."""
 
 import importlib.util
 import os
@@ -12,6 +12,7 @@ import tempfile
 import unittest
 
 import harness
+from commands import GNATTER_PUB, GNATTER_SUB, MOSQUITTO_PUB, MOSQUITTO_SUB, Commands
 from harness import GNATTER
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -103,14 +104,37 @@ class Mosquitto(harness.Mosquitto):
         return self.process.poll() is None
 
 
-class AtMosquitto(harness.Test):
-    def start_broker(self):
-        return self.start(Mosquitto(self.folder))
+class Gnatter(harness.Gnatter):
+    """Started as `gnatter cert init` says, but for the ports, and with one for WebSockets."""
 
-    def reach(self, listener="server", host="localhost", ca="pki/ca.pem"):
-        words = ["-h", host, "-p", str(self.broker.ports[listener])]
-        return words + (["--cafile", at(ca)] if ca else [])
+    def start(self, settings=(), workers=harness.WORKERS):
+        words = said_commands("gnatter broker")[0]
+        words[words.index("mqtts://:8883")] = "mqtts://127.0.0.1:0"
+        self.spawn([*words, "--listen", "https://127.0.0.1:0", "--data", "none", "--workers",
+                    str(workers), *settings])
+        listens = re.compile(r"mqtts://127\.0\.0\.1:([1-9]\d*) https://127\.0\.0\.1:(\d+)")
 
+        def listening():
+            self.check_alive()
+            return listens.search(self.log())
+        found = harness.wait_until(listening, "gnatter's start")
+        self.port, self.web_port = int(found[1]), int(found[2])
+        return self
+
+    def spawn(self, words):
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(harness.tied(words), stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log, cwd=FOLDER.name)
+
+
+def said_commands(start):
+    """The command lines that `gnatter cert init` has printed and that begin with START."""
+    lines = SAID.replace("\\\n", "").splitlines()
+    found = [shlex.split(line) for line in lines if line.startswith(f"  {start}")]
+    return [[GNATTER, *words[1:]] if words[0] == "gnatter" else words for words in found]
+
+
+class Client(harness.Test):
     def run_command(self, *words, environment=None):
         """Exit code, output and errors of a gnatter command."""
         done = subprocess.run(harness.tied([GNATTER, *words]), stdin=subprocess.DEVNULL,
@@ -130,22 +154,41 @@ class AtMosquitto(harness.Test):
         for text in said:
             self.assertIn(text, got[2])
 
+    def hears(self, words, port, *more):
+        """That a command of `gnatter cert init` at PORT hears what we publish with MORE."""
+        words = list(words)
+        words[words.index("8883")] = str(port)
+        os.chdir(FOLDER.name)  # which the names of files are relative to
+        ear = self.process([*(["stdbuf", "-oL"] if words[0] != GNATTER else []), *words, "-C", "1",
+                            "-d"])
+        ear.wait_for("ubscribed")
+        self.publish("-h", "localhost", "-p", str(port), "--cafile", "pki/ca.pem", *more)
+        self.assertIn("t hello", ear.wait())
+
+
+class AtMosquitto(Client):
+    def start_broker(self):
+        return self.start(Mosquitto(self.folder))
+
+    def reach(self, listener="server", host="localhost", ca="pki/ca.pem"):
+        words = ["-h", host, "-p", str(self.broker.ports[listener])]
+        return words + (["--cafile", at(ca)] if ca else [])
+
+
+class AtGnatter(Client):
+    certificate = ["--cert", at("pki/client.pem"), "--key", at("pki/client.key")]
+
+    def start_broker(self):
+        return self.start(Gnatter(self.folder))
+
+    def reach(self):
+        return ["-h", "localhost", "-p", str(self.broker.port), "--cafile", at("pki/ca.pem")]
+
 
 class Good(AtMosquitto):
     def test_what_cert_init_says_works_word_for_word(self):
-        commands = re.findall(r"^  ((?:gnatter sub|mosquitto_sub) .*\\\n.*)$", SAID, re.M)
-        self.assertEqual(len(commands), 2, SAID)
-        for command in commands:
-            words = shlex.split(command.replace("\\\n", ""))
-            words[words.index("8883")] = str(self.broker.ports["strict"])
-            words = ([GNATTER] if words[0] == "gnatter" else ["stdbuf", "-oL", words[0]]) + words[
-                words[0] == "gnatter" or 1:]
-            os.chdir(FOLDER.name)
-            ear = self.process([*words, "-C", "1", "-d"])
-            ear.wait_for("ubscribed")
-            self.publish(*self.reach("strict"), "--cert", "pki/client.pem", "--key",
-                         "pki/client.key")
-            self.assertIn("t hello", ear.wait())
+        for command in said_commands("gnatter sub") + said_commands("mosquitto_sub"):
+            self.hears(command, self.broker.ports["strict"], "--pfx", "pki/client.pfx")
 
     def test_every_way_to_show_a_certificate(self):
         secret = ["--cert", "pki/secret.pem", "--key", "pki/secret.key"]
@@ -321,6 +364,45 @@ class Changes(AtMosquitto):
             self.publish(*self.reach())
             return ear.process.poll() is not None
         harness.wait_until(heard, "the message")
+
+
+class OursAtGnatter(Commands, AtGnatter):
+    pub, sub = GNATTER_PUB, GNATTER_SUB
+
+    def at(self):
+        return [*self.reach(), *self.certificate]
+
+
+class TheirsAtGnatter(OursAtGnatter):
+    pub, sub = MOSQUITTO_PUB, MOSQUITTO_SUB
+
+
+class OursByWebSocket(OursAtGnatter):
+    def at(self):
+        return ["--url", f"wss://localhost:{self.broker.web_port}/mqtt", "--cafile",
+                at("pki/ca.pem"), *self.certificate]
+
+
+class Gnatters(AtGnatter):
+    def test_what_cert_init_says_works_word_for_word(self):
+        for command in said_commands("gnatter sub") + said_commands("mosquitto_sub"):
+            self.hears(command, self.broker.port, "--pfx", "pki/client.pfx")
+
+    def test_refusals(self):
+        for version in [], ["--tls-max-version", "tlsv1.2"]:
+            reach = [*self.reach(), *version]
+            self.refuses(reach, REFUSED, "the server wants a client certificate.")
+            self.refuses([*reach, "--cert", "other/stray.pem", "--key", "other/stray.key"],
+                         REFUSED, "the peer says: unknown CA.")
+            self.refuses([*reach, *self.certificate, "--tls-server-name", "elsewhere"], REFUSED,
+                         "wrong host: it is for localhost, ", ", not elsewhere.")
+
+    def test_bench(self):
+        load = ["-q", "1", "--publishers", "5", "--duration", "300ms", "--warm-up", "100ms"]
+        for target in [], ["-t", f"wss://localhost:{self.broker.web_port}/mqtt"]:
+            code, out, said = self.run_command("bench", *load, *self.reach(), *self.certificate,
+                                               *target)
+            self.assertEqual(code, 0, out + said)
 
 
 class Agreed(harness.Test):
