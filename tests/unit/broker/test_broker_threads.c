@@ -303,6 +303,59 @@ static void stop_under_load(void **state)
     }
 }
 
+static void put_file(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* Clients of all workers are under an access list that is another one again and again. */
+static void access_lists_change_under_load(void **state)
+{
+    (void)state;
+    static const char *const lists[] = {
+        "topic readwrite #\n",
+        "topic readwrite t\npattern readwrite own/%c\n",
+        "topic read #\ntopic write +\npattern deny own/%c\n",
+    };
+    enum { FLOODS = 6, RELOADS = 30 };
+    struct running r;
+    struct flood floods[FLOODS];
+    struct gnt_config config;
+    char path[] = "/tmp/gnatter-acl-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    run(&r, 4);
+    config_init(&config, 4, "mqtt://127.0.0.1:0");
+    assert_int_equal(gnt_broker_start(r.broker), GNT_OK);
+    for (unsigned i = 0; i < FLOODS; i++) {
+        floods[i] = (struct flood){.broker = &r, .number = i};
+        assert_int_equal(pthread_create(&floods[i].thread, NULL, flood_run, &floods[i]), 0);
+    }
+    fd = dial(&r);
+    char seen[6];
+    assert_true(connect_as(fd, 4, "watch000"));
+    assert_true(put(fd, "\x82\6\0\1\0\1+\0", 8) && expect(fd, "\x90\3\0\1\0", 5));
+    for (unsigned i = 0; i < RELOADS; i++) {
+        size_t which = i % (COUNT_OF(lists) + 1); /* behind the last one there is none */
+        bool listed = which < COUNT_OF(lists);
+        if (listed)
+            put_file(path, lists[which]);
+        set(&config, "access_file", listed ? path : "none");
+        assert_int_equal(gnt_broker_reload(r.broker, &config), GNT_OK);
+        assert_true(get(fd, seen, sizeof seen)); /* all of them permit it */
+    }
+    close(fd);
+    gnt_broker_free(&r.broker);
+    gnt_config_fini(&config);
+    for (unsigned i = 0; i < FLOODS; i++)
+        pthread_join(floods[i].thread, NULL);
+    unlink(path);
+}
+
 /* ---- What cannot be */
 
 static gnt_err try_url(const char *url, const char *anonymous, char *problem)
@@ -394,6 +447,7 @@ int main(void)
         cmocka_unit_test(start_and_stop_again_and_again),
         cmocka_unit_test(clients_hear_of_the_end),
         cmocka_unit_test(stop_under_load),
+        cmocka_unit_test(access_lists_change_under_load),
         cmocka_unit_test(a_port_that_is_taken),
         cmocka_unit_test(listeners_that_others_could_reach),
         cmocka_unit_test(a_data_directory),
