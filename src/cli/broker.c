@@ -117,8 +117,9 @@ static const char *access_text(const struct gnt_config *config)
 {
     if (!gnt_config_anonymous(config))
         return "users only";
-    return gnt_config_on_loopback(config) ? "anonymous, this machine only"
-                                          : "anonymous, any machine";
+    if (gnt_config_is_open(config))
+        return "anonymous, any machine";
+    return gnt_config_on_loopback(config) ? "anonymous, this machine only" : "by certificate";
 }
 
 static void put_listeners(const struct gnt_broker *broker, struct gnt_buf *out)

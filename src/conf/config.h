@@ -207,6 +207,9 @@ bool gnt_config_is_authenticated(const struct gnt_config *config,
 /* Whether every listener is on a loopback address. */
 bool gnt_config_on_loopback(const struct gnt_config *config);
 
+/* Whether other machines get through to a listener without a certificate. */
+bool gnt_config_is_open(const struct gnt_config *config);
+
 /* Whether clients may connect that do not say who they are. */
 bool gnt_config_anonymous(const struct gnt_config *config);
 

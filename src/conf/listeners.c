@@ -104,6 +104,19 @@ bool gnt_config_on_loopback(const struct gnt_config *config)
     return true;
 }
 
+bool gnt_config_is_open(const struct gnt_config *config)
+{
+    struct gnt_url url;
+    struct gnt_why why;
+    for (size_t i = 0; i < config->listeners.count; i++) {
+        const struct gnt_config_listener *l = &config->listeners.items[i];
+        if (!gnt_url_parse(l->url, &url, &why) && !gnt_url_is_loopback(&url) &&
+            !gnt_config_is_authenticated(config, l))
+            return true;
+    }
+    return false;
+}
+
 bool gnt_config_anonymous(const struct gnt_config *config)
 {
     if (config->allow_anonymous != GNT_ANONYMOUS_LOOPBACK)

@@ -121,6 +121,9 @@ static void a_whole_file(void **state)
     assert_int_equal(house.limit_weight, 2048);
 
     /* A second reading starts from the defaults again. */
+    assert_int_equal(read_text("pets: cow", &house, ""), GNT_OK); /* one alone */
+    assert_int_equal(house.pets.count, 1);
+    assert_string_equal(house.pets.items[0], "cow");
     assert_int_equal(read_text("rooms: 4", &house, ""), GNT_OK);
     assert_string_equal(house.owner, "nobody");
     assert_int_equal(house.rooms, 4);

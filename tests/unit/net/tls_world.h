@@ -167,7 +167,7 @@ static gnt_err read_says(struct gnt_stream *s)
 }
 
 /* Both agree, and are open. */
-static void meet(size_t room)
+__attribute__((unused)) static void meet(size_t room)
 {
     for (int side = CLIENT; side <= SERVER; side++)
         if (!contexts[side])
