@@ -49,7 +49,9 @@ struct gnatter_connected {
  *   0                  gnatter_client_disconnect, _stop or _free
  *   GNATTER_EREFUSED   by the server's CONNACK (reason), or nobody listens there (reason 0), or a
  *                      server over WebSocket wants to hear nothing of it (reason 0), or it has said
- *                      no in the handshake of TLS (reason 0)
+ *                      no in the handshake of TLS (reason 0), or a Unix socket is not open to this
+ *                      user (reason 0)
+ *   GNATTER_ENOTFOUND  there is no Unix socket of that path
  *   GNATTER_ECLOSED    the server ended it, with a DISCONNECT (reason) or without
  *   GNATTER_ERESOLVE   host name not found
  *   GNATTER_ETIMEOUT   no connection, no CONNACK or no PINGRESP in time
@@ -120,7 +122,8 @@ struct gnatter_client_options {
 
     /* Both in one, and how: "mqtt://HOST:PORT", or "ws://HOST:PORT/PATH" for MQTT over WebSocket,
      * whose path is /mqtt and whose port is 80 unless they are named; "mqtts://" (port 8883) and
-     * "wss://" (443) for the same by TLS.  [NULL: host and port] */
+     * "wss://" (443) for the same by TLS; or "unix:///PATH", the Unix socket of that path: a
+     * transport's `open` gets it as its host.  [NULL: host and port] */
     const char *url;
 
     struct gnatter_mqtt_options mqtt;

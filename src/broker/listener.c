@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "conf/url.h"
 #include "net/resolve.h"
+#include "net/tcp.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { BACKLOG = 1024 };
+enum { BACKLOG = 1024, FILE_MODE = 0660 };
 
 static bool is_loopback(const struct sockaddr *address)
 {
@@ -22,72 +23,111 @@ static bool is_loopback(const struct sockaddr *address)
     return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
 }
 
-static gnt_err add(struct gnt_listeners *l, const struct gnt_url *url,
-                   struct gnt_listener_terms *terms, const struct addrinfo *a, bool *family_missing,
-                   char *problem, size_t cap)
+/* What opening one of the configuration's listeners goes by. */
+struct opening {
+    struct gnt_listeners *all;
+    const struct gnt_config_listener *one;
+    struct gnt_listener_terms *terms;
+    struct gnt_url url;
+    bool loopback_only; /* whoever could connect would need no password */
+    char *problem;
+    size_t cap;
+};
+
+/* Room for one more, which the caller counts. */
+static gnt_err next_item(struct opening *o, struct gnt_listener **out)
 {
-    char text[64];
-    *family_missing = false;
-    gnt_tcp_address_text(a->ai_addr, text, sizeof text);
+    struct gnt_listeners *l = o->all;
     struct gnt_listener *item = realloc(l->item, (l->count + 1) * sizeof *item);
     if (!item)
         return GNT_NOMEM;
     l->item = item;
+    *out = &item[l->count];
+    **out = (struct gnt_listener){
+        .fd = -1,
+        .http = o->url.scheme->kind == GNT_URL_HTTP,
+        .terms = o->terms,
+        .origins = {o->terms->origins.items, o->terms->origins.count, false},
+    };
+    return GNT_OK;
+}
+
+static gnt_err add_address(struct opening *o, const struct addrinfo *a, bool *family_missing)
+{
+    struct gnt_listener *item;
     struct sockaddr_storage bound;
-    int fd;
-    gnt_err err = gnt_tcp_listen(a->ai_addr, a->ai_addrlen, BACKLOG, &fd, &bound);
+    char text[64];
+    *family_missing = false;
+    gnt_tcp_address_text(a->ai_addr, text, sizeof text);
+    gnt_err err = next_item(o, &item);
+    if (err)
+        return err;
+    err = gnt_tcp_listen(a->ai_addr, a->ai_addrlen, BACKLOG, &item->fd, &bound);
     if (err) {
         *family_missing = errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL;
-        snprintf(problem, cap, "cannot listen on %s: %s%s", text, strerror(errno),
+        snprintf(o->problem, o->cap, "cannot listen on %s: %s%s", text, strerror(errno),
                  err == GNT_BUSY ? " (is another broker running there?)" : "");
         return err;
     }
     gnt_tcp_address_text((const struct sockaddr *)&bound, text, sizeof text);
-    item[l->count] = (struct gnt_listener){
-        .fd = fd,
-        .http = url->scheme->kind == GNT_URL_HTTP,
-        .terms = terms,
-        .origins = {terms->origins.items, terms->origins.count, is_loopback(a->ai_addr)},
-    };
-    snprintf(item[l->count].url, sizeof item->url, "%s://%s", url->scheme->name, text);
-    l->count++;
+    item->origins.loopback = is_loopback(a->ai_addr);
+    snprintf(item->url, sizeof item->url, "%s://%s", o->url.scheme->name, text);
+    o->all->count++;
     return GNT_OK;
 }
 
-/* LOOPBACK_ONLY: whoever could connect would need no password. */
-static gnt_err open_url(struct gnt_listeners *l, const char *text, struct gnt_listener_terms *terms,
-                        bool loopback_only, char *problem, size_t cap)
+static const char *words_of(gnt_err err)
 {
-    struct gnt_url url;
-    struct gnt_why why;
-    gnt_err err = gnt_url_parse(text, &url, &why);
+    if (err == GNT_BUSY)
+        return "somebody listens there (is another broker running?)";
+    return err == GNT_EXISTS ? "what is there is no socket" : strerror(errno);
+}
+
+static gnt_err add_file(struct opening *o)
+{
+    struct gnt_listener *item;
+    const char *mode = o->one->mode;
+    gnt_err err = next_item(o, &item);
+    if (err)
+        return err;
+    err = gnt_unix_listen(o->url.path, mode ? (mode_t)strtoul(mode, NULL, 8) : FILE_MODE, BACKLOG,
+                          &item->fd, &item->file);
     if (err) {
-        snprintf(problem, cap, "%s", why.text);
+        snprintf(o->problem, o->cap, "cannot listen on %s: %s", o->url.path, words_of(err));
         return err;
     }
+    snprintf(item->url, sizeof item->url, "%s://%s", o->url.scheme->name, o->url.path);
+    o->all->count++;
+    return GNT_OK;
+}
+
+/* One that is open to other machines, where that would be too much. */
+static gnt_err refuse(const struct opening *o)
+{
+    snprintf(o->problem, o->cap,
+             "%s: other machines could connect without a password; listen on 127.0.0.1, name "
+             "who may (--users FILE), ask for certificates (mqtts:// with --ca FILE), or say "
+             "'allow_anonymous: true' (--allow-anonymous=true) if that is what you want",
+             o->one->url);
+    return GNT_DENIED;
+}
+
+static gnt_err add_addresses(struct opening *o)
+{
     struct addrinfo *list;
-    err = gnt_resolve(url.host, url.port, true, &list);
+    gnt_err err = gnt_resolve(o->url.host, o->url.port, true, &list);
     if (err) {
-        snprintf(problem, cap, "%s: %s", text, gnt_err_text(err));
+        snprintf(o->problem, o->cap, "%s: %s", o->one->url, gnt_err_text(err));
         return err;
     }
-    size_t before = l->count;
+    size_t before = o->all->count;
     for (const struct addrinfo *a = list; a && !err; a = a->ai_next) {
         bool family_missing = false;
-        if (loopback_only && !is_loopback(a->ai_addr)) {
-            snprintf(
-                problem, cap,
-                "%s: other machines could connect without a password; listen on 127.0.0.1, name "
-                "who may (--users FILE), ask for certificates (mqtts:// with --ca FILE), or say "
-                "'allow_anonymous: true' (--allow-anonymous=true) if that is what you want",
-                text);
-            err = GNT_DENIED;
-        } else {
-            err = add(l, &url, terms, a, &family_missing, problem, cap);
-        }
+        err = o->loopback_only && !is_loopback(a->ai_addr) ? refuse(o)
+                                                           : add_address(o, a, &family_missing);
         /* "localhost" on a machine without IPv6: one address is enough. */
-        if (family_missing && (a->ai_next || l->count > before)) {
-            problem[0] = '\0';
+        if (family_missing && (a->ai_next || o->all->count > before)) {
+            o->problem[0] = '\0';
             err = GNT_OK;
         }
     }
@@ -111,17 +151,47 @@ static gnt_err copy_strings(const struct gnt_strings *from, struct gnt_strings *
     return GNT_OK;
 }
 
+static gnt_err read_proxies(const struct gnt_strings *from, struct gnt_networks *to)
+{
+    const char *problem;
+    gnt_err err = GNT_OK;
+    if (!from->count)
+        return GNT_OK;
+    to->items = calloc(from->count, sizeof *to->items);
+    if (!to->items)
+        return GNT_NOMEM;
+    for (; to->count < from->count && !err; to->count++)
+        err = gnt_network_parse(from->items[to->count], &to->items[to->count], &problem);
+    return err;
+}
+
+static gnt_err fill_terms(struct gnt_listener_terms *terms, const struct gnt_config *config,
+                          const struct gnt_config_listener *one, char *problem, size_t cap)
+{
+    gnt_err err = copy_strings(&one->origins, &terms->origins);
+    if (!err)
+        err = read_proxies(&one->proxies, &terms->proxies);
+    return err ? err : gnt_listener_tls_open(&terms->tls, config, one, problem, cap);
+}
+
 static gnt_err open_one(struct gnt_listeners *l, const struct gnt_config *config,
                         const struct gnt_config_listener *one, bool loopback_only, char *problem,
                         size_t cap)
 {
-    struct gnt_listener_terms *terms = &l->terms[l->term_count++];
-    gnt_err err = copy_strings(&one->origins, &terms->origins);
+    struct opening o = {.all = l,
+                        .one = one,
+                        .terms = &l->terms[l->term_count++],
+                        .loopback_only = loopback_only && !gnt_config_is_authenticated(config, one),
+                        .problem = problem,
+                        .cap = cap};
+    struct gnt_why why;
+    gnt_err err = gnt_url_parse(one->url, &o.url, &why);
+    if (err)
+        snprintf(problem, cap, "%s", why.text);
     if (!err)
-        err = gnt_listener_tls_open(&terms->tls, config, one, problem, cap);
+        err = fill_terms(o.terms, config, one, problem, cap);
     if (!err)
-        err = open_url(l, one->url, terms,
-                       loopback_only && !gnt_config_is_authenticated(config, one), problem, cap);
+        err = o.url.scheme->file ? add_file(&o) : add_addresses(&o);
     if (err == GNT_BUSY && one->optional) {
         gnt_log(GNT_LOG_NOTICE, NULL, "listen", GNT_F_STR("left_out", one->url),
                 GNT_F_STR("reason", problem));
@@ -161,13 +231,21 @@ void gnt_listeners_reload(struct gnt_listeners *l, const struct gnt_config *conf
         gnt_listener_tls_reload(&l->terms[i].tls, config);
 }
 
+/* The file goes first: as long as somebody listens there it is nobody else's. */
+static void shut(struct gnt_listener *item)
+{
+    if (item->fd < 0)
+        return;
+    if (item->file.inode)
+        gnt_unix_remove(strstr(item->url, "://") + 3, &item->file);
+    close(item->fd);
+    item->fd = -1;
+}
+
 void gnt_listeners_shut(struct gnt_listeners *l)
 {
-    for (size_t i = 0; i < l->count; i++) {
-        if (l->item[i].fd >= 0)
-            close(l->item[i].fd);
-        l->item[i].fd = -1;
-    }
+    for (size_t i = 0; i < l->count; i++)
+        shut(&l->item[i]);
 }
 
 static void terms_fini(struct gnt_listener_terms *terms)
@@ -175,6 +253,7 @@ static void terms_fini(struct gnt_listener_terms *terms)
     while (terms->origins.count)
         free(terms->origins.items[--terms->origins.count]);
     free(terms->origins.items);
+    free(terms->proxies.items);
     gnt_listener_tls_close(&terms->tls);
 }
 

@@ -5,20 +5,23 @@
 #include "broker/tls.h"
 #include "conf/config.h"
 #include "front/http/front.h"
-#include "net/tcp.h"
+#include "net/acceptor.h"
+#include "net/unix.h"
 
 /* What the sockets of one of the configuration's listeners share. */
 struct gnt_listener_terms {
     struct gnt_strings origins;
+    struct gnt_networks proxies;
     struct gnt_listener_tls tls;
 };
 
 struct gnt_listener {
     int fd;                           /* -1 once it is shut */
-    char url[96];                     /* "mqtt://127.0.0.1:1883", the port as it was bound */
+    char url[128];                    /* "mqtt://127.0.0.1:1883", the port as it was bound */
     bool http;                        /* else MQTT */
     struct gnt_listener_terms *terms; /* lent by gnt_listeners, */
     struct gnt_http_origins origins;  /* and so is this list */
+    struct gnt_unix_file file;        /* that the URL names; inode 0: none */
 };
 
 struct gnt_listeners {

@@ -242,6 +242,11 @@ static gnt_err open_seat(struct seat *seat)
             gnt_acceptor_new(&seat->worker->loop, e->listener->fd, on_accept, e, &e->acceptor);
         if (err)
             return err;
+        const struct gnt_proxies proxies = {
+            .from = &e->listener->terms->proxies,
+            .timeout_ms = &seat->worker->mqtt->limits.engine.connect_timeout_ms,
+            .counters = &seat->worker->home->counters};
+        gnt_acceptor_expect(e->acceptor, &proxies);
     }
     return GNT_OK;
 }

@@ -9,6 +9,7 @@
 #include "cli/say.h"
 #include "conf/url.h"
 #include "net/resolve.h"
+#include "net/unix.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,7 +89,7 @@ static void set_websocket(struct gnt_bench_target *t, const struct gnt_url *url)
     (void)snprintf(t->path, sizeof t->path, "%s", gnt_url_websocket_path(url));
 }
 
-/* url->path is good for nothing afterwards. */
+/* URL borrows from T. */
 static gnt_err read_target(const char *text, struct gnt_bench_target *t, struct gnt_url *url,
                            struct gnt_why *why)
 {
@@ -105,8 +106,8 @@ static gnt_err read_target(const char *text, struct gnt_bench_target *t, struct 
     if (equals)
         *equals = '\0';
     (void)snprintf(t->name, sizeof t->name, "%.63s", copy);
-    (void)snprintf(t->url, sizeof t->url, "%.299s", from);
-    err = gnt_url_parse(from, url, why);
+    (void)snprintf(t->url, sizeof t->url, "%s", from);
+    err = gnt_url_parse(t->url, url, why);
     if (!err)
         set_websocket(t, url);
     return err;
@@ -168,7 +169,7 @@ static const struct gnt_option rows[] = {
            "Makes N connections a second. 0: as fast as the broker answers."),
     {.flag = "target", .letter = 't', .kind = GNT_OPTION_STRINGS, FIELD(targets),
      .metavar = "TARGET", .check = check_target, .group = "Broker",
-     .help = "[NAME=]URL[,pid=PID], such as mine=mqtt://127.0.0.1:1884,pid=4711, or ws://HOST:PORT/mqtt; "
+     .help = "[NAME=]URL[,pid=PID], such as mine=mqtt://127.0.0.1:1884,pid=4711, ws://HOST:PORT/mqtt or unix:///PATH; "
              "mqtts and wss for TLS, in which each client after the first resumes a session. May "
              "be repeated: each scenario is run on each in turn, and ratios to the first are shown. With a "
              "process id of this machine the broker's CPU and memory are shown too. Replaces "
@@ -400,10 +401,26 @@ static int run_all(struct bench *b)
 
 /* ---- Preparing */
 
+static gnt_err find_file(struct gnt_bench_target *t, const struct gnt_url *url)
+{
+    t->address = (const struct sockaddr *)&t->file;
+    t->address_size = sizeof t->file;
+    return gnt_unix_address(url->path, &t->file);
+}
+
+static gnt_err find_host(struct gnt_bench_target *t, const struct gnt_url *url)
+{
+    gnt_err err = gnt_resolve(url->host[0] ? url->host : "localhost", url->port, false, &t->list);
+    if (err)
+        return err;
+    t->address = t->list->ai_addr;
+    t->address_size = t->list->ai_addrlen;
+    return GNT_OK;
+}
+
 static int find_address(struct gnt_bench_target *t, const struct gnt_url *url)
 {
-    gnt_err err =
-        gnt_resolve(url->host[0] ? url->host : "localhost", url->port, false, &t->address);
+    gnt_err err = url->scheme->file ? find_file(t, url) : find_host(t, url);
     if (!err)
         return EX_OK;
     gnt_say(name, "%s: %s", t->url, gnt_err_text(err));
@@ -499,8 +516,8 @@ static int run(const struct options *o)
         gnt_say(name, "%s", gnt_err_text(GNT_NOMEM));
     }
     for (size_t i = 0; b.targets && i < b.target_count; i++)
-        if (b.targets[i].address)
-            freeaddrinfo(b.targets[i].address);
+        if (b.targets[i].list)
+            freeaddrinfo(b.targets[i].list);
     gnt_tls_context_unref(&b.tls);
     free(b.targets);
     free(b.figures);

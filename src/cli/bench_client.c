@@ -276,8 +276,7 @@ static gnt_err open_stream(struct gnt_bench_client *c)
     const struct gnt_bench_target *t = c->host->target;
     const struct gnt_websocket_request request = {
         .host = t->host, .path = t->path, .protocol = "mqtt", .random = &gnt_random_system};
-    gnt_err err =
-        gnt_tcp_connect(c->host->loop, t->address->ai_addr, t->address->ai_addrlen, &c->stream);
+    gnt_err err = gnt_tcp_connect(c->host->loop, t->address, t->address_size, &c->stream);
     if (!err && t->tls)
         err = gnt_tls_new(&c->stream, t->tls, t->server, &c->stream);
     if (err || !t->websocket)

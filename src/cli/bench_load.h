@@ -15,6 +15,7 @@
 
 #include <netdb.h>
 #include <sys/types.h>
+#include <sys/un.h>
 
 /*    NAME       word      pubs  subs  what it is */
 #define GNT_BENCH_SHAPES(X)                                                                    \
@@ -49,9 +50,12 @@ enum { GNT_BENCH_SIZE_MIN = 16 };
 
 struct gnt_bench_target {
     char name[64];
-    char url[300];
-    pid_t pid; /* 0: not known */
-    struct addrinfo *address;
+    char url[512];
+    pid_t pid;                      /* 0: not known */
+    struct addrinfo *list;          /* what its host was resolved to; NULL: it is */
+    struct sockaddr_un file;        /* a Unix socket */
+    const struct sockaddr *address; /* one of these */
+    socklen_t address_size;
     struct gnt_tls_context *tls; /* borrowed; NULL: none */
     char server[256];            /* whom its certificate has to be for */
     bool websocket;

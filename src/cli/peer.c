@@ -84,6 +84,8 @@ static const struct {
     {GNATTER_ERESOLVE, false, EX_NOHOST, "host name not found", " Check the name (--host)."},
     {GNATTER_EREFUSED, false, EX_UNAVAILABLE, "refused by the peer",
      " Is a broker running there? Start one with: gnatter broker"},
+    {GNATTER_ENOTFOUND, false, EX_UNAVAILABLE, "there is no such socket",
+     " Is a broker running there?"},
     {GNATTER_ETIMEOUT, false, EX_UNAVAILABLE, "no answer in time",
      " Is that the address of an MQTT broker?"},
     {GNATTER_ECLOSED, false, EX_UNAVAILABLE, "the peer closes the connection at once",
@@ -279,9 +281,11 @@ gnt_err gnt_peer_check_url(const char *text, struct gnt_why *why)
 {
     struct gnt_url url;
     gnt_err err = gnt_url_parse(text, &url, why);
-    if (err || (url.scheme->kind != GNT_URL_HTTP && *url.host))
+    if (err || gnt_url_is_peer(&url))
         return err;
-    gnt_why_set(why, "expected mqtt://HOST:PORT or ws://HOST:PORT/mqtt; for TLS mqtts or wss");
+    gnt_why_set(why,
+                "expected mqtt://HOST:PORT, ws://HOST:PORT/mqtt or unix:///PATH; for TLS mqtts "
+                "or wss");
     return GNT_INVALID;
 }
 

@@ -50,7 +50,8 @@ GNT_MUST gnt_err gnt_peer_check_url(const char *text, struct gnt_why *why);
     {.flag = "url", .kind = GNT_OPTION_STRING, .group = "Connection", .check = gnt_peer_check_url, \
      GNT_OPTION_FIELD(type, peer.url), .metavar = "URL", .max = 1024, \
      .help = "Instead of --host and --port: mqtt://HOST:PORT, or ws://HOST:PORT/mqtt for MQTT over " \
-             "WebSocket; mqtts://HOST:PORT and wss://HOST:PORT/mqtt for TLS."}, \
+             "WebSocket; mqtts://HOST:PORT and wss://HOST:PORT/mqtt for TLS; unix:///PATH for the " \
+             "Unix socket of that path."}, \
     {.flag = "id", .letter = 'i', .kind = GNT_OPTION_STRING, .group = "Connection", \
      GNT_OPTION_FIELD(type, peer.id), .metavar = "ID", .max = 65535, \
      .help = "The client id; without one, a random one, in MQTT 5 one that the broker gives."}, \

@@ -47,8 +47,10 @@ struct gnt_config_tls {
 struct gnt_config_listener {
     char *url; /* gnt_url_parse has accepted it */
     struct gnt_strings origins;
-    struct gnt_config_tls tls; /* its own; see gnt_config_tls */
-    bool optional;             /* a default that is left out where its address is in use */
+    struct gnt_config_tls tls;  /* its own; see gnt_config_tls */
+    char *mode;                 /* of a Unix socket, in octal; NULL: the usual one */
+    struct gnt_strings proxies; /* gnt_network_parse has accepted them */
+    bool optional;              /* a default that is left out where its address is in use */
 };
 
 struct gnt_config_listeners {

@@ -1,6 +1,7 @@
 /* What the configuration says about listeners. */
 #include "conf/listeners.h"
 
+#include "base/network.h"
 #include "conf/config.h"
 #include "conf/url.h"
 
@@ -25,6 +26,25 @@ static gnt_err check_origin(const char *text, struct gnt_why *why)
     if (word || (host && host != text && host[3] && !strpbrk(host + 3, "/?# ")))
         return GNT_OK;
     gnt_why_set(why, "expected an origin such as https://example.com, null, or * for any");
+    return GNT_INVALID;
+}
+
+static gnt_err check_proxy(const char *text, struct gnt_why *why)
+{
+    struct gnt_network network;
+    const char *problem;
+    gnt_err err = gnt_network_parse(text, &network, &problem);
+    if (err)
+        gnt_why_set(why, "%s", problem);
+    return err;
+}
+
+static gnt_err check_mode(const char *text, struct gnt_why *why)
+{
+    size_t digits = strspn(text, "01234567");
+    if (text[digits] == '\0' && (digits == 3 || (digits == 4 && *text == '0')))
+        return GNT_OK;
+    gnt_why_set(why, "expected the mode of a file in octal, such as 0660");
     return GNT_INVALID;
 }
 
@@ -67,7 +87,26 @@ static const struct gnt_option listener_rows[] = {
      .help = "Where to listen: SCHEME://HOST:PORT. mqtt is MQTT, on port 1883 unless named; http, "
              "on port 80 unless named, is MQTT over WebSocket at its path /mqtt; mqtts, on port "
              "8883, and https, on port 443, are the same over TLS. Without a host: on all "
-             "addresses. Port 0: any free one."},
+             "addresses. Port 0: any free one. unix:///PATH is MQTT over the Unix socket of that "
+             "path."},
+    {.path = "mode",
+     .kind = GNT_OPTION_STRING,
+     GNT_OPTION_FIELD(struct gnt_config_listener, mode),
+     .check = check_mode,
+     .restart = true,
+     .metavar = "MODE",
+     .help = "The mode of a Unix socket's file, in octal: whoever may write it may connect. "
+             "Without it 0660, the broker's user and group."},
+    {.path = "proxies",
+     .kind = GNT_OPTION_STRINGS,
+     GNT_OPTION_FIELD(struct gnt_config_listener, proxies),
+     .check = check_proxy,
+     .restart = true,
+     .metavar = "ADDRESS",
+     .help = "Where proxies are: addresses, networks such as 10.0.0.0/8, or unix for whoever comes "
+             "by a Unix socket. A connection from there has to begin with a header of the PROXY "
+             "protocol, version 1 or 2, and is the client's that the header names. Connections "
+             "from elsewhere are the clients' own, and not looked at for one."},
     {.path = "origins",
      .kind = GNT_OPTION_STRINGS,
      GNT_OPTION_FIELD(struct gnt_config_listener, origins),

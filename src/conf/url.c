@@ -6,11 +6,16 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <strings.h>
+#include <sys/un.h>
 
 static const struct gnt_url_scheme schemes[] = {
-    {"mqtt", 1883, false, false, GNT_URL_MQTT}, {"http", 80, false, false, GNT_URL_HTTP},
-    {"ws", 80, true, false, GNT_URL_WEBSOCKET}, {"mqtts", 8883, false, true, GNT_URL_MQTT},
-    {"https", 443, false, true, GNT_URL_HTTP},  {"wss", 443, true, true, GNT_URL_WEBSOCKET},
+    {"mqtt", 1883, .kind = GNT_URL_MQTT},
+    {"unix", 0, .path = true, .file = true, .kind = GNT_URL_MQTT},
+    {"http", 80, .kind = GNT_URL_HTTP},
+    {"ws", 80, .path = true, .kind = GNT_URL_WEBSOCKET},
+    {"mqtts", 8883, .tls = true, .kind = GNT_URL_MQTT},
+    {"https", 443, .tls = true, .kind = GNT_URL_HTTP},
+    {"wss", 443, .path = true, .tls = true, .kind = GNT_URL_WEBSOCKET},
 };
 
 enum { SCHEMES = sizeof schemes / sizeof schemes[0] };
@@ -146,6 +151,50 @@ static gnt_err check_path(const char *path, struct gnt_why *why)
     return good ? GNT_OK : GNT_INVALID;
 }
 
+/* Any file name will do that somebody could type. */
+static gnt_err parse_file(const char *path, struct gnt_url *url, struct gnt_why *why)
+{
+    enum { MOST = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1 };
+    char shown[64];
+    size_t size = strlen(path);
+    bool good = size > 1 && path[0] == '/' && path[size - 1] != '/';
+    for (const char *c = path; *c; c++)
+        good = good && !iscntrl((unsigned char)*c);
+    if (!good) {
+        gnt_why_set(why,
+                    "expected the whole path of a Unix socket, as in "
+                    "unix:///run/gnatter/mqtt.sock, got '%s'",
+                    quoted(gnt_slice_str(path), shown));
+        return GNT_INVALID;
+    }
+    if (size > MOST) {
+        gnt_why_set(why, "the path of a Unix socket has %d bytes at most, this one has %zu",
+                    (int)MOST, size);
+        return GNT_INVALID;
+    }
+    url->path = path;
+    return GNT_OK;
+}
+
+/* What stands behind "://". */
+static gnt_err parse_place(const char *authority, struct gnt_url *url, struct gnt_why *why)
+{
+    char shown[64];
+    size_t size = strcspn(authority, "/?#");
+    url->port = url->scheme->port;
+    url->path = authority + size;
+    gnt_err err = parse_authority(gnt_slice(authority, size), url, why);
+    if (err)
+        return err;
+    if (url->scheme->path)
+        return check_path(url->path, why);
+    if (!*url->path || strcmp(url->path, "/") == 0)
+        return GNT_OK;
+    gnt_why_set(why, "the scheme %s takes no path, got '%s'", url->scheme->name,
+                quoted(gnt_slice_str(url->path), shown));
+    return GNT_INVALID;
+}
+
 gnt_err gnt_url_parse(const char *text, struct gnt_url *url, struct gnt_why *why)
 {
     char shown[64];
@@ -157,23 +206,9 @@ gnt_err gnt_url_parse(const char *text, struct gnt_url *url, struct gnt_why *why
         return GNT_INVALID;
     }
     gnt_err err = parse_scheme(gnt_slice(text, (size_t)(colon - text)), &out, why);
-    if (err)
-        return err;
-
-    const char *authority = colon + 3;
-    size_t size = strcspn(authority, "/?#");
-    out.port = out.scheme->port;
-    out.path = authority + size;
-    err = parse_authority(gnt_slice(authority, size), &out, why);
-    if (err)
-        return err;
-    if (!out.scheme->path && *out.path && strcmp(out.path, "/") != 0) {
-        gnt_why_set(why, "the scheme %s takes no path, got '%s'", out.scheme->name,
-                    quoted(gnt_slice_str(out.path), shown));
-        return GNT_INVALID;
-    }
-    if (out.scheme->path)
-        err = check_path(out.path, why);
+    if (!err)
+        err =
+            out.scheme->file ? parse_file(colon + 3, &out, why) : parse_place(colon + 3, &out, why);
     if (!err)
         *url = out;
     return err;
@@ -191,10 +226,17 @@ const char *gnt_url_websocket_path(const struct gnt_url *url)
     return *url->path ? url->path : "/mqtt";
 }
 
+bool gnt_url_is_peer(const struct gnt_url *url)
+{
+    return url->scheme->kind != GNT_URL_HTTP && (*url->host || url->scheme->file);
+}
+
 bool gnt_url_is_loopback(const struct gnt_url *url)
 {
     struct in_addr v4;
     struct in6_addr v6;
+    if (url->scheme->file)
+        return true;
     if (url->ipv6)
         return inet_pton(AF_INET6, url->host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
     if (inet_pton(AF_INET, url->host, &v4) == 1)

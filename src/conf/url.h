@@ -3,6 +3,8 @@
  *     mqtt://127.0.0.1:1883    mqtt://[::1]    mqtt://broker.example    mqtt://:1883
  *     http://127.0.0.1:8080 for a listener, ws://127.0.0.1:8080/mqtt for a client of it
  *     mqtts, https and wss: the same over TLS
+ *     unix:///run/gnatter/mqtt.sock, MQTT over the Unix socket of that path, which is taken as it
+ *     stands there: nothing in it is escaped
  *
  * Nothing is allocated; any thread. */
 #ifndef GNT_CONF_URL_H
@@ -21,6 +23,7 @@ struct gnt_url_scheme {
     uint16_t port; /* where the URL names none */
     bool path;     /* whether a path means something */
     bool tls;
+    bool file; /* the path is that of a Unix socket, and there is no host */
     enum gnt_url_kind kind;
 };
 
@@ -29,7 +32,7 @@ struct gnt_url {
     char host[256];   /* a name or an address, IPv6 without brackets; "" is every address */
     bool ipv6;        /* the host stood in brackets */
     uint16_t port;    /* 0: any free one */
-    const char *path; /* "" or from its "/" on, printable; borrows from the text that was read */
+    const char *path; /* "" or from its "/" on; borrows from the text that was read */
 };
 
 /* Reads TEXT.  GNT_INVALID: *url unchanged, WHY tells what is wrong and what was expected. */
@@ -44,7 +47,11 @@ void gnt_url_host_text(const struct gnt_url *url, char out[GNT_URL_HOST_MAX]);
 /* The path of a WebSocket: MQTT's usual one if the URL has none. */
 const char *gnt_url_websocket_path(const struct gnt_url *url);
 
-/* Whether only this machine can reach the host: 127.0.0.0/8, ::1, or the name localhost. */
+/* Whether a client can go there: the scheme is a client's, and it says where. */
+bool gnt_url_is_peer(const struct gnt_url *url);
+
+/* Whether only this machine can reach it: 127.0.0.0/8, ::1, the name localhost, or a Unix socket.
+ */
 bool gnt_url_is_loopback(const struct gnt_url *url);
 
 #endif

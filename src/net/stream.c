@@ -3,6 +3,8 @@
 #include "base/assert.h"
 #include "net/loop.h"
 
+#include <sys/socket.h>
+
 /* The one place where the ready list's rule is kept: a stream is linked exactly while it is in a
  * loop and something that is wanted is possible. */
 static void settle(struct gnt_stream *s)
@@ -104,17 +106,34 @@ gnt_err gnt_stream_move(struct gnt_stream *s, struct gnt_loop *loop)
     return GNT_OK;
 }
 
+const struct gnt_stream *gnt_stream_below(const struct gnt_stream *s)
+{
+    return s->ops->below ? s->ops->below(s) : NULL;
+}
+
+/* The one that all of them stand on. */
+static const struct gnt_stream *ground_of(const struct gnt_stream *s)
+{
+    for (const struct gnt_stream *below = s; below; below = gnt_stream_below(s))
+        s = below;
+    return s;
+}
+
 void gnt_stream_peer(const struct gnt_stream *s, char *out, size_t cap)
 {
+    s = ground_of(s);
     s->ops->peer(s, out, cap);
+}
+
+void gnt_stream_address(const struct gnt_stream *s, struct sockaddr_storage *out)
+{
+    s = ground_of(s);
+    *out = (struct sockaddr_storage){.ss_family = AF_UNSPEC};
+    if (s->ops->address)
+        s->ops->address(s, out);
 }
 
 size_t gnt_stream_untaken(const struct gnt_stream *s)
 {
     return s->ops->untaken ? s->ops->untaken(s) : 0;
-}
-
-const struct gnt_stream *gnt_stream_below(const struct gnt_stream *s)
-{
-    return s->ops->below ? s->ops->below(s) : NULL;
 }

@@ -24,6 +24,7 @@
 
 struct gnt_loop;
 struct gnt_stream;
+struct sockaddr_storage; /* <sys/socket.h> */
 
 enum { GNT_READABLE = 1, GNT_WRITABLE = 2 };
 
@@ -46,8 +47,10 @@ struct gnt_stream_ops {
     /* Out of its loop (LOOP NULL), which cannot fail, or, when it is in none, into LOOP; called on
      * the thread that has it.  s->loop is still the old one, and is set afterwards. */
     gnt_err (*move)(struct gnt_stream *s, struct gnt_loop *loop);
-    /* The peer's address for people: "127.0.0.1:50412". */
+    /* Of a stream that stands on none: the peer's address for people, "127.0.0.1:50412"; and as
+     * gnt_stream_address has it, NULL: it is never known. */
     void (*peer)(const struct gnt_stream *s, char *out, size_t cap);
+    void (*address)(const struct gnt_stream *s, struct sockaddr_storage *out);
     /* How much of what was written the peer has not taken yet, as far as that can be told; may be
      * NULL. */
     size_t (*untaken)(const struct gnt_stream *s);
@@ -98,7 +101,12 @@ void gnt_stream_close(struct gnt_stream **s); /* NULL is fine */
  * by the thread of LOOP.  What has not been read, `want` and `events` go with it.  The second step
  * can fail (GNT_NOMEM, GNT_IO), and leaves the stream in no loop then. */
 GNT_MUST gnt_err gnt_stream_move(struct gnt_stream *s, struct gnt_loop *loop);
+
+/* Who is at the other end, whatever stands on what: for people, and as an address.  AF_INET and
+ * AF_INET6 come with the port; AF_UNIX, without a path, is somebody on a proxy's machine or this
+ * one; AF_UNSPEC: it is not known. */
 void gnt_stream_peer(const struct gnt_stream *s, char *out, size_t cap);
+void gnt_stream_address(const struct gnt_stream *s, struct sockaddr_storage *out);
 
 /* Whether a peer takes anything at all: this falls, or something can be written.  0 if it is not
  * known. */

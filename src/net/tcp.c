@@ -1,7 +1,6 @@
 #include "net/tcp.h"
 
 #include "base/assert.h"
-#include "base/log.h"
 #include "net/epoll.h"
 
 #include <arpa/inet.h>
@@ -15,11 +14,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum {
-    ACCEPTS_A_TURN = 64,
-    PAUSE_MS = 100,
-    DRAIN_SIZE = 1 << 20, /* what a close throws away of unread input, at most */
-};
+enum { DRAIN_SIZE = 1 << 20 }; /* what a close throws away of unread input, at most */
 
 union address {
     struct sockaddr_in v4;
@@ -33,12 +28,22 @@ struct tcp {
     bool connecting;
     bool hung_up;    /* the end or an error has been notified: the kernel notifies it only once */
     int16_t failure; /* a gnt_err: of the connect */
-    struct sockaddr peer[]; /* one, of address_size */
+    struct sockaddr peer[]; /* one, address_size of it */
 };
 
 /* Registered once for everything, edge-triggered: what the owner wants at the moment changes
  * stream->want, and costs no system call. */
 static const uint32_t tcp_events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+
+/* What there is to know of an address; of other families that is the family alone. */
+static size_t address_size(const struct sockaddr *address)
+{
+    switch (address->sa_family) {
+    case AF_INET: return sizeof(struct sockaddr_in);
+    case AF_INET6: return sizeof(struct sockaddr_in6);
+    default: return sizeof address->sa_family;
+    }
+}
 
 static struct tcp *tcp_of(struct gnt_stream *s)
 {
@@ -159,6 +164,13 @@ static void tcp_peer(const struct gnt_stream *s, char *out, size_t cap)
     gnt_tcp_address_text(((const struct tcp *)t)->peer, out, cap);
 }
 
+static void tcp_address(const struct gnt_stream *s, struct sockaddr_storage *out)
+{
+    const void *t = (const char *)s - offsetof(struct tcp, stream);
+    const struct sockaddr *peer = ((const struct tcp *)t)->peer;
+    memcpy(out, peer, address_size(peer));
+}
+
 /* The kernel takes much more than the peer: writing goes on when a third of its buffer is free
  * again, which to a slow peer may be minutes. */
 static size_t tcp_untaken(const struct gnt_stream *s)
@@ -175,15 +187,9 @@ static const struct gnt_stream_ops tcp_ops = {
     .close = tcp_close,
     .move = tcp_move,
     .peer = tcp_peer,
+    .address = tcp_address,
     .untaken = tcp_untaken,
 };
-
-/* Of the families that gnt_tcp_address_text knows; what others have in front. */
-static size_t address_size(const struct sockaddr *address)
-{
-    return address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-                                          : sizeof(struct sockaddr_in);
-}
 
 /* Takes FD, on failure too.  PEER is copied. */
 static gnt_err tcp_new(struct gnt_loop *loop, int fd, const struct sockaddr *peer, struct tcp **out)
@@ -208,16 +214,27 @@ static gnt_err tcp_new(struct gnt_loop *loop, int fd, const struct sockaddr *pee
     return GNT_OK;
 }
 
-gnt_err gnt_tcp_stream(struct gnt_loop *loop, int fd, struct gnt_stream **out)
+gnt_err gnt_tcp_stream(struct gnt_loop *loop, int fd, const struct sockaddr *peer,
+                       struct gnt_stream **out)
 {
-    struct sockaddr_storage peer = {0};
-    (void)getpeername(fd, (struct sockaddr *)&peer, &(socklen_t){sizeof peer});
     struct tcp *t;
-    gnt_err err = tcp_new(loop, fd, (struct sockaddr *)&peer, &t);
+    gnt_err err = tcp_new(loop, fd, peer, &t);
     if (err)
         return err;
     *out = &t->stream;
     return GNT_OK;
+}
+
+/* What connect(2) says at once, in the terms of a connection. */
+static gnt_err from_connect(int number, int family)
+{
+    switch (number) {
+    case EAGAIN: /* no "not yet": as many wait as may, or the machine has no port left */
+        return family == AF_UNIX ? GNT_BUSY : GNT_IO;
+    case EACCES: /* a Unix socket that may not be written, */
+    case EPERM: /* or a rule of the machine's own */ return GNT_REFUSED;
+    default: return gnt_err_from_errno(number);
+    }
 }
 
 gnt_err gnt_tcp_connect(struct gnt_loop *loop, const struct sockaddr *address, socklen_t size,
@@ -235,10 +252,7 @@ gnt_err gnt_tcp_connect(struct gnt_loop *loop, const struct sockaddr *address, s
     t->connecting = true;
     if (number && number != EINPROGRESS) {
         t->connecting = false;
-        t->failure = (int16_t)gnt_err_from_errno(number);
-        /* EAGAIN is no "not yet" here: the machine has no port left to connect from. */
-        if (t->failure == GNT_MORE)
-            t->failure = GNT_IO;
+        t->failure = (int16_t)from_connect(number, address->sa_family);
         gnt_stream_notify(&t->stream, GNT_READABLE | GNT_WRITABLE);
     }
     *out = &t->stream;
@@ -282,145 +296,6 @@ gnt_err gnt_tcp_listen(const struct sockaddr *address, socklen_t size, int backl
     return GNT_OK;
 }
 
-struct gnt_acceptor {
-    struct gnt_watch watch;
-    struct gnt_task task;   /* to accept at the end of the turn: not within the poller's wait */
-    struct gnt_timer pause; /* while it is set, the fd is not in the poller */
-    struct gnt_loop *loop;
-    int fd;
-    bool *freed; /* where accept_some wants to know of a free; NULL while it does not run */
-    void (*on_accept)(void *context, struct gnt_stream *s);
-    void *context;
-};
-
-/* Level-triggered, so that what a turn leaves is told again; exclusive, so that a connection does
- * not wake every loop that listens. */
-static gnt_err start_accepting(struct gnt_acceptor *a)
-{
-    return gnt_epoll_add(a->loop->poller, a->fd, EPOLLIN | EPOLLEXCLUSIVE, &a->watch);
-}
-
-/* errno says why. */
-static void pause_accepting(struct gnt_acceptor *a)
-{
-    gnt_log_limited(GNT_LOG_WARNING, NULL, "accept_paused",
-                    GNT_F_STR("reason", strerrordesc_np(errno)), GNT_F_NUM("pause_ms", PAUSE_MS));
-    /* Without memory for the timer it goes on trying each turn, which is only less polite. */
-    uint64_t deadline = gnt_deadline(a->loop->now, PAUSE_MS * GNT_NS_PER_MS);
-    if (!gnt_loop_set_timer(a->loop, &a->pause, deadline))
-        gnt_epoll_remove(a->loop->poller, a->fd);
-}
-
-static void pause_over(struct gnt_timer *timer, uint64_t now)
-{
-    struct gnt_acceptor *a = GNT_CONTAINER(timer, struct gnt_acceptor, pause);
-    if (!start_accepting(a))
-        return;
-    /* A timer that has just fired has left its place free, so setting it again cannot fail. */
-    gnt_err err = gnt_loop_set_timer(a->loop, timer, gnt_deadline(now, PAUSE_MS * GNT_NS_PER_MS));
-    GNT_ASSERT(!err);
-}
-
-/* What accept(2) says about one connection, not about this process: the next may be fine. */
-static bool of_one_connection(int number)
-{
-    static const int numbers[] = {
-        EINTR,     ECONNABORTED, EPERM,        EPROTO,     ENOPROTOOPT, ENETDOWN,
-        EHOSTDOWN, ENONET,       EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH,
-    };
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        if (numbers[i] == number)
-            return true;
-    return false;
-}
-
-/* GNT_MORE: nobody is waiting. */
-static gnt_err accept_one(struct gnt_acceptor *a, struct gnt_stream **out)
-{
-    struct sockaddr_storage peer = {0};
-    int fd;
-    do
-        fd = accept4(a->fd, (struct sockaddr *)&peer, &(socklen_t){sizeof peer},
-                     SOCK_NONBLOCK | SOCK_CLOEXEC);
-    while (fd < 0 && of_one_connection(errno));
-    if (fd < 0)
-        return gnt_err_from_errno(errno);
-    struct tcp *t;
-    gnt_err err = tcp_new(a->loop, fd, (struct sockaddr *)&peer, &t);
-    if (err)
-        return err;
-    *out = &t->stream;
-    return GNT_OK;
-}
-
-static void accept_some(struct gnt_task *task)
-{
-    struct gnt_acceptor *a = GNT_CONTAINER(task, struct gnt_acceptor, task);
-    bool freed = false;
-    a->freed = &freed;
-    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        struct gnt_stream *s = NULL;
-        gnt_err err = accept_one(a, &s);
-        if (err) {
-            if (err != GNT_MORE)
-                pause_accepting(a);
-            break;
-        }
-        a->on_accept(a->context, s);
-        if (freed)
-            return;
-    }
-    a->freed = NULL;
-}
-
-static void acceptor_on_events(struct gnt_watch *watch, uint32_t events)
-{
-    (void)events;
-    struct gnt_acceptor *a = GNT_CONTAINER(watch, struct gnt_acceptor, watch);
-    gnt_loop_at_end(a->loop, &a->task);
-}
-
-gnt_err gnt_acceptor_new(struct gnt_loop *loop, int fd,
-                         void (*on_accept)(void *context, struct gnt_stream *s), void *context,
-                         struct gnt_acceptor **out)
-{
-    struct gnt_acceptor *a = malloc(sizeof *a);
-    if (!a)
-        return GNT_NOMEM;
-    *a = (struct gnt_acceptor){
-        .watch.on_events = acceptor_on_events,
-        .pause.fire = pause_over,
-        .loop = loop,
-        .fd = fd,
-        .on_accept = on_accept,
-        .context = context,
-    };
-    gnt_task_init(&a->task, accept_some);
-    gnt_err err = start_accepting(a);
-    if (err) {
-        free(a);
-        return err;
-    }
-    *out = a;
-    return GNT_OK;
-}
-
-void gnt_acceptor_free(struct gnt_acceptor **a)
-{
-    struct gnt_acceptor *acceptor = *a;
-    *a = NULL;
-    if (!acceptor)
-        return;
-    if (gnt_timer_is_set(&acceptor->pause))
-        gnt_timer_cancel(&acceptor->loop->timers, &acceptor->pause);
-    else
-        gnt_epoll_remove(acceptor->loop->poller, acceptor->fd);
-    gnt_task_cancel(&acceptor->task);
-    if (acceptor->freed)
-        *acceptor->freed = true;
-    free(acceptor);
-}
-
 void gnt_tcp_address_text(const struct sockaddr *address, char *out, size_t cap)
 {
     char host[INET6_ADDRSTRLEN];
@@ -436,6 +311,7 @@ void gnt_tcp_address_text(const struct sockaddr *address, char *out, size_t cap)
         inet_ntop(AF_INET6, &a.v6.sin6_addr, host, sizeof host);
         snprintf(out, cap, "[%s]:%u", host, (unsigned)ntohs(a.v6.sin6_port));
         return;
+    case AF_UNIX: snprintf(out, cap, "unix"); return;
     default: snprintf(out, cap, "unknown");
     }
 }

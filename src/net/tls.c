@@ -488,11 +488,6 @@ static gnt_err tls_move(struct gnt_stream *s, struct gnt_loop *loop)
     return gnt_stream_move(tls_of(s)->inner, loop);
 }
 
-static void tls_peer(const struct gnt_stream *s, char *out, size_t cap)
-{
-    gnt_stream_peer(const_tls_of(s)->inner, out, cap);
-}
-
 static size_t tls_untaken(const struct gnt_stream *s)
 {
     const struct tls *t = const_tls_of(s);
@@ -510,7 +505,6 @@ static const struct gnt_stream_ops tls_ops = {
     .finish = tls_finish,
     .close = tls_close,
     .move = tls_move,
-    .peer = tls_peer,
     .untaken = tls_untaken,
     .below = tls_below,
 };

@@ -412,11 +412,6 @@ static const struct websocket *const_websocket_of(const struct gnt_stream *s)
     return w;
 }
 
-static void ws_peer(const struct gnt_stream *s, char *out, size_t cap)
-{
-    gnt_stream_peer(const_websocket_of(s)->inner, out, cap);
-}
-
 static size_t ws_untaken(const struct gnt_stream *s)
 {
     const struct websocket *w = const_websocket_of(s);
@@ -434,7 +429,6 @@ static const struct gnt_stream_ops websocket_ops = {
     .finish = ws_finish,
     .close = ws_close,
     .move = ws_move,
-    .peer = ws_peer,
     .untaken = ws_untaken,
     .below = ws_below,
 };

@@ -99,9 +99,10 @@ static gnt_err set_target(gnatter_client *c, const struct gnatter_client_options
         gnt_err err = set_address(c, o->host, o->port);
         return err ? err : set_tls(c, o, o->tls.on);
     }
-    if (gnt_url_parse(o->url, &url, &why) || url.scheme->kind == GNT_URL_HTTP || !*url.host)
+    if (gnt_url_parse(o->url, &url, &why) || !gnt_url_is_peer(&url))
         return GNT_INVALID;
-    gnt_err err = set_address(c, url.host, url.port);
+    c->file = url.scheme->file;
+    gnt_err err = set_address(c, c->file ? url.path : url.host, url.port);
     if (!err)
         err = set_tls(c, o, url.scheme->tls);
     if (!err && url.scheme->kind == GNT_URL_WEBSOCKET)

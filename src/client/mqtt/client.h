@@ -39,6 +39,7 @@ struct gnatter_client {
     pthread_cond_t changed; /* broadcast when something settles; CLOCK_MONOTONIC */
     pthread_t thread;
     struct gnatter_client_options options; /* host is owned; mqtt is the engine's and not used */
+    bool file;                             /* options.host is the path of a Unix socket */
     char *path;                            /* of a WebSocket; NULL: plain MQTT */
     char *websocket_host;                  /* and what it calls the host; both owned */
     struct gnt_client *engine;

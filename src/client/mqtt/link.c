@@ -7,6 +7,7 @@
 #include "net/epoll.h"
 #include "net/resolve.h"
 #include "net/tcp.h"
+#include "net/unix.h"
 #include "net/websocket.h"
 
 #include <stdlib.h>
@@ -299,18 +300,28 @@ static gnt_err prepare_tls(gnatter_client *c)
     return err;
 }
 
+static gnt_err file_open(gnatter_client *c)
+{
+    struct sockaddr_un address;
+    gnt_err err = gnt_unix_address(c->options.host, &address);
+    if (err)
+        return err;
+    return gnt_tcp_connect(&c->loop, (const struct sockaddr *)&address, sizeof address, &c->stream);
+}
+
 gnt_err gnt_link_open(gnatter_client *c)
 {
     const bool own = c->options.transport.open != NULL;
     gnt_link_abandon(c);
-    gnt_err err = own ? GNT_OK : lookup_start(c);
+    const bool at_once = own || c->file;
+    gnt_err err = at_once ? GNT_OK : lookup_start(c);
     if (err)
         return err;
-    c->state = own ? GNT_LINK_OPENING : GNT_LINK_RESOLVING;
+    c->state = at_once ? GNT_LINK_OPENING : GNT_LINK_RESOLVING;
     err = prepare_tls(c);
-    if (!err && own)
-        err = own_open(c);
-    if (!err && own)
+    if (!err && at_once)
+        err = own ? own_open(c) : file_open(c);
+    if (!err && at_once)
         err = opened(c);
     return err;
 }

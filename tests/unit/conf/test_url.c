@@ -35,6 +35,8 @@ static void good(void **state)
         {"https://[::1]", "::1", true, 443, "", true},
         {"wss://b.example/mqtt", "b.example", false, 443, "/mqtt", false},
         {"WS://[::1]:8080/mqtt?a=b", "::1", true, 8080, "/mqtt?a=b", true},
+        {"unix:///run/gnatter/mqtt.sock", "", false, 0, "/run/gnatter/mqtt.sock", true},
+        {"unix:///a b?c#d:[e]%20", "", false, 0, "/a b?c#d:[e]%20", true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct gnt_url url;
@@ -84,6 +86,16 @@ static void bad(void **state)
         {"ws://h/a b", "'/a b' is not a path such as /mqtt"},
         {"ws://h/a\r\nb", "'/a\\x0d\\x0ab' is not a path such as /mqtt"},
         {"ws://h/a#b", "'/a#b' is not a path such as /mqtt"},
+        {"unix://", "expected the whole path of a Unix socket, as in "
+                    "unix:///run/gnatter/mqtt.sock, got ''"},
+        {"unix:///", "expected the whole path of a Unix socket, as in "
+                     "unix:///run/gnatter/mqtt.sock, got '/'"},
+        {"unix://run/x", "expected the whole path of a Unix socket, as in "
+                         "unix:///run/gnatter/mqtt.sock, got 'run/x'"},
+        {"unix:///run/", "expected the whole path of a Unix socket, as in "
+                         "unix:///run/gnatter/mqtt.sock, got '/run/'"},
+        {"unix:///a\nb", "expected the whole path of a Unix socket, as in "
+                         "unix:///run/gnatter/mqtt.sock, got '/a\\x0ab'"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct gnt_url url = {.port = 4711};
@@ -91,6 +103,39 @@ static void bad(void **state)
         assert_int_equal(gnt_url_parse(rows[i].text, &url, &why), GNT_INVALID);
         assert_string_equal(why.text, rows[i].why);
         assert_int_equal(url.port, 4711);
+    }
+}
+
+static void length_of_a_file(void **state)
+{
+    (void)state;
+    struct gnt_url url;
+    struct gnt_why why = {""};
+    char text[7 + 108 + 1] = "unix:///";
+    memset(text + 8, 'x', 106);
+    assert_int_equal(gnt_url_parse(text, &url, &why), GNT_OK);
+    assert_int_equal(strlen(url.path), 107);
+    text[8 + 106] = 'x';
+    assert_int_equal(gnt_url_parse(text, &url, &why), GNT_INVALID);
+    assert_string_equal(why.text, "the path of a Unix socket has 107 bytes at most, this one has "
+                                  "108");
+}
+
+static void peers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool peer;
+    } rows[] = {
+        {"mqtt://h", true}, {"ws://h", true},    {"unix:///s", true},
+        {"mqtt://", false}, {"http://h", false}, {"ws://:80", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct gnt_url url;
+        struct gnt_why why;
+        assert_int_equal(gnt_url_parse(rows[i].text, &url, &why), GNT_OK);
+        assert_int_equal(gnt_url_is_peer(&url), rows[i].peer);
     }
 }
 
@@ -138,6 +183,8 @@ int main(void)
         cmocka_unit_test(bad),
         cmocka_unit_test(requests),
         cmocka_unit_test(long_hosts_are_refused),
+        cmocka_unit_test(length_of_a_file),
+        cmocka_unit_test(peers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include "unit/net/fake_loop.h"
 
 #include <stdio.h>
+#include <sys/socket.h>
 
 struct scripted {
     struct gnt_stream stream;
@@ -218,6 +219,9 @@ static void test_close(void **state)
     char peer[16];
     gnt_stream_peer(&it.stream, peer, sizeof peer);
     assert_string_equal(peer, "nobody");
+    struct sockaddr_storage address = {.ss_family = AF_INET};
+    gnt_stream_address(&it.stream, &address);
+    assert_int_equal(address.ss_family, AF_UNSPEC);
     struct gnt_stream *s = &it.stream;
     gnt_stream_close(&s);
     assert_null(s);

@@ -2,6 +2,7 @@
 #include "net/tcp.h"
 
 #include "base/log.h"
+#include "net/acceptor.h"
 #include "net/epoll.h"
 #include "support/alloc_fault.h"
 #include "support/unit.h"
@@ -151,6 +152,12 @@ static void test_both_ways(void **state)
     gnt_stream_peer(accepted[0], peer, sizeof peer);
     assert_memory_equal(peer, "127.0.0.1:", 10);
     assert_string_not_equal(peer, expected);
+    struct sockaddr_storage address;
+    gnt_stream_address(client, &address);
+    assert_memory_equal(&address, &bound, sizeof(struct sockaddr_in));
+    gnt_stream_address(accepted[0], &address);
+    gnt_tcp_address_text((struct sockaddr *)&address, expected, sizeof expected);
+    assert_string_equal(peer, expected);
 }
 
 static void test_short_read_saves_the_next(void **state)
@@ -502,17 +509,22 @@ static void test_listen(void **state)
     close(fd);
 }
 
+static const struct sockaddr nobody = {.sa_family = AF_UNIX};
+
 static void test_socket_that_is_connected_already(void **state)
 {
     (void)state;
     int fds[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-    assert_int_equal(gnt_tcp_stream(&loops[A], fds[0], &client), GNT_OK);
+    assert_int_equal(gnt_tcp_stream(&loops[A], fds[0], &nobody, &client), GNT_OK);
     assert_int_equal(write(fds[1], "pipes work, too", 15), 15);
     assert_read(client, "pipes work, too");
     char peer[16];
     gnt_stream_peer(client, peer, sizeof peer);
-    assert_string_equal(peer, "unknown");
+    assert_string_equal(peer, "unix");
+    struct sockaddr_storage address;
+    gnt_stream_address(client, &address);
+    assert_int_equal(address.ss_family, AF_UNIX);
     close(fds[1]);
     assert_end(client, GNT_CLOSED);
 }
@@ -523,7 +535,7 @@ static void test_out_of_memory(void **state)
     int fds[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
     gnt_alloc_fail_at(0);
-    assert_int_equal(gnt_tcp_stream(&loops[A], fds[0], &client), GNT_NOMEM);
+    assert_int_equal(gnt_tcp_stream(&loops[A], fds[0], &nobody, &client), GNT_NOMEM);
     assert_int_equal(fcntl(fds[0], F_GETFD), -1); /* taken on failure, too */
     close(fds[1]);
     gnt_alloc_fail_at(0);
@@ -553,12 +565,13 @@ static void test_address_text(void **state)
         {AF_INET, "255.255.255.255", 65535, "255.255.255.255:65535"},
         {AF_INET6, "::1", 1883, "[::1]:1883"},
         {AF_INET6, "2001:db8::42", 0, "[2001:db8::42]:0"},
-        {AF_UNIX, NULL, 0, "unknown"},
+        {AF_UNIX, NULL, 0, "unix"},
+        {AF_UNSPEC, NULL, 0, "unknown"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(rows[i].port)};
         struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(rows[i].port)};
-        struct sockaddr other = {.sa_family = AF_UNIX};
+        struct sockaddr other = {.sa_family = (sa_family_t)rows[i].family};
         struct sockaddr *address = &other;
         if (rows[i].family == AF_INET) {
             assert_int_equal(inet_pton(AF_INET, rows[i].host, &v4.sin_addr), 1);

@@ -294,6 +294,7 @@ static void test_ready_for_what_came_with_the_handshake(void **state)
     struct gnt_loop loop;
     struct gnt_poller *poller;
     int fds[2];
+    const struct sockaddr nobody = {.sa_family = AF_UNIX};
     char got[4];
     size_t n;
     agree(CLIENT);
@@ -303,11 +304,14 @@ static void test_ready_for_what_came_with_the_handshake(void **state)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
     for (int side = CLIENT; side <= SERVER; side++) {
         struct gnt_stream *inner;
-        assert_int_equal(gnt_tcp_stream(&loop, fds[side], &inner), GNT_OK);
+        assert_int_equal(gnt_tcp_stream(&loop, fds[side], &nobody, &inner), GNT_OK);
         put_on(&inner, (enum side)side);
     }
     while (!(ends[CLIENT]->events & GNT_WRITABLE))
         gnt_loop_turn(&loop, GNT_NEVER);
+    struct sockaddr_storage address;
+    gnt_stream_address(ends[SERVER], &address);
+    assert_int_equal(address.ss_family, AF_UNIX);
     assert_int_equal(put(ends[CLIENT], "01234"), GNT_OK);
     assert_int_equal(put(ends[CLIENT], "56789"), GNT_OK);
     while (!is_open())

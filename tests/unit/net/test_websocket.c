@@ -9,6 +9,7 @@
 #include "unit/net/fake_loop.h"
 
 #include <stdio.h>
+#include <sys/socket.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -473,6 +474,27 @@ static void test_moves(void **state)
     assert_reads("ing");
 }
 
+static void from_this_machine(const struct gnt_stream *s, struct sockaddr_storage *out)
+{
+    assert_ptr_equal(s->owner, ws);
+    out->ss_family = AF_UNIX;
+}
+
+static void test_address_of_the_stream_below(void **state)
+{
+    (void)state;
+    struct gnt_stream *inner;
+    struct sockaddr_storage address;
+    assert_int_equal(gnt_pair_new(&fake.loop, &fake.loop, ROOM, &wire, &inner), GNT_OK);
+    struct gnt_stream_ops ops = *inner->ops;
+    ops.address = from_this_machine;
+    inner->ops = &ops;
+    assert_int_equal(gnt_websocket_serve(&inner, gnt_slice(NULL, 0), &ws), GNT_OK);
+    gnt_stream_address(ws, &address);
+    assert_int_equal(address.ss_family, AF_UNIX);
+    gnt_stream_close(&ws);
+}
+
 /* ---- Writing */
 
 static void test_one_writev_is_one_message(void **state)
@@ -931,6 +953,7 @@ int main(void)
         T(test_pongs_that_nobody_takes_are_no_heap),
         T(test_a_pong_without_memory),
         T(test_moves),
+        T(test_address_of_the_stream_below),
         T(test_one_writev_is_one_message),
         T(test_written_in_parts),
         T(test_large_output_is_several_messages),
