@@ -1,18 +1,20 @@
 /* Any bytes as what clients send to a broker of two workers in this thread.  The input is a list of
  * pieces: a byte that says which of three clients sends it and how (below), a length, and that many
- * bytes.  The last byte also says what the broker does at full queues.  A bystander who is
+ * bytes.  What nobody sends says which access list there is from then on.  The last byte also says
+ * what the broker does at full queues.  A bystander who is
  * connected all the time must stay unharmed: what it publishes to itself arrives, and nothing that
  * it has not asked for. */
 #include "fuzz.h"
 
 #include "../support/script_client.h"
+#include "auth/access.h"
 #include "base/assert.h"
 
 #include <stdlib.h>
 
 /*    bits of the first byte of a piece */
 enum {
-    CLIENT = 0x03,  /* 3: nobody, a moment goes by */
+    CLIENT = 0x03,  /* 3: nobody; bytes are the number of an access list */
     SETTLE = 0x04,  /* the broker acts before the next piece comes */
     CLOSE = 0x08,   /* the client has gone after it */
     FINISH = 0x10,  /* the client writes no more after it */
@@ -71,6 +73,37 @@ static void connect_in_order(struct script_client *c, unsigned which)
     script_send(c, connects[which]);
 }
 
+static void permit(struct gnt_access *list, bool permits, unsigned verbs, const char *on)
+{
+    const char *why;
+    const struct gnt_access_rule rule = {.verbs = (uint8_t)verbs,
+                                         .permits = permits,
+                                         .on = gnt_slice_str(on)};
+    gnt_err err = gnt_access_add(list, &rule, &why);
+    GNT_ASSERT(!err);
+}
+
+/* A reload: none, one that leaves most as it is, one that leaves little.  The bystander may do what
+ * it does with each. */
+static void change_list(struct script *s, unsigned which)
+{
+    enum { LISTS = 3, READ = GNT_VERB_SUBSCRIBE | GNT_VERB_RECEIVE };
+    struct gnt_access *list = NULL;
+    gnt_err err = which % LISTS ? gnt_access_new(&list) : GNT_OK;
+    if (list) {
+        bool most = which % LISTS == 1;
+        permit(list, true, GNT_VERB_PUBLISH | READ, most ? "#" : "${client}/#");
+        permit(list, true, GNT_VERB_PUBLISH | READ, "bystander");
+        permit(list, !most, most ? READ : GNT_VERB_RECEIVE, "t");
+        permit(list, !most, READ, "+/a");
+        err = gnt_access_seal(list);
+    }
+    if (!err)
+        err = gnt_workers_mail_access(s->workers, list);
+    GNT_ASSERT(!err);
+    gnt_access_unref(&list);
+}
+
 static struct gnt_slice piece(struct fuzz *f, struct gnt_slice in)
 {
     struct script *s = &f->script;
@@ -92,6 +125,8 @@ static struct gnt_slice piece(struct fuzz *f, struct gnt_slice in)
             gnt_stream_finish((*c)->stream);
         if (how & CLOSE)
             script_close(*c);
+    } else if (bytes.size) {
+        change_list(s, bytes.data[0]);
     }
     if (how & SETTLE)
         script_settle(s);
