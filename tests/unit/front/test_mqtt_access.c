@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+#define KEPT "10 | ['MQTT'] 04 00 0000 ['k']"
+
 static const struct {
     const char *name, *connect, *connack, *props;
     bool tells; /* its acknowledgements can say no */
@@ -73,6 +75,27 @@ static void publications(void **state)
         assert_int_equal(script_counted(&s, GNT_COUNT_PUBLISH_DENIED), 4);
         script_fini(&s);
     }
+}
+
+/* Nor does a session that is kept remember an id that was refused. */
+static void no_id_is_kept(void **state)
+{
+    (void)state;
+    struct script s;
+    start(&s, 1);
+    script_keep(&s);
+    struct script_client *b = client(&s, 1, "b");
+    script_send(b, "82 | 0001 ['ok/#'] 00");
+    script_expect(b, "90 | 0001 00");
+    struct script_client *k = script_connect(&s, 0, KEPT, "20 02 00 00");
+    script_send(k, "34 | ['no'] 0007 'x'");
+    script_expect(k, "50 | 0007");
+    script_close(k);
+    k = script_connect(&s, 0, KEPT, "20 02 01 00");
+    script_send(k, "34 | ['ok/k/t'] 0007 'yes'; 62 | 0007");
+    script_expect(k, "50 | 0007; 70 | 0007");
+    script_expect(b, "30 | ['ok/k/t'] 'yes'");
+    script_fini(&s);
 }
 
 /* An exactly-once message that has been taken is acknowledged again, whatever the list says then.
@@ -202,6 +225,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(publications),
+        cmocka_unit_test(no_id_is_kept),
         cmocka_unit_test(what_has_been_taken_stays_taken),
         cmocka_unit_test(subscriptions),
         cmocka_unit_test(wills),
