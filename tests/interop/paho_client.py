@@ -29,13 +29,16 @@ def options(qos=0, **values):
 class Client:
     """One client.  It does not reconnect by itself: tests say when."""
 
-    def __init__(self, name, version=V311, clean=True, transport="tcp"):
+    def __init__(self, name, version=V311, clean=True, transport="tcp", tls=None):
         self.version = version
         self.clean = clean
         extra = {} if version == V5 else {"clean_session": clean}
         self.transport = transport
         self.paho = paho.Client(name, protocol=version, transport=transport, **extra)
         self.paho.max_inflight_messages_set(100)
+        self.tls = tls
+        if tls:
+            self.paho.tls_set(**tls)
         self.messages = queue.Queue()
         self.connects = queue.Queue()
         self.ends = queue.Queue()
@@ -132,8 +135,14 @@ class Client:
 
     def vanish(self):
         """The connection ends without DISCONNECT, as by a cut."""
-        getattr(self.paho.socket(), "_socket", self.paho.socket()).shutdown(socket.SHUT_RDWR)
-        self.wait_end()
+        below = getattr(self.paho.socket(), "_socket", self.paho.socket())
+        if self.tls:  # Paho does not survive a cut of TLS while it writes
+            self.paho.loop_stop()
+        socket.socket.shutdown(below, socket.SHUT_RDWR)
+        if self.tls:
+            self.paho._sock_close()
+        else:
+            self.wait_end()
 
     def fall_silent(self):
         """The connection stays, and nobody reads it or writes to it any more."""

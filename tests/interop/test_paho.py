@@ -12,10 +12,11 @@ class Common:
 
     version = 0
     transport = "tcp"
+    tls = None  # what Paho's tls_set takes
     large = 10 * 1024 * 1024
 
     def client(self, name, clean=True, connect=True):
-        client = Client(name, self.version, clean, self.transport)
+        client = Client(name, self.version, clean, self.transport, self.tls)
         self.addCleanup(client.close)
         if connect:
             client.connect(self.broker)
