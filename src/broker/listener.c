@@ -105,10 +105,11 @@ static gnt_err add_file(struct opening *o)
 static gnt_err refuse(const struct opening *o)
 {
     snprintf(o->problem, o->cap,
-             "%s: other machines could connect without a password; listen on 127.0.0.1, name "
-             "who may (--users FILE), ask for certificates (mqtts:// with --ca FILE), or say "
-             "'allow_anonymous: true' (--allow-anonymous=true) if that is what you want",
-             o->one->url);
+             "%s: other machines could connect without a password%s name who may (--users FILE), "
+             "ask for certificates (mqtts:// with --ca FILE), or say 'allow_anonymous: true' "
+             "(--allow-anonymous=true) if that is what you want",
+             o->one->url,
+             o->one->proxies.count ? " through its proxies;" : "; listen on 127.0.0.1,");
     return GNT_DENIED;
 }
 
@@ -190,6 +191,8 @@ static gnt_err open_one(struct gnt_listeners *l, const struct gnt_config *config
         snprintf(problem, cap, "%s", why.text);
     if (!err)
         err = fill_terms(o.terms, config, one, problem, cap);
+    if (!err && o.loopback_only && one->proxies.count)
+        err = refuse(&o);
     if (!err)
         err = o.url.scheme->file ? add_file(&o) : add_addresses(&o);
     if (err == GNT_BUSY && one->optional) {

@@ -160,8 +160,8 @@ static const struct gnt_option rows[] = {
      .restart = true,
      .metavar = "WHO",
      .help = "Whether clients may connect without a user name: true, false, or loopback, which "
-             "allows it only where every listener is on a loopback address. Other listeners are "
-             "refused unless this is set in words, or there are users."},
+             "allows it only where every listener is on a loopback address, and has no proxies. "
+             "Others are refused unless this is set in words, or there are users."},
     {.path = "access",
      .kind = GNT_OPTION_MAPS,
      FIELD(access),

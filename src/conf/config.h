@@ -206,7 +206,8 @@ GNT_MUST gnt_err gnt_config_tls(const struct gnt_config *config,
 bool gnt_config_is_authenticated(const struct gnt_config *config,
                                  const struct gnt_config_listener *listener);
 
-/* Whether every listener is on a loopback address. */
+/* Whether every listener is on a loopback address, or a Unix socket, and has no proxies that pass
+ * others on. */
 bool gnt_config_on_loopback(const struct gnt_config *config);
 
 /* Whether other machines get through to a listener without a certificate. */

@@ -106,7 +106,8 @@ static const struct gnt_option listener_rows[] = {
      .help = "Where proxies are: addresses, networks such as 10.0.0.0/8, or unix for whoever comes "
              "by a Unix socket. A connection from there has to begin with a header of the PROXY "
              "protocol, version 1 or 2, and is the client's that the header names. Connections "
-             "from elsewhere are the clients' own, and not looked at for one."},
+             "from elsewhere are the clients' own, and not looked at for one. A listener with "
+             "proxies counts as one that other machines reach."},
     {.path = "origins",
      .kind = GNT_OPTION_STRINGS,
      GNT_OPTION_FIELD(struct gnt_config_listener, origins),
@@ -133,24 +134,28 @@ static const struct gnt_option listener_rows[] = {
 const struct gnt_option_table gnt_listener_table =
     GNT_OPTION_TABLE(struct gnt_config_listener, listener_rows);
 
-bool gnt_config_on_loopback(const struct gnt_config *config)
+/* Directly, or because a proxy passes them on. */
+static bool is_reached_by_others(const struct gnt_config_listener *listener)
 {
     struct gnt_url url;
     struct gnt_why why;
+    return listener->proxies.count || gnt_url_parse(listener->url, &url, &why) ||
+           !gnt_url_is_loopback(&url);
+}
+
+bool gnt_config_on_loopback(const struct gnt_config *config)
+{
     for (size_t i = 0; i < config->listeners.count; i++)
-        if (gnt_url_parse(config->listeners.items[i].url, &url, &why) || !gnt_url_is_loopback(&url))
+        if (is_reached_by_others(&config->listeners.items[i]))
             return false;
     return true;
 }
 
 bool gnt_config_is_open(const struct gnt_config *config)
 {
-    struct gnt_url url;
-    struct gnt_why why;
     for (size_t i = 0; i < config->listeners.count; i++) {
         const struct gnt_config_listener *l = &config->listeners.items[i];
-        if (!gnt_url_parse(l->url, &url, &why) && !gnt_url_is_loopback(&url) &&
-            !gnt_config_is_authenticated(config, l))
+        if (is_reached_by_others(l) && !gnt_config_is_authenticated(config, l))
             return true;
     }
     return false;

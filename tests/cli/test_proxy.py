@@ -46,6 +46,7 @@ listeners:
   - {{url: "mqtt://127.0.0.1:0", proxies: {proxies}}}
   - {{url: "http://127.0.0.1:0", proxies: {proxies}}}
   - {{url: "unix://{self.path}", proxies: [unix]}}
+allow_anonymous: true
 sys_interval: 100ms
 {more}"""))
         line = self.broker.line("stderr", b" ready ").decode()
@@ -169,6 +170,15 @@ class Headers(Case):
         s.close()
         self.end()
 
+    def test_others_come_through_it(self):
+        """A loopback address is no protection where a proxy passes on who comes from elsewhere."""
+        for url in "mqtt://127.0.0.1:0", f"unix://{self.path}":
+            broker = self.spawn(harness.GNATTER, "broker", "--data", "none", "--config", self.file(
+                "gnatter.yaml", f"listeners: [{{url: '{url}', proxies: [{PROXY}, unix]}}]\n"))
+            self.assertEqual(broker.end(), 77)
+            self.assertIn(b"without a password through its proxies; name who may", broker.text["stderr"])
+            self.assertFalse(os.path.exists(self.path))
+
     def test_mistakes(self):
         for proxies, words in (("[localhost]", b"expected an address, a network"),
                                ("[10.0.0.1/8]", b"the address goes on behind its network's bits"),
@@ -244,6 +254,24 @@ class Haproxy(Case):
         self.assertEqual(sub.end(), 0)
         self.assertEqual(sub.text["stdout"], b"m\n")
         self.assertRegex(peer, r"^127\.0\.0\.1:\d+$")
+        self.end()
+
+    def test_tls_behind_the_header(self):
+        pki = os.path.join(self.directory, "pki")
+        made = self.spawn(harness.GNATTER, "cert", "init", "--dir", pki)
+        self.assertEqual(made.end(), 0, made.text)
+        self.broker = self.spawn(harness.GNATTER, "broker", "--data", "none", "--workers", "2", "--config",
+                                 self.file("gnatter.yaml", f"""
+listeners: [{{url: "mqtts://127.0.0.1:0", proxies: ["{PROXY}"]}}]
+certificate: {pki}/server.pem
+key: {pki}/server.key
+ca: {pki}/ca.pem
+"""))
+        self.port = int(re.search(rb"mqtts://127\.0\.0\.1:(\d+)", self.broker.line("stderr", b" ready "))[1])
+        port, = self.haproxy([f"127.0.0.1:{self.port} source {PROXY} send-proxy-v2"])
+        self.publish(port, "-A", "127.0.0.9", "--cafile", f"{pki}/ca.pem", "--cert", f"{pki}/client.pem",
+                     "--key", f"{pki}/client.key", "-h", "127.0.0.1")
+        self.assertRegex(self.from_of(), r"^127\.0\.0\.9:\d+$")
         self.end()
 
     def test_health_checks(self):
