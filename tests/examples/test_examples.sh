@@ -41,6 +41,28 @@ kill -INT $broker
 wait $broker || fail "the broker ended with $?"
 broker=''
 ! ./publisher 127.0.0.1 "$port" 2>/dev/null || fail "somebody answers where nobody is"
+
+gnatter=$PWD/../gnatter
+"$gnatter" cert init --dir "$work/pki" --name localhost >/dev/null
+"$gnatter" cert ca --dir "$work/other" --subject CN=other >/dev/null
+: >"$work/log"
+"$gnatter" broker --listen mqtts://127.0.0.1:0 --pfx "$work/pki/server.pfx" --ca "$work/pki/ca.pem" \
+    --data none >"$work/log" 2>&1 &
+broker=$!
+until port=$(sed -n 's|.* ready listen=mqtts://127.0.0.1:\([0-9]*\) .*|\1|p' "$work/log") &&
+    [ "$port" ]; do
+    kill -0 $broker 2>/dev/null || fail "the broker ended: $(cat "$work/log")"
+    sleep 0.05
+done
+url=mqtts://localhost:$port
+said=$(./secure_publisher "$url" "$work/pki/ca.pem" "$work/pki/client.pfx")
+[ "$said" = 'published to greetings' ] || fail "the secure publisher says: $said"
+! ./secure_publisher "$url" "$work/other/ca.pem" "$work/pki/client.pfx" 2>"$work/error" ||
+    fail "any CA is fine"
+grep -q "the server's certificate: wrong CA" "$work/error" || fail "not said: $(cat "$work/error")"
+kill $broker
+wait $broker || fail "the broker ended with $?"
+broker=''
 ! ./embedded_broker mqtt://0.0.0.0:0 2>"$work/error" || fail "it is open to all"
 grep -q allow_anonymous "$work/error" || fail "not explained: $(cat "$work/error")"
-echo "examples: the broker, the subscriber and the publisher work together"
+echo "examples: the brokers, the subscriber and the publishers work together"

@@ -106,7 +106,10 @@ static gnt_err choose(void *context, const char *host, const STACK_OF(X509_NAME)
                       struct gnt_identity *out)
 {
     struct gnt_client_tls *t = context;
-    return gnt_callback_choose(&t->callbacks, host, issuers, out, &t->why);
+    gnt_err err = gnt_callback_choose(&t->callbacks, host, issuers, out, &t->why);
+    if (!err || err == GNT_NOTFOUND)
+        t->why.text[0] = '\0';
+    return err;
 }
 
 /* ---- Files */
@@ -139,6 +142,7 @@ gnt_err gnt_client_tls_prepare(struct gnt_client_tls *t)
     gnt_err err = gnt_tls_client_context(&t->options, judge, choose, t, &fresh, &t->why);
     if (err)
         return err == GNT_NOMEM ? err : GNT_INVALID;
+    t->why.text[0] = '\0';
     gnt_tls_context_unref(&t->context);
     t->context = fresh;
     memcpy(t->stamps, stamps, sizeof stamps);
