@@ -46,7 +46,9 @@ static void what_is_kept_is_said_when_it_is_safe(void **state)
         {"a2 | 0004 ['u']", NULL, "b0 02 0004"},
         {"34 | ['t'] 0005 'c'", NULL, "34 | ['t'] 0002 'c'; 50 02 0005"},
         {"50 02 0002", NULL, "62 02 0002"},
-        {"31 | ['r'] 'x'; c000", "d000", NULL}, /* at most once */
+        {"31 | ['r'] 'x'; c000", "d000", NULL},      /* at most once */
+        {"33 | ['r'] 0006 'y'", NULL, "40 02 0006"}, /* nothing but what is retained */
+        {"33 | ['r'] 0007", NULL, "40 02 0007"},
     };
     struct script s;
     begin(&s, 1);
@@ -79,6 +81,79 @@ static void each_waits_for_its_own_batch(void **state)
         script_expectf(c, "90 | %04x 01", i);
         script_expect_silence(c);
     }
+    end(&s);
+}
+
+/* Who has waited for one batch, and waits for the next one, is not told with one that came later.
+ */
+static void nobody_waits_behind_who_came_later(void **state)
+{
+    (void)state;
+    struct script s;
+    begin(&s, 1);
+    struct script_client *a = connected(&s, KEPT3("a"), "20 02 00 00");
+    struct script_client *b = connected(&s, KEPT3("b"), "20 02 00 00");
+    static const struct {
+        bool b;
+        const char *say, *hear;
+    } rows[] = {
+        {false, "82 | 0001 ['t'] 01", "90 | 0001 01"},
+        {false, "82 | 0002 ['u'] 01", "90 | 0002 01"},
+        {true, "82 | 0003 ['v'] 01", "90 | 0003 01"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        script_send(rows[i].b ? b : a, rows[i].say);
+        script_settle(&s);
+    }
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        script_store_step(&s);
+        script_expect(rows[i].b ? b : a, rows[i].hear);
+        script_expect_silence(rows[i].b ? a : b);
+    }
+    end(&s);
+}
+
+/* What the store was asked to commit last. */
+static struct {
+    const struct gnt_store_engine *engine;
+    bool lazy;
+} seen;
+
+static void see(struct gnt_store *s, struct gnt_batch *batch, struct gnt_completion *c)
+{
+    seen.lazy = batch->lazy;
+    seen.engine->commit(s, batch, c);
+}
+
+/* Nor is the second batch that a client waits for put off, though the client is told of the first.
+ */
+static void what_is_waited_for_is_hurried(void **state)
+{
+    (void)state;
+    struct script s;
+    begin(&s, 1);
+    struct gnt_store_engine seeing = *s.store->engine;
+    seen.engine = s.store->engine;
+    seeing.commit = see;
+    s.store->engine = &seeing;
+    struct script_client *c = connected(&s, KEPT3("k"), "20 02 00 00");
+    for (uint16_t i = 1; i <= 3; i++) {
+        seen.lazy = true;
+        script_sendf(c, "82 | %04x ['t/%u'] 01", i, i);
+        script_expect_silence(c);
+        assert_false(seen.lazy);
+    }
+    script_store(&s);
+    script_expect(c, "90 | 0001 01; 90 | 0002 01; 90 | 0003 01");
+    script_send(c, "32 | ['t/1'] 0001 'x'");
+    script_expect(c, "32 | ['t/1'] 0001 'x'");
+    script_store(&s);
+    script_expect(c, "40 02 0001");
+    seen.lazy = false;
+    script_send(c, "40 02 0001"); /* nobody is told that this is safe */
+    script_settle(&s);
+    assert_true(seen.lazy);
+    s.store->engine = seen.engine;
     end(&s);
 }
 
@@ -295,6 +370,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_kept_is_said_when_it_is_safe),
         cmocka_unit_test(each_waits_for_its_own_batch),
+        cmocka_unit_test(nobody_waits_behind_who_came_later),
+        cmocka_unit_test(what_is_waited_for_is_hurried),
         cmocka_unit_test(what_is_not_kept_does_not_wait),
         cmocka_unit_test(the_publisher_waits_at_its_own_home),
         cmocka_unit_test(who_goes_behind_a_gate_comes_back),
