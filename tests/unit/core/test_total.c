@@ -187,6 +187,25 @@ static void bytes_are_limited_too(void **state)
     }
 }
 
+/* Who comes pays with as many bytes as it brings. */
+static void several_go_for_a_large_one(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct gnt_core_config config = limited(1, GNT_OVERFLOW_DROP_OLDEST);
+    config.queued_max = 0;
+    config.queued_bytes_max = LIMIT;
+    open_with(&s, &config, "");
+    both_cut(&s);
+    for (unsigned i = 0; i < LIMIT; i++)
+        publish(&s, "0");
+    assert_int_equal(world_publish(&s.w, 0, "0", "xxx", 1, false), GNT_DONE);
+    assert_counted(&s.w, GNT_COUNT_QUEUED_BYTES, LIMIT);
+    assert_counted(&s.w, GNT_COUNT_DROPPED_BROKER_FULL, 3);
+    assert_kept(&s, "4 xxx ", "");
+    close_scene(&s);
+}
+
 /* Whose own queue is full, too, is counted as that. */
 static void the_nearer_limit_is_the_reason(void **state)
 {
@@ -247,6 +266,27 @@ static void a_connected_receiver_is_waited_for(void **state)
             close_scene(&s);
         }
     }
+}
+
+/* A queue that has given one out is no reason to answer while the broker is as full as before. */
+static void who_waits_for_the_broker_waits_for_its_room(void **state)
+{
+    (void)state;
+    struct scene s;
+    open_scene(&s, 1, GNT_OVERFLOW_DROP_NEWEST);
+    world_cut(&s.c[1]);
+    s.c[1].receive_max = 1;
+    assert_true(world_connect(&s.w, &s.c[1], false, 1000));
+    for (unsigned n = 0; n < LIMIT + 2; n++)
+        publish(&s, "1");
+    for (unsigned n = 0; n < 2; n++) {
+        assert_int_equal(count_of(&s, GNT_WITHHELD), 2);
+        assert_true(gnt_session_acknowledged(s.c[1].session, s.c[1].got[n].id, false));
+        world_settle(&s.w);
+    }
+    assert_int_equal(count_of(&s, GNT_WITHHELD), 0);
+    assert_counted(&s.w, GNT_COUNT_DROPPED_BROKER_FULL, 0);
+    close_scene(&s);
 }
 
 static void nobody_waits_for_ever(void **state)
@@ -372,6 +412,7 @@ static void a_reload_lifts_the_limit(void **state)
     gnt_home_configure(&s.w.core->homes[0], &config);
     world_settle(&s.w);
     assert_int_equal(count_of(&s, GNT_DONE), LIMIT + 3);
+    assert_int_equal(atomic_load(&s.w.core->homes[0].full), 0);
     close_scene(&s);
 }
 
@@ -457,9 +498,11 @@ int main(void)
         cmocka_unit_test(the_oldest_of_the_same_queue_makes_room),
         cmocka_unit_test(one_goes_for_one_that_comes),
         cmocka_unit_test(bytes_are_limited_too),
+        cmocka_unit_test(several_go_for_a_large_one),
         cmocka_unit_test(the_nearer_limit_is_the_reason),
         cmocka_unit_test(who_takes_it_at_once_is_none_the_worse),
         cmocka_unit_test(a_connected_receiver_is_waited_for),
+        cmocka_unit_test(who_waits_for_the_broker_waits_for_its_room),
         cmocka_unit_test(nobody_waits_for_ever),
         cmocka_unit_test(who_was_given_up_is_not_waited_for),
         cmocka_unit_test(who_was_given_up_stays_so_while_the_broker_is_full),

@@ -1,4 +1,5 @@
 /* Acknowledgements that wait for a full queue (core/queue.h, core/receipt.h). */
+#include "store/memory.h"
 #include "support/alloc_fault.h"
 #include "support/core_world.h"
 #include "support/unit.h"
@@ -90,6 +91,12 @@ static void take_all(struct scene *s)
     world_settle(&s->w);
 }
 
+static void acknowledge(struct scene *s, unsigned delivery)
+{
+    assert_true(gnt_session_acknowledged(s->c.session, s->c.got[delivery].id, false));
+    world_settle(&s->w);
+}
+
 static uint32_t full_queues(const struct scene *s)
 {
     uint32_t n = 0;
@@ -135,8 +142,7 @@ static void who_came_first_is_answered_first(void **state)
     assert_int_equal(publish_many(&s, 1 + LIMIT + 2), 2);
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(s.sent[1 + LIMIT + i].outcome, GNT_WITHHELD);
-        assert_true(gnt_session_acknowledged(s.c.session, s.c.got[i].id, false));
-        world_settle(&s.w);
+        acknowledge(&s, i);
         assert_int_equal(s.sent[1 + LIMIT + i].outcome, GNT_DONE);
     }
     close_scene(&s);
@@ -154,6 +160,42 @@ static void bytes_are_waited_for_too(void **state)
     take_all(&s);
     assert_int_equal(still_withheld(&s), 0);
     assert_string_equal(world_payloads(&s.c, 0), "1 2 3 4 5 6 ");
+    close_scene(&s);
+}
+
+static struct world_publication *publish_text(struct scene *s, const char *payload)
+{
+    struct world_publication *p = &s->sent[s->count++];
+    world_publish_waiting(&s->w, s->home, "t", payload, 1, p);
+    world_settle(&s->w);
+    return p;
+}
+
+/* Whoever comes to an empty queue, or is the first of it, need not wait: it would for ever. */
+static void an_empty_queue_takes_any_size(void **state)
+{
+    (void)state;
+    static const char large[] = "0123456789";
+    struct scene s;
+    struct gnt_core_config config = short_queues(1, GNT_OVERFLOW_DROP_NEWEST);
+    config.queued_per_session = 0;
+    config.queued_bytes_per_session = 4;
+    open_scene_with(&s, 1, &config, "t");
+    assert_int_equal(publish_text(&s, large)->outcome, GNT_DONE);
+    world_cut(&s.c);
+    world_settle(&s.w);
+    assert_counted(&s.w, GNT_COUNT_DROPPED_QUEUE_FULL, 0);
+    assert_counted(&s.w, GNT_COUNT_QUEUED, 1);
+    close_scene(&s);
+
+    config.inflight_per_session = 1;
+    open_scene_with(&s, 1, &config, "t");
+    s.c.busy = false;
+    publish_many(&s, 2);
+    struct world_publication *p = publish_text(&s, large);
+    assert_int_equal(p->outcome, GNT_WITHHELD);
+    acknowledge(&s, 0);
+    assert_int_equal(p->outcome, GNT_DONE);
     close_scene(&s);
 }
 
@@ -206,6 +248,29 @@ static void who_was_given_up_is_not_waited_for(void **state)
     close_scene(&s);
 }
 
+/* Not for one that it takes: half of the queue has to be empty. */
+static void who_was_given_up_has_to_take_half(void **state)
+{
+    (void)state;
+    for (int by_bytes = 0; by_bytes < 2; by_bytes++) {
+        struct scene s;
+        struct gnt_core_config config = short_queues(1, GNT_OVERFLOW_DROP_NEWEST);
+        config.queued_per_session = by_bytes ? 0 : LIMIT;
+        config.queued_bytes_per_session = by_bytes ? LIMIT : 0; /* payloads of one byte */
+        config.inflight_per_session = 1;
+        open_scene_with(&s, 1, &config, "t");
+        s.c.busy = false;
+        assert_int_equal(publish_many(&s, 1 + LIMIT + 1), 1);
+        world_pass(&s.w, WAIT_S + 1);
+        acknowledge(&s, 0);
+        assert_int_equal(publish_many(&s, 2), 0); /* there is room for one */
+        acknowledge(&s, 1);
+        acknowledge(&s, 2);
+        assert_int_equal(publish_many(&s, 3), 1);
+        close_scene(&s);
+    }
+}
+
 static void a_receiver_that_goes_is_not_waited_for(void **state)
 {
     (void)state;
@@ -219,6 +284,51 @@ static void a_receiver_that_goes_is_not_waited_for(void **state)
     assert_int_equal(publish_many(&s, 1), 0);
     assert_counted(&s.w, GNT_COUNT_DROPPED_QUEUE_FULL, 5);
     close_scene(&s);
+}
+
+static void nobody_waits_where_there_is_no_time(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct gnt_core_config config = short_queues(1, GNT_OVERFLOW_DROP_NEWEST);
+    config.hold_ms = 0;
+    open_scene_with(&s, 1, &config, "t");
+    for (unsigned i = 0; i < LIMIT + 2; i++)
+        assert_int_equal(publish(&s, 1)->outcome, GNT_DONE);
+    assert_counted(&s.w, GNT_COUNT_DROPPED_QUEUE_FULL, 2);
+    take_all(&s);
+    assert_string_equal(world_payloads(&s.c, 0), "1 2 3 ");
+    close_scene(&s);
+}
+
+/* What is kept may be safe already, and its publisher is about to be told so; whether it is too
+ * much for its queue or for the whole broker. */
+static void what_is_kept_is_not_taken_back(void **state)
+{
+    (void)state;
+    for (int in_all = 0; in_all < 2; in_all++) {
+        struct scene s = {.home = 0};
+        struct gnt_store *store;
+        struct gnt_core_config config = short_queues(1, GNT_OVERFLOW_DROP_NEWEST);
+        config.queued_per_session = in_all ? 0 : LIMIT;
+        config.queued_max = in_all ? LIMIT : 0;
+        assert_int_equal(gnt_store_memory_open(NULL, &store), GNT_OK);
+        world_init_kept(&s.w, 1, &config, store);
+        s.c.id = "kept";
+        assert_true(world_connect(&s.w, &s.c, true, 1000));
+        assert_int_equal(world_subscribe(&s.c, "t", 1), GNT_DONE);
+        s.c.busy = true;
+        assert_int_equal(publish_many(&s, LIMIT + 2), 2);
+        world_cut(&s.c);
+        world_settle(&s.w);
+        for (unsigned i = 0; i < LIMIT + 2; i++)
+            assert_int_equal(s.sent[i].outcome, GNT_DONE);
+        assert_counted(&s.w, GNT_COUNT_QUEUED, LIMIT + 2);
+        publish_many(&s, 1);
+        assert_counted(&s.w, GNT_COUNT_QUEUED, LIMIT + 2);
+        close_scene(&s);
+        gnt_store_close(&store);
+    }
 }
 
 /* QoS 0 without a receipt, and whatever has no publisher who could wait, follows the policy; but
@@ -364,9 +474,13 @@ int main(void)
         cmocka_unit_test(a_connected_receiver_is_waited_for),
         cmocka_unit_test(who_came_first_is_answered_first),
         cmocka_unit_test(bytes_are_waited_for_too),
+        cmocka_unit_test(an_empty_queue_takes_any_size),
         cmocka_unit_test(nobody_waits_for_ever),
         cmocka_unit_test(who_was_given_up_is_not_waited_for),
+        cmocka_unit_test(who_was_given_up_has_to_take_half),
         cmocka_unit_test(a_receiver_that_goes_is_not_waited_for),
+        cmocka_unit_test(nobody_waits_where_there_is_no_time),
+        cmocka_unit_test(what_is_kept_is_not_taken_back),
         cmocka_unit_test(what_cannot_wait_is_dropped),
         cmocka_unit_test(qos_0_waits_if_its_publisher_can),
         cmocka_unit_test(what_was_acknowledged_on_its_way_is_kept),

@@ -524,6 +524,29 @@ static void a_reconnect_makes_no_room(void **state)
     close_scene(&sc);
 }
 
+/* But those that nobody is answered any more are not of its Receive Maximum [MQTT5 4.9]. */
+static void a_reconnect_has_its_own_window(void **state)
+{
+    (void)state;
+    struct scene sc;
+    open_scene(&sc, 1, "limits.receive_maximum=2", NULL);
+    fill(&sc);
+    struct script_client *c = publisher(&sc, 1, 5, false);
+    for (int again = 0; again < 2; again++) {
+        if (again) {
+            script_close(c);
+            c = publisher(&sc, 1, 5, false);
+        }
+        publish(&sc, c, 5, 1, 1);
+        publish(&sc, c, 5, 1, 2);
+        script_send(c, "c000");
+        script_expect(c, "d000");
+    }
+    take_all(&sc);
+    script_expect(c, "40 02 0001; 40 02 0002");
+    close_scene(&sc);
+}
+
 /* Each is answered when its own bytes have room, whoever stands behind it. */
 static void bytes_are_waited_for_in_order(void **state)
 {
@@ -1067,6 +1090,7 @@ int main(void)
         cmocka_unit_test(what_was_read_already_is_not_forgotten),
         cmocka_unit_test(bytes_are_bounded),
         cmocka_unit_test(a_reconnect_makes_no_room),
+        cmocka_unit_test(a_reconnect_has_its_own_window),
         cmocka_unit_test(bytes_are_waited_for_in_order),
         cmocka_unit_test(qos_0_is_dropped_by_default),
         cmocka_unit_test(qos_0_holds_its_publisher_back),
