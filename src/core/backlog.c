@@ -83,11 +83,27 @@ void gnt_backlog_pop(struct gnt_backlog *b, struct gnt_waiting *out)
     gone(b, out);
 }
 
+void gnt_backlog_take(struct gnt_backlog *b, size_t at, struct gnt_waiting *out)
+{
+    GNT_ASSERT(at < b->count);
+    struct gnt_waiting taken = *place(b, at);
+    for (size_t i = at; i > 0; i--)
+        *place(b, i) = *place(b, i - 1);
+    *place(b, 0) = taken;
+    gnt_backlog_pop(b, out);
+}
+
 void gnt_backlog_pop_last(struct gnt_backlog *b, struct gnt_waiting *out)
 {
     GNT_ASSERT(b->count > 0);
     *out = *place(b, b->count - 1);
     gone(b, out);
+}
+
+struct gnt_waiting *gnt_backlog_at(const struct gnt_backlog *b, size_t at)
+{
+    GNT_ASSERT(at < b->count);
+    return place(b, at);
 }
 
 struct gnt_waiting *gnt_backlog_first(const struct gnt_backlog *b)

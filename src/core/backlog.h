@@ -31,10 +31,14 @@ GNT_MUST gnt_err gnt_backlog_insert(struct gnt_backlog *b, size_t at, struct gnt
 /* Hands the first one out; only if count > 0. */
 void gnt_backlog_pop(struct gnt_backlog *b, struct gnt_waiting *out);
 
+/* The same with the one at place AT, less than count; those before it are moved. */
+void gnt_backlog_take(struct gnt_backlog *b, size_t at, struct gnt_waiting *out);
+
 /* The same with the last one. */
 void gnt_backlog_pop_last(struct gnt_backlog *b, struct gnt_waiting *out);
 
-/* The first one and the last one, NULL if there is none. */
+/* The one at place AT, less than count; the first one and the last one, NULL if there is none. */
+struct gnt_waiting *gnt_backlog_at(const struct gnt_backlog *b, size_t at);
 struct gnt_waiting *gnt_backlog_first(const struct gnt_backlog *b);
 struct gnt_waiting *gnt_backlog_last(const struct gnt_backlog *b);
 

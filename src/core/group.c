@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "core/fetch.h"
+#include "core/total.h"
 
 #include <stdlib.h>
 
@@ -83,6 +84,15 @@ bool gnt_group_returned(struct gnt_group *g, size_t at, uint64_t sequence,
     return false;
 }
 
+static void aside_drop(struct gnt_group *g)
+{
+    while (g->aside.count) {
+        struct gnt_waiting w;
+        gnt_backlog_pop(&g->aside, &w);
+        drop(g, &w, GNT_COUNT_DROPPED_SESSION_END);
+    }
+}
+
 static void returned_drop(struct gnt_group *g)
 {
     while (g->returned.count) {
@@ -108,6 +118,7 @@ void gnt_group_free(struct gnt_group *g)
 {
     gnt_tree_unsubscribe(g->home->tree, g->place, g->placed);
     gnt_group_keep_end(g);
+    aside_drop(g);
     returned_drop(g);
     gnt_queue_fini(&g->waiting, GNT_COUNT_DROPPED_SESSION_END);
     gnt_work_cancel(&g->again);
@@ -133,13 +144,16 @@ static void group_account(struct gnt_sink *sink, struct gnt_account *out)
     out->group = g->name;
     out->filter = g->filter;
     out->ledger = &g->ledger;
-    out->queued = gnt_queue_count(&g->waiting) + g->returned.count + g->under_way;
+    out->queued = gnt_queue_count(&g->waiting) + g->returned.count + g->aside.count + g->under_way;
 }
 
 static void group_take(struct gnt_sink *sink, struct gnt_message *message,
                        const struct gnt_match *match, struct gnt_receipt *receipt);
+static void looking_take(struct gnt_sink *sink, struct gnt_message *message,
+                         const struct gnt_match *match, struct gnt_receipt *receipt);
 
-static const struct gnt_sink_ops group_sink_ops = {.take = group_take, .account = group_account};
+static const struct gnt_sink_ops group_sink_ops = {.take = group_take, .account = group_account},
+                                 looking_ops = {.take = looking_take, .account = group_account};
 
 static gnt_err group_place(struct gnt_group *g, uint64_t hash)
 {
@@ -164,8 +178,10 @@ static gnt_err group_place(struct gnt_group *g, uint64_t hash)
 
 static void on_again(struct gnt_home *home, struct gnt_work *work)
 {
+    struct gnt_group *g = GNT_CONTAINER(work, struct gnt_group, again);
     (void)home;
-    gnt_group_dispatch(GNT_CONTAINER(work, struct gnt_group, again));
+    g->look_aside = true;
+    gnt_group_dispatch(g);
 }
 
 static void forget(struct gnt_queue *queue, uint64_t sequence)
@@ -217,6 +233,7 @@ void gnt_group_set_rights(struct gnt_group *g, struct gnt_member *m, struct gnt_
     g->bound += rights != NULL;
     g->bound -= before != NULL;
     m->rights = gnt_rights_ref(rights);
+    g->sink.ops = g->bound ? &looking_ops : &group_sink_ops;
     gnt_rights_unref(&before);
 }
 
@@ -226,6 +243,8 @@ void gnt_group_remove_member(struct gnt_group *g, struct gnt_member *m)
     *m = g->members[--g->count];
     if (g->count == 0)
         gnt_group_free(g);
+    else if (g->aside.count)
+        gnt_home_later(g->home, &g->again); /* some of it may have been for this one only */
 }
 
 static void on_answer(const struct gnt_mail *mail);
@@ -302,12 +321,17 @@ static bool nobody_may(const struct gnt_group *g, const struct gnt_message *mess
     return true;
 }
 
+static bool has_room(const struct gnt_member *m)
+{
+    return m->state == GNT_MEMBER_READY && m->unanswered < OFFERS_MAX;
+}
+
 /* Asks one member after the other, beginning with whose turn it is; true if one has taken it. */
 static bool offer_round(struct gnt_group *g, const struct gnt_waiting *w)
 {
     for (size_t asked = 0; asked < g->count; asked++) {
         struct gnt_member *m = &g->members[g->turn++ % g->count];
-        if (m->state != GNT_MEMBER_READY || m->unanswered == OFFERS_MAX || !may_have(m, w->message))
+        if (!has_room(m) || !may_have(m, w->message))
             continue;
         enum gnt_offer answer = offer_to(g, m, w);
         note_answer(m, answer);
@@ -352,6 +376,75 @@ static void enqueue(struct gnt_group *g, struct gnt_waiting *w, struct gnt_recei
         gnt_group_fetch(g);
 }
 
+/* ---- What waits for some members only */
+
+/* Whether MESSAGE, which nobody takes now, would hold up a member that has room and may not have
+ * it. */
+static bool holds_up(const struct gnt_group *g, const struct gnt_message *message)
+{
+    bool room = false;
+    for (size_t i = 0; g->bound && i < g->count; i++) {
+        if (!has_room(&g->members[i]))
+            continue;
+        if (may_have(&g->members[i], message))
+            return false; /* there was no memory to ask it */
+        room = true;
+    }
+    return room;
+}
+
+static bool connected_may(const struct gnt_group *g, const struct gnt_message *message)
+{
+    for (size_t i = 0; i < g->count; i++)
+        if (g->members[i].state != GNT_MEMBER_AWAY && may_have(&g->members[i], message))
+            return true;
+    return false;
+}
+
+static bool aside_is_full(const struct gnt_group *g, size_t size)
+{
+    const struct gnt_core_config *c = &g->home->config;
+    return g->aside.count >= GNT_GROUP_ASIDE_MAX ||
+           (c->queued_per_session && g->aside.count >= c->queued_per_session) ||
+           (c->queued_bytes_per_session && g->aside.count &&
+            g->aside.bytes + size > c->queued_bytes_per_session);
+}
+
+/* *w is consumed. */
+static void put_aside(struct gnt_group *g, struct gnt_waiting *w)
+{
+    if (w->message->qos == 0 && !connected_may(g, w->message))
+        drop(g, w, GNT_COUNT_DROPPED_AWAY);
+    else if (aside_is_full(g, w->message->payload.size))
+        drop(g, w, GNT_COUNT_DROPPED_QUEUE_FULL);
+    else if (gnt_total_exceeds(g->home, 0, 0))
+        drop(g, w, GNT_COUNT_DROPPED_BROKER_FULL);
+    else if (gnt_backlog_push(&g->aside, w))
+        drop(g, w, GNT_COUNT_DROPPED_NO_MEMORY);
+}
+
+static void offer_aside(struct gnt_group *g)
+{
+    g->look_aside = false;
+    for (size_t i = 0; i < g->aside.count;) {
+        const struct gnt_waiting *w = gnt_backlog_at(&g->aside, i);
+        bool expired = gnt_message_expired(w->message, *g->home->now);
+        bool ends = expired || nobody_may(g, w->message);
+        if (!ends && !offer_round(g, w)) {
+            i++;
+            continue;
+        }
+        struct gnt_waiting taken;
+        gnt_backlog_take(&g->aside, i, &taken);
+        if (ends)
+            drop(g, &taken, expired ? GNT_COUNT_EXPIRED : GNT_COUNT_DROPPED_DENIED);
+        else
+            gnt_waiting_fini(&taken);
+    }
+}
+
+/* ---- Taking, and giving out what waits */
+
 static void group_take(struct gnt_sink *sink, struct gnt_message *message,
                        const struct gnt_match *match, struct gnt_receipt *receipt)
 {
@@ -365,10 +458,21 @@ static void group_take(struct gnt_sink *sink, struct gnt_message *message,
         not_kept(g, &w, receipt);
     else if (offer_round(g, &w))
         gnt_waiting_fini(&w); /* nothing is in `returned`, so there is nothing to reset */
-    else if (nobody_may(g, message))
-        drop(g, &w, GNT_COUNT_DROPPED_DENIED);
+    else if (holds_up(g, message))
+        put_aside(g, &w);
     else
         enqueue(g, &w, receipt);
+}
+
+/* The same where some members may not be given everything. */
+static void looking_take(struct gnt_sink *sink, struct gnt_message *message,
+                         const struct gnt_match *match, struct gnt_receipt *receipt)
+{
+    struct gnt_group *g = gnt_group_of(sink);
+    if (nobody_may(g, message))
+        gnt_ledger_pass(g->home, &g->ledger, GNT_COUNT_DROPPED_DENIED);
+    else
+        group_take(sink, message, match, receipt);
 }
 
 /* The first that waits, of what came back or of what is new; what has expired, or is nobody's any
@@ -389,17 +493,32 @@ static struct gnt_waiting *first_waiting(struct gnt_group *g)
     return first;
 }
 
+/* The first one is taken, or put aside; false: it waits. */
+static bool dispatch_one(struct gnt_group *g, const struct gnt_waiting *first)
+{
+    bool taken = offer_round(g, first);
+    if (!taken && !holds_up(g, first->message))
+        return false;
+    struct gnt_waiting w;
+    if (g->returned.count)
+        returned_pop(g, &w);
+    else
+        gnt_queue_pop(&g->waiting, &w);
+    if (taken) {
+        gnt_waiting_fini(&w);
+        g->unsettled = g->turned_down = 0;
+    } else {
+        put_aside(g, &w);
+    }
+    return true;
+}
+
 void gnt_group_dispatch(struct gnt_group *g)
 {
-    for (struct gnt_waiting *first; (first = first_waiting(g)) && offer_round(g, first);) {
-        struct gnt_waiting taken;
-        if (g->returned.count)
-            returned_pop(g, &taken);
-        else
-            gnt_queue_pop(&g->waiting, &taken);
-        gnt_waiting_fini(&taken);
-        g->unsettled = g->turned_down = 0;
-    }
+    if (g->look_aside)
+        offer_aside(g);
+    for (struct gnt_waiting *first; (first = first_waiting(g)) && dispatch_one(g, first);)
+        ;
     if (gnt_queue_empty(&g->waiting))
         return;
     if (somebody_connected(g))
@@ -408,14 +527,17 @@ void gnt_group_dispatch(struct gnt_group *g)
         gnt_queue_away(&g->waiting);
 }
 
-static void answered(struct gnt_member *m, uint32_t round, enum gnt_offer answer)
+static void answered(struct gnt_group *g, struct gnt_member *m, uint32_t round,
+                     enum gnt_offer answer)
 {
     GNT_ASSERT(m->unanswered > 0);
+    bool had_room = has_room(m);
     m->unanswered--;
     if (round == m->round)
         note_answer(m, answer);
     if (m->unanswered == 0 && m->state == GNT_MEMBER_RESUMING)
         m->state = GNT_MEMBER_READY;
+    g->look_aside |= !had_room && has_room(m);
 }
 
 /* At the group's home: a member has answered. */
@@ -433,7 +555,7 @@ static void on_answer(const struct gnt_mail *mail)
     if (g && o->answer == GNT_OFFER_TAKEN)
         handed_over(g, offered);
     if (m)
-        answered(m, offered->round, o->answer);
+        answered(g, m, offered->round, o->answer);
     if (m && o->answer == GNT_OFFER_GONE) {
         gnt_group_remove_member(g, m);
         g = gnt_group_find(home, offered->group); /* it ends with its last member */

@@ -11,7 +11,9 @@
  * when all offers of the last one are answered.  So one member alone gets all in order.
  *
  * A member that may not be given all that comes (auth/rights.h) is passed over where it may not,
- * and a message that no member may be given is dropped.
+ * and a message that no member may be given is dropped.  What waits for one member does not hold up
+ * what another may be given: it is put aside, GNT_GROUP_ASIDE_MAX messages at most, and no more
+ * than a queue may hold; the rest is dropped as at a full queue.
  *
  * A group is kept (core/keep.h) from the first member on whose session is, until it ends.  Then its
  * messages of QoS 1 and 2 are in the group's log until a member has settled them, whoever has them
@@ -27,6 +29,8 @@
 #include "core/home.h"
 #include "model/outcome.h"
 #include "model/topic.h"
+
+enum { GNT_GROUP_ASIDE_MAX = 1000 };
 
 /* A member's wish to join, on its way to the group and back.  The member owns it and what it points
  * to, and keeps both until it is answered. */

@@ -45,6 +45,7 @@ static enum gnt_outcome join_here(struct gnt_home *home, struct gnt_joining *j)
                                  .state = j->away ? GNT_MEMBER_AWAY : GNT_MEMBER_READY};
     m->options = j->options;
     gnt_group_set_rights(g, m, j->rights);
+    g->look_aside = true;
     j->group = g->sink.id;
     return GNT_DONE;
 }
@@ -105,6 +106,7 @@ static void ready_here(struct gnt_home *home, uint64_t group, uint64_t member, u
         return;
     m->round = round;
     m->state = m->unanswered ? GNT_MEMBER_RESUMING : GNT_MEMBER_READY;
+    g->look_aside = true;
     gnt_group_dispatch(g);
 }
 
@@ -126,6 +128,7 @@ static void bind_here(struct gnt_home *home, uint64_t group, uint64_t member,
     if (!m)
         return;
     gnt_group_set_rights(g, m, rights);
+    g->look_aside = true;
     gnt_group_dispatch(g);
 }
 

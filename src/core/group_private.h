@@ -41,6 +41,10 @@ struct gnt_group {
     struct gnt_backlog returned;
     size_t unsettled, turned_down; /* how many of the first and of the second kind */
     struct gnt_queue waiting;
+    /* Of both, what only members without room may be given, while others have room: these do not
+     * wait for them. */
+    struct gnt_backlog aside;
+    bool look_aside; /* since it was looked at last, some member may have got room, or rights */
     struct gnt_ledger ledger;
     size_t under_way;              /* offers to other homes that are not answered */
     struct gnt_slice name, filter; /* behind the struct */

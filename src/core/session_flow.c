@@ -17,7 +17,7 @@ bool gnt_session_have_ledger(struct gnt_session *s)
 struct session_queue {
     struct gnt_queue queue;
     struct gnt_session *session;
-    bool doubtful; /* some of it came under other rights, maybe of an earlier process */
+    bool doubtful; /* some of it may have come under other rights */
 };
 
 static struct session_queue *queue_of(struct gnt_session *s)
@@ -61,7 +61,7 @@ struct gnt_queue *gnt_session_queue(struct gnt_session *s)
         return NULL;
     gnt_queue_init(&q->queue, s->home, s->ledger, &ops);
     q->session = s;
-    q->doubtful = s->home->recovering;
+    q->doubtful = false;
     s->queue = &q->queue;
     return s->queue;
 }
@@ -456,7 +456,7 @@ void gnt_session_pump(struct gnt_session *s)
     while (send_one(s))
         ;
     gnt_session_fetch(s);
-    if (s->walks.first || !gnt_session_tell_groups(s))
+    if (s->walks.first || (s->shares && !gnt_session_tell_groups(s)))
         gnt_session_work_later(s);
 }
 

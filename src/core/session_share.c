@@ -324,11 +324,9 @@ void gnt_session_turn_down(struct gnt_session *s, struct shared *sub)
         gnt_list_push_back(&s->shares->turned_down, &sub->turned_down);
 }
 
-bool gnt_session_tell_groups(struct gnt_session *s)
+/* Not inlined, because mostly there is nobody to tell. */
+__attribute__((noinline)) static bool tell_ready(struct gnt_session *s, struct gnt_shares *shares)
 {
-    struct gnt_shares *shares = s->shares;
-    if (!shares || gnt_list_empty(&shares->turned_down) || !gnt_session_has_room(s))
-        return true;
     if (gnt_session_marking(s))
         return true; /* first they are to know what it may; it comes here again then */
     gnt_list_each_safe (link, &shares->turned_down) {
@@ -341,6 +339,14 @@ bool gnt_session_tell_groups(struct gnt_session *s)
         gnt_list_remove(link);
     }
     return true;
+}
+
+bool gnt_session_tell_groups(struct gnt_session *s)
+{
+    struct gnt_shares *shares = s->shares;
+    if (!shares || gnt_list_empty(&shares->turned_down) || !gnt_session_has_room(s))
+        return true;
+    return tell_ready(s, shares);
 }
 
 void gnt_session_unshare_all(struct gnt_session *s)

@@ -298,6 +298,8 @@ static gnt_err on_deliver(struct gnt_receiver *r, const struct gnt_delivery *d)
     assert_false(c->busy);
     assert_non_null(c->session);
     assert_true((d->id != 0) == (d->qos != 0));
+    const struct gnt_rights *rights = gnt_session_rights(c->session);
+    assert_true(gnt_rights_may(rights, GNT_VERB_RECEIVE, d->message->topic)); /* as they are now */
     if (c->out_of_memory)
         return GNT_NOMEM;
     if (c->payload_max && d->message->payload.size > c->payload_max)

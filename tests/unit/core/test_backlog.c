@@ -52,6 +52,29 @@ static void first_in_first_out_through_growth(void **state)
     gnt_backlog_fini(&b);
 }
 
+static void any_one_can_be_taken(void **state)
+{
+    (void)state;
+    for (size_t at = 0; at < 6; at++) {
+        struct gnt_backlog b = {0};
+        for (size_t i = 0; i < 9; i++) { /* the ring is wrapped */
+            push(&b, i);
+            if (i < 3)
+                pop(&b, i);
+        }
+        struct gnt_waiting w;
+        assert_int_equal(gnt_backlog_at(&b, at)->message->payload.size, 3 + at);
+        gnt_backlog_take(&b, at, &w);
+        assert_int_equal(w.message->payload.size, 3 + at);
+        gnt_waiting_fini(&w);
+        for (size_t i = 0; i < 6; i++)
+            if (i != at)
+                pop(&b, 3 + i);
+        assert_int_equal(b.bytes, 0);
+        gnt_backlog_fini(&b);
+    }
+}
+
 static void what_is_left_is_freed_with_its_ids(void **state)
 {
     (void)state;
@@ -104,6 +127,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(first_in_first_out_through_growth),
+        cmocka_unit_test(any_one_can_be_taken),
         cmocka_unit_test(what_is_left_is_freed_with_its_ids),
         cmocka_unit_test(one_can_be_put_between),
         cmocka_unit_test(out_of_memory_takes_nothing),

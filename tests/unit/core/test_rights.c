@@ -298,7 +298,7 @@ static void a_new_list_comes_in_slices(void **state)
     for (unsigned i = 0; i < SESSIONS; i++)
         renewed += gnt_session_rights(c[i].session) != NULL;
     assert_in_range(renewed, 1, SESSIONS / 2);
-    for (unsigned turn = 0; turn < 10; turn++) {
+    for (unsigned turn = 0, before = 0; turn < 10; turn++) {
         char filter[48];
         snprintf(filter, sizeof filter, "many/%u", 5 * turn);
         assert_int_equal(gnt_session_unsubscribe(many->session, gnt_slice_str(filter)), GNT_DONE);
@@ -310,7 +310,15 @@ static void a_new_list_comes_in_slices(void **state)
         f.w.now++;
         gnt_timers_run(&f.w.timers[0], f.w.now);
         assert_true(gnt_session_marking(many->session) && gnt_session_looks(many->session));
+        unsigned done = 0;
+        for (unsigned i = 0; i < SESSIONS; i++)
+            done += gnt_session_rights(c[i].session) && !gnt_session_marking(c[i].session);
+        assert_in_range(done, before, before + 32);
+        before = done;
     }
+    world_settle(&f.w);
+    struct gnt_access *same = gnt_access_ref(f.list); /* it changes nothing to find it all again */
+    replace(&f, same);
     world_settle(&f.w);
     assert_false(gnt_session_marking(many->session));
     for (unsigned i = 0; i < SESSIONS; i++)
@@ -330,11 +338,131 @@ static void a_new_list_comes_in_slices(void **state)
     assert_int_equal(gnt_session_unsubscribe(many->session, gnt_slice_str("$share/g/many/3007")),
                      GNT_DONE);
     assert_false(gnt_session_looks(many->session)); /* each mark was counted once */
+
+    /* None is left out between two slices. */
+    int marks = FILTERS + SHARED - 2;
+    replace(&f, WORLD_LIST("* subscribe nothing"));
+    world_settle(&f.w);
+    gnt_session_marked(many->session, -marks);
+    assert_false(gnt_session_looks(many->session));
+    gnt_session_marked(many->session, marks);
+    assert_true(gnt_session_looks(many->session));
     replace(&f, NULL);
     world_settle(&f.w);
     assert_int_equal(f.w.core->homes[0].bounds.count, 0);
     for (unsigned i = 0; i < SESSIONS; i++)
         end(&f, &c[i]);
+    end_world(&f);
+}
+
+/* The connection is closed meanwhile. */
+static void a_new_list_reaches_a_session_that_parts(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct world_client c = {.id = "c"};
+    begin(&f, 1, NULL);
+    assert_true(world_connect(&f.w, &c, true, 100));
+    assert_int_equal(world_subscribe(&c, "a", 1), GNT_DONE);
+    assert_int_equal(world_subscribe(&c, "b", 1), GNT_DONE);
+    struct gnt_session *s = c.session;
+    replace(&f, WORLD_LIST("* subscribe a", "* subscribe b"));
+    f.w.now++;
+    gnt_timers_run(&f.w.timers[0], f.w.now);
+    assert_true(gnt_session_marking(s));
+    c.out_of_memory = true;
+    publish(&f, 0, "a", 1);
+    world_settle(&f.w);
+    assert_null(c.session);
+    assert_false(gnt_session_marking(s) || gnt_session_looks(s));
+    f.w.now += 200 * GNT_NS_PER_S;
+    end(&f, &c);
+    end_world(&f);
+}
+
+static void turn(struct fixture *f)
+{
+    f->w.now++;
+    gnt_timers_run(&f->w.timers[0], f->w.now);
+}
+
+/* Each allocation of a reload fails once: whose rights could not be found may do nothing, and has
+ * them as soon as there is memory. */
+static void without_memory_nothing_is_permitted(void **state)
+{
+    (void)state;
+    unsigned denied = 0;
+    bool failed = true;
+    for (long n = 0; failed; n++) {
+        struct fixture f;
+        struct world_client c[] = {{.id = "c"}, {.id = "d", .user = "ann"}};
+        begin(&f, 1, NULL);
+        for (unsigned i = 0; i < COUNT_OF(c); i++) {
+            assert_true(world_connect(&f.w, &c[i], true, 0));
+            assert_int_equal(world_subscribe(&c[i], "+", 0), GNT_DONE);
+            assert_int_equal(world_subscribe(&c[i], "$share/g/+", 0), GNT_DONE);
+        }
+        replace(&f, WORLD_LIST("* subscribe a"));
+        gnt_alloc_fail_at(n);
+        for (unsigned turns = 0; turns < 4; turns++) {
+            turn(&f);
+            for (unsigned i = 0; i < COUNT_OF(c); i++) {
+                assert_false(gnt_session_may_receive(c[i].session, gnt_slice_str("b")));
+                bool may = gnt_session_may_receive(c[i].session, gnt_slice_str("a"));
+                denied += !may;
+                assert_true(may || gnt_session_looks(c[i].session));
+            }
+        }
+        failed = gnt_alloc_failed();
+        gnt_alloc_fail_at(-1);
+        world_settle(&f.w);
+        publish(&f, 0, "a", 0);
+        publish(&f, 0, "b", 0);
+        world_settle(&f.w);
+        assert_int_equal(c[0].count + c[1].count, 3);
+        for (unsigned i = 0; i < COUNT_OF(c); i++) {
+            assert_false(gnt_session_marking(c[i].session));
+            end(&f, &c[i]);
+        }
+        end_world(&f);
+    }
+    assert_true(denied >= 4); /* rights and bounds, of each */
+}
+
+/* Who could not be told apart from nobody for want of memory may not subscribe, publish or receive.
+ */
+static void who_has_no_bounds_may_do_nothing(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct world_client c = {.id = "c", .receive_max = 1};
+    begin(&f, 1, NULL);
+    assert_true(world_connect(&f.w, &c, true, 0));
+    assert_int_equal(world_subscribe(&c, "#", 1), GNT_DONE);
+    assert_int_equal(world_subscribe(&c, "$share/g/#", 1), GNT_DONE);
+    publish(&f, 0, "b", 1); /* twice: one is sent, one waits */
+    world_settle(&f.w);
+    replace(&f, WORLD_LIST("* subscribe a", "* publish a"));
+    gnt_alloc_fail_at(0);
+    turn(&f);
+    gnt_alloc_fail_at(-1);
+    assert_int_equal(f.w.core->homes[0].bounds.count, 0);
+    assert_false(gnt_session_may_publish(c.session, gnt_slice_str("a")));
+    enum gnt_outcome outcome;
+    assert_true(gnt_session_subscribe(c.session, gnt_slice_str("a"), &(struct gnt_sub_options){0},
+                                      GNT_RETAIN_SEND, NULL, &outcome));
+    assert_int_equal(outcome, GNT_NOT_ALLOWED);
+    size_t before = c.count;
+    publish(&f, 0, "a", 1);
+    world_answer(&c);
+    assert_int_equal(c.count, before);
+    world_settle(&f.w);
+    assert_true(gnt_session_may_publish(c.session, gnt_slice_str("a")));
+    while (world_answer(&c))
+        world_settle(&f.w);
+    assert_string_equal(world_payloads(&c, before), "a "); /* the group's; the other was nobody's */
+    assert_ledger(&f.w);
+    end(&f, &c);
     end_world(&f);
 }
 
@@ -512,6 +640,9 @@ int main(void)
         cmocka_unit_test(messages_from_other_homes_are_looked_at),
         cmocka_unit_test(a_new_list_holds_for_who_is_there),
         cmocka_unit_test(a_new_list_comes_in_slices),
+        cmocka_unit_test(a_new_list_reaches_a_session_that_parts),
+        cmocka_unit_test(without_memory_nothing_is_permitted),
+        cmocka_unit_test(who_has_no_bounds_may_do_nothing),
         cmocka_unit_test(what_waits_is_looked_at_when_it_goes_out),
         cmocka_unit_test(what_was_in_flight_is_looked_at_before_it_is_sent_again),
         cmocka_unit_test(another_user_of_the_same_client_has_its_own_rights),
