@@ -205,10 +205,12 @@ static void hear(struct gnt_task *task)
     struct gnt_acceptor *a = GNT_CONTAINER(task, struct gnt_acceptor, hear);
     bool freed = false;
     a->freed = &freed;
-    for (struct gnt_list *node; !freed && (node = gnt_list_pop_front(&a->told));)
+    for (struct gnt_list *node; (node = gnt_list_pop_front(&a->told));) {
         look_again(GNT_CONTAINER(node, struct arrival, told));
-    if (!freed)
-        a->freed = NULL;
+        if (freed)
+            return;
+    }
+    a->freed = NULL;
 }
 
 /* Takes FD. */
