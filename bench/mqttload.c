@@ -76,7 +76,7 @@ static size_t psize = 64, burst = 8192;
 static double t_time = 3, t_warm = 0.5, t_drain = 5, t_quiet = 0.7, t_hold = 1, rate,
               slow_rate = 1000;
 static u64 credit, count, collect;
-static bool durable, absent;
+static bool durable, absent, resume;
 static int run_number; /* 0: the process id */
 
 /* state */
@@ -110,7 +110,9 @@ static u32 rng = 2463534242u;
 static u64 last_rx, first_rx;
 #ifdef WITH_TLS
 static SSL_CTX *tls;
+static SSL_SESSION *session; /* the first, for all that follow */
 #endif
+static u64 resumed;
 
 static u64 now_ns(void)
 {
@@ -184,7 +186,7 @@ static double hist_us(const struct hist *h, double q)
 /* ---- cost of the broker and of ourselves ---- */
 struct cost {
     double cpu, user, sys, self;
-    long rss_kb, hwm_kb;
+    long rss_kb, hwm_kb, anon_kb;
 };
 
 static double tv(struct timeval t)
@@ -223,6 +225,7 @@ static struct cost cost_now(void)
     while (f && fgets(line, sizeof line, f)) {
         sscanf(line, "VmRSS: %ld", &c.rss_kb);
         sscanf(line, "VmHWM: %ld", &c.hwm_kb);
+        sscanf(line, "RssAnon: %ld", &c.anon_kb);
     }
     if (f)
         fclose(f);
@@ -718,11 +721,23 @@ static void on_readable(struct conn *c)
         flush(c);
 }
 
+#ifdef WITH_TLS
+static int on_session(SSL *ssl, SSL_SESSION *s)
+{
+    (void)ssl;
+    bool first = !session;
+    if (first)
+        session = s;
+    return first;
+}
+#endif
+
 static void tls_step(struct conn *c)
 {
 #ifdef WITH_TLS
     int r = SSL_connect(c->ssl);
     if (r == 1) {
+        resumed += (u64)SSL_session_reused(c->ssl);
         send_connect(c);
         return;
     }
@@ -756,6 +771,9 @@ static void on_event(struct conn *c, u32 ev)
         if (tls) {
             c->ssl = SSL_new(tls);
             SSL_set_fd(c->ssl, c->fd);
+            SSL_SESSION *copy = session ? SSL_SESSION_dup(session) : NULL; /* one is used once */
+            SSL_set_session(c->ssl, copy);
+            SSL_SESSION_free(copy);
             struct in_addr ip;
             if (inet_pton(AF_INET, host, &ip) != 1)
                 SSL_set_tlsext_host_name(c->ssl, host);
@@ -920,6 +938,7 @@ static void usage(void)
 {
     fputs("mqttload --scenario fanin|fanout|pairs|wild|conn|retained [options]\n"
           "  --host A --port N --user U --pass P --tls CAFILE --v5 --keepalive S\n"
+          "  --resume (conn: the session of the first connection, by all others)\n"
           "  --pubs N --subs N --qos Q --size BYTES --window W (QoS>0 in flight per publisher)\n"
           "  --time S --warm S --drain S --rate MSGS_PER_S (open loop) --count N --credit N\n"
           "  --burst BYTES (most per write) --sndbuf BYTES --conns N --retained N --hold S\n"
@@ -943,6 +962,7 @@ static void options(int argc, char **argv)
                                       {"pass", 1, 0, 'P'},
                                       {"tls", 1, 0, 'T'},
                                       {"v5", 0, 0, '5'},
+                                      {"resume", 0, 0, 'R' + 128},
                                       {"keepalive", 1, 0, 'k'},
                                       {"pubs", 1, 0, 'a'},
                                       {"subs", 1, 0, 'b'},
@@ -991,6 +1011,7 @@ static void options(int argc, char **argv)
         case 'P': pass = optarg; break;
         case 'T': cafile = optarg; break;
         case '5': v5 = 1; break;
+        case 'R' + 128: resume = true; break;
         case 'k': keepalive = atoi(optarg); break;
         case 'a': npubs = (u32)atol(optarg); break;
         case 'b': nsubs = (u32)atol(optarg); break;
@@ -1054,22 +1075,28 @@ static void broker_json(char *s, size_t n, struct cost a, struct cost b, double 
 static void scen_conn(void)
 {
     char s[600], m[1200];
+    u32 first = resume ? 1 : 0;
+    bring_up(0, first, 60);
     struct cost a = cost_now();
     u64 t0 = now_ns();
-    bring_up(0, nc, 60);
+    bring_up(first, nc, 60);
     double sec = (double)(now_ns() - t0) / 1e9;
     run_for(0.3);
     struct cost b = cost_now();
     run_for(t_hold);
     struct cost c = cost_now();
-    broker_json(s, sizeof s, a, b, n_ready_state);
+    u32 up = n_ready_state - first;
+    broker_json(s, sizeof s, a, b, up);
     snprintf(m, sizeof m,
              "\"conns\":%u,\"connected\":%u,\"refused\":%llu,\"closed\":%llu,\"seconds\":%.3f,"
-             "\"connects_per_s\":%.0f,"
-             "\"rss_bytes_per_conn\":%.0f,\"idle_cpu_percent\":%.2f,%s",
+             "\"connects_per_s\":%.0f,\"resumed\":%llu,"
+             "\"rss_bytes_per_conn\":%.0f,\"anon_bytes_per_conn\":%.0f,"
+             "\"held_bytes_per_conn\":%.0f,\"idle_cpu_percent\":%.2f,%s",
              nconns, n_ready_state, (unsigned long long)refused, (unsigned long long)closed_n, sec,
-             n_ready_state / sec,
-             n_ready_state ? (double)(b.rss_kb - a.rss_kb) * 1024 / n_ready_state : 0,
+             up / sec, (unsigned long long)resumed,
+             up ? (double)(b.rss_kb - a.rss_kb) * 1024 / up : 0,
+             up ? (double)(b.anon_kb - a.anon_kb) * 1024 / up : 0,
+             up ? (double)(c.anon_kb - a.anon_kb) * 1024 / up : 0,
              t_hold > 0 ? (c.cpu - b.cpu) * 100 / t_hold : 0, s);
     common_json(m);
 }
@@ -1253,6 +1280,10 @@ int main(int argc, char **argv)
         if (!tls || SSL_CTX_load_verify_locations(tls, cafile, NULL) != 1)
             die("cannot load CA file");
         SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
+        if (resume) {
+            SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+            SSL_CTX_sess_set_new_cb(tls, on_session);
+        }
         SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 #else
         die("built without TLS");
