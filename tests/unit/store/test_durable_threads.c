@@ -104,8 +104,8 @@ static unsigned saved_when_closed(uint64_t seed, bool ground_fails)
     w.options.clock = &gnt_clock_system;
     w.options.memory_max = seed % 2 ? LARGE : 2 * LARGE; /* the first one freezes a memtable */
     w.options.sync_interval_ns = 60 * GNT_NS_PER_S;
-    assert_int_equal(store_world_open(&w), GNT_OK);
     sim_disk_during(w.disk, fail_the_disk, &f);
+    assert_int_equal(store_world_open(&w), GNT_OK);
     sim_ground_during(w.soil, wait_for_failure, &f);
     for (uint64_t i = 1; i <= MANY; i++) {
         struct gnt_batch batch = {0};
