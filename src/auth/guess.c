@@ -9,15 +9,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-const struct gnt_guess_limits gnt_guess_limits_usual = {
-    .free = 5,
-    .most = 20,
-    .window_ns = 60 * GNT_NS_PER_S,
-    .delay_ns = GNT_NS_PER_S,
-    .delay_most_ns = 8 * GNT_NS_PER_S,
-    .block_ns = 300 * GNT_NS_PER_S,
-};
-
 struct entry {
     struct gnt_map_node node;
     struct gnt_list by_age; /* in `used`, the latest failure at the back; else in `unused` */
@@ -196,7 +187,7 @@ uint64_t gnt_guess_blocked(struct gnt_guess *guess, const struct gnt_guess_sourc
         return 0;
     pthread_mutex_lock(&guess->mutex);
     const struct entry *e = current(guess, source, now);
-    if (e && e->blocked)
+    if (e && e->blocked && guess->limits.most)
         left = e->until - now;
     pthread_mutex_unlock(&guess->mutex);
     return left;

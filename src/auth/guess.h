@@ -48,15 +48,13 @@ struct gnt_guess_limits {
     uint64_t block_ns;
 };
 
-/* 5 failures within a minute at once, then 1 s to 8 s each; 20 block for 5 minutes. */
-extern const struct gnt_guess_limits gnt_guess_limits_usual;
-
 struct gnt_guess;
 
 GNT_MUST gnt_err gnt_guess_new(const struct gnt_guess_limits *limits, struct gnt_guess **out);
 void gnt_guess_free(struct gnt_guess **guess); /* NULL is fine */
 
-/* From now on; what has been counted stays. */
+/* From now on; what has been counted stays.  Where nobody is blocked any more (`most` 0), nobody
+ * who was stays so. */
 void gnt_guess_limit(struct gnt_guess *guess, const struct gnt_guess_limits *limits);
 
 /* How long the source is still blocked; 0: it is not.  To be asked when it connects, and before its

@@ -38,6 +38,9 @@
       "connections closed before CONNACK with success")                                           \
     X(TLS_FAILURES, "connections/tls_failures",                                                   \
       "connections closed because their TLS handshake failed, or took too long")                  \
+    X(LOGINS_FAILED, "connections/logins_failed", "logins refused for what they proved")          \
+    X(BLOCKED, "connections/blocked",                                                             \
+      "connections closed because passwords were guessed from their address")                     \
     X(PROTOCOL_ERRORS, "connections/protocol_errors", "connections closed for bad input")         \
     X(KEEP_ALIVE_TIMEOUTS, "connections/keep_alive_timeouts", "connections closed for silence")   \
     X(WRITE_TIMEOUTS, "connections/write_timeouts",                                               \

@@ -1,6 +1,7 @@
 #include "broker/workers.h"
 
 #include "auth/access.h"
+#include "auth/guess.h"
 #include "auth/hasher.h"
 #include "auth/users.h"
 #include "base/assert.h"
@@ -125,12 +126,29 @@ static struct gnt_mqtt_limits mqtt_limits(const struct gnt_config *c)
     };
 }
 
-static void fill_shared(struct gnt_mqtt_shared *s, const struct gnt_config *c,
-                        const struct gnt_door *door)
+static struct gnt_guess_limits guess_limits(const struct gnt_config_guessing *g)
 {
+    return (struct gnt_guess_limits){
+        .free = g->delay_after,
+        .most = g->block_after,
+        .window_ns = g->window_ms * GNT_NS_PER_MS,
+        .delay_ns = g->delay_ms * GNT_NS_PER_MS,
+        .delay_most_ns = g->delay_max_ms * GNT_NS_PER_MS,
+        .block_ns = g->block_ms * GNT_NS_PER_MS,
+    };
+}
+
+static gnt_err fill_shared(struct gnt_mqtt_shared *s, const struct gnt_config *c,
+                           const struct gnt_door *door)
+{
+    const struct gnt_guess_limits guessing = guess_limits(&c->guessing);
     s->limits = mqtt_limits(c);
     s->anonymous = gnt_config_anonymous(c);
     s->random = door->random;
+    if (!gnt_config_users(c))
+        return GNT_OK;
+    gnt_err err = gnt_hasher_new(&s->hasher);
+    return err ? err : gnt_guess_new(&guessing, &s->guess);
 }
 
 /* A sleeping worker holds nobody's memory back. */
@@ -212,8 +230,7 @@ static gnt_err fill(struct gnt_workers *w, const struct gnt_config *config,
     err = gnt_core_new(&core, &w->core);
     if (err)
         return err;
-    fill_shared(&w->mqtt, config, door);
-    err = gnt_config_users(config) ? gnt_hasher_new(&w->mqtt.hasher) : GNT_OK;
+    err = fill_shared(&w->mqtt, config, door);
     if (err)
         return err;
     w->worker = calloc(w->count, sizeof *w->worker);
@@ -290,6 +307,10 @@ gnt_err gnt_workers_reload(struct gnt_workers *w, const struct gnt_config *confi
                          .mqtt = mqtt_limits(config),
                          .sys_interval_ms = config->sys_interval_ms,
                          .accounts_interval_ms = accounts_interval_ms(config)};
+    if (w->mqtt.guess) {
+        const struct gnt_guess_limits guessing = guess_limits(&config->guessing);
+        gnt_guess_limit(w->mqtt.guess, &guessing);
+    }
     gnt_err result = GNT_OK;
     for (unsigned i = 0; i < w->count; i++) {
         const struct gnt_mail mail = {.run = on_reload, .to = &w->worker[i], .object = r};
@@ -510,6 +531,7 @@ static void free_workers(struct gnt_workers *w, void (*leave_store)(struct gnt_w
     for (unsigned i = 0; w->worker && i < w->count; i++)
         worker_fini(&w->worker[i]);
     gnt_post_free(&w->post);
+    gnt_guess_free(&w->mqtt.guess);
     gnt_users_unref(&w->users);
     free(w->mqtt.fronts);
     free(w->worker);
@@ -543,13 +565,15 @@ void gnt_worker_turn(struct gnt_worker *worker, uint64_t max_wait_ns)
 
 void gnt_worker_accept(struct gnt_worker *worker, struct gnt_stream *stream)
 {
-    gnt_mqtt_front_accept(worker->mqtt, stream);
+    if (!gnt_mqtt_front_blocks(worker->mqtt, &stream))
+        gnt_mqtt_front_accept(worker->mqtt, stream);
 }
 
 void gnt_worker_accept_http(struct gnt_worker *worker, struct gnt_stream *stream,
                             const struct gnt_http_origins *origins)
 {
-    gnt_http_front_accept(&worker->http, stream, origins);
+    if (!gnt_mqtt_front_blocks(worker->mqtt, &stream))
+        gnt_http_front_accept(&worker->http, stream, origins);
 }
 
 void gnt_worker_stop(struct gnt_worker *worker)

@@ -75,6 +75,10 @@ static const struct gnt_option_word queue_full_qos0[] = {{"drop", GNT_QOS0_DROP}
 static const struct gnt_option_word unlimited[] = {{"unlimited", GNT_CONFIG_EXPIRY_UNLIMITED},
                                                    {NULL, 0}};
 
+static const struct gnt_option_word no_delay[] = {{"off", UINT32_MAX}, {NULL, 0}};
+
+static const struct gnt_option_word no_block[] = {{"off", 0}, {NULL, 0}};
+
 static const struct gnt_option_word moved_clients[] = {{"all", GNT_MOVED_ALL},
                                                        {"surplus", GNT_MOVED_SURPLUS},
                                                        {NULL, 0}};
@@ -500,6 +504,55 @@ static const struct gnt_option rows[] = {
      .fallback = "true",
      .help = "Whether MQTT 5 clients may give their subscriptions identifiers; they are told. "
              "Where they may not, a SUBSCRIBE with one ends the connection."},
+
+    {.path = "guessing.delay_after",
+     .kind = GNT_OPTION_INTEGER,
+     FIELD(guessing.delay_after),
+     .fallback = "5",
+     .max = 1000000,
+     .words = no_delay,
+     .unit = "failures",
+     .help = "How many failed logins of one address within guessing.window are answered at once; "
+             "the answers to further ones are held back. An IPv6 address counts with its network "
+             "of 64 bits; Unix sockets have no limits here."},
+    {.path = "guessing.delay",
+     .kind = GNT_OPTION_DURATION,
+     FIELD(guessing.delay_ms),
+     .fallback = "1s",
+     .max = 60000,
+     .help = "For how long the first of those answers is held back; each one after it for twice as "
+             "long as the one before."},
+    {.path = "guessing.delay_max",
+     .kind = GNT_OPTION_DURATION,
+     FIELD(guessing.delay_max_ms),
+     .fallback = "8s",
+     .max = 60000,
+     .help = "For how long an answer is held back at most."},
+    {.path = "guessing.block_after",
+     .kind = GNT_OPTION_INTEGER,
+     FIELD(guessing.block_after),
+     .fallback = "20",
+     .min = 1,
+     .max = 1000000,
+     .words = no_block,
+     .unit = "failures",
+     .help = "How many failed logins within guessing.window get an address blocked: its "
+             "connections are closed as they come. Loopback addresses never are. With off, none "
+             "is, and those that are blocked are let in again."},
+    {.path = "guessing.block",
+     .kind = GNT_OPTION_DURATION,
+     FIELD(guessing.block_ms),
+     .fallback = "5m",
+     .min = 100,
+     .max = 86400000,
+     .help = "For how long."},
+    {.path = "guessing.window",
+     .kind = GNT_OPTION_DURATION,
+     FIELD(guessing.window_ms),
+     .fallback = "1m",
+     .min = 100,
+     .max = 86400000,
+     .help = "For how long failed logins are counted, from the first one on."},
 
     {.path = "moved.to",
      .kind = GNT_OPTION_STRING,

@@ -138,6 +138,15 @@ struct gnt_config_limits {
     bool subscription_ids_available;
 };
 
+/* What failed logins of one address cost it. */
+struct gnt_config_guessing {
+    uint32_t delay_after; /* failures within the window; UINT32_MAX: none is held back */
+    uint32_t block_after; /* 0: no address is blocked */
+    uint32_t window_ms;
+    uint32_t delay_ms, delay_max_ms;
+    uint32_t block_ms;
+};
+
 struct gnt_config {
     char *file; /* --config, NULL if none */
     struct gnt_config_listeners listeners;
@@ -158,6 +167,7 @@ struct gnt_config {
     uint32_t queue_full_wait_ms; /* how long publishers wait for a connected receiver before that */
     enum gnt_config_qos0 queue_full_qos0;
     struct gnt_config_limits limits;
+    struct gnt_config_guessing guessing;
     struct gnt_config_moved moved;
 };
 

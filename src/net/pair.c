@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 /* One of the two, with the ring of bytes that its peer has written and it has not read. */
 struct end {
@@ -11,6 +12,7 @@ struct end {
     bool finished;    /* writes no more */
     bool ended;       /* nothing comes after what is in `bytes` */
     size_t first, count, cap;
+    struct sockaddr_storage address; /* of the peer, as far as anybody knows */
     uint8_t bytes[];
 };
 
@@ -100,6 +102,12 @@ static void pair_peer(const struct gnt_stream *s, char *out, size_t cap)
     snprintf(out, cap, "pair");
 }
 
+static void pair_address(const struct gnt_stream *s, struct sockaddr_storage *out)
+{
+    const void *e = (const char *)s - offsetof(struct end, stream);
+    *out = ((const struct end *)e)->address;
+}
+
 static const struct gnt_stream_ops pair_ops = {
     .read = pair_read,
     .writev = pair_writev,
@@ -107,6 +115,7 @@ static const struct gnt_stream_ops pair_ops = {
     .close = pair_close,
     .move = pair_move,
     .peer = pair_peer,
+    .address = pair_address,
 };
 
 static struct end *end_new(struct gnt_loop *loop, size_t capacity)
@@ -137,4 +146,9 @@ gnt_err gnt_pair_new(struct gnt_loop *a_loop, struct gnt_loop *b_loop, size_t ca
     *a = &one->stream;
     *b = &other->stream;
     return GNT_OK;
+}
+
+void gnt_pair_come_from(struct gnt_stream *s, const struct sockaddr_storage *address)
+{
+    end_of(s)->address = *address;
 }

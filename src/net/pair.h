@@ -12,4 +12,8 @@
 GNT_MUST gnt_err gnt_pair_new(struct gnt_loop *a_loop, struct gnt_loop *b_loop, size_t capacity,
                               struct gnt_stream **a, struct gnt_stream **b);
 
+/* S, one of the two, takes its peer to be at ADDRESS from here on; before, at none that is known.
+ */
+void gnt_pair_come_from(struct gnt_stream *s, const struct sockaddr_storage *address);
+
 #endif

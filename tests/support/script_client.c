@@ -250,6 +250,7 @@ struct script_client *script_open(struct script *s, unsigned worker)
     *c = (struct script_client){.script = s, .in = malloc(s->input_max), .in_max = s->input_max};
     gnt_err err = gnt_pair_new(NULL, &w->loop, s->capacity, &c->stream, &theirs);
     GNT_ASSERT(!err && c->in);
+    gnt_pair_come_from(theirs, &s->from);
     gnt_worker_accept(w, theirs);
     return c;
 }

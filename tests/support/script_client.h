@@ -20,6 +20,8 @@
 #include "net/pair.h"
 #include "store/store_time.h"
 
+#include <sys/socket.h>
+
 enum { SCRIPT_CLIENTS_MAX = 256 };
 
 struct script_client {
@@ -38,10 +40,11 @@ struct script {
     struct gnt_clock clock;
     struct gnt_seeded random;
     uint64_t now;
-    size_t capacity;         /* of new connections, each way */
-    size_t input_max;        /* what a new client can have been sent without looking at it */
-    bool hasty;              /* _fini does not wait until all memory has been given back */
-    struct gnt_store *store; /* of the workers; NULL: nothing is kept */
+    size_t capacity;              /* of new connections, each way */
+    struct sockaddr_storage from; /* where new connections come from; nowhere unless set */
+    size_t input_max;             /* what a new client can have been sent without looking at it */
+    bool hasty;                   /* _fini does not wait until all memory has been given back */
+    struct gnt_store *store;      /* of the workers; NULL: nothing is kept */
     struct gnt_store_time time;
     bool store_waits; /* it does nothing until script_store is called */
     struct script_client client[SCRIPT_CLIENTS_MAX];

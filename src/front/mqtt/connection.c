@@ -387,6 +387,8 @@ static void on_ready(struct gnt_stream *stream)
         if (gnt_connection_discard(c))
             move_state(c, GNT_CONNECTION_DEAD);
         reap(c);
+    } else if (gnt_login_held_until(c)) {
+        gnt_login_listen(c);
     } else {
         gnt_connection_read(c);
     }
@@ -401,6 +403,14 @@ static void on_timer(struct gnt_timer *timer, uint64_t now)
     if (c->state != GNT_CONNECTION_OPEN) {
         move_state(c, GNT_CONNECTION_DEAD);
         reap(c);
+        return;
+    }
+    uint64_t held = gnt_login_held_until(c);
+    if (held) { /* before that nothing else ends it */
+        if (held > now)
+            set_timer(c, held);
+        else
+            gnt_login_tell(c);
         return;
     }
     uint64_t silence = gnt_mqtt_server_deadline(&c->engine), write = write_deadline(c);
@@ -425,7 +435,8 @@ static void on_timer(struct gnt_timer *timer, uint64_t now)
 
 void gnt_connection_keep_time(struct gnt_mqtt_connection *c)
 {
-    set_timer(c, gnt_mqtt_server_deadline(&c->engine));
+    uint64_t held = gnt_login_held_until(c);
+    set_timer(c, held ? held : gnt_mqtt_server_deadline(&c->engine));
 }
 
 /* ---- Ending */

@@ -3,6 +3,7 @@
  *   io.c           reading and writing
  *   connect.c      CONNECT and its answer
  *   login.c        who the client is
+ *   guessing.c     what it costs to be somebody else
  *   packets.c      what an open connection does with each packet
  *   withhold.c     acknowledgements that wait for somebody's queue
  *   gate.c         output that waits until what it says is safe
@@ -101,7 +102,8 @@ void gnt_connection_refer(struct gnt_mqtt_connection *c);
  * answer, or the store takes nothing now. */
 void gnt_connection_unanswered(struct gnt_mqtt_connection *c, gnt_err err);
 
-/* CONNECT has been accepted: from now on time is kept by its keep alive. */
+/* Something else is waited for: CONNECT has been accepted, and time is kept by its keep alive from
+ * now on, or its answer is held back. */
 void gnt_connection_keep_time(struct gnt_mqtt_connection *c);
 
 /* Moves it, with the LEFT bytes that have not been acted on, to the front of HOME, and must not be
@@ -164,7 +166,26 @@ void gnt_login_on_auth(struct gnt_mqtt_connection *c, const struct gnt_mqtt_pack
 /* Who the client is, NULL for anonymous ones. */
 const char *gnt_login_user(const struct gnt_mqtt_connection *c);
 
+/* While the answer to a login that has failed is held back: when it is to be given; 0: none is. */
+uint64_t gnt_login_held_until(const struct gnt_mqtt_connection *c);
+
+/* Whether the client, whose answer is held back, is still listened to, for its end only; what it
+ * says is thrown away.  _listen does so. */
+bool gnt_login_listens(const struct gnt_mqtt_connection *c);
+void gnt_login_listen(struct gnt_mqtt_connection *c);
+
+/* Gives the answer. */
+void gnt_login_tell(struct gnt_mqtt_connection *c);
+
 void gnt_login_free(struct gnt_login **login);
+
+/* ---- guessing.c */
+
+/* Whether nothing is looked at that comes from the client's address. */
+bool gnt_guessing_blocks(const struct gnt_mqtt_connection *c);
+
+/* A login has failed, and is counted; returns for how long (ns) its answer is to be held back. */
+GNT_MUST uint64_t gnt_guessing_failed(struct gnt_mqtt_connection *c);
 
 /* ---- packets.c */
 

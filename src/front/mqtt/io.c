@@ -38,7 +38,7 @@ static bool hears(const struct gnt_mqtt_connection *c)
 void gnt_connection_want(struct gnt_mqtt_connection *c)
 {
     uint8_t want = 0;
-    if (c->state == GNT_CONNECTION_LINGERS)
+    if (c->state == GNT_CONNECTION_LINGERS || gnt_login_listens(c))
         want = GNT_READABLE;
     if (hears(c) && c->out.size < UNREAD_ANSWERS_MAX && !gnt_withholds_too_much(c))
         want = GNT_READABLE;

@@ -2,7 +2,9 @@
  * 4.12], before its CONNECT is answered and, if it likes, again later.
  *
  * A password is checked by the hasher's thread; meanwhile the connection is not read.  An exchange
- * needs no such work here, as it is the client that derives the keys. */
+ * needs no such work here, as it is the client that derives the keys.
+ *
+ * The answer to a login that has failed may be held back for a while (guessing.c). */
 
 #include "auth/hasher.h"
 #include "auth/users.h"
@@ -11,8 +13,13 @@
 #include "net/post.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+/* Who is to be told something later, and talks on, is not listened to any more after so many reads
+ * of a turn: then its end is seen only when it is told. */
+enum { LISTENS_MAX = 16 };
 
 /* A password on its way to the hasher and back; the connection may go meanwhile. */
 struct check {
@@ -30,9 +37,18 @@ struct asking {
     bool begun; /* the first message has come */
 };
 
+/* What the client will be told, and how often it was listened to meanwhile. */
+struct held {
+    uint64_t until;
+    unsigned listened;
+    uint8_t reason;
+    char why[48]; /* "": the reason's own words */
+};
+
 struct gnt_login {
     char *user; /* NULL: not known yet */
     struct asking *asking;
+    struct held *held; /* NULL: no answer is held back */
 };
 
 static void stop_asking(struct gnt_login *login)
@@ -59,6 +75,7 @@ void gnt_login_free(struct gnt_login **login)
     if (!gone)
         return;
     stop_asking(gone);
+    free(gone->held);
     free(gone->user);
     free(gone);
 }
@@ -73,6 +90,8 @@ uint8_t gnt_login_objection(const struct gnt_mqtt_connection *c,
 {
     const struct gnt_mqtt_connect *p = &packet->connect;
     const struct gnt_users *users = c->front->users;
+    if (gnt_guessing_blocks(c)) /* since it was accepted, or behind a proxy */
+        return GNT_REASON_BANNED;
     if (gnt_mqtt_has(&packet->props, GNT_PROP_AUTH_METHOD)) /* [MQTT-4.12.0-1] */
         return users && is_scram(&packet->props) ? GNT_REASON_SUCCESS : GNT_REASON_BAD_AUTH_METHOD;
     if (users && (p->has_username || p->has_password)) {
@@ -87,14 +106,79 @@ uint8_t gnt_login_objection(const struct gnt_mqtt_connection *c,
 
 /* ---- The verdict */
 
+static void log_failure(const struct gnt_mqtt_connection *c, struct gnt_slice user)
+{
+    char peer[64], name[GNT_NAME_SIZE];
+    if (!gnt_log_enabled(GNT_LOG_INFO))
+        return;
+    gnt_stream_peer(c->stream, peer, sizeof peer);
+    gnt_log_limited(GNT_LOG_INFO, gnt_connection_name(c, name), "login failed",
+                    GNT_F_TEXT("user", user), GNT_F_STR("from", peer));
+}
+
+/* Holds nothing meanwhile but the answer itself. */
+static void hold(struct gnt_mqtt_connection *c, uint64_t delay_ns, uint8_t reason, const char *why)
+{
+    struct gnt_login *login = c->login;
+    login->held = calloc(1, sizeof *login->held);
+    if (!login->held) {
+        gnt_connection_unanswered(c, GNT_NOMEM);
+        return;
+    }
+    login->held->until = gnt_deadline(c->front->loop->now, delay_ns);
+    login->held->reason = reason;
+    snprintf(login->held->why, sizeof login->held->why, "%s", why ? why : "");
+    stop_asking(login);
+    free(login->user);
+    login->user = NULL;
+    gnt_connection_keep_time(c);
+    gnt_connection_want(c);
+}
+
+/* It is not who it says.  Who has been let in before has no time to be in for any longer. */
 static void refuse(struct gnt_mqtt_connection *c, uint8_t reason, struct gnt_slice user,
                    const char *why)
 {
-    char name[GNT_NAME_SIZE];
-    if (user.size)
-        gnt_log_limited(GNT_LOG_INFO, gnt_connection_name(c, name), "login failed",
-                        GNT_F_TEXT("user", user));
-    gnt_connection_fail(c, reason, why);
+    log_failure(c, user);
+    uint64_t delay_ns = gnt_guessing_failed(c);
+    if (delay_ns && c->engine.state != GNT_MQTT_OPEN)
+        hold(c, delay_ns, reason, why);
+    else
+        gnt_connection_fail(c, reason, why);
+}
+
+/* Its address has been blocked meanwhile, so nothing that it says matters. */
+static void refuse_unheard(struct gnt_mqtt_connection *c)
+{
+    bool open = c->engine.state == GNT_MQTT_OPEN;
+    gnt_connection_fail(c, open ? GNT_REASON_NOT_AUTHORIZED : GNT_REASON_BANNED, NULL);
+}
+
+uint64_t gnt_login_held_until(const struct gnt_mqtt_connection *c)
+{
+    bool held = c->state == GNT_CONNECTION_OPEN && c->login && c->login->held;
+    return held ? c->login->held->until : 0;
+}
+
+bool gnt_login_listens(const struct gnt_mqtt_connection *c)
+{
+    return gnt_login_held_until(c) && c->login->held->listened < LISTENS_MAX;
+}
+
+void gnt_login_listen(struct gnt_mqtt_connection *c)
+{
+    c->login->held->listened++;
+    gnt_err err = gnt_connection_discard(c);
+    if (err)
+        gnt_connection_input_ended(c, err);
+    else
+        gnt_connection_want(c);
+}
+
+void gnt_login_tell(struct gnt_mqtt_connection *c)
+{
+    const struct held *held = c->login->held;
+    gnt_connection_fail(c, held->reason, held->why[0] ? held->why : NULL);
 }
 
 /* The client has shown who it is: its CONNECT is answered. */
@@ -129,7 +213,9 @@ static void on_checked(const struct gnt_mail *mail)
     c->login->asking->check = NULL;
     if (c->state != GNT_CONNECTION_OPEN)
         return;
-    if (result == GNT_DENIED) {
+    if (gnt_guessing_blocks(c)) {
+        refuse_unheard(c);
+    } else if (result == GNT_DENIED) {
         refuse(c, GNT_REASON_BAD_USER_OR_PASSWORD, user_of(c), NULL);
     } else if (result) {
         gnt_connection_unanswered(c, result);
@@ -227,6 +313,10 @@ static void hear(struct gnt_mqtt_connection *c, const struct gnt_mqtt_props *pro
     struct asking *a = c->login->asking;
     struct gnt_slice data = gnt_mqtt_text(props, GNT_PROP_AUTH_DATA);
     struct gnt_buf out = {0};
+    if (gnt_guessing_blocks(c)) {
+        refuse_unheard(c);
+        return;
+    }
     if (data.size == 0 && !a->asked && !a->begun) {
         a->asked = true;
         say(c, GNT_REASON_CONTINUE_AUTHENTICATION, data);

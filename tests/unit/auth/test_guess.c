@@ -222,6 +222,21 @@ static void bears_a_lack_of_memory(void **state)
     }
 }
 
+static void nobody_stays_blocked_where_nobody_is(void **state)
+{
+    (void)state;
+    struct gnt_guess_limits l = limits;
+    uint64_t delay;
+    l.most = 1;
+    struct gnt_guess *g = start(&l);
+    assert_true(fail_at(g, "192.0.2.1", S, &delay));
+    l.most = 0;
+    gnt_guess_limit(g, &l);
+    assert_int_equal(blocked(g, "192.0.2.1", S), 0);
+    assert_false(fail_at(g, "192.0.2.1", S, &delay));
+    gnt_guess_free(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +247,7 @@ int main(void)
         cmocka_unit_test(without_an_address_there_is_no_limit),
         cmocka_unit_test(forgets_the_oldest),
         cmocka_unit_test(limits_can_change),
+        cmocka_unit_test(nobody_stays_blocked_where_nobody_is),
         cmocka_unit_test(bears_a_lack_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
