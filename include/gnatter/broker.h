@@ -32,6 +32,7 @@
 #define GNATTER_BROKER_H
 
 #include <gnatter/error.h>
+#include <gnatter/tls.h>
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,6 +41,82 @@
 GNATTER_BEGIN
 
 typedef struct gnatter_broker gnatter_broker;
+
+/* ---- What a program has its say in: callbacks, each of which may be NULL.
+ *
+ * What they are handed is lent until they return, and texts are UTF-8.  They are called from
+ * gnatter_broker_start() until gnatter_broker_free() has returned, and may call nothing of this
+ * broker but gnatter_broker_publish().  Which threads of the broker do so stands with each: on the
+ * workers' all clients of that worker wait meanwhile, so what takes longer than some microseconds
+ * does not belong there. */
+
+/* A client that wants in, and what it has shown. */
+struct gnatter_login {
+    const char *client_id; /* "": it will be given one */
+    const char *user;      /* NULL: none */
+    const void *password;  /* NULL: none */
+    size_t password_size;
+    const char *address;                           /* "192.0.2.1:50412" */
+    const struct gnatter_certificate *certificate; /* found good; NULL: none was shown */
+    const char *certificate_name; /* by it, as the listener's `identity` says; NULL: none */
+};
+
+enum gnatter_login_answer {
+    GNATTER_LOGIN_REFUSE, /* CONNACK: bad user name or password; without a password: not authorized
+                           */
+    GNATTER_LOGIN_ACCEPT,
+    GNATTER_LOGIN_USUAL /* as without the callback: by certificate, `users`, allow_anonymous */
+};
+
+enum { GNATTER_USER_SIZE = 1025 };
+
+/* Decides who may come: asked about each client except those that log in by an authentication
+ * method of MQTT 5 (SCRAM-SHA-256), for which the users' file is asked alone.  USER, up to
+ * GNATTER_USER_SIZE with its zero byte, is whom the client counts as where it is accepted: at first
+ * what its certificate says, else what itself does; it may be changed, and "" is anonymous.
+ *
+ * It may take its time.  It is called on a thread of its own, for one client after the other (the
+ * one that also checks the passwords of `users`); the client has limits.connect_timeout, 256 of
+ * them may wait, and what it did not wait for is not asked any more.  gnatter_broker_free() waits
+ * for its return.  Who is refused with a password counts as guessing (`guessing`). */
+typedef enum gnatter_login_answer gnatter_authenticate(void *context,
+                                                       const struct gnatter_login *login,
+                                                       char user[GNATTER_USER_SIZE]);
+
+enum gnatter_action {
+    GNATTER_ACTION_PUBLISH = 1,
+    GNATTER_ACTION_SUBSCRIBE = 2, /* to ask for what a filter matches */
+    GNATTER_ACTION_RECEIVE = 4    /* to be given a message of that */
+};
+
+struct gnatter_wanted {
+    const char *client_id;
+    const char *user; /* NULL: anonymous */
+    enum gnatter_action action;
+    const char
+        *topic; /* a topic name; of SUBSCRIBE a filter, of a shared one that behind the group */
+};
+
+/* Decides what a client may do: true permits it.  Asked for each publication, also that of a will,
+ * when the client connects; for each filter that is subscribed to; and for each message that such a
+ * subscription matches, before it is sent.  Publications of gnatter_broker_publish are not asked
+ * for.  On the workers' threads, several at a time: it has to be quick, and not to forget that it
+ * is asked a million times a second. */
+typedef bool gnatter_authorize(void *context, const struct gnatter_wanted *wanted);
+
+/* A client that was let in. */
+struct gnatter_guest {
+    const char *client_id;
+    const char *user;    /* NULL: anonymous */
+    const char *address; /* "192.0.2.1:50412" */
+};
+
+/* It has come; later, once: it has gone, and WHY in words for people ("by the client", "keep alive
+ * timeout").  A client that comes a second time goes for that with "session taken over", before or
+ * after it has come again.  On its worker's thread, when the broker ends also on the one that frees
+ * it. */
+typedef void gnatter_client_came(void *context, const struct gnatter_guest *guest);
+typedef void gnatter_client_went(void *context, const struct gnatter_guest *guest, const char *why);
 
 /* ---- Options: all zero unless you set them.  What is set here stands above the configuration. */
 
@@ -68,6 +145,22 @@ struct gnatter_broker_options {
      * its place if it is in a configuration; cut to PROBLEM_SIZE.  [NULL: nowhere] */
     char *problem;
     size_t problem_size;
+
+    /* What the program has its say in.  With `authenticate` a listener may be open to other
+     * machines, and clients without a user name that it leaves to the usual way come in only as
+     * allow_anonymous says in words, or where every listener is on a loopback address.  With
+     * `authorize` the configuration has no `access` and no `access_file`.  judge and choose are
+     * those of gnatter/tls.h, for clients of mqtts and https listeners, on workers' threads: the
+     * first for listeners that ask for certificates; the second is asked for each host that a
+     * client means, and where it leaves out empty the listener's own certificates are shown.  The
+     * files that it names are read again when they have changed. [NULL: the broker decides] */
+    gnatter_authenticate *authenticate;
+    gnatter_authorize *authorize;
+    gnatter_client_came *on_client_came;
+    gnatter_client_went *on_client_went;
+    gnatter_tls_judge *judge;
+    gnatter_tls_choose *choose;
+    void *context; /* handed to these six */
 };
 
 #define gnatter_broker_options_init(options) \

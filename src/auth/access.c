@@ -37,6 +37,17 @@ gnt_err gnt_access_new(struct gnt_access **out)
     return GNT_OK;
 }
 
+gnt_err gnt_access_asking(gnt_access_ask *ask, void *context, struct gnt_access **out)
+{
+    gnt_err err = gnt_access_new(out);
+    if (err)
+        return err;
+    (*out)->ask = ask;
+    (*out)->ask_context = context;
+    (*out)->sealed = true;
+    return GNT_OK;
+}
+
 static void rows_fini(struct gnt_access_rows *rows)
 {
     for (size_t i = 0; i < rows->count; i++) {

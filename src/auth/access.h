@@ -80,6 +80,15 @@ struct gnt_principal {
     struct gnt_slice user, client;
 };
 
+/* Whether WHO may do VERB (PUBLISH, SUBSCRIBE, RECEIVE) with TOPIC; for SUBSCRIBE that is a filter,
+ * of a shared subscription the one behind the group.  RECEIVE is asked for each message of what was
+ * subscribed to.  All is lent.  Called on any thread, several at a time. */
+typedef bool gnt_access_ask(void *context, struct gnt_principal who, enum gnt_verb verb,
+                            struct gnt_slice topic);
+
+/* A list that has no rules but asks; it is sealed. */
+GNT_MUST gnt_err gnt_access_asking(gnt_access_ask *ask, void *context, struct gnt_access **out);
+
 /* The rights of WHO.  ACCESS NULL: there is no list, and *out is NULL, which permits everything.
  * GNT_NOMEM.  It takes a look at each rule of the configuration and each pattern; the rules of the
  * file for this user are ready, and shared. */

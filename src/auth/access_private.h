@@ -41,6 +41,8 @@ struct gnt_access {
     bool sealed;
     struct gnt_access_rows own, patterns;
     struct gnt_map users;
+    gnt_access_ask *ask; /* instead of all that; NULL: there are rules */
+    void *ask_context;
 };
 
 /* What stands for the client and the user in a filter: "${client}" and "${user}", or "%c" and
@@ -62,5 +64,9 @@ struct gnt_access_user *gnt_access_user(const struct gnt_access *access, struct 
 GNT_MUST gnt_err gnt_rights_new(struct gnt_access *access, struct gnt_rules **first,
                                 const struct gnt_rules *middle, struct gnt_rules **last,
                                 struct gnt_rights **out);
+
+/* Rights of one that is asked about each time; WHO is copied. */
+GNT_MUST gnt_err gnt_rights_asking(struct gnt_access *access, struct gnt_principal who,
+                                   struct gnt_rights **out);
 
 #endif

@@ -150,6 +150,8 @@ gnt_err gnt_access_rights(struct gnt_access *access, struct gnt_principal who,
     if (!access)
         return GNT_OK;
     GNT_ASSERT(access->sealed);
+    if (access->ask)
+        return gnt_rights_asking(access, who, out);
     const struct gnt_access_user *user = gnt_access_user(access, who.user);
     gnt_err err = gather(&access->own, who, &own);
     if (!err && !has(who.user, "+#") && !has(who.client, "+#"))

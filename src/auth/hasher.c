@@ -34,10 +34,12 @@ static void finish(struct gnt_hasher_job *job, gnt_err result)
     job->done(job);
 }
 
-static gnt_err look_at(const struct gnt_hasher_job *job)
+static gnt_err look_at(struct gnt_hasher_job *job)
 {
     if (atomic_load(&job->unwanted))
         return GNT_STATE;
+    if (job->ask)
+        return job->ask(job);
     gnt_err err = gnt_verifier_check(&job->verifier, gnt_slice(job->password, job->password_size));
     return !err && !job->known ? GNT_DENIED : err;
 }

@@ -1,4 +1,5 @@
-/* The thread that checks passwords.  To derive a key from a password takes as long as its verifier
+/* The thread that checks passwords, and does what else takes long before a client is let in.  To
+ * derive a key from a password takes as long as its verifier
  * asks, tens of milliseconds, in which no event loop may stand still; so it is done here, one after
  * the other, and whoever sends more than can be done is told so.
  *
@@ -18,6 +19,8 @@ struct gnt_hasher;
 
 struct gnt_hasher_job {
     struct gnt_list link;
+    /* What else than a password is to be looked at, by the hasher's thread; NULL: it is one. */
+    gnt_err (*ask)(struct gnt_hasher_job *job);
     struct gnt_verifier verifier;
     bool known;            /* else the answer is no, and comes as late */
     _Atomic bool unwanted; /* any thread may set it: who asked has gone, it need not be looked at */

@@ -10,16 +10,18 @@ enum { FIRST, MIDDLE, LAST, PARTS };
 
 struct gnt_rights {
     _Atomic unsigned refs;
-    struct gnt_access *access;           /* counted: the middle part is its */
+    struct gnt_access *access;           /* counted: the middle part is its, or it asks */
     const struct gnt_rules *part[PARTS]; /* NULL: empty */
     struct gnt_rules *own[2];            /* the first and the last of them */
+    struct gnt_principal who;            /* where it asks; in `names` */
+    uint8_t names[];
 };
 
 gnt_err gnt_rights_new(struct gnt_access *access, struct gnt_rules **first,
                        const struct gnt_rules *middle, struct gnt_rules **last,
                        struct gnt_rights **out)
 {
-    struct gnt_rights *r = malloc(sizeof *r);
+    struct gnt_rights *r = calloc(1, sizeof *r);
     if (!r)
         return GNT_NOMEM;
     r->refs = 1;
@@ -32,6 +34,30 @@ gnt_err gnt_rights_new(struct gnt_access *access, struct gnt_rules **first,
     *first = *last = NULL;
     *out = r;
     return GNT_OK;
+}
+
+gnt_err gnt_rights_asking(struct gnt_access *access, struct gnt_principal who,
+                          struct gnt_rights **out)
+{
+    struct gnt_rights *r = calloc(1, sizeof *r + who.user.size + who.client.size);
+    if (!r)
+        return GNT_NOMEM;
+    r->refs = 1;
+    r->access = gnt_access_ref(access);
+    if (who.user.size)
+        memcpy(r->names, who.user.data, who.user.size);
+    if (who.client.size)
+        memcpy(r->names + who.user.size, who.client.data, who.client.size);
+    r->who = (struct gnt_principal){gnt_slice(r->names, who.user.size),
+                                    gnt_slice(r->names + who.user.size, who.client.size)};
+    *out = r;
+    return GNT_OK;
+}
+
+/* NULL: there are rules. */
+static gnt_access_ask *asks(const struct gnt_rights *rights)
+{
+    return rights->access ? rights->access->ask : NULL;
 }
 
 struct gnt_rights *gnt_rights_ref(struct gnt_rights *rights)
@@ -63,6 +89,8 @@ bool gnt_rights_may(const struct gnt_rights *rights, enum gnt_verb verb, struct 
 {
     if (!rights)
         return true;
+    if (asks(rights))
+        return asks(rights)(rights->access->ask_context, rights->who, verb, topic);
     for (int i = 0; i < PARTS; i++) {
         const struct gnt_rules *rules = rights->part[i];
         size_t found = gnt_rules_first(rules, (uint8_t)verb, topic);
@@ -130,6 +158,8 @@ enum gnt_reach gnt_rights_may_subscribe(const struct gnt_rights *rights, struct 
         return GNT_REACH_NONE;
     if (!err)
         filter = share.filter;
+    if (asks(rights)) /* what it would say of each message cannot be known */
+        return gnt_rights_may(rights, GNT_VERB_SUBSCRIBE, filter) ? GNT_REACH_SOME : GNT_REACH_NONE;
     if (reach(rights, GNT_VERB_SUBSCRIBE, filter) == GNT_REACH_NONE)
         return GNT_REACH_NONE;
     return reach(rights, GNT_VERB_RECEIVE, filter);

@@ -1,4 +1,5 @@
-/* What one identity may do, compiled from the access list when it logs in.
+/* What one identity may do, compiled from the access list when it logs in, or asked for each time
+ * where that is a program's say.
  *
  * NULL stands for rights without any bound: of everybody where there is no access list.
  *

@@ -21,6 +21,7 @@ struct gnt_broker {
     struct gnt_listeners listeners;
     struct gnt_seats *seats;
     struct gnt_inbox inbox;
+    struct gnt_broker_program program;
     bool stopped;
 };
 
@@ -38,19 +39,31 @@ static void seed_hashes(void)
     gnt_hash_seed(&gnt_random_system);
 }
 
+/* As gnt_access_read, where it is not the program that says who may do what. */
+static gnt_err read_access(const struct gnt_broker *b, const struct gnt_config *config,
+                           struct gnt_access **out, char *problem, size_t cap)
+{
+    if (b->program.ask)
+        return gnt_access_asking(b->program.ask, b->program.ask_context, out);
+    return gnt_access_read(config, out, problem, cap);
+}
+
 static gnt_err fill(struct gnt_broker *b, const struct gnt_config *config, char *problem,
                     size_t cap)
 {
+    b->listeners.program = b->program.tls;
     gnt_err err = gnt_listeners_open(&b->listeners, config, problem, cap);
     if (err)
         return err;
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, seed_hashes);
     err = gnt_workers_new(config, worker_count(config), &gnt_door_system, &b->workers);
+    if (!err && b->program.hooks)
+        err = gnt_workers_heed(b->workers, config, b->program.hooks);
     if (err)
         return err;
     struct gnt_access *access;
-    err = gnt_access_read(config, &access, problem, cap);
+    err = read_access(b, config, &access, problem, cap);
     if (err)
         return err;
     gnt_workers_take_access(b->workers, access);
@@ -68,13 +81,15 @@ static gnt_err fill(struct gnt_broker *b, const struct gnt_config *config, char 
     return gnt_seats_new(b->workers, &b->listeners, &b->inbox, &gnt_seats_usual, &b->seats);
 }
 
-gnt_err gnt_broker_new(const struct gnt_config *config, struct gnt_broker **out, char *problem,
-                       size_t cap)
+gnt_err gnt_broker_new(const struct gnt_config *config, const struct gnt_broker_program *program,
+                       struct gnt_broker **out, char *problem, size_t cap)
 {
     problem[0] = '\0';
     struct gnt_broker *b = calloc(1, sizeof *b);
     if (b)
         gnt_inbox_init(&b->inbox);
+    if (b && program)
+        b->program = *program;
     gnt_rcu_register();
     gnt_err err = b ? fill(b, config, problem, cap) : GNT_NOMEM;
     gnt_rcu_unregister();
@@ -176,7 +191,7 @@ gnt_err gnt_broker_reload(struct gnt_broker *b, const struct gnt_config *config)
 {
     char problem[1024] = "";
     struct gnt_access *access;
-    gnt_err err = gnt_access_read(config, &access, problem, sizeof problem);
+    gnt_err err = read_access(b, config, &access, problem, sizeof problem);
     if (err == GNT_INVALID)
         gnt_log(GNT_LOG_ERROR, NULL, "reload-failed", GNT_F_STR("problem", problem),
                 GNT_F_STR("access", "as before"));

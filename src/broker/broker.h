@@ -6,17 +6,31 @@
 #ifndef GNT_BROKER_BROKER_H
 #define GNT_BROKER_BROKER_H
 
+#include "auth/access.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "callback/tls.h"
 #include "conf/config.h"
+#include "front/mqtt/hooks.h"
 #include "model/message.h"
 
 struct gnt_broker;
 
-/* Binds the listeners of CONFIG (copied) and makes the workers, without starting them.  What is
+/* What a program that has the broker inside has its say in, each NULL where it has none.  It stays
+ * as long as the broker. */
+struct gnt_broker_program {
+    const struct gnt_mqtt_hooks *hooks;
+    gnt_access_ask *ask; /* instead of the configuration's access list */
+    void *ask_context;
+    const struct gnt_callback_tls *tls;
+};
+
+/* Binds the listeners of CONFIG (copied) and makes the workers, without starting them.  PROGRAM may
+ * be NULL.  What is
  * wrong is told in PROBLEM, a line for people: an address that is in use, a listener that would be
  * open to other machines without allow_anonymous, a data directory that cannot be had. */
-GNT_MUST gnt_err gnt_broker_new(const struct gnt_config *config, struct gnt_broker **out,
+GNT_MUST gnt_err gnt_broker_new(const struct gnt_config *config,
+                                const struct gnt_broker_program *program, struct gnt_broker **out,
                                 char *problem, size_t cap);
 
 /* Starts the workers; from now on clients are served.  GNT_STATE: it has been stopped, and cannot

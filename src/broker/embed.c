@@ -2,7 +2,7 @@
 #include <gnatter/broker.h>
 
 #include "base/log.h"
-#include "broker/broker.h"
+#include "broker/program.h"
 #include "conf/yaml.h"
 
 #include <pthread.h>
@@ -19,6 +19,7 @@ _Static_assert((int)GNATTER_LOG_TEXT == (int)GNT_LOG_TEXT &&
 
 struct gnatter_broker {
     struct gnt_broker *broker;
+    struct gnt_program program;
     bool spent; /* started or stopped before */
 };
 
@@ -131,6 +132,19 @@ static gnt_err set_options(struct gnt_config *config, const struct gnatter_broke
     return err;
 }
 
+/* Where the program lets clients in, nobody else does so for want of a setting. */
+static gnt_err leave_to_program(struct gnt_config *config, const struct gnatter_broker_options *o,
+                                const struct problem *problem)
+{
+    if (o->authenticate && config->allow_anonymous == GNT_ANONYMOUS_LOOPBACK)
+        config->allow_anonymous =
+            gnt_config_on_loopback(config) ? GNT_ANONYMOUS_YES : GNT_ANONYMOUS_NO;
+    if (!o->authorize || (!config->access.count && !gnt_config_access_file(config)))
+        return GNT_OK;
+    put_words(problem, "", "authorize, and access or access_file: one of them");
+    return GNT_INVALID;
+}
+
 static gnt_err read_config(struct gnt_config *config, const struct gnatter_broker_options *o,
                            const struct problem *problem)
 {
@@ -155,7 +169,7 @@ static gnt_err read_config(struct gnt_config *config, const struct gnatter_broke
 /* ---- Life */
 
 static gnt_err make(const struct gnatter_broker_options *o, const struct problem *problem,
-                    struct gnt_broker **out)
+                    gnatter_broker *b)
 {
     struct gnt_config config;
     gnt_err err = gnt_config_init(&config);
@@ -165,7 +179,10 @@ static gnt_err make(const struct gnatter_broker_options *o, const struct problem
     if (!err)
         err = set_options(&config, o, problem);
     if (!err)
-        err = gnt_broker_new(&config, out, problem->text, problem->cap);
+        err = leave_to_program(&config, o, problem);
+    gnt_program_init(&b->program, o);
+    if (!err)
+        err = gnt_broker_new(&config, &b->program.broker, &b->broker, problem->text, problem->cap);
     gnt_config_fini(&config);
     return err;
 }
@@ -183,7 +200,7 @@ int gnatter_broker_new(const struct gnatter_broker_options *options, gnatter_bro
 
     gnatter_broker *broker = calloc(1, sizeof *broker);
     if (!err)
-        err = broker ? make(&o, &problem, &broker->broker) : GNT_NOMEM;
+        err = broker ? make(&o, &problem, broker) : GNT_NOMEM;
     if (err && !*problem.text)
         put_words(&problem, "", gnt_err_text(err));
     if (err)

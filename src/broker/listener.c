@@ -189,6 +189,7 @@ static gnt_err open_one(struct gnt_listeners *l, const struct gnt_config *config
     gnt_err err = gnt_url_parse(one->url, &o.url, &why);
     if (err)
         snprintf(problem, cap, "%s", why.text);
+    o.terms->tls.program = l->program;
     if (!err)
         err = fill_terms(o.terms, config, one, problem, cap);
     if (!err && o.loopback_only && one->proxies.count)

@@ -29,6 +29,7 @@ struct gnt_listeners {
     size_t count;
     struct gnt_listener_terms *terms; /* of each of the configuration's listeners */
     size_t term_count;
+    const struct gnt_callback_tls *program; /* set before _open, and stays; NULL: it has no say */
 };
 
 /* Resolves and binds all of CONFIG's listeners: a name that has several addresses is several

@@ -222,6 +222,8 @@ static void go_in(void *context, struct gnt_stream *stream)
 static void on_accept(void *context, struct gnt_stream *stream)
 {
     const struct entrance *e = context;
+    if (gnt_mqtt_front_blocks(e->seat->worker->mqtt, &stream)) /* before any work is done for it */
+        return;
     struct gnt_tls_context *tls = gnt_listener_tls_take(&e->listener->terms->tls);
     if (tls)
         gnt_porch_accept(&e->seat->worker->porch, stream, &tls, e->listener->url, go_in, context);

@@ -135,8 +135,20 @@ static gnt_err load_crls(struct files *f, const struct gnt_strings *names, struc
     return err;
 }
 
-static gnt_err agree(const struct files *f, const struct gnt_config_tls *c, bool http,
-                     const struct gnt_tls_context *before, struct gnt_tls_context **out,
+static bool judge(void *program, X509 *certificate, STACK_OF(X509) * chain, int verdict, int depth)
+{
+    return gnt_callback_judge(program, NULL, certificate, chain, verdict, depth);
+}
+
+static gnt_err choose(void *choices, const char *host, const STACK_OF(X509_NAME) * issuers,
+                      struct gnt_identity *out)
+{
+    (void)issuers;
+    return gnt_tls_choices_make(choices, host, out);
+}
+
+static gnt_err agree(const struct files *f, const struct gnt_config_tls *c,
+                     const struct gnt_listener_tls *tls, struct gnt_tls_context **out,
                      struct gnt_pki_why *why)
 {
     static const enum gnt_tls_ask asks[] = {
@@ -150,7 +162,8 @@ static gnt_err agree(const struct files *f, const struct gnt_config_tls *c, bool
         [GNT_CONFIG_IDENTITY_SUBJECT] = GNT_TLS_NAME_SUBJECT,
         [GNT_CONFIG_IDENTITY_NONE] = GNT_TLS_NAME_NONE,
     };
-    const char *const protocol = http ? "http/1.1" : "mqtt";
+    const char *const protocol = tls->http ? "http/1.1" : "mqtt";
+    const struct gnt_callback_tls *program = tls->program;
     const struct gnt_tls_terms terms = {
         .server = true,
         .least = (enum gnt_tls_version)c->least,
@@ -159,20 +172,23 @@ static gnt_err agree(const struct files *f, const struct gnt_config_tls *c, bool
         .suites = c->suites,
         .identities = f->identities,
         .identity_count = f->identity_count,
+        .choose = tls->choices ? choose : NULL,
+        .choose_context = tls->choices,
+        .judge = program && program->judge ? judge : NULL,
+        .judge_context = (void *)(uintptr_t)program,
         .cas = f->cas,
         .crls = f->crls,
         .ask = asks[c->ask],
         .name = names[c->identity],
         .protocols = &protocol,
         .protocol_count = 1,
-        .before = before,
+        .before = tls->context,
     };
     return gnt_tls_context_new(&terms, out, why);
 }
 
-static gnt_err load(const struct gnt_config_tls *config, bool http,
-                    const struct gnt_tls_context *before, struct gnt_tls_context **out,
-                    struct gnt_pki_why *why)
+static gnt_err load(const struct gnt_config_tls *config, const struct gnt_listener_tls *tls,
+                    struct gnt_tls_context **out, struct gnt_pki_why *why)
 {
     struct files f = {0};
     gnt_err err = load_passphrase(&f, config->passphrase, why);
@@ -183,7 +199,7 @@ static gnt_err load(const struct gnt_config_tls *config, bool http,
     if (!err)
         err = load_crls(&f, &config->crls, why);
     if (!err)
-        err = agree(&f, config, http, before, out, why);
+        err = agree(&f, config, tls, out, why);
     files_fini(&f);
     return err;
 }
@@ -208,7 +224,7 @@ static gnt_err renew(struct gnt_listener_tls *tls, const struct gnt_config_tls *
 {
     struct gnt_pki_why why;
     struct gnt_tls_context *context, *before = tls->context;
-    gnt_err err = load(config, tls->http, before, &context, &why);
+    gnt_err err = load(config, tls, &context, &why);
     if (err) {
         (void)snprintf(problem, cap, "%s: %s", tls->url, why.text);
         return err == GNT_NOMEM ? err : GNT_INVALID;
@@ -238,6 +254,8 @@ gnt_err gnt_listener_tls_open(struct gnt_listener_tls *tls, const struct gnt_con
         return GNT_NOMEM;
     pthread_mutex_init(&tls->lock, NULL);
     tls->http = url.scheme->kind == GNT_URL_HTTP;
+    if (tls->program && tls->program->choose && gnt_tls_choices_new(tls->program, &tls->choices))
+        return GNT_NOMEM;
     return renew(tls, &said, problem, cap);
 }
 
@@ -282,6 +300,7 @@ void gnt_listener_tls_close(struct gnt_listener_tls *tls)
     if (!tls->url)
         return;
     gnt_tls_context_unref(&tls->context);
+    gnt_tls_choices_free(&tls->choices);
     pthread_mutex_destroy(&tls->lock);
     free(tls->url);
     *tls = (struct gnt_listener_tls){0};

@@ -6,8 +6,8 @@
 #ifndef GNT_BROKER_TLS_H
 #define GNT_BROKER_TLS_H
 
+#include "broker/tls_choice.h"
 #include "conf/config.h"
-#include "net/tls_context.h"
 
 #include <pthread.h>
 
@@ -16,12 +16,14 @@ struct gnt_listener_tls {
     bool http;                       /* else MQTT */
     pthread_mutex_t lock;            /* guards `context`, taken last, held for taking a reference */
     struct gnt_tls_context *context; /* for the connections to come */
+    const struct gnt_callback_tls *program; /* set before _open, and stays; NULL: it has no say */
+    struct gnt_tls_choices *choices;        /* of the program; NULL: it makes none */
 };
 
-/* Reads the files of LISTENER, of CONFIG, if it has any: TLS is a zeroed struct.  A certificate
- * that is out of its time, and a revocation list that is out of date, are told in the log: a small
- * machine may not know the time yet.  GNT_INVALID, GNT_NOMEM: PROBLEM says what is wrong and with
- * which file; what is there already is closed by _close. */
+/* Reads the files of LISTENER, of CONFIG, if it has any: TLS is a zeroed struct but for `program`.
+ * A certificate that is out of its time, and a revocation list that is out of date, are told in the
+ * log: a small machine may not know the time yet.  GNT_INVALID, GNT_NOMEM: PROBLEM says what is
+ * wrong and with which file; what is there already is closed by _close. */
 GNT_MUST gnt_err gnt_listener_tls_open(struct gnt_listener_tls *tls,
                                        const struct gnt_config *config,
                                        const struct gnt_config_listener *listener, char *problem,

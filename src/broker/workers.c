@@ -11,6 +11,7 @@
 #include "broker/sys.h"
 #include "core/ledger.h"
 #include "core/recover.h"
+#include "front/mqtt/hooks.h"
 #include "net/epoll.h"
 
 #include <errno.h>
@@ -138,17 +139,21 @@ static struct gnt_guess_limits guess_limits(const struct gnt_config_guessing *g)
     };
 }
 
+/* What it takes for clients to log in. */
+static gnt_err let_log_in(struct gnt_mqtt_shared *s, const struct gnt_config *c)
+{
+    const struct gnt_guess_limits guessing = guess_limits(&c->guessing);
+    gnt_err err = s->hasher ? GNT_OK : gnt_hasher_new(&s->hasher);
+    return err || s->guess ? err : gnt_guess_new(&guessing, &s->guess);
+}
+
 static gnt_err fill_shared(struct gnt_mqtt_shared *s, const struct gnt_config *c,
                            const struct gnt_door *door)
 {
-    const struct gnt_guess_limits guessing = guess_limits(&c->guessing);
     s->limits = mqtt_limits(c);
     s->anonymous = gnt_config_anonymous(c);
     s->random = door->random;
-    if (!gnt_config_users(c))
-        return GNT_OK;
-    gnt_err err = gnt_hasher_new(&s->hasher);
-    return err ? err : gnt_guess_new(&guessing, &s->guess);
+    return gnt_config_users(c) ? let_log_in(s, c) : GNT_OK;
 }
 
 /* A sleeping worker holds nobody's memory back. */
@@ -256,6 +261,13 @@ gnt_err gnt_workers_new(const struct gnt_config *config, unsigned count,
     else
         *out = w;
     return err;
+}
+
+gnt_err gnt_workers_heed(struct gnt_workers *w, const struct gnt_config *config,
+                         const struct gnt_mqtt_hooks *hooks)
+{
+    w->mqtt.hooks = hooks;
+    return hooks->login ? let_log_in(&w->mqtt, config) : GNT_OK;
 }
 
 gnt_err gnt_workers_recover(struct gnt_workers *w, struct gnt_store **store,

@@ -54,6 +54,13 @@ struct gnt_workers {
 GNT_MUST gnt_err gnt_workers_new(const struct gnt_config *config, unsigned count,
                                  const struct gnt_door *door, struct gnt_workers **out);
 
+struct gnt_mqtt_hooks;
+
+/* Before they run: a program wants to be asked and told (HOOKS, which stay).  CONFIG is theirs.
+ * GNT_NOMEM. */
+GNT_MUST gnt_err gnt_workers_heed(struct gnt_workers *w, const struct gnt_config *config,
+                                  const struct gnt_mqtt_hooks *hooks);
+
 struct gnt_recovered;
 struct gnt_recovery;
 

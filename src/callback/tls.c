@@ -35,12 +35,11 @@ struct shown {
     size_t count;
 };
 
-static bool add(struct shown *shown, X509 *certificate)
+bool gnt_callback_certificate(X509 *certificate, struct gnatter_certificate *out)
 {
-    struct gnatter_certificate *c = &shown->chain[shown->count++];
     unsigned char *der = NULL;
     int size = i2d_X509(certificate, &der);
-    *c = (struct gnatter_certificate){
+    *out = (struct gnatter_certificate){
         .subject = text_of(X509_get_subject_name(certificate)),
         .issuer = text_of(X509_get_issuer_name(certificate)),
         .from = gnt_facts_seconds(X509_get0_notBefore(certificate)),
@@ -49,7 +48,26 @@ static bool add(struct shown *shown, X509 *certificate)
         .der_size = size > 0 ? (size_t)size : 0,
         .x509 = certificate,
     };
-    return c->subject && c->issuer && size > 0;
+    if (out->subject && out->issuer && size > 0)
+        return true;
+    gnt_callback_certificate_forget(out);
+    return false;
+}
+
+void gnt_callback_certificate_forget(struct gnatter_certificate *c)
+{
+    free((void *)(uintptr_t)c->subject);
+    free((void *)(uintptr_t)c->issuer);
+    OPENSSL_free((void *)(uintptr_t)c->der);
+    *c = (struct gnatter_certificate){NULL, NULL, 0, 0, NULL, 0, NULL};
+    ERR_clear_error();
+}
+
+static bool add(struct shown *shown, X509 *certificate)
+{
+    bool added = gnt_callback_certificate(certificate, &shown->chain[shown->count]);
+    shown->count += added;
+    return added;
 }
 
 /* OpenSSL's chain has the certificate in front once it has begun to build. */
@@ -64,13 +82,9 @@ static bool add_all(struct shown *shown, X509 *certificate, STACK_OF(X509) * cha
 
 static void forget(struct shown *shown)
 {
-    for (size_t i = 0; i < shown->count; i++) {
-        free((void *)(uintptr_t)shown->chain[i].subject);
-        free((void *)(uintptr_t)shown->chain[i].issuer);
-        OPENSSL_free((void *)(uintptr_t)shown->chain[i].der);
-    }
+    for (size_t i = 0; i < shown->count; i++)
+        gnt_callback_certificate_forget(&shown->chain[i]);
     free(shown);
-    ERR_clear_error();
 }
 
 bool gnt_callback_judge(const struct gnt_callback_tls *to, const char *host, X509 *certificate,

@@ -12,6 +12,11 @@ struct gnt_callback_tls {
     void *context; /* of both */
 };
 
+/* CERTIFICATE as a program sees it: lent until it is forgotten.  False: no memory, and *out is
+ * nothing. */
+bool gnt_callback_certificate(X509 *certificate, struct gnatter_certificate *out);
+void gnt_callback_certificate_forget(struct gnatter_certificate *c);
+
 /* Asks the judge about what gnt_tls_judge gets; HOST is whom the client means, NULL: it is one.
  * False, too, where there is no memory for asking. */
 bool gnt_callback_judge(const struct gnt_callback_tls *to, const char *host, X509 *certificate,

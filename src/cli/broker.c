@@ -236,7 +236,7 @@ static int run(struct gnt_wait *wait, int argc, char **argv, struct gnt_config *
     struct gnt_broker *broker = NULL;
     char problem[PROBLEM_MAX] = "";
     gnt_log_configure(config->log_level, config->log_format);
-    gnt_err err = gnt_broker_new(config, &broker, problem, sizeof problem);
+    gnt_err err = gnt_broker_new(config, NULL, &broker, problem, sizeof problem);
     if (!err)
         err = gnt_broker_start(broker);
     if (!err) {

@@ -594,6 +594,12 @@ gnt_err gnt_tls_peer_name(const struct gnt_stream *s, struct gnt_buf *out)
     return certificate ? gnt_tls_name(rule, certificate, out) : GNT_NOTFOUND;
 }
 
+bool gnt_tls_peer_has_to_be_named(const struct gnt_stream *s)
+{
+    GNT_ASSERT(s->ops == &tls_ops);
+    return gnt_tls_context_demands_name(const_tls_of(s)->context);
+}
+
 struct gnt_tls_facts gnt_tls_facts(const struct gnt_stream *s)
 {
     GNT_ASSERT(s->ops == &tls_ops);

@@ -54,6 +54,9 @@ X509 *gnt_tls_peer_certificate(const struct gnt_stream *s);
  * GNT_NOTFOUND: no certificate, or no such name in it. */
 GNT_MUST gnt_err gnt_tls_peer_name(const struct gnt_stream *s, struct gnt_buf *out);
 
+/* Whether a client that has no such name is nobody, by those terms. */
+bool gnt_tls_peer_has_to_be_named(const struct gnt_stream *s);
+
 /* Valid as long as S, once the handshake is over. */
 struct gnt_tls_facts {
     const char *version;       /* "TLSv1.3" */

@@ -466,3 +466,9 @@ enum gnt_tls_name gnt_tls_context_name(const struct gnt_tls_context *c)
 {
     return c->name;
 }
+
+bool gnt_tls_context_demands_name(const struct gnt_tls_context *c)
+{
+    int mode = SSL_CTX_get_verify_mode(c->ssl);
+    return c->server && c->name != GNT_TLS_NAME_NONE && mode & SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+}

@@ -97,4 +97,7 @@ GNT_MUST gnt_err gnt_tls_context_begin(struct gnt_tls_context *c, const char *ho
 bool gnt_tls_context_is_server(const struct gnt_tls_context *c);
 enum gnt_tls_name gnt_tls_context_name(const struct gnt_tls_context *c);
 
+/* Whether a client has to show a certificate, and is called by it. */
+bool gnt_tls_context_demands_name(const struct gnt_tls_context *c);
+
 #endif

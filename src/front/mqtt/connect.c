@@ -13,7 +13,7 @@
 enum { RESPONSE_INFO_SIZE = 1024 };
 
 /* What has to be refused before anything is looked up; GNT_REASON_SUCCESS if nothing has. */
-static uint8_t objection(const struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
+static uint8_t objection(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
 {
     const struct gnt_mqtt_connect *p = &packet->connect;
     uint8_t reason = gnt_login_objection(c, packet);
@@ -144,7 +144,7 @@ static void log_connect(const struct gnt_mqtt_connection *c, const struct gnt_mq
     gnt_log_limited(GNT_LOG_INFO, gnt_connection_name(c, name), "connect", GNT_F_TEXT("client", id),
                     GNT_F_STR("from", peer), GNT_F_NUM("version", p->version),
                     GNT_F_NUM("keep_alive", p->keep_alive_s), GNT_F_NUM("session", present),
-                    GNT_F_STR("user", user ? user : ""));
+                    GNT_F_STR("user", user ? user : ""), GNT_F_STR("by", gnt_login_by(c)));
 }
 
 /* What a client that comes again is told of its own drops, "dropped/queue_full: 12". */
@@ -190,7 +190,9 @@ static void answer(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *
                                  .auth_data = auth_data,
                                  .user = drops.list,
                                  .user_count = drops.count};
-    gnt_err err = waits ? gnt_gate_close(c) : GNT_OK;
+    gnt_err err = gnt_login_expect(c, id);
+    if (!err && waits)
+        err = gnt_gate_close(c);
     if (!err)
         err = gnt_mqtt_server_accept(&c->engine, packet, &w, c->front->loop->now);
     if (err) {
@@ -201,6 +203,7 @@ static void answer(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *
     gnt_count(gnt_connection_counters(c), GNT_COUNT_CONNECTS, 1);
     gnt_connection_keep_time(c);
     gnt_connection_dirty(c);
+    gnt_login_came(c);
     gnt_session_resume(c->session);
 }
 

@@ -112,9 +112,10 @@ const char *gnt_connection_name(const struct gnt_mqtt_connection *c, char out[GN
 }
 
 /* Before the engine is told: its state says how far the client had come. */
-static void log_end(const struct gnt_mqtt_connection *c, const char *reason)
+static void tell_end(struct gnt_mqtt_connection *c, const char *reason)
 {
     char peer[64], name[GNT_NAME_SIZE];
+    gnt_login_went(c, reason);
     if (!gnt_log_enabled(GNT_LOG_INFO))
         return;
     gnt_stream_peer(c->stream, peer, sizeof peer);
@@ -127,10 +128,11 @@ static void connection_free(struct gnt_mqtt_connection *c)
 {
     GNT_ASSERT(c->session == NULL);
     atomic_fetch_sub_explicit(&c->front->shared->connections, 1, memory_order_relaxed);
+    gnt_login_free(
+        &c->login); /* first: nobody is to be asked about a client that has seen its end */
     gnt_stream_close(&c->stream);
     gnt_connection_drop_subscribing(c);
     gnt_gate_drop(c);
-    gnt_login_free(&c->login);
     gnt_mqtt_server_fini(&c->engine);
     gnt_outq_fini(&c->out);
     gnt_buf_fini(&c->in);
@@ -251,7 +253,7 @@ static void on_arrival(const struct gnt_mail *mail)
 static void lost(struct gnt_mqtt_connection *c, const char *reason)
 {
     if (c->state == GNT_CONNECTION_OPEN) {
-        log_end(c, reason);
+        tell_end(c, reason);
         count_end(c);
     }
     if (c->session) {
@@ -271,7 +273,7 @@ void gnt_connection_input_ended(struct gnt_mqtt_connection *c, gnt_err err)
         lost(c, gnt_err_text(err));
         return;
     }
-    log_end(c, gnt_err_text(err));
+    tell_end(c, gnt_err_text(err));
     gnt_connection_end(c, GNT_PARTING_WITH_WILL, c->session ? gnt_session_expiry(c->session) : 0);
 }
 
@@ -469,7 +471,7 @@ static void part(struct gnt_mqtt_connection *c, uint8_t reason, const char *text
     if (c->state != GNT_CONNECTION_OPEN)
         return;
     text = text ? text : gnt_mqtt_reason_text(reason);
-    log_end(c, text);
+    tell_end(c, text);
     count_end(c);
     /* The will of a client that was not let in is nobody's. */
     bool open = c->engine.state == GNT_MQTT_OPEN;
@@ -541,6 +543,7 @@ void gnt_mqtt_front_fini(struct gnt_mqtt_front *front)
         if (c->session)
             gnt_session_close(c->session, GNT_PARTING_CLEAN, gnt_session_expiry(c->session));
         c->session = NULL;
+        gnt_login_went(c, gnt_mqtt_reason_text(GNT_REASON_SERVER_SHUTTING_DOWN));
         gnt_withhold_end(c);
         leave(c);
         connection_free(c);
@@ -584,6 +587,7 @@ void gnt_mqtt_front_stop(struct gnt_mqtt_front *front)
         if (c->state != GNT_CONNECTION_OPEN)
             continue;
         uint8_t reason = GNT_REASON_SERVER_SHUTTING_DOWN;
+        gnt_login_went(c, gnt_mqtt_reason_text(reason));
         count_end(c);
         gnt_mqtt_server_disconnect(&c->engine, reason, gnt_mqtt_reason_text(reason));
         gnt_connection_end(c, GNT_PARTING_CLEAN, c->session ? gnt_session_expiry(c->session) : 0);

@@ -2,7 +2,7 @@
  *   connection.c   its life: accepting, moving home, time, closing
  *   io.c           reading and writing
  *   connect.c      CONNECT and its answer
- *   login.c        who the client is
+ *   login*.c       who the client is
  *   guessing.c     what it costs to be somebody else
  *   packets.c      what an open connection does with each packet
  *   withhold.c     acknowledgements that wait for somebody's queue
@@ -149,14 +149,14 @@ bool gnt_connection_on_connect(struct gnt_mqtt_connection *c, const struct gnt_m
 void gnt_connection_welcome(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet,
                             struct gnt_slice auth_data);
 
-/* ---- login.c */
+/* ---- login.c, login_scram.c, login_ask.c */
 
 /* Why this client cannot be let in whatever it may prove; GNT_REASON_SUCCESS if it may try. */
-uint8_t gnt_login_objection(const struct gnt_mqtt_connection *c,
-                            const struct gnt_mqtt_packet *packet);
+uint8_t gnt_login_objection(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet);
 
 /* The client of a CONNECT, at the front of WHOLE, that has no objection has to show who it is:
- * true, and the CONNECT is answered when it has.  False: it is anonymous. */
+ * true, and the CONNECT is answered when it has.  False: it need not, being anonymous or known by
+ * its certificate. */
 bool gnt_login_begin(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet,
                      struct gnt_slice whole);
 
@@ -165,6 +165,9 @@ void gnt_login_on_auth(struct gnt_mqtt_connection *c, const struct gnt_mqtt_pack
 
 /* Who the client is, NULL for anonymous ones. */
 const char *gnt_login_user(const struct gnt_mqtt_connection *c);
+
+/* What it has shown that with, for the log: "password", "certificate", ...; "": with nothing. */
+const char *gnt_login_by(const struct gnt_mqtt_connection *c);
 
 /* While the answer to a login that has failed is held back: when it is to be given; 0: none is. */
 uint64_t gnt_login_held_until(const struct gnt_mqtt_connection *c);
@@ -178,6 +181,12 @@ void gnt_login_listen(struct gnt_mqtt_connection *c);
 void gnt_login_tell(struct gnt_mqtt_connection *c);
 
 void gnt_login_free(struct gnt_login **login);
+
+/* A program that has the broker inside may want to be told that CLIENT has come (after its CONNECT
+ * was accepted, and after _expect, which can fail for lack of memory), and that it has gone. */
+GNT_MUST gnt_err gnt_login_expect(struct gnt_mqtt_connection *c, struct gnt_slice client);
+void gnt_login_came(struct gnt_mqtt_connection *c);
+void gnt_login_went(struct gnt_mqtt_connection *c, const char *why);
 
 /* ---- guessing.c */
 

@@ -36,6 +36,7 @@ struct gnt_mqtt_limits {
 
 struct gnt_guess;
 struct gnt_hasher;
+struct gnt_mqtt_hooks;
 struct gnt_users;
 
 /* What the connections of one front that came under the same limits share.  They own it together.
@@ -50,10 +51,11 @@ struct gnt_mqtt_shared {
     struct gnt_mqtt_limits limits; /* that the fronts begin with */
     bool anonymous;                /* clients without a user name may connect */
     const struct gnt_random *random;
-    struct gnt_hasher *hasher;       /* NULL: there are no users, and so no passwords */
-    struct gnt_guess *guess;         /* NULL: likewise */
-    _Atomic uint32_t connections;    /* open ones, of all fronts */
-    _Atomic uint64_t connects_until; /* the time that the connects so far take at connect_rate */
+    struct gnt_hasher *hasher;          /* NULL: nobody can log in */
+    struct gnt_guess *guess;            /* NULL: likewise */
+    const struct gnt_mqtt_hooks *hooks; /* NULL: nobody wants to be asked or told (hooks.h) */
+    _Atomic uint32_t connections;       /* open ones, of all fronts */
+    _Atomic uint64_t connects_until;    /* the time that the connects so far take at connect_rate */
     _Atomic uint32_t next_number;
     struct gnt_mqtt_front *fronts; /* of each home */
 };

@@ -1,16 +1,14 @@
-/* Who a client is: its user name and password, or enhanced authentication by SCRAM-SHA-256 [MQTT5
- * 4.12], before its CONNECT is answered and, if it likes, again later.
+/* Who a client is: by its certificate, by user name and password, by enhanced authentication
+ * (login_scram.c), or as a program says (login_ask.c).
  *
- * A password is checked by the hasher's thread; meanwhile the connection is not read.  An exchange
- * needs no such work here, as it is the client that derives the keys.
- *
- * The answer to a login that has failed may be held back for a while (guessing.c). */
+ * What takes long is done by the hasher's thread; meanwhile the connection is not read.  The answer
+ * to a login that has failed may be held back for a while (guessing.c). */
 
-#include "auth/hasher.h"
 #include "auth/users.h"
 #include "base/log.h"
-#include "front/mqtt/connection.h"
+#include "front/mqtt/login_private.h"
 #include "net/post.h"
+#include "net/tls.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -21,39 +19,20 @@
  * of a turn: then its end is seen only when it is told. */
 enum { LISTENS_MAX = 16 };
 
-/* A password on its way to the hasher and back; the connection may go meanwhile. */
-struct check {
-    struct gnt_hasher_job job;
-    struct gnt_mqtt_front *front;
-    struct gnt_mqtt_connection *connection; /* NULL: gone; only the front's thread looks at it */
-};
+static const char by_password[] = "password", by_certificate[] = "certificate";
 
-/* While the client is asked who it is. */
-struct asking {
-    struct gnt_buf connect; /* its CONNECT, until that is answered */
-    struct check *check;    /* of a password, or: */
-    struct gnt_scram_server scram;
-    bool asked; /* for the first message, which did not come with CONNECT or 0x19 */
-    bool begun; /* the first message has come */
-};
+/* ---- Its life */
 
-/* What the client will be told, and how often it was listened to meanwhile. */
-struct held {
-    uint64_t until;
-    unsigned listened;
-    uint8_t reason;
-    char why[48]; /* "": the reason's own words */
-};
-
-struct gnt_login {
-    char *user; /* NULL: not known yet */
-    struct asking *asking;
-    struct held *held; /* NULL: no answer is held back */
-};
-
-static void stop_asking(struct gnt_login *login)
+gnt_err gnt_login_make(struct gnt_mqtt_connection *c)
 {
-    struct asking *a = login->asking;
+    if (!c->login)
+        c->login = calloc(1, sizeof *c->login);
+    return c->login ? GNT_OK : GNT_NOMEM;
+}
+
+void gnt_login_stop_asking(struct gnt_login *login)
+{
+    struct gnt_login_asking *a = login->asking;
     login->asking = NULL;
     if (!a)
         return;
@@ -74,27 +53,68 @@ void gnt_login_free(struct gnt_login **login)
     *login = NULL;
     if (!gone)
         return;
-    stop_asking(gone);
+    gnt_login_stop_asking(gone);
     free(gone->held);
+    free(gone->client);
     free(gone->user);
     free(gone);
 }
 
-static bool is_scram(const struct gnt_mqtt_props *props)
+const char *gnt_login_user(const struct gnt_mqtt_connection *c)
 {
-    return gnt_slice_eq_str(gnt_mqtt_text(props, GNT_PROP_AUTH_METHOD), GNT_SCRAM_METHOD);
+    return c->login ? c->login->user : NULL;
 }
 
-uint8_t gnt_login_objection(const struct gnt_mqtt_connection *c,
-                            const struct gnt_mqtt_packet *packet)
+const char *gnt_login_by(const struct gnt_mqtt_connection *c)
 {
-    const struct gnt_mqtt_connect *p = &packet->connect;
-    const struct gnt_users *users = c->front->users;
-    if (gnt_guessing_blocks(c)) /* since it was accepted, or behind a proxy */
-        return GNT_REASON_BANNED;
-    if (gnt_mqtt_has(&packet->props, GNT_PROP_AUTH_METHOD)) /* [MQTT-4.12.0-1] */
-        return users && is_scram(&packet->props) ? GNT_REASON_SUCCESS : GNT_REASON_BAD_AUTH_METHOD;
-    if (users && (p->has_username || p->has_password)) {
+    return c->login && c->login->by ? c->login->by : "";
+}
+
+/* ---- By certificate */
+
+static gnt_err take_name(struct gnt_mqtt_connection *c, const struct gnt_buf *name)
+{
+    struct gnt_slice text = gnt_buf_slice(name);
+    gnt_err err = gnt_login_make(c);
+    if (err)
+        return err;
+    c->login->user = strndup((const char *)text.data, text.size);
+    if (!c->login->user)
+        return GNT_NOMEM;
+    c->login->by = by_certificate;
+    return GNT_OK;
+}
+
+/* Whom its certificate names, if it is one that names a user.  GNT_DENIED: it has to, and does not;
+ * GNT_NOMEM. */
+static gnt_err identify(struct gnt_mqtt_connection *c)
+{
+    const struct gnt_stream *tls = gnt_tls_of(c->stream);
+    struct gnt_buf name = {0};
+    if (!tls || (c->login && c->login->by))
+        return GNT_OK;
+    gnt_err err = gnt_tls_peer_name(tls, &name);
+    if (!err)
+        err = take_name(c, &name);
+    else if (err == GNT_NOTFOUND)
+        err = gnt_tls_peer_has_to_be_named(tls) ? GNT_DENIED : GNT_OK;
+    gnt_buf_fini(&name);
+    return err;
+}
+
+/* ---- What stands against it */
+
+static bool is_named(const struct gnt_mqtt_connection *c)
+{
+    return c->login && c->login->by == by_certificate;
+}
+
+static uint8_t usual_objection(const struct gnt_mqtt_connection *c,
+                               const struct gnt_mqtt_connect *p)
+{
+    if (is_named(c)) /* what it says besides does not count */
+        return GNT_REASON_SUCCESS;
+    if (c->front->users && (p->has_username || p->has_password)) {
         bool complete =
             p->has_username && p->has_password && p->password.size <= GNT_SCRAM_PASSWORD_MAX;
         return complete ? GNT_REASON_SUCCESS : GNT_REASON_BAD_USER_OR_PASSWORD;
@@ -102,6 +122,20 @@ uint8_t gnt_login_objection(const struct gnt_mqtt_connection *c,
     if (c->front->shared->anonymous)
         return GNT_REASON_SUCCESS;
     return p->has_username ? GNT_REASON_BAD_USER_OR_PASSWORD : GNT_REASON_NOT_AUTHORIZED;
+}
+
+uint8_t gnt_login_objection(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
+{
+    if (gnt_guessing_blocks(c)) /* since it was accepted, or behind a proxy */
+        return GNT_REASON_BANNED;
+    gnt_err err = identify(c);
+    if (err)
+        return err == GNT_DENIED ? GNT_REASON_NOT_AUTHORIZED : GNT_REASON_SERVER_BUSY;
+    if (gnt_mqtt_has(&packet->props, GNT_PROP_AUTH_METHOD)) { /* [MQTT-4.12.0-1] */
+        bool possible = c->front->users && !is_named(c) && gnt_login_is_scram(&packet->props);
+        return possible ? GNT_REASON_SUCCESS : GNT_REASON_BAD_AUTH_METHOD;
+    }
+    return gnt_login_has_program(c) ? GNT_REASON_SUCCESS : usual_objection(c, &packet->connect);
 }
 
 /* ---- The verdict */
@@ -120,24 +154,25 @@ static void log_failure(const struct gnt_mqtt_connection *c, struct gnt_slice us
 static void hold(struct gnt_mqtt_connection *c, uint64_t delay_ns, uint8_t reason, const char *why)
 {
     struct gnt_login *login = c->login;
-    login->held = calloc(1, sizeof *login->held);
-    if (!login->held) {
+    struct gnt_login_held *held = calloc(1, sizeof *held);
+    if (!held) {
         gnt_connection_unanswered(c, GNT_NOMEM);
         return;
     }
-    login->held->until = gnt_deadline(c->front->loop->now, delay_ns);
-    login->held->reason = reason;
-    snprintf(login->held->why, sizeof login->held->why, "%s", why ? why : "");
-    stop_asking(login);
+    held->until = gnt_deadline(c->front->loop->now, delay_ns);
+    held->reason = reason;
+    snprintf(held->why, sizeof held->why, "%s", why ? why : "");
+    login->held = held;
+    gnt_login_stop_asking(login);
     free(login->user);
     login->user = NULL;
     gnt_connection_keep_time(c);
     gnt_connection_want(c);
 }
 
-/* It is not who it says.  Who has been let in before has no time to be in for any longer. */
-static void refuse(struct gnt_mqtt_connection *c, uint8_t reason, struct gnt_slice user,
-                   const char *why)
+/* Who has been let in before has no time to be in for any longer. */
+void gnt_login_refuse(struct gnt_mqtt_connection *c, uint8_t reason, struct gnt_slice user,
+                      const char *why)
 {
     log_failure(c, user);
     uint64_t delay_ns = gnt_guessing_failed(c);
@@ -147,12 +182,27 @@ static void refuse(struct gnt_mqtt_connection *c, uint8_t reason, struct gnt_sli
         gnt_connection_fail(c, reason, why);
 }
 
-/* Its address has been blocked meanwhile, so nothing that it says matters. */
-static void refuse_unheard(struct gnt_mqtt_connection *c)
+void gnt_login_refuse_unheard(struct gnt_mqtt_connection *c)
 {
     bool open = c->engine.state == GNT_MQTT_OPEN;
     gnt_connection_fail(c, open ? GNT_REASON_NOT_AUTHORIZED : GNT_REASON_BANNED, NULL);
 }
+
+void gnt_login_recall(const struct gnt_mqtt_connection *c, struct gnt_mqtt_packet *out)
+{
+    gnt_mqtt_server_recall(&c->engine, gnt_buf_slice(&c->login->asking->connect), out);
+}
+
+void gnt_login_let_in(struct gnt_mqtt_connection *c, const char *by, struct gnt_slice auth_data)
+{
+    struct gnt_mqtt_packet connect;
+    gnt_login_recall(c, &connect);
+    c->login->by = by;
+    gnt_connection_welcome(c, &connect, auth_data);
+    gnt_login_stop_asking(c->login);
+}
+
+/* ---- While the answer is held back */
 
 uint64_t gnt_login_held_until(const struct gnt_mqtt_connection *c)
 {
@@ -177,208 +227,141 @@ void gnt_login_listen(struct gnt_mqtt_connection *c)
 
 void gnt_login_tell(struct gnt_mqtt_connection *c)
 {
-    const struct held *held = c->login->held;
+    const struct gnt_login_held *held = c->login->held;
     gnt_connection_fail(c, held->reason, held->why[0] ? held->why : NULL);
 }
 
-/* The client has shown who it is: its CONNECT is answered. */
-static void let_in(struct gnt_mqtt_connection *c, struct gnt_slice auth_data)
-{
-    struct gnt_mqtt_packet connect;
-    gnt_mqtt_server_recall(&c->engine, gnt_buf_slice(&c->login->asking->connect), &connect);
-    gnt_connection_welcome(c, &connect, auth_data);
-    stop_asking(c->login);
-}
-
-static struct gnt_slice user_of(const struct gnt_mqtt_connection *c)
-{
-    return gnt_slice_str(c->login->user);
-}
-
-const char *gnt_login_user(const struct gnt_mqtt_connection *c)
-{
-    return c->login ? c->login->user : NULL;
-}
-
-/* ---- By password */
+/* ---- To the hasher and back; the connection may go meanwhile */
 
 static void on_checked(const struct gnt_mail *mail)
 {
-    struct check *check = mail->object;
+    struct gnt_login_check *check = mail->object;
     struct gnt_mqtt_connection *c = check->connection;
-    gnt_err result = check->job.result;
-    free(check);
-    if (!c)
-        return;
-    c->login->asking->check = NULL;
-    if (c->state != GNT_CONNECTION_OPEN)
-        return;
-    if (gnt_guessing_blocks(c)) {
-        refuse_unheard(c);
-    } else if (result == GNT_DENIED) {
-        refuse(c, GNT_REASON_BAD_USER_OR_PASSWORD, user_of(c), NULL);
-    } else if (result) {
-        gnt_connection_unanswered(c, result);
-    } else {
-        let_in(c, gnt_slice(NULL, 0));
-        gnt_connection_read(c); /* what has come behind the CONNECT */
+    gnt_err err = check->job.result;
+    if (c)
+        c->login->asking->check = NULL;
+    if (c && c->state == GNT_CONNECTION_OPEN) {
+        if (gnt_guessing_blocks(c))
+            gnt_login_refuse_unheard(c);
+        else if (err && err != GNT_DENIED)
+            gnt_connection_unanswered(c, err);
+        else
+            check->answer(check, c);
     }
+    check->free(check);
 }
 
 /* On the hasher's thread: back to the connection's. */
 static void on_hashed(struct gnt_hasher_job *job)
 {
     enum { PAUSE_US = 1000 };
-    struct check *check = GNT_CONTAINER(job, struct check, job);
+    struct gnt_login_check *check = GNT_CONTAINER(job, struct gnt_login_check, job);
     struct gnt_loop *loop = check->front->loop;
     const struct gnt_mail mail = {.run = on_checked, .to = check->front, .object = check};
     while (gnt_post_send_outside(loop->post, loop->address, &mail))
         usleep(PAUSE_US); /* out of memory; a moment may help, and it has to be told */
 }
 
+gnt_err gnt_login_submit(struct gnt_mqtt_connection *c, struct gnt_login_check *check)
+{
+    check->front = c->front;
+    check->connection = c;
+    check->job.done = on_hashed;
+    gnt_err err = gnt_hasher_submit(c->front->shared->hasher, &check->job);
+    if (!err)
+        c->login->asking->check = check;
+    return err == GNT_FULL ? GNT_BUSY : err;
+}
+
+/* ---- By password */
+
+static void password_answer(struct gnt_login_check *check, struct gnt_mqtt_connection *c)
+{
+    if (check->job.result == GNT_DENIED) {
+        gnt_login_refuse(c, GNT_REASON_BAD_USER_OR_PASSWORD, gnt_slice_str(c->login->user), NULL);
+        return;
+    }
+    gnt_login_let_in(c, by_password, gnt_slice(NULL, 0));
+    gnt_connection_read(c); /* what has come behind the CONNECT */
+}
+
+static void password_free(struct gnt_login_check *check)
+{
+    gnt_scram_wipe(check, sizeof *check);
+    free(check);
+}
+
 static gnt_err check_password(struct gnt_mqtt_connection *c, const struct gnt_mqtt_connect *p)
 {
-    struct check *check = calloc(1, sizeof *check);
+    struct gnt_login_check *check = calloc(1, sizeof *check);
     c->login->user = strndup((const char *)p->username.data, p->username.size);
     if (!check || !c->login->user) {
         free(check);
         return GNT_NOMEM;
     }
-    check->front = c->front;
-    check->connection = c;
+    check->answer = password_answer;
+    check->free = password_free;
     check->job.known = gnt_users_find(c->front->users, p->username, &check->job.verifier);
-    check->job.done = on_hashed;
     check->job.password_size = p->password.size;
     if (p->password.size)
         memcpy(check->job.password, p->password.data, p->password.size);
-    gnt_err err = gnt_hasher_submit(c->front->shared->hasher, &check->job);
-    if (err) {
-        gnt_scram_wipe(check, sizeof *check);
-        free(check);
-    } else {
-        c->login->asking->check = check;
-    }
-    return err == GNT_FULL ? GNT_BUSY : err;
-}
-
-/* ---- By SCRAM-SHA-256 */
-
-/* AUTH with CODE, which says DATA. */
-static void say(struct gnt_mqtt_connection *c, uint8_t code, struct gnt_slice data)
-{
-    gnt_err err = gnt_mqtt_server_auth(&c->engine, code, gnt_slice_str(GNT_SCRAM_METHOD), data);
+    gnt_err err = gnt_login_submit(c, check);
     if (err)
-        gnt_connection_unanswered(c, err);
-    else
-        gnt_connection_dirty(c);
-}
-
-/* The client has proved that it is s->name. */
-static void proved(struct gnt_mqtt_connection *c, const struct gnt_scram_server *s,
-                   struct gnt_slice data)
-{
-    struct gnt_login *login = c->login;
-    if (!login->user) {
-        login->user = strdup(s->name);
-        if (login->user)
-            let_in(c, data);
-        else
-            gnt_connection_unanswered(c, GNT_NOMEM);
-    } else if (strcmp(login->user, s->name) != 0) {
-        refuse(c, GNT_REASON_NOT_AUTHORIZED, gnt_slice_str(s->name),
-               "only the same user can authenticate again");
-    } else {
-        say(c, GNT_REASON_SUCCESS, data);
-        stop_asking(login);
-    }
-}
-
-static gnt_err begin(struct gnt_mqtt_connection *c, struct gnt_slice data, struct gnt_buf *out)
-{
-    struct gnt_scram_server *s = &c->login->asking->scram;
-    struct gnt_scram_verifier verifier;
-    gnt_err err = gnt_scram_server_begin(s, data, out);
-    if (err)
-        return err;
-    bool known = gnt_users_find_scram(c->front->users, gnt_slice_str(s->name), &verifier);
-    err = gnt_scram_server_challenge(s, &verifier, known, c->front->shared->random, out);
-    gnt_scram_wipe(&verifier, sizeof verifier);
+        password_free(check);
     return err;
-}
-
-/* What the client says in its CONNECT or an AUTH.  SCRAM begins with the client; if it leaves that
- * out, it is asked [RFC 4422 3.3]. */
-static void hear(struct gnt_mqtt_connection *c, const struct gnt_mqtt_props *props)
-{
-    struct asking *a = c->login->asking;
-    struct gnt_slice data = gnt_mqtt_text(props, GNT_PROP_AUTH_DATA);
-    struct gnt_buf out = {0};
-    if (gnt_guessing_blocks(c)) {
-        refuse_unheard(c);
-        return;
-    }
-    if (data.size == 0 && !a->asked && !a->begun) {
-        a->asked = true;
-        say(c, GNT_REASON_CONTINUE_AUTHENTICATION, data);
-        return;
-    }
-    bool first = !a->begun;
-    gnt_err err = first ? begin(c, data, &out) : gnt_scram_server_finish(&a->scram, data, &out);
-    a->begun = true;
-    if (err == GNT_DENIED || err == GNT_MALFORMED) { /* OUT is "e=why" */
-        err = gnt_buf_put(&out, gnt_slice("", 1));
-        if (!err)
-            refuse(c, GNT_REASON_NOT_AUTHORIZED, gnt_slice_str(a->scram.name),
-                   (const char *)gnt_buf_slice(&out).data + 2);
-    } else if (!err && first) {
-        say(c, GNT_REASON_CONTINUE_AUTHENTICATION, gnt_buf_slice(&out));
-    } else if (!err) {
-        proved(c, &a->scram, gnt_buf_slice(&out));
-    }
-    if (err)
-        gnt_connection_unanswered(c, err);
-    gnt_buf_fini(&out);
-}
-
-void gnt_login_on_auth(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
-{
-    if (!is_scram(&packet->props)) { /* [MQTT-4.12.0-5, MQTT-4.12.1-1] */
-        gnt_connection_broke(c, GNT_REASON_PROTOCOL_ERROR, "another authentication method");
-        return;
-    }
-    if (!c->login->asking)
-        c->login->asking = calloc(1, sizeof *c->login->asking);
-    if (c->login->asking)
-        hear(c, &packet->props);
-    else
-        gnt_connection_unanswered(c, GNT_NOMEM);
 }
 
 /* ---- The beginning */
 
 /* Keeps the CONNECT that stands at the front of WHOLE. */
-static gnt_err ask(struct gnt_mqtt_connection *c, struct gnt_slice whole)
+static gnt_err keep(struct gnt_mqtt_connection *c, struct gnt_slice whole)
 {
     struct gnt_mqtt_frame frame;
     gnt_err err = gnt_mqtt_frame(whole, SIZE_MAX, &frame);
     if (!err)
-        c->login = calloc(1, sizeof *c->login);
-    if (!err && c->login)
-        c->login->asking = calloc(1, sizeof *c->login->asking);
-    if (!c->login || !c->login->asking)
+        err = gnt_login_make(c);
+    if (err)
+        return err;
+    c->login->asking = calloc(1, sizeof *c->login->asking);
+    if (!c->login->asking)
         return GNT_NOMEM;
     return gnt_buf_put(&c->login->asking->connect, gnt_slice(whole.data, frame.size));
+}
+
+static bool needs_password(const struct gnt_mqtt_connection *c, const struct gnt_mqtt_connect *p)
+{
+    return c->front->users && p->has_username && !is_named(c);
+}
+
+void gnt_login_usual(struct gnt_mqtt_connection *c)
+{
+    struct gnt_mqtt_packet packet;
+    gnt_login_recall(c, &packet);
+    uint8_t reason = usual_objection(c, &packet.connect);
+    if (reason != GNT_REASON_SUCCESS) {
+        gnt_connection_fail(c, reason, NULL);
+    } else if (needs_password(c, &packet.connect)) {
+        gnt_err err = check_password(c, &packet.connect);
+        if (err)
+            gnt_connection_unanswered(c, err);
+    } else {
+        gnt_login_let_in(c, c->login->by, gnt_slice(NULL, 0));
+        gnt_connection_read(c);
+    }
 }
 
 bool gnt_login_begin(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet,
                      struct gnt_slice whole)
 {
     bool by_method = gnt_mqtt_has(&packet->props, GNT_PROP_AUTH_METHOD);
-    if (!by_method && !(c->front->users && packet->connect.has_username))
+    bool by_program = !by_method && gnt_login_has_program(c);
+    if (!by_method && !by_program && !needs_password(c, &packet->connect))
         return false;
-    gnt_err err = ask(c, whole);
+    gnt_err err = keep(c, whole);
     if (!err && by_method)
-        hear(c, &packet->props);
+        gnt_login_hear(c, &packet->props);
+    else if (!err && by_program)
+        err = gnt_login_ask(c, &packet->connect);
     else if (!err)
         err = check_password(c, &packet->connect);
     if (err)

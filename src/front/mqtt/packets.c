@@ -292,6 +292,7 @@ static void on_disconnect(struct gnt_mqtt_connection *c, const struct gnt_mqtt_p
     char name[GNT_NAME_SIZE];
     gnt_log_limited(GNT_LOG_INFO, gnt_connection_name(c, name), "disconnect",
                     GNT_F_STR("reason", "by the client"), GNT_F_NUM("code", packet->close.code));
+    gnt_login_went(c, "by the client");
     gnt_connection_end(c, clean ? GNT_PARTING_CLEAN : GNT_PARTING_WITH_WILL, wanted);
 }
 

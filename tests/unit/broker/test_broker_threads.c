@@ -49,7 +49,7 @@ static void run(struct running *r, unsigned workers)
     char problem[PROBLEM_MAX], host[32];
     unsigned port;
     config_init(&config, workers, "mqtt://127.0.0.1:0");
-    gnt_err err = gnt_broker_new(&config, &r->broker, problem, sizeof problem);
+    gnt_err err = gnt_broker_new(&config, NULL, &r->broker, problem, sizeof problem);
     if (err)
         print_error("%s\n", problem);
     assert_int_equal(err, GNT_OK);
@@ -365,7 +365,7 @@ static gnt_err try_url(const char *url, const char *anonymous, char *problem)
     config_init(&config, 1, url);
     if (anonymous)
         set(&config, "allow_anonymous", anonymous);
-    gnt_err err = gnt_broker_new(&config, &b, problem, PROBLEM_MAX);
+    gnt_err err = gnt_broker_new(&config, NULL, &b, problem, PROBLEM_MAX);
     assert_true((b == NULL) == (err != GNT_OK));
     gnt_broker_free(&b);
     gnt_config_fini(&config);
@@ -425,15 +425,15 @@ static void a_data_directory(void **state)
     config_init(&config, 2, "mqtt://127.0.0.1:0");
     set(&config, "data", path);
     for (int life = 0; life < 2; life++) {
-        assert_int_equal(gnt_broker_new(&config, &b, problem, sizeof problem), GNT_OK);
+        assert_int_equal(gnt_broker_new(&config, NULL, &b, problem, sizeof problem), GNT_OK);
         assert_int_equal(gnt_broker_start(b), GNT_OK);
-        assert_int_equal(gnt_broker_new(&config, &second, problem, sizeof problem), GNT_BUSY);
+        assert_int_equal(gnt_broker_new(&config, NULL, &second, problem, sizeof problem), GNT_BUSY);
         assert_non_null(strstr(problem, "another process"));
         gnt_broker_stop(b);
         gnt_broker_free(&b);
     }
     set(&config, "data", "/nowhere/at/all");
-    assert_int_equal(gnt_broker_new(&config, &b, problem, sizeof problem), GNT_NOTFOUND);
+    assert_int_equal(gnt_broker_new(&config, NULL, &b, problem, sizeof problem), GNT_NOTFOUND);
     assert_non_null(strstr(problem, "data: cannot make /nowhere/at/all"));
     gnt_config_fini(&config);
     snprintf(command, sizeof command, "rm -r %s", base);
