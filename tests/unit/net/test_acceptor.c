@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static const char line[] = "PROXY TCP4 192.0.2.1 198.51.100.7 56324 1883\r\n";
@@ -347,6 +348,37 @@ static void test_a_slow_one_holds_nobody_up(void **state)
     assert_next("slow");
 }
 
+/* Of very many the first has to go, without a word being lost of the others. */
+static void test_number_is_bounded(void **state)
+{
+    (void)state;
+    enum { MOST = 1000, SPARE = 100 };
+    static int waiting[MOST + 1];
+    struct rlimit files;
+    char byte;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    if (files.rlim_max < 2 * MOST + SPARE)
+        skip();
+    struct rlimit more = {2 * MOST + SPARE, files.rlim_max};
+    if (files.rlim_cur < more.rlim_cur)
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &more), 0);
+    for (int i = 0; i <= MOST; i++) {
+        assert_int_equal(counted(GNT_COUNT_CONNECTIONS_REFUSED), 0);
+        waiting[i] = dial();
+        client_count--;
+        say(waiting[i], line, 1);
+        gnt_loop_turn(&loop, GNT_NS_PER_MS);
+    }
+    TURN_UNTIL(counted(GNT_COUNT_CONNECTIONS_REFUSED) == 1);
+    assert_true(recv(waiting[0], &byte, 1, 0) <= 0);
+    say(waiting[1], line + 1, strlen(line) - 1);
+    TURN_UNTIL(accepted);
+    assert_int_equal(counted(GNT_COUNT_CONNECTIONS_REFUSED), 1);
+    for (int i = 0; i <= MOST; i++)
+        close(waiting[i]);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+}
+
 static void test_freed_while_some_wait(void **state)
 {
     (void)state;
@@ -425,6 +457,7 @@ int main(void)
         T(test_gone_before_its_header),
         T(test_time_is_bounded),
         T(test_a_slow_one_holds_nobody_up),
+        T(test_number_is_bounded),
         T(test_freed_while_some_wait),
         T(test_freed_by_who_gets_one),
         T(test_out_of_memory),
