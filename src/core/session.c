@@ -64,6 +64,7 @@ static void publish_will(struct gnt_session *s)
     if (!s->will)
         return;
     if (!gnt_session_may_publish(s, s->will->message->topic)) {
+        gnt_count(&s->home->counters, GNT_COUNT_PUBLISH_DENIED, 1);
         drop_will(s);
         return;
     }

@@ -3,6 +3,7 @@
 #include "core/ledger.h"
 #include "machine.h"
 #include "oracle.h"
+#include "permits.h"
 #include "raw.h"
 
 #include <stdlib.h>
@@ -16,6 +17,7 @@ enum { DEVICES_MAX = 32, RAW_MAX = 5 };
 struct life {
     struct sim_world world;
     struct sim_oracle oracle;
+    struct sim_permits permits;
     struct sim_machine machine; /* if the broker has a data directory */
     bool keeps;
     struct sim_device devices[DEVICES_MAX];
@@ -217,6 +219,7 @@ static bool calm_down(struct life *l)
     sim_trace(w, "calm");
     w->weather.fault_one_in = 0;
     w->weather.move_fails_one_in = 0;
+    sim_permits_calm(&l->permits);
     if (l->keeps)
         sim_machine_calm(&l->machine);
     for (uint32_t i = 0; i < l->device_count; i++)
@@ -459,6 +462,7 @@ void sim_life(const struct sim_life_options *options, struct sim_life_report *re
     l->oracle.faulty = options->faults;
     l->oracle.patient &= !options->faults;
     w->weather = some_weather(w, options->faults);
+    sim_permits_init(&l->permits, w, &l->oracle);
     if (options->crashes)
         start_machine(l, options);
     else
@@ -478,6 +482,7 @@ void sim_life(const struct sim_life_options *options, struct sim_life_report *re
     report->digest = w->digest;
     if (l->keeps)
         sim_machine_fini(&l->machine);
+    sim_permits_fini(&l->permits);
     sim_oracle_fini(&l->oracle);
     gnt_config_fini(&l->config);
     sim_world_fini(w);

@@ -54,6 +54,7 @@ static struct sim_topic *add_topic(struct sim_oracle *o, enum sim_kind kind)
 {
     struct sim_topic *t = &o->topics[o->topic_count++];
     t->kind = kind;
+    t->permitted_until = GNT_NEVER;
     return t;
 }
 
@@ -132,6 +133,35 @@ struct gnt_slice sim_oracle_topic(const struct sim_oracle *o, uint32_t topic)
 static bool sub_matches(const struct sim_oracle *o, const struct sim_sub *s, uint32_t topic)
 {
     return o->matches[s->filter * o->topic_count + topic];
+}
+
+/* ---- What may be received */
+
+void sim_oracle_permit(struct sim_oracle *o, const char *name, bool permitted)
+{
+    for (uint32_t i = 0; i < o->topic_count; i++) {
+        struct sim_topic *t = &o->topics[i];
+        if (strcmp(t->name, name) != 0 || (t->permitted_until == GNT_NEVER) == permitted)
+            continue;
+        t->permitted_until = permitted ? GNT_NEVER : o->world->now;
+        t->denied_until = permitted ? o->world->now : GNT_NEVER;
+    }
+}
+
+static bool at_or_after(uint64_t until, const struct sim_message *m)
+{
+    return until == GNT_NEVER || (until && until + GRACE >= m->handed);
+}
+
+/* Whether M was permitted, or denied, to anybody at any time since it was handed in. */
+static bool was_permitted(const struct sim_oracle *o, const struct sim_message *m)
+{
+    return at_or_after(o->topics[m->topic].permitted_until, m);
+}
+
+static bool was_denied(const struct sim_oracle *o, const struct sim_message *m)
+{
+    return at_or_after(o->topics[m->topic].denied_until, m);
 }
 
 /* ---- Publishing */
@@ -381,6 +411,9 @@ uint32_t sim_oracle_seen(struct sim_oracle *o, uint32_t session, const struct si
               p->dup ? " again" : "", p->retain ? " retained" : "");
     SIM_MUST(o->world, gnt_slice_eq(p->topic, sim_oracle_topic(o, m->topic)));
     SIM_MUST(o->world, !p->retain || o->topics[m->topic].kind == SIM_RETAINED);
+    if (!was_permitted(o, m))
+        sim_fail(o->world, "client %u got message %u (%s), which is denied", session, message,
+                 o->topics[m->topic].name);
     uint32_t left = gnt_mqtt_number(d->props, GNT_PROP_MESSAGE_EXPIRY, 0);
     SIM_MUST(o->world, left <= m->expiry_s);
     check_reason(o, session, message, p->qos);
@@ -438,7 +471,7 @@ static void check_order(struct sim_oracle *o, uint32_t session, uint32_t message
     uint32_t(*of)[SIM_ORDERS] = &o->session[session].last[m->publisher * o->topic_count + m->topic];
     uint32_t *last = &(*of)[m->qos * 3 + qos];
     /* dropped or lost the first time, a repeated one may come at the second time */
-    bool may_be_dropped = o->lossy && !waited_for(o, session, m);
+    bool may_be_dropped = (o->lossy && !waited_for(o, session, m)) || was_denied(o, m);
     bool may_be_lost =
         may_be_refused(o, m) || (m->qos == 1 && (qos == 0 || m->expiry_s || may_be_dropped));
     if (message + 1 < *last && !m->repeats && !may_be_lost && surely_subscribed(o, session, m, qos))
@@ -485,6 +518,8 @@ static bool too_large(const struct sim_oracle *o, uint32_t session, const struct
 static bool due(const struct sim_oracle *o, const struct sim_sub *s, const struct sim_message *m)
 {
     if (m->failed || m->expiry_s || m->done == GNT_NEVER || m->handed < s->sure_from)
+        return false;
+    if (was_denied(o, m))
         return false;
     if (s->sure_until != GNT_NEVER && m->done + GRACE > s->sure_until)
         return false;
@@ -570,7 +605,7 @@ static void audit_retained(struct sim_oracle *o, const struct sim_sub *s)
         bool sure;
         uint32_t value = sim_oracle_retained(o, p, &sure);
         if (!sure || value == SIM_NO_MESSAGE || (s->no_local && p == s->session) ||
-            too_large(o, s->session, &o->messages[value]))
+            too_large(o, s->session, &o->messages[value]) || was_denied(o, &o->messages[value]))
             continue;
         uint32_t got = o->session[s->session].retained_value[p];
         struct sim_arrived *a = arrived(o, s->session, value);
@@ -614,7 +649,7 @@ static void audit_shared(struct sim_oracle *o)
     bool stand = groups_stand(o);
     for (uint32_t i = 0; i < o->message_count; i++) {
         const struct sim_message *m = &o->messages[i];
-        if (o->topics[m->topic].kind != SIM_SHARED)
+        if (o->topics[m->topic].kind != SIM_SHARED || was_denied(o, m))
             continue;
         uint32_t least = 0, most_twos = 0;
         for (uint32_t f = 0; f < o->filter_count; f++) {

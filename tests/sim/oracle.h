@@ -11,6 +11,7 @@
  *   Order        of one publisher, topic and QoS: first arrivals come in the order of publishing.
  *   Shared       one member of each group gets it.
  *   Retained     who subscribes, or was subscribed, ends up with the last value.
+ *   Denied       by the access list, and not permitted since it was handed in: does not arrive.
  *   Wills        arrive as often as connections broke, and not when they ended with DISCONNECT.
  *
  * Where the broker's machine crashes now and then, all that holds for what is kept: sessions that
@@ -30,6 +31,7 @@ enum sim_kind { SIM_NORMAL, SIM_SHARED, SIM_RETAINED, SIM_WILL };
 struct sim_topic {
     char name[SIM_TOPIC_SIZE];
     enum sim_kind kind;
+    uint64_t permitted_until, denied_until; /* when it was so last; GNT_NEVER: it is */
 };
 
 struct sim_filter {
@@ -130,6 +132,10 @@ uint32_t sim_oracle_publish(struct sim_oracle *o, const struct sim_message *m);
 void sim_oracle_payload(const struct sim_oracle *o, uint32_t message, uint8_t *to);
 /* Which message has this payload; it is whole. */
 uint32_t sim_oracle_payload_message(struct sim_oracle *o, struct gnt_slice payload);
+
+/* Whether what is published to the topic NAME, if there is one, may be received by anybody from now
+ * on. */
+void sim_oracle_permit(struct sim_oracle *o, const char *name, bool permitted);
 
 void sim_oracle_published(struct sim_oracle *o, uint32_t message, bool ok);
 

@@ -159,6 +159,7 @@ void sim_world_start(struct sim_world *w, const struct gnt_config *config, unsig
     pollers = 0;
     const struct gnt_door door = {&w->clock, &w->broker_chance.door, poller_new};
     SIM_MUST(w, gnt_workers_new(config, workers, &door, &w->workers) == GNT_OK);
+    gnt_workers_take_access(w->workers, w->access);
     struct sim_worker *list = calloc(workers, sizeof *list);
     SIM_MUST(w, list != NULL);
     w->worker = list;

@@ -31,6 +31,7 @@ struct sim_world {
     struct gnt_clock clock;
     struct gnt_timers timers;
     struct gnt_workers *workers; /* NULL: there is no broker now */
+    struct gnt_access *access;   /* of brokers that start; NULL: none */
     struct sim_worker *worker;   /* of each */
     void (*after_turn)(void *context);
     void *after_context;

@@ -182,6 +182,7 @@ static void wills_are_looked_at_where_they_go_and_come_from(void **state)
     world_cut(&a);
     world_settle(&f.w);
     assert_int_equal(c.count, 1);
+    assert_counted(&f.w, GNT_COUNT_PUBLISH_DENIED, 1);
     end(&f, &c);
     end(&f, &a);
     end(&f, &b);
@@ -269,7 +270,7 @@ static void a_new_list_holds_for_who_is_there(void **state)
 static void a_new_list_comes_in_slices(void **state)
 {
     (void)state;
-    enum { SESSIONS = 200, FILTERS = 3000, SHARED = 300 };
+    enum { SESSIONS = 200, FILTERS = 3000, SHARED = 1500 };
     struct fixture f;
     static char ids[SESSIONS][16];
     static struct world_client c[SESSIONS];
@@ -359,14 +360,22 @@ static void a_new_list_comes_in_slices(void **state)
 static void a_new_list_reaches_a_session_that_parts(void **state)
 {
     (void)state;
+    enum { FILTERS = 1000 };
     struct fixture f;
     struct world_client c = {.id = "c"};
-    begin(&f, 1, NULL);
+    struct gnt_core_config config = world_config(1);
+    config.subscriptions_per_session = FILTERS + 1;
+    world_init(&f.w, 1, &config);
+    f.list = NULL;
     assert_true(world_connect(&f.w, &c, true, 100));
     assert_int_equal(world_subscribe(&c, "a", 1), GNT_DONE);
-    assert_int_equal(world_subscribe(&c, "b", 1), GNT_DONE);
+    for (unsigned i = 0; i < FILTERS; i++) {
+        char filter[16];
+        snprintf(filter, sizeof filter, "b/%u", i);
+        assert_int_equal(world_subscribe(&c, filter, 1), GNT_DONE);
+    }
     struct gnt_session *s = c.session;
-    replace(&f, WORLD_LIST("* subscribe a", "* subscribe b"));
+    replace(&f, WORLD_LIST("* subscribe a", "* subscribe b/+"));
     f.w.now++;
     gnt_timers_run(&f.w.timers[0], f.w.now);
     assert_true(gnt_session_marking(s));

@@ -193,6 +193,27 @@ static void what_is_aside_is_bounded_and_ends_with_its_member(void **state)
     end(&f);
 }
 
+/* Also where a queue may hold more, or as much as it wants. */
+static void what_is_aside_is_bounded_anyway(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, 2, WORLD_LIST("ann subscribe x/#", "bob subscribe y/#"));
+    for (unsigned i = 0; i < HOMES; i++)
+        f.w.core->homes[i].config.queued_per_session = 0;
+    world_cut(&f.m[1]);
+    world_settle(&f.w);
+    for (unsigned i = 0; i < GNT_GROUP_ASIDE_MAX + 3; i++)
+        publish(&f, "y/1");
+    settle(&f);
+    assert_counted(&f.w, GNT_COUNT_QUEUED, GNT_GROUP_ASIDE_MAX);
+    assert_counted(&f.w, GNT_COUNT_DROPPED_QUEUE_FULL, 3);
+    assert_true(world_connect(&f.w, &f.m[1], false, 1000));
+    settle(&f);
+    assert_int_equal(f.m[1].count, GNT_GROUP_ASIDE_MAX);
+    end(&f);
+}
+
 static void a_group_ends_with_what_is_aside(void **state)
 {
     (void)state;
@@ -488,6 +509,7 @@ int main(void)
         cmocka_unit_test(who_may_all_of_it_is_not_looked_at),
         cmocka_unit_test(who_is_away_does_not_hold_up_the_others),
         cmocka_unit_test(what_is_aside_is_bounded_and_ends_with_its_member),
+        cmocka_unit_test(what_is_aside_is_bounded_anyway),
         cmocka_unit_test(a_group_ends_with_what_is_aside),
         cmocka_unit_test(a_new_list_holds_in_groups),
         cmocka_unit_test(what_is_offered_by_old_rights_is_turned_down),
