@@ -21,12 +21,19 @@ CONNECT = bytes.fromhex("100d 0004 4d515454 04 02 0000 0001 78") + b"\xc0\x00"
 WELCOME = bytes.fromhex("20020000 d000")
 
 
+def login(password):
+    """CONNECT of the user u."""
+    text = b"".join(len(word).to_bytes(2, "big") + word for word in (b"x", b"u", password))
+    return bytes([0x10, 10 + len(text)]) + bytes.fromhex("0004 4d515454 04 c2 0000") + text
+
+
 class Case(unittest.TestCase):
     def setUp(self):
         directory = tempfile.TemporaryDirectory(prefix="gnatter-cli-")
         self.addCleanup(directory.cleanup)
         self.directory = directory.name
         self.path = os.path.join(self.directory, "mqtt.sock")
+        self.dialled = []
 
     def file(self, name, text):
         path = os.path.join(self.directory, name)
@@ -62,6 +69,7 @@ sys_interval: 100ms
             s = socket.create_connection(("127.0.0.1", self.port), harness.PATIENCE, (source, 0))
         s.settimeout(harness.PATIENCE)
         self.addCleanup(s.close)
+        self.dialled.append(s)
         return s
 
     def welcome(self, s):
@@ -87,6 +95,8 @@ sys_interval: 100ms
         self.assertIn(words, self.broker.line("stderr", b" refuse "))
 
     def end(self):
+        for s in self.dialled:  # who stays is waited for
+            s.close()
         self.assertEqual(harness.terminate(self.broker), 0)
         self.assertIn(b" ledger ", self.broker.text["stderr"])
 
@@ -168,7 +178,28 @@ class Headers(Case):
         s.sendall(CONNECT)
         self.welcome(s)
         s.close()
+        self.dialled = []
         self.end()
+
+    def test_who_guesses_is_blocked_and_not_the_proxy(self):
+        users = os.path.join(self.directory, "users")
+        made = self.spawn(harness.GNATTER, "passwd", "--create", "--batch", users, "u", "right")
+        self.assertEqual(made.end(), 0, made.text)
+        for workers in 1, 2:
+            self.start(workers, more=f"users: {users}\nguessing: {{delay_after: off, block_after: 3}}\n")
+            for _ in range(3):
+                with self.dial() as s:
+                    s.sendall(LINE + login(b"wrong"))
+                    self.assertIn(s.recv(4)[3], (4, 5))
+            self.assertIn(b"from=192.0.2.1:", self.broker.line("stderr", b" block address "))
+            with self.dial() as s:
+                s.sendall(LINE + login(b"right"))
+                self.assert_closed(s)
+            self.assertIn(b"from=192.0.2.1:", self.broker.line("stderr", b"passwords were guessed"))
+            with self.dial() as s:
+                s.sendall(LINE.replace(b"192.0.2.1", b"192.0.2.2") + login(b"right"))
+                self.assertEqual(s.recv(4), b"\x20\x02\0\0")
+            self.end()
 
     def test_others_come_through_it(self):
         """A loopback address is no protection where a proxy passes on who comes from elsewhere."""
