@@ -364,6 +364,24 @@ class Refusing(Case):
         self.assertIn(b"3", done.stdout.split(), done)
 
 
+class Naming(Case):
+    def test_identity(self):
+        rows = [((), "usual"), (("--identity", "cn"), "usual"),
+                (("--identity", "san"), "usual@example.com"),
+                (("--identity", "subject"), '"CN=usual, O=Things"'), (("--identity", "none"), '""')]
+        for options, user in rows:
+            process = self.broker("--ca", f"{PKI}/ca.pem", *options)
+            self.client("usual").connect("a client")
+            line = process.line("stderr", b" connect ").decode()
+            self.assertRegex(line, f" user={re.escape(user)}( |$)")
+
+    def test_no_such_name(self):
+        process = self.broker("--ca", f"{PKI}/ca.pem", "--identity", "san")
+        with self.assertRaises((AssertionError, EOFError)):
+            self.client("stolen").connect()
+        process.line("stderr", b" refuse ")
+
+
 class Reloading(Case):
     LIVE = 1000
 

@@ -238,6 +238,7 @@ static void test_out_of_memory(void **state)
     for (unsigned i = 0; i < COUNT_OF(inside); i++)
         gnt_stream_close(&inside[i]);
     gnt_porch_fini(&porch);
+    gnt_loop_fini(&fake.loop);
     fake_loop_init(&fake);
     gnt_alloc_fail_at(0);
     assert_int_equal(gnt_porch_init(&porch, &fake.loop, &counters, &limits), GNT_NOMEM);
