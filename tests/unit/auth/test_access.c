@@ -433,6 +433,59 @@ static void bears_a_lack_of_memory(void **state)
     (void)unlink(path);
 }
 
+/* ---- A program that is asked */
+
+static struct {
+    enum gnt_verb verb;
+    char user[16], client[16], topic[32];
+    bool answer;
+} asked;
+
+static bool be_asked(void *context, struct gnt_principal who, enum gnt_verb verb,
+                     struct gnt_slice topic)
+{
+    assert_ptr_equal(context, &asked);
+    asked.verb = verb;
+    (void)snprintf(asked.user, sizeof asked.user, "%.*s", (int)who.user.size,
+                   (const char *)who.user.data);
+    (void)snprintf(asked.client, sizeof asked.client, "%.*s", (int)who.client.size,
+                   (const char *)who.client.data);
+    (void)snprintf(asked.topic, sizeof asked.topic, "%.*s", (int)topic.size,
+                   (const char *)topic.data);
+    return asked.answer;
+}
+
+static void asks_where_there_are_no_rules(void **state)
+{
+    (void)state;
+    struct gnt_access *access;
+    struct gnt_rights *rights, *nobody;
+    assert_int_equal(gnt_access_asking(be_asked, &asked, &access), GNT_OK);
+    char user[] = "ann"; /* copied */
+    const struct gnt_principal who = {gnt_slice_str(user), LITERAL("c1")};
+    assert_int_equal(gnt_access_rights(access, who, &rights), GNT_OK);
+    assert_int_equal(gnt_access_rights(access, (struct gnt_principal){.client = LITERAL("c2")},
+                                       &nobody),
+                     GNT_OK);
+    gnt_access_unref(&access); /* rights outlive it */
+    user[0] = 'x';
+    asked.answer = true;
+    assert_true(gnt_rights_may(rights, GNT_VERB_PUBLISH, LITERAL("a/b")));
+    assert_int_equal(asked.verb, GNT_VERB_PUBLISH);
+    assert_string_equal(asked.user, "ann");
+    assert_string_equal(asked.client, "c1");
+    assert_string_equal(asked.topic, "a/b");
+    assert_int_equal(gnt_rights_may_subscribe(nobody, LITERAL("$share/g/a/#")), GNT_REACH_SOME);
+    assert_int_equal(asked.verb, GNT_VERB_SUBSCRIBE);
+    assert_string_equal(asked.user, "");
+    assert_string_equal(asked.topic, "a/#");
+    asked.answer = false;
+    assert_int_equal(gnt_rights_may_subscribe(rights, LITERAL("#")), GNT_REACH_NONE);
+    assert_false(gnt_rights_may(rights, GNT_VERB_RECEIVE, LITERAL("a")));
+    gnt_rights_unref(&rights);
+    gnt_rights_unref(&nobody);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -445,6 +498,7 @@ int main(void)
         cmocka_unit_test(bounds_what_is_filled),
         cmocka_unit_test(no_list_permits_everything),
         cmocka_unit_test(rights_outlive_their_list),
+        cmocka_unit_test(asks_where_there_are_no_rules),
         cmocka_unit_test(bears_a_lack_of_memory),
     };
     snprintf(path, sizeof path, "/tmp/gnatter-access-%ld", (long)getpid());
