@@ -65,4 +65,21 @@ wait $broker || fail "the broker ended with $?"
 broker=''
 ! ./embedded_broker mqtt://0.0.0.0:0 2>"$work/error" || fail "it is open to all"
 grep -q allow_anonymous "$work/error" || fail "not explained: $(cat "$work/error")"
+
+# One with users of its own: who is nobody may listen, and not speak.
+exec 3<>"$work/says"
+./own_users >&3 &
+broker=$!
+read -r line <&3
+port=${line##*:}
+[ "$line" = "listening on mqtt://127.0.0.1:$port" ] || fail "the second broker says: $line"
+! ./publisher 127.0.0.1 "$port" greetings/all 'good morning' 2>"$work/error" || fail "nobody speaks"
+read -r line <&3
+[ "${line%:*}" = 'somebody is here from 127.0.0.1' ] || fail "the second broker says: $line"
+read -r line <&3
+[ "${line%:*}" = 'somebody has gone' ] || fail "the second broker says: $line"
+! ./subscriber 127.0.0.1 "$port" 'private/#' 1 2>"$work/error" || fail "it may hear everything"
+kill -INT $broker
+wait $broker || fail "the second broker ended with $?"
+broker=''
 echo "examples: the brokers, the subscriber and the publishers work together"
