@@ -36,13 +36,13 @@ struct protocols {
 /* "mqtt,http/1.1" */
 static gnt_err cut(const char *list, struct protocols *out, struct gnt_pki_why *why)
 {
+    char *rest = out->text;
     size_t size = strlen(list);
-    if (size >= sizeof out->text)
-        return gnt_pki_refuse(why, GNT_INVALID, "ALPN: names empty or too long");
-    memcpy(out->text, list, size + 1);
-    for (char *rest = out->text; rest && out->count < PROTOCOLS_MAX;)
+    if (size < sizeof out->text)
+        memcpy(out->text, list, size + 1);
+    while (size < sizeof out->text && rest && out->count < PROTOCOLS_MAX)
         out->names[out->count++] = strsep(&rest, ",");
-    return GNT_OK;
+    return rest ? gnt_pki_refuse(why, GNT_INVALID, "ALPN: too many names") : GNT_OK;
 }
 
 /* ---- Everything that lives until the context has counted it */

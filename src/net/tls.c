@@ -225,21 +225,39 @@ static void before_call(void)
         ERR_clear_error();
 }
 
+/* It is the wire that has failed, and neither side: the session stays good for being resumed, for
+ * which OpenSSL wants to see both ends in order. */
+static gnt_err cut_off(struct tls *t, gnt_err err)
+{
+    SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    fail(t, err);
+    return (gnt_err)t->failure;
+}
+
+/* The end below is told as close_notify, but is none: where that has come, nothing more is read. */
+static gnt_err end(struct tls *t)
+{
+    t->ended = t->unreadable != GNT_CLOSED;
+    if (t->ended)
+        return GNT_CLOSED;
+    t->reason = ERR_PACK(ERR_LIB_SSL, 0, SSL_R_UNEXPECTED_EOF_WHILE_READING);
+    return cut_off(t, GNT_IO);
+}
+
 /* Of a call that has not done what it should.  What is wrong stays so. */
 static gnt_err outcome(struct tls *t, int result)
 {
     switch (SSL_get_error(t->ssl, result)) {
     case SSL_ERROR_WANT_READ:
     case SSL_ERROR_WANT_WRITE: return t->failure ? (gnt_err)t->failure : GNT_MORE;
-    case SSL_ERROR_ZERO_RETURN: t->ended = true; return GNT_CLOSED;
+    case SSL_ERROR_ZERO_RETURN: return end(t);
     default: break;
     }
     t->reason = ERR_peek_error();
     ERR_clear_error();
     if (t->unreadable && t->unreadable != GNT_CLOSED)
-        fail(t, (gnt_err)t->unreadable);
-    else
-        fail(t, gnt_tls_meaning(t->reason));
+        return cut_off(t, (gnt_err)t->unreadable);
+    fail(t, gnt_tls_meaning(t->reason));
     return (gnt_err)t->failure;
 }
 

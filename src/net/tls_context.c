@@ -349,7 +349,8 @@ static void set_manners(struct gnt_tls_context *c, const struct gnt_tls_terms *t
     SSL_CTX_set_app_data(c->ssl, c);
     SSL_CTX_set_mode(c->ssl, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_read_ahead(c->ssl, 1);
-    SSL_CTX_set_options(c->ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+    SSL_CTX_set_options(c->ssl, SSL_OP_IGNORE_UNEXPECTED_EOF | /* net/tls.c knows it */
+                                    SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                     SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
     SSL_CTX_set_verify(c->ssl, verify_mode(terms), NULL);
     SSL_CTX_set_cert_verify_callback(c->ssl, on_verify, c);

@@ -124,7 +124,7 @@ static struct {
     uint16_t port;
     SSL_CTX *context;
     pthread_t thread;
-    atomic_bool quit, drop; /* right after CONNACK, once */
+    atomic_bool quit, drop; /* right after CONNACK and without close_notify, once */
     atomic_int connections, resumed;
     char client[64]; /* the common name of the last one; behind `connected` */
     sem_t connected;
@@ -146,10 +146,10 @@ static void answer(SSL *ssl)
     atomic_fetch_add(&peer.resumed, SSL_session_reused(ssl));
     (void)!SSL_write(ssl, connack, sizeof connack);
     sem_post(&peer.connected);
-    if (!atomic_exchange(&peer.drop, false)) {
-        while (SSL_read(ssl, in, sizeof in) > 0)
-            ;
-    }
+    if (atomic_exchange(&peer.drop, false))
+        return;
+    while (SSL_read(ssl, in, sizeof in) > 0)
+        ;
     SSL_shutdown(ssl);
 }
 
@@ -326,17 +326,20 @@ static void files_that_never_were_good_end_it(void **state)
 {
     (void)state;
     static const struct {
-        const char *ca, *certificate, *key, *words;
+        const char *ca, *certificate, *key, *alpn, *words;
     } rows[] = {
-        {"nothing.pem", NULL, NULL, "/nothing.pem: No such file or directory"},
-        {"ca.pem", "ca.pem", NULL, "/ca.pem: "},
-        {"ca.pem", "client.pem", "nothing.key", "/nothing.key: No such file or directory"},
+        {"nothing.pem", NULL, NULL, NULL, "/nothing.pem: No such file or directory"},
+        {"ca.pem", "ca.pem", NULL, NULL, "/ca.pem: "},
+        {"ca.pem", "client.pem", "nothing.key", NULL, "/nothing.key: No such file or directory"},
+        {"ca.pem", NULL, NULL, "a,,b", "ALPN: names empty or too long"},
+        {"ca.pem", NULL, NULL, "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17", "ALPN: too many names"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         peer.port = 1;
         struct gnatter_client_options o = options_of(rows[i].ca);
         o.tls.identity.certificate = rows[i].certificate ? in_directory(rows[i].certificate) : NULL;
         o.tls.identity.key = rows[i].key ? in_directory(rows[i].key) : NULL;
+        o.tls.alpn = rows[i].alpn;
         gnatter_client *c = client_of(&o);
         assert_int_equal(gnatter_client_start(c), 0);
         await(&seen.ended);
