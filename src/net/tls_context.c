@@ -307,6 +307,29 @@ static gnt_err inherit_tickets(SSL_CTX *ssl, const struct gnt_tls_context *befor
     return done ? GNT_OK : GNT_NOMEM;
 }
 
+static int on_new_ticket(SSL *ssl, void *context)
+{
+    (void)ssl;
+    (void)context;
+    return 1;
+}
+
+/* Nor does a certificate outlive its time in a session, which is as young as its last ticket. */
+static SSL_TICKET_RETURN on_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
+                                   size_t name_size, SSL_TICKET_STATUS status, void *context)
+{
+    (void)ssl;
+    (void)name;
+    (void)name_size;
+    (void)context;
+    if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    const X509 *peer = SSL_SESSION_get0_peer(session);
+    if (peer && X509_cmp_current_time(X509_get0_notAfter(peer)) <= 0)
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
+
 static gnt_err set_sessions(struct gnt_tls_context *c, const struct gnt_tls_terms *terms)
 {
     if (!terms->server) {
@@ -315,7 +338,8 @@ static gnt_err set_sessions(struct gnt_tls_context *c, const struct gnt_tls_term
         return GNT_OK;
     }
     SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_OFF); /* tickets: the client keeps it */
-    if (!SSL_CTX_set_num_tickets(c->ssl, TICKETS))
+    if (!SSL_CTX_set_num_tickets(c->ssl, TICKETS) ||
+        !SSL_CTX_set_session_ticket_cb(c->ssl, on_new_ticket, on_ticket, NULL))
         return GNT_NOMEM;
     gnt_tls_secrets_watch(c->ssl);
     gnt_err err = bind_sessions(c->ssl, terms);

@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import time
 import unittest
 
 import harness
@@ -191,6 +192,24 @@ class Showing(Case):
             again = self.client(context=context, session=first.tls.session).connect("two")
             self.assertTrue(again.tls.session_reused, version)
             self.assertTrue(again.ping())
+
+    def test_no_session_outlives_its_certificate(self):
+        until = time.time() + 4
+        cert("client", "--force", "--until",
+             time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until)), "brief")
+        process = self.broker("--ca", f"{PKI}/ca.pem")
+        kept = []
+        for version in ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3:
+            context = Client.make_context(PKI, "brief", versions={"maximum_version": version})
+            session = self.client(context=context).connect().tls.session
+            again = self.client(context=context, session=session).connect()
+            self.assertTrue(again.tls.session_reused)
+            kept.append((context, session, again.tls.session))
+        time.sleep(max(0, until + 1.1 - time.time()))  # nothing says when it has expired
+        for context, *sessions in kept:
+            for session in sessions:
+                self.assertIn("CERTIFICATE_EXPIRED", self.refused(context=context, session=session))
+                self.says(process, "the client's certificate: expired")
 
     def test_pfx_and_pass_phrases(self):
         phrase = ("--passphrase", f"file:{PKI}/phrase")
