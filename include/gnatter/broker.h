@@ -45,10 +45,11 @@ typedef struct gnatter_broker gnatter_broker;
 /* ---- What a program has its say in: callbacks, each of which may be NULL.
  *
  * What they are handed is lent until they return, and texts are UTF-8.  They are called from
- * gnatter_broker_start() until gnatter_broker_free() has returned, and may call nothing of this
- * broker but gnatter_broker_publish().  Which threads of the broker do so stands with each: on the
- * workers' all clients of that worker wait meanwhile, so what takes longer than some microseconds
- * does not belong there. */
+ * gnatter_broker_start() on, `authorize` from gnatter_broker_new() on where a data directory has
+ * sessions, and until gnatter_broker_free() has returned.  They may call nothing of this broker but
+ * gnatter_broker_publish().  Which threads of the broker do so stands with each: on the workers'
+ * all clients of that worker wait meanwhile, so what takes longer than some microseconds does not
+ * belong there. */
 
 /* A client that wants in, and what it has shown. */
 struct gnatter_login {
@@ -62,8 +63,7 @@ struct gnatter_login {
 };
 
 enum gnatter_login_answer {
-    GNATTER_LOGIN_REFUSE, /* CONNACK: bad user name or password; without a password: not authorized
-                           */
+    GNATTER_LOGIN_REFUSE, /* told: bad user name or password; without one: not authorized */
     GNATTER_LOGIN_ACCEPT,
     GNATTER_LOGIN_USUAL /* as without the callback: by certificate, `users`, allow_anonymous */
 };

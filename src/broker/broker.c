@@ -131,8 +131,8 @@ void gnt_broker_free(struct gnt_broker **broker)
     gnt_broker_stop(b);
     gnt_rcu_register();
     gnt_seats_free(&b->seats);
-    gnt_inbox_fini(&b->inbox);
     gnt_workers_free(&b->workers);
+    gnt_inbox_fini(&b->inbox); /* the program may have tried to put something in until then */
     gnt_rcu_unregister();
     gnt_rcu_barrier();
     gnt_listeners_close(&b->listeners);

@@ -228,7 +228,8 @@ void gnatter_broker_free(gnatter_broker *broker)
 {
     if (!broker)
         return;
-    gnt_broker_free(&broker->broker);
+    struct gnt_broker *inside = broker->broker; /* callbacks may still publish, and are told no */
+    gnt_broker_free(&inside);
     free(broker);
 }
 

@@ -31,6 +31,7 @@ static struct {
     sem_t happened, asked, may_answer;
     atomic_bool slow; /* `authenticate` waits for may_answer */
     atomic_int questions;
+    gnatter_broker *broker; /* to publish there after its end; NULL: not */
 } program;
 
 static void note(const char *text)
@@ -71,6 +72,9 @@ static enum gnatter_login_answer authenticate(void *context, const struct gnatte
         sem_post(&program.asked);
         wait_for(&program.may_answer);
     }
+    if (program.broker)
+        assert_int_equal(gnatter_broker_publish(program.broker, "t", "x", 1, 0, false),
+                         GNATTER_ESTATE);
     assert_int_equal(strncmp(login->address, "127.0.0.1:", 10), 0);
     assert_null(login->certificate);
     assert_null(login->certificate_name);
@@ -348,8 +352,10 @@ static void the_broker_ends_while_it_thinks(void **state)
         say(next, "10 | ['MQTT'] 05 c2 0000 () ['b'] ['ann'] [77 00 7264]");
         close(fd);
         close(next);
-        if (stop)
+        if (stop) {
             gnatter_broker_stop(broker);
+            program.broker = broker;
+        }
         assert_int_equal(pthread_create(&thread, NULL, answer_soon, NULL), 0);
         gnatter_broker_free(broker);
         pthread_join(thread, NULL);

@@ -43,7 +43,7 @@ static X509 *issue(enum gnt_issue_role role, const char *subject, char *name, X5
                                    .names = &name,
                                    .name_count = name != NULL,
                                    .from = now - DAY,
-                                   .until = now + 9 * DAY,
+                                   .until = now + (role == GNT_ISSUE_CA ? 10 : 9) * DAY,
                                    .path_length = -1};
     if (gnt_issue(&plan, key, issuer, issuer ? key : NULL, &certificate, &why))
         fail_msg("%s", why.text);
