@@ -549,11 +549,13 @@ static void audit_sub(struct sim_oracle *o, const struct sim_sub *s)
     }
 }
 
-/* Whether OLD may have been taken after NEWER, which had been acknowledged before it: as its
- * publisher has not been told, it has sent it again. */
+/* Whether OLD may have been taken after NEWER: refused at first, or, as its publisher has not been
+ * told that it was taken, sent again when NEWER had been acknowledged. */
 static bool may_come_late(const struct sim_oracle *o, const struct sim_message *old,
                           const struct sim_message *newer)
 {
+    if (may_be_refused(o, old) && !old->failed && old->done > newer->handed)
+        return true;
     return (old->qos == 1 || old->repeats) && !old->failed && old->done > newer->done &&
            o->session[old->publisher].connected_at > newer->done;
 }
