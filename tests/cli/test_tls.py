@@ -57,10 +57,11 @@ class Client:
     """One connection; MQTT is spoken as far as CONNECT and PINGREQ go."""
 
     def __init__(self, port, name=None, host="localhost", alpn=None, session=None, context=None,
-                 pki=None, **versions):
+                 pki=None, before=b"", **versions):
         self.context = context or self.make_context(pki or PKI, name, alpn, versions)
         tcp = socket.create_connection(("127.0.0.1", port), harness.PATIENCE)
         try:
+            tcp.sendall(before)
             self.tls = self.context.wrap_socket(tcp, server_hostname=host, session=session)
         except BaseException:
             tcp.close()
@@ -243,6 +244,24 @@ class Showing(Case):
         self.client("usual").connect()
         self.port = int(ports[1])
         self.client(host="other.example").connect("two")
+
+
+class BehindProxies(Case):
+    def test_tls_behind_the_header(self):
+        path = os.path.join(os.path.dirname(PKI), "proxies.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"certificate: {PKI}/server.pem\nkey: {PKI}/server.key\nca: {PKI}/ca.pem\n"
+                       "listeners: [{url: mqtts://127.0.0.1:0, proxies: 127.0.0.1}]\n")
+        process = harness.Process([harness.GNATTER, "broker", "--data", "none", "--config", path])
+        self.addCleanup(process.kill)
+        self.port = int(re.search(rb"127\.0\.0\.1:(\d+)", process.line("stderr", b" ready "))[1])
+        proxied = b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 8883\r\n"
+        self.client("usual", before=proxied).connect()
+        self.assertIn(b"from=192.0.2.7:4711", process.line("stderr", b" connect "))
+        self.assertIn("CERTIFICATE_REQUIRED", self.refused(before=proxied))
+        line = process.line("stderr", b" refuse ")
+        self.assertIn(b"missing client certificate", line)
+        self.assertIn(b"from=192.0.2.7:4711", line)
 
 
 class Mistakes(Case):
