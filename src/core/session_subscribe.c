@@ -305,7 +305,7 @@ bool gnt_session_subscribe(struct gnt_session *s, struct gnt_slice filter,
         *outcome = GNT_FILTER_INVALID;
         return true;
     }
-    enum gnt_reach reach = gnt_session_reach(s, share.filter);
+    enum gnt_reach reach = gnt_session_reach(s, filter);
     if (reach == GNT_REACH_NONE &&
         !s->home->recovering) { /* there was more to be had when it was made */
         gnt_count(&s->home->counters, GNT_COUNT_SUBSCRIPTIONS_DENIED, 1);

@@ -70,8 +70,10 @@ static void what_reaches_nothing_is_refused(void **state)
     assert_int_equal(world_subscribe(&c, "a/secret/x", 1), GNT_NOT_ALLOWED);
     assert_int_equal(world_subscribe(&c, "m/x", 1), GNT_NOT_ALLOWED); /* only to be given it */
     assert_int_equal(world_subscribe(&c, "$share/g/b", 1), GNT_NOT_ALLOWED);
+    /* Of topics that begin with $share, of which nothing was said. */
+    assert_int_equal(world_subscribe(&c, "$share/g/$share/h/a/b", 1), GNT_NOT_ALLOWED);
     assert_int_equal(world_subscribe(&c, "a#", 1), GNT_FILTER_INVALID);
-    assert_counted(&f.w, GNT_COUNT_SUBSCRIPTIONS_DENIED, 4);
+    assert_counted(&f.w, GNT_COUNT_SUBSCRIPTIONS_DENIED, 5);
     assert_counted(&f.w, GNT_COUNT_SUBSCRIPTIONS, 0);
     assert_false(gnt_session_looks(c.session));
 
