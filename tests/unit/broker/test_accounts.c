@@ -1,4 +1,6 @@
 /* The ledger, as clients see it: of each session and shared group, and of a client's own. */
+#include "core/ledger.h"
+#include "core/session_private.h"
 #include "support/alloc_fault.h"
 #include "support/script_client.h"
 #include "support/unit.h"
@@ -163,12 +165,39 @@ static void of_its_own_drops(void **state)
     }
 }
 
+/* As many kinds as there are. */
+static void of_all_kinds_of_drops(void **state)
+{
+    (void)state;
+    static const char connect[] = "10 | ['MQTT'] 05 00 0000 (11 000000ff) ['c']";
+    struct script s;
+    script_init(&s, 1, "tell_dropped=true", NULL);
+    struct script_client *c = script_connect(&s, 0, connect, "20 | 00 00 (22 000a)");
+    script_send(c, "82 | 0001 () ['t'] 00; 30 | ['t'] () ''");
+    script_expect(c, "90 | 0001 () 00; 30 | ['t'] () ''");
+    script_close(c);
+    script_settle(&s);
+    struct gnt_home *home = s.workers->worker[0].home;
+    const struct gnt_session *session = gnt_session_find(home, gnt_slice_str("c"));
+    for (int row = GNT_COUNT_EXPIRED; row <= GNT_LEDGER_LAST; row++)
+        gnt_ledger_pass(home, session->ledger, (enum gnt_counter)row);
+    char told[1024] = "20 | 01 00 (22 000a";
+    for (int row = GNT_COUNT_EXPIRED; row <= GNT_LEDGER_LAST; row++) {
+        size_t used = strlen(told);
+        snprintf(told + used, sizeof told - used, " 26 ['%s'] ['1']",
+                 gnt_counter_topic((enum gnt_counter)row) + strlen("ledger/"));
+    }
+    strcat(told, ")");
+    script_connect(&s, 0, connect, told);
+    script_fini(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(of_each_session),         cmocka_unit_test(of_each_group),
         cmocka_unit_test(of_those_that_are_there), cmocka_unit_test(off_by_default),
-        cmocka_unit_test(of_its_own_drops),
+        cmocka_unit_test(of_its_own_drops),        cmocka_unit_test(of_all_kinds_of_drops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
