@@ -128,6 +128,39 @@ static void flight_drop(struct gnt_session *s, struct gnt_flight *flight, enum g
     flight_remove(s, flight);
 }
 
+/* What is in FLIGHT has ended HOW, and its id is to be released. */
+static gnt_err flight_release(struct gnt_session *s, struct gnt_flight *flight,
+                              enum gnt_counter how)
+{
+    gnt_err err = gnt_session_keep_released(s, flight->id);
+    if (err)
+        return err;
+    count_out(s, how, flight->message);
+    if (flight->number)
+        gnt_group_settled(s->home, flight->cookie, flight->number);
+    gnt_window_release(&s->window, flight);
+    return GNT_OK;
+}
+
+static void send_release(struct gnt_session *s, uint16_t id)
+{
+    if (s->receiver->ops->release(s->receiver, id))
+        gnt_session_close_later(s, GNT_CLOSE_NO_MEMORY);
+}
+
+/* What is in FLIGHT is not sent again.  A client that has had it exactly once may still remember
+ * its id, and take what comes with it next for the same message: so it is told to release the id,
+ * and answers whether it knows it or not [MQTT5 3.7.2.1]. */
+static void flight_withdraw(struct gnt_session *s, struct gnt_flight *flight, enum gnt_counter why)
+{
+    if (flight->qos != 2)
+        flight_drop(s, flight, why);
+    else if (flight_release(s, flight, why))
+        gnt_session_close_later(s, GNT_CLOSE_NO_MEMORY);
+    else
+        send_release(s, flight->id);
+}
+
 /* Sends what is in FLIGHT; whatever cannot be sent to this client ever is dropped
  * [MQTT-3.1.2-25]. */
 static void flight_send(struct gnt_session *s, struct gnt_flight *flight, bool again)
@@ -139,7 +172,9 @@ static void flight_send(struct gnt_session *s, struct gnt_flight *flight, bool a
                              .retain = flight->retain,
                              .dup = again};
     gnt_err err = s->receiver->ops->deliver(s->receiver, &d);
-    if (err == GNT_TOOBIG) {
+    if (err == GNT_TOOBIG && again) {
+        flight_withdraw(s, flight, GNT_COUNT_DROPPED_TOO_LARGE);
+    } else if (err == GNT_TOOBIG) {
         flight_drop(s, flight, GNT_COUNT_DROPPED_TOO_LARGE);
     } else if (err) {
         gnt_session_close_later(s, GNT_CLOSE_NO_MEMORY);
@@ -147,6 +182,15 @@ static void flight_send(struct gnt_session *s, struct gnt_flight *flight, bool a
         flight->owner = s;
         s->unsettled++;
     }
+}
+
+/* The same for what may have been sent before; what its client may have changed since. */
+static void flight_resend(struct gnt_session *s, struct gnt_flight *flight)
+{
+    if (gnt_session_may_receive(s, flight->message->topic))
+        flight_send(s, flight, true);
+    else
+        flight_withdraw(s, flight, GNT_COUNT_DROPPED_DENIED);
 }
 
 /* A client that never settles one delivery may use up the ids behind it. */
@@ -233,7 +277,10 @@ static bool send_now(struct gnt_session *s, struct gnt_waiting *w, uint64_t grou
         return false;
     }
     *w = (struct gnt_waiting){0};
-    flight_send(s, placed, again);
+    if (again)
+        flight_resend(s, placed);
+    else
+        flight_send(s, placed, false);
     return true;
 }
 
@@ -387,15 +434,6 @@ bool gnt_session_is(const struct gnt_sink *sink)
 
 /* ---- Sending what has waited */
 
-/* What its client may have changed since it was sent first. */
-static void flight_resend(struct gnt_session *s, struct gnt_flight *flight)
-{
-    if (gnt_session_may_receive(s, flight->message->topic))
-        flight_send(s, flight, true);
-    else
-        flight_drop(s, flight, GNT_COUNT_DROPPED_DENIED);
-}
-
 /* One step through what was in flight when the connection broke, in its order [MQTT-4.4.0-1]. */
 static bool resend_one(struct gnt_session *s)
 {
@@ -407,16 +445,22 @@ static bool resend_one(struct gnt_session *s)
     s->resend_from = next ? next->id : 0;
     if (flight->state == GNT_FLIGHT_PUBLISHED)
         flight_resend(s, flight);
-    else if (s->receiver->ops->release(s->receiver, flight->id))
-        gnt_session_close_later(s, GNT_CLOSE_NO_MEMORY);
+    else
+        send_release(s, flight->id);
     return true;
+}
+
+/* What may have been sent exactly once is not dropped here, but withdrawn when its turn comes. */
+static bool is_permitted(const struct gnt_session *s, const struct gnt_waiting *w)
+{
+    return (w->again && w->qos == 2) || gnt_session_may_receive(s, w->message->topic);
 }
 
 /* What came when the rights were others is looked at. */
 static struct gnt_waiting *first_permitted(struct gnt_session *s)
 {
     struct gnt_waiting *first = gnt_queue_first(s->queue);
-    while (first && !gnt_session_may_receive(s, first->message->topic)) {
+    while (first && !is_permitted(s, first)) {
         gnt_queue_drop_first(s->queue, GNT_COUNT_DROPPED_DENIED);
         first = gnt_queue_first(s->queue);
     }
@@ -503,55 +547,12 @@ gnt_err gnt_session_received(struct gnt_session *s, uint16_t id, bool refused)
         return settle(s, flight, GNT_COUNT_DROPPED_REFUSED) ? GNT_OK : GNT_NOTFOUND;
     if (!flight) /* it may be the same PUBREC once more */
         return find(s, id, 2, GNT_FLIGHT_RELEASED) ? GNT_OK : GNT_NOTFOUND;
-    gnt_err err = gnt_session_keep_released(s, id);
-    if (err)
-        return err;
-    count_out(s, GNT_COUNT_DELIVERED, flight->message);
-    if (flight->number)
-        gnt_group_settled(s->home, flight->cookie, flight->number);
-    gnt_window_release(&s->window, flight);
-    return GNT_OK;
+    return flight_release(s, flight, GNT_COUNT_DELIVERED);
 }
 
 bool gnt_session_completed(struct gnt_session *s, uint16_t id)
 {
     return settle(s, find(s, id, 2, GNT_FLIGHT_RELEASED), GNT_COUNT_DELIVERED);
-}
-
-/* ---- From the client */
-
-gnt_err gnt_session_receive_once(struct gnt_session *s, uint16_t id)
-{
-    if (gnt_idset_has(&s->unreleased, id))
-        return GNT_EXISTS;
-    if (s->kept && gnt_keep_refuses(s->home))
-        return GNT_IO;
-    gnt_err err = gnt_idset_add(&s->unreleased, id);
-    if (!err && (err = gnt_session_keep_received(s, id)))
-        gnt_idset_remove(&s->unreleased, id);
-    return err;
-}
-
-gnt_err gnt_session_released(struct gnt_session *s, uint16_t id)
-{
-    if (!gnt_idset_has(&s->unreleased, id))
-        return GNT_NOTFOUND;
-    gnt_err err = gnt_session_keep_not_received(s, id);
-    if (!err)
-        gnt_idset_remove(&s->unreleased, id);
-    return err;
-}
-
-void gnt_session_not_received(struct gnt_home *home, uint64_t sink, uint16_t id)
-{
-    struct gnt_sink *found = gnt_slots_find(&home->slots, sink);
-    if (found && gnt_session_released(gnt_session_of(found), id))
-        return; /* no memory to say so: it is taken for one that has come */
-}
-
-uint32_t gnt_session_unreleased(const struct gnt_session *s)
-{
-    return gnt_idset_count(&s->unreleased);
 }
 
 /* ---- Parting */

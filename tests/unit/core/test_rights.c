@@ -531,8 +531,63 @@ static void what_was_in_flight_is_looked_at_before_it_is_sent_again(void **state
     c.answered = 4;
     assert_int_equal(world_answer(&c), 2);
     assert_int_equal(gnt_session_unsettled(c.session), 0);
+    /* Exactly once: the client may have it, and remember the id until that is released. */
+    assert_int_equal(c.released_count, 1);
+    assert_int_equal(c.released[0], c.got[2].id);
+    world_cut(&c);
+    assert_true(world_connect(&f.w, &c, false, 100));
+    assert_int_equal(c.released_count, 2);
+    assert_true(gnt_session_completed(c.session, c.released[1]));
+    assert_false(gnt_session_completed(c.session, c.released[1]));
+    assert_ledger(&f.w);
     end(&f, &c);
     end_world(&f);
+}
+
+/* The same of a session that comes back from the store, and for who takes smaller packets now. */
+static void what_may_have_been_sent_exactly_once_is_withdrawn(void **state)
+{
+    (void)state;
+    struct fixture f = {.list = NULL};
+    struct gnt_store *store;
+    struct world_client c = {.id = "c"}, *all[] = {&c};
+    assert_int_equal(gnt_store_memory_open(NULL, &store), GNT_OK);
+    world_init_kept(&f.w, 1, NULL, store);
+    assert_true(world_connect(&f.w, &c, true, 1000));
+    assert_int_equal(world_subscribe(&c, "#", 2), GNT_DONE);
+    const char *const topics[] = {"b/1", "a/1", "b/2", "a/long", "a/3"};
+    for (unsigned i = 0; i < COUNT_OF(topics); i++)
+        publish(&f, 0, topics[i], i == 2 ? 1 : 2);
+    world_settle(&f.w);
+    assert_int_equal(c.count, 5);
+    world_crash(&f.w, all, 1);
+
+    world_access = WORLD_LIST("* subscribe a/#");
+    for (unsigned times = 0; times < 3; times++) { /* as often as it comes back */
+        world_init_kept(&f.w, 1, NULL, store);
+        c.payload_max = 4;
+        c.count = c.released_count = 0;
+        assert_true(world_connect(&f.w, &c, false, 1000));
+        assert_true(c.present);
+        world_settle(&f.w);
+        assert_string_equal(world_payloads(&c, 0), "a/1 a/3 ");
+        assert_int_equal(c.released_count, 2);
+        assert_int_equal(c.released[0], 1);
+        assert_int_equal(c.released[1], 4);
+        assert_int_equal(row(&c, GNT_COUNT_DROPPED_DENIED), times == 0 ? 2 : 0);
+        assert_int_equal(row(&c, GNT_COUNT_DROPPED_TOO_LARGE), times == 0);
+        if (times < 2)
+            world_crash(&f.w, all, 1);
+    }
+    c.answered = 0;
+    assert_int_equal(world_answer(&c), 2);
+    assert_true(gnt_session_completed(c.session, 1));
+    assert_true(gnt_session_completed(c.session, 4));
+    world_disconnect(&c);
+    world_fini(&f.w);
+    world_client_fini(&c);
+    gnt_access_unref(&world_access);
+    gnt_store_close(&store);
 }
 
 static void another_user_of_the_same_client_has_its_own_rights(void **state)
@@ -656,6 +711,7 @@ int main(void)
         cmocka_unit_test(who_has_no_bounds_may_do_nothing),
         cmocka_unit_test(what_waits_is_looked_at_when_it_goes_out),
         cmocka_unit_test(what_was_in_flight_is_looked_at_before_it_is_sent_again),
+        cmocka_unit_test(what_may_have_been_sent_exactly_once_is_withdrawn),
         cmocka_unit_test(another_user_of_the_same_client_has_its_own_rights),
         cmocka_unit_test(rights_come_back_with_the_user),
         cmocka_unit_test(records_without_a_user_are_read_as_before),
