@@ -150,10 +150,11 @@ struct gnatter_broker_options {
      * machines, and clients without a user name that it leaves to the usual way come in only as
      * allow_anonymous says in words, or where every listener is on a loopback address.  With
      * `authorize` the configuration has no `access` and no `access_file`.  judge and choose are
-     * those of gnatter/tls.h, for clients of mqtts and https listeners, on workers' threads: the
-     * first for listeners that ask for certificates; the second is asked for each host that a
-     * client means, and where it leaves out empty the listener's own certificates are shown.  The
-     * files that it names are read again when they have changed. [NULL: the broker decides] */
+     * those of gnatter/tls.h, for clients of mqtts and https listeners, on workers' threads.  The
+     * first is asked where a listener asks for certificates, which takes a `ca` all the same; what
+     * it accepts is good, and names a user.  The second is asked for each host that a client means;
+     * where it chooses nothing the listener's own certificate is shown.  The files that it names
+     * are read again when they have changed. [NULL: the broker decides] */
     gnatter_authenticate *authenticate;
     gnatter_authorize *authorize;
     gnatter_client_came *on_client_came;
@@ -194,7 +195,8 @@ GNATTER_API int gnatter_broker_start(gnatter_broker *broker);
  * at most 3 seconds, and ends the threads.  For good: the next one is another broker. */
 GNATTER_API void gnatter_broker_stop(gnatter_broker *broker);
 
-/* Stops if need be, and frees.  Nobody may be in a function of this broker.  NULL is fine. */
+/* Stops if need be, and frees.  Nobody but its callbacks may be in a function of this broker.  NULL
+ * is fine. */
 GNATTER_API void gnatter_broker_free(gnatter_broker *broker);
 
 /* ---- While it lives */
