@@ -19,16 +19,16 @@
 #include "conf/text.h"
 
 /*    KIND      C type of the field                  what a person writes */
-#define GNT_OPTION_KINDS(X)                                                                  \
-    X(BOOL)     /* bool                                 true, false */                       \
-    X(INTEGER)  /* unsigned, 1, 2, 4 or 8 bytes         1000 */                              \
-    X(SIZE)     /* unsigned: bytes                      64KiB */                             \
-    X(DURATION) /* unsigned: milliseconds               500ms */                             \
-    X(SECONDS)  /* unsigned: seconds                    10s */                               \
-    X(WORD)     /* enum: the value of one of `words`    drop_newest */                       \
-    X(STRING)   /* char *, NULL if unset                text */                              \
-    X(STRINGS)  /* struct gnt_strings                   a text or a list; a flag to repeat */\
-    X(MAPS)     /* struct gnt_option_list               a list of maps; a flag to repeat */  \
+#define GNT_OPTION_KINDS(X)                                                                 \
+    X(BOOL)     /* bool                                 true, false */                      \
+    X(INTEGER)  /* unsigned, 1, 2, 4 or 8 bytes         1000 */                             \
+    X(SIZE)     /* unsigned: bytes                      64KiB */                            \
+    X(DURATION) /* unsigned: milliseconds               500ms */                            \
+    X(SECONDS)  /* unsigned: seconds                    10s */                              \
+    X(WORD)     /* enum: the value of one of `words`    drop_newest */                      \
+    X(STRING)   /* char *, NULL if unset                text */                             \
+    X(STRINGS)  /* struct gnt_strings                   a text or list; a flag to repeat */ \
+    X(MAPS)     /* struct gnt_option_list               a list of maps; a flag to repeat */ \
     X(TAKE)     /* whatever `take` does                 words of the command line, no YAML */
 
 enum gnt_option_kind {
