@@ -91,6 +91,7 @@ static void plain_life(struct life *l)
     world_settle(&l->w);
     cut(l, 0);
     publish(l, "t", 5, false);
+    world_take_access(&l->w, world_access); /* if there is a list: all rights are made anew */
     world_settle(&l->w);
     connect(l, 0, false, 1000);
     answer_all(l);
@@ -119,6 +120,7 @@ static void shared_life(struct life *l)
     world_settle(&l->w);
     cut(l, 2);
     publish(l, "t", 5, false);
+    world_take_access(&l->w, world_access);
     unsubscribe(l, 3, "$share/g/t");
     subscribe(l, 3, "$share/g/t");
     connect(l, 2, false, 1000);
@@ -146,6 +148,7 @@ static void retained_life(struct life *l)
     l->clients[0].c.busy = true;
     for (unsigned i = 0; i < CLIENTS; i++)
         subscribe(l, i, i % 2 ? "r/#" : "r/+");
+    world_take_access(&l->w, world_access);
     for (unsigned i = 0; i < CLIENTS; i++)
         unsubscribe(l, i, i % 2 ? "r/#" : "r/+");
     l->clients[0].c.busy = false;
@@ -277,6 +280,17 @@ static void retained_messages_and_wills(void **state)
     sweep(retained_life);
 }
 
+/* Some of the filters reach further than is permitted, and no message does. */
+static void under_an_access_list(void **state)
+{
+    (void)state;
+    world_access = WORLD_LIST("* subscribe t", "* subscribe r/+", "* subscribe w", "* publish #");
+    sweep(plain_life);
+    sweep(shared_life);
+    sweep(retained_life);
+    gnt_access_unref(&world_access);
+}
+
 static gnt_err no_post(void *context, unsigned from, unsigned to, const struct gnt_mail *mail)
 {
     (void)context, (void)from, (void)to, (void)mail;
@@ -313,6 +327,7 @@ int main(void)
         cmocka_unit_test(plain_subscriptions),
         cmocka_unit_test(shared_subscriptions),
         cmocka_unit_test(retained_messages_and_wills),
+        cmocka_unit_test(under_an_access_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
