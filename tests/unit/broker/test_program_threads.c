@@ -6,6 +6,8 @@
 #include "support/script_client.h"
 #include "support/unit.h"
 
+#include "auth/scram.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
@@ -14,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -281,6 +284,35 @@ static void what_it_leaves_to_the_broker(void **state)
     assert_int_equal(gnatter_broker_new(&options, &broker), GNATTER_EDENIED);
 }
 
+/* Then the users' file decides, on the same thread, behind the program. */
+static void and_to_its_users(void **state)
+{
+    (void)state;
+    char path[64], config[128], text[GNT_SCRAM_VERIFIER_TEXT];
+    struct gnt_seeded seeded;
+    struct gnt_scram_verifier v;
+    (void)snprintf(path, sizeof path, "/tmp/gnatter-program-%ld", (long)getpid());
+    (void)snprintf(config, sizeof config, "users: %s", path);
+    gnt_seeded_init(&seeded, 1);
+    assert_int_equal(gnt_scram_verifier_make(gnt_slice_str("secret"), 4096, &seeded.door, &v),
+                     GNT_OK);
+    gnt_scram_verifier_write(&v, text);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fprintf(f, "usual:%s\n", text);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(chmod(path, 0600), 0);
+    gnatter_broker *broker = start(config);
+    int fd = come(broker, "10 | ['MQTT'] 04 c2 0000 ['a'] ['usual'] ['secret']", CONNACK4);
+    assert_happened("a as usual");
+    close(fd);
+    assert_happened("a gone: connection closed");
+    hear_end(come(broker, "10 | ['MQTT'] 04 c2 0000 ['a'] ['usual'] ['x']", "20 02 00 04"));
+    assert_int_equal(program.questions, 2);
+    gnatter_broker_free(broker);
+    assert_int_equal(unlink(path), 0);
+}
+
 /* More than `users` would take, and what stands behind the CONNECT waits. */
 static void it_takes_its_time(void **state)
 {
@@ -458,6 +490,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(it_says_who_comes, make_program, end_program),
         cmocka_unit_test_setup_teardown(what_it_leaves_to_the_broker, make_program, end_program),
+        cmocka_unit_test_setup_teardown(and_to_its_users, make_program, end_program),
         cmocka_unit_test_setup_teardown(it_takes_its_time, make_program, end_program),
         cmocka_unit_test_setup_teardown(a_client_goes_while_it_thinks, make_program, end_program),
         cmocka_unit_test_setup_teardown(the_broker_ends_while_it_thinks, make_program, end_program),
