@@ -207,6 +207,8 @@ static gnt_err read_rest(struct tls *t, uint8_t *to, size_t cap, size_t *n)
     unsigned long reason;
     gnt_err err = gnt_tls_rest_read(t->rest, t->inner, to, cap, n, &reason, &alert[1]);
     t->ended |= err == GNT_CLOSED;
+    if (err == GNT_MORE && gnt_tls_records_whole(gnt_buf_slice(&t->rest->in)))
+        gnt_stream_notify(t->inner, GNT_READABLE); /* as if it were there still */
     if (err >= 0 || err == GNT_CLOSED)
         return err;
     t->reason = reason;

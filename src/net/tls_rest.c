@@ -5,7 +5,10 @@
 #include <openssl/err.h>
 #include <stdlib.h>
 
-enum { INPUT_MAX = 64 * 1024 }; /* at once */
+enum {
+    INPUT_MAX = 64 * 1024, /* at once */
+    BARREN_MAX = 16,       /* records at once that bring no data: new keys take 30 us */
+};
 
 struct gnt_tls_facts gnt_tls_facts_of(SSL *ssl)
 {
@@ -88,11 +91,11 @@ static gnt_err gather(const struct gnt_tls_rest *r, struct gnt_stream *inner, si
     size_t most = cap < GNT_TLS_RECORD_MAX ? GNT_TLS_RECORD_MAX : cap, n = 0;
     struct gnt_slice waits = gnt_buf_slice(&r->in);
     most = most < INPUT_MAX ? most : INPUT_MAX;
-    GNT_ASSERT(waits.size <= most);
+    GNT_ASSERT(waits.size <= INPUT_MAX);
     if (waits.size)
         memcpy(bytes, waits.data, waits.size);
     *size = waits.size;
-    if (gnt_tls_records_whole(waits))
+    if (gnt_tls_records_whole(waits)) /* else it is shorter than one */
         return GNT_OK;
     if (!(inner->events & GNT_READABLE))
         return GNT_MORE;
@@ -120,20 +123,24 @@ gnt_err gnt_tls_rest_read(struct gnt_tls_rest *r, struct gnt_stream *inner, uint
     static _Thread_local uint8_t bytes[INPUT_MAX];
     struct gnt_slice data, rest = {0};
     size_t size, used, at = 0;
+    unsigned barren = 0;
     *reason = 0;
     *alert = 0;
     *n = take_opened(r, to, cap);
     if (*n == cap)
         return GNT_OK;
     gnt_err err = GNT_OK, below = gather(r, inner, cap, bytes, &size);
-    while (!rest.size &&
+    while (!rest.size && barren < BARREN_MAX &&
            !(err = gnt_tls_records_open(r->records, bytes + at, size - at, &used, &data))) {
         size_t taken = data.size < cap - *n ? data.size : cap - *n;
         memcpy(to + *n, data.data, taken);
         rest = gnt_slice_skip(data, taken);
         *n += taken;
         at += used;
+        barren += !data.size;
     }
+    if (!err && !*n)
+        err = GNT_MORE;
     gnt_err left = leave(r, rest, gnt_slice(bytes + at, size - at));
     if (left || err == GNT_NOMEM)
         return GNT_NOMEM;

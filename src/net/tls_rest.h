@@ -24,7 +24,8 @@ GNT_MUST gnt_err gnt_tls_rest_new(SSL *ssl, const struct gnt_tls_secrets *secret
 void gnt_tls_rest_free(struct gnt_tls_rest **rest); /* NULL is fine */
 
 /* Fills TO with what comes by INNER, of which it reads once at most.
- *   GNT_MORE    and there is nothing more now
+ *   GNT_MORE    and there is nothing more now; or much has brought nothing, and the next records
+ *               wait in `in` until others have had their turn
  *   GNT_CLOSED  the peer's close_notify, behind *n bytes
  *   else        the connection is lost; *alert is what the peer is to be told, 0: nothing, and
  *               *reason OpenSSL's code, 0: none */

@@ -372,7 +372,8 @@ static void test_many_key_updates(void **state)
     pass(in, out);
     int calls = 0;
     ends[SERVER]->on_ready = count_call;
-    while (gnt_stream_read(ends[SERVER], &byte, 1, &n) == GNT_MORE) {
+    static char big[ROOM];
+    while (gnt_stream_read(ends[SERVER], big, calls % 2 ? 1 : sizeof big, &n) == GNT_MORE) {
         assert_true(++calls < 1000);
         called = 0;
         gnt_stream_want(ends[SERVER], GNT_READABLE);
@@ -380,7 +381,7 @@ static void test_many_key_updates(void **state)
         assert_int_equal(called, 1);
     }
     assert_int_equal(n, 1);
-    assert_true(calls > 1);
+    assert_true(calls > 15000 / 20);
     assert_int_equal(put(ends[SERVER], "y"), GNT_OK); /* under the new keys of this side */
     pass(in, out);
     assert_int_equal(SSL_read(ssl, &byte, 1), 1);
