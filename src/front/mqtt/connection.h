@@ -166,7 +166,7 @@ void gnt_login_on_auth(struct gnt_mqtt_connection *c, const struct gnt_mqtt_pack
 /* Who the client is, NULL for anonymous ones. */
 const char *gnt_login_user(const struct gnt_mqtt_connection *c);
 
-/* What it has shown that with, for the log: "password", "certificate", ...; "": with nothing. */
+/* What it has shown that with, for the log: "password", "certificate", ..., or "anonymous". */
 const char *gnt_login_by(const struct gnt_mqtt_connection *c);
 
 /* While the answer to a login that has failed is held back: when it is to be given; 0: none is. */

@@ -67,7 +67,7 @@ const char *gnt_login_user(const struct gnt_mqtt_connection *c)
 
 const char *gnt_login_by(const struct gnt_mqtt_connection *c)
 {
-    return c->login && c->login->by ? c->login->by : "";
+    return c->login && c->login->by ? c->login->by : "anonymous";
 }
 
 /* ---- By certificate */
