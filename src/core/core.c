@@ -24,6 +24,7 @@ gnt_err gnt_core_new(const struct gnt_core_config *config, struct gnt_core **out
     for (unsigned i = 0; i < core->count; i++) {
         gnt_home_init(&core->homes[i], core->homes, i, core->tree, config);
         gnt_work_init(&core->homes[i].renewing.work, gnt_sessions_renew);
+        gnt_list_init(&core->homes[i].renewing.marking);
     }
     *out = core;
     return GNT_OK;

@@ -73,10 +73,10 @@ struct gnt_total {
 /* The access list has changed, and the sessions' rights follow (core/session_rights.c). */
 struct gnt_renewing {
     struct gnt_work work;
-    uint32_t at; /* so far they have, by place in `slots` */
-    bool again;  /* but not all, for want of memory */
-    uint64_t turn;
-    uint32_t slices; /* of their subscriptions that have been looked at in this turn */
+    bool goes_on;            /* some have not been looked at */
+    uint32_t at;             /* so far they have, by place in `slots` */
+    bool again;              /* but not all, for want of memory */
+    struct gnt_list marking; /* struct gnt_bounds: whose subscriptions are looked at again */
 };
 
 /* One worker's part of the core. */

@@ -488,14 +488,11 @@ static void close_receiver(struct gnt_session *s)
 static void session_work(struct gnt_home *home, struct gnt_work *work)
 {
     struct gnt_session *s = GNT_CONTAINER(work, struct gnt_session, work);
-    bool more = gnt_session_mark(s);
     if (s->closing) {
-        if (more)
-            gnt_home_later(home, work);
         close_receiver(s);
         return;
     }
-    more |= gnt_session_walk(s);
+    bool more = gnt_session_walk(s);
     if (!gnt_session_tell_groups(s) || more)
         gnt_home_later(home, work);
 }

@@ -238,12 +238,10 @@ bool gnt_session_may_publish(const struct gnt_session *s, struct gnt_slice topic
 /* So many marked subscriptions more, or fewer. */
 void gnt_session_marked(struct gnt_session *s, int n);
 
-/* Goes on with finding which subscriptions are to be marked; true if more can be done at once.
- * _again: begins anew with the shared ones, some group does not know yet. */
-bool gnt_session_mark(struct gnt_session *s);
+/* Some group does not know yet what S may. */
 void gnt_session_mark_shared_again(struct gnt_session *s);
 
-/* Whether that is still going on. */
+/* Whether it is still being found out which subscriptions are to be marked. */
 bool gnt_session_marking(const struct gnt_session *s);
 
 /* home->renewing. */

@@ -8,12 +8,13 @@
 /* What there is to say about the client of a session. */
 struct gnt_bounds {
     struct gnt_map_node node; /* in home->bounds */
-    const struct gnt_session *session;
+    struct gnt_session *session;
     struct gnt_rights *rights; /* NULL: it may do everything */
     uint32_t marked;           /* so many subscriptions are */
-    bool marking, plain_done;  /* that is being found out: first of the plain ones */
-    size_t at;                 /* so far, by bucket */
     uint16_t user_size;
+    bool plain_done;         /* of the plain ones, which come first: */
+    size_t at;               /* so far, by bucket */
+    struct gnt_list marking; /* in home->renewing.marking, while that is being found out */
     uint8_t user[];
 };
 
@@ -73,12 +74,17 @@ bool gnt_session_may_publish(const struct gnt_session *s, struct gnt_slice topic
 
 /* ---- Marks */
 
+static bool is_marking(const struct gnt_bounds *b)
+{
+    return gnt_list_linked(&b->marking);
+}
+
 /* S, which has bounds B, looks as long as it has to, or may have to. */
 static void settle(struct gnt_session *s, const struct gnt_bounds *b)
 {
     if (b)
         s->bounded = b->rights ? GNT_BOUNDED : GNT_NAMED;
-    bool looks = s->bounded == GNT_BOUNDED && (!b || b->marked || b->marking);
+    bool looks = s->bounded == GNT_BOUNDED && (!b || b->marked || is_marking(b));
     s->sink.ops = looks ? &gnt_session_looking_ops : &gnt_session_sink_ops;
 }
 
@@ -95,73 +101,75 @@ void gnt_session_marked(struct gnt_session *s, int n)
 bool gnt_session_marking(const struct gnt_session *s)
 {
     const struct gnt_bounds *b = bounds_of(s);
-    return b ? b->marking : s->bounded == GNT_BOUNDED;
+    return b ? is_marking(b) : s->bounded == GNT_BOUNDED;
 }
 
 static void drop(struct gnt_session *s, struct gnt_bounds *b)
 {
     s->bounded = GNT_UNBOUND;
     gnt_map_remove(&s->home->bounds, &b->node);
+    gnt_list_remove(&b->marking);
     gnt_rights_unref(&b->rights);
     free(b);
 }
 
-/* All marks are right, and all groups know. */
+/* All marks are right, and all groups that have answered know. */
 static void end_marking(struct gnt_session *s, struct gnt_bounds *b)
 {
-    b->marking = false;
+    gnt_list_remove(&b->marking);
     settle(s, b);
-    if (b->rights || b->user_size)
-        return;
-    drop(s, b); /* there is nothing to say any more */
+    if (s->shares) /* some turned it down meanwhile, and others may have yet to answer */
+        gnt_session_work_later(s);
+    else if (!b->rights && !b->user_size)
+        drop(s, b); /* there is nothing to say any more */
 }
 
 static void begin_marking(struct gnt_session *s, struct gnt_bounds *b, bool plain_done)
 {
-    b->marking = true;
+    struct gnt_renewing *r = &s->home->renewing;
+    if (!is_marking(b))
+        gnt_list_push_back(&r->marking, &b->marking);
     b->plain_done = plain_done;
     b->at = 0;
     settle(s, b);
-    gnt_session_work_later(s);
+    gnt_home_later(s->home, &r->work);
 }
 
 void gnt_session_mark_shared_again(struct gnt_session *s)
 {
     struct gnt_bounds *b = bounds_of(s);
-    if (b && (!b->marking || b->plain_done))
+    if (b && (!is_marking(b) || b->plain_done))
         begin_marking(s, b, true);
 }
 
-enum { MARKING_SLICES = 32 }; /* of all sessions of a home, in a turn */
-
-static bool slices_are_spent(struct gnt_home *home)
+/* True: there is more to do. */
+static bool mark_slice(struct gnt_session *s, struct gnt_bounds *b)
 {
-    struct gnt_renewing *r = &home->renewing;
-    if (r->turn != *home->now) {
-        r->turn = *home->now;
-        r->slices = 0;
-    }
-    return r->slices++ >= MARKING_SLICES;
-}
-
-bool gnt_session_mark(struct gnt_session *s)
-{
-    struct gnt_bounds *b = bounds_of(s);
-    if (!b || !b->marking)
-        return false;
-    if (slices_are_spent(s->home))
-        return true;
-    bool more = !b->plain_done && gnt_session_mark_plain(s, &b->at);
-    if (more)
-        return true;
+    bool more;
     if (!b->plain_done) {
+        if (gnt_session_mark_plain(s, &b->at))
+            return true;
         b->plain_done = true;
         b->at = 0;
     }
-    if (gnt_session_mark_shared(s, &b->at, &more) || more)
-        return true;
-    end_marking(s, b);
-    return false;
+    return gnt_session_mark_shared(s, &b->at, &more) || more;
+}
+
+enum { MARKING_SLICES = 32 };
+
+/* Of one session after the other, in turns; true: there is more to do. */
+static bool mark_some(struct gnt_renewing *r)
+{
+    for (int i = 0; i < MARKING_SLICES && !gnt_list_empty(&r->marking); i++) {
+        struct gnt_bounds *b = GNT_CONTAINER(r->marking.next, struct gnt_bounds, marking);
+        if (mark_slice(b->session, b)) {
+            gnt_list_remove(&b->marking);
+            gnt_list_push_back(&r->marking, &b->marking);
+        } else {
+            end_marking(b->session, b);
+        }
+    }
+    return !gnt_list_empty(&r->marking);
 }
 
 /* ---- Binding */
@@ -179,6 +187,7 @@ static gnt_err bounds_new(struct gnt_session *s, struct gnt_slice user, struct g
         return err;
     }
     b->session = s;
+    gnt_list_init(&b->marking);
     b->rights = gnt_rights_ref(rights);
     b->user_size = (uint16_t)user.size;
     if (user.size)
@@ -202,7 +211,7 @@ gnt_err gnt_session_bind(struct gnt_session *s, struct gnt_slice user, struct gn
     if (s->bounded == GNT_UNBOUND && !user.size && !rights)
         return GNT_OK;
     struct gnt_bounds *before = bounds_of(s), *b;
-    bool same = !rights && s->bounded != GNT_BOUNDED && !(before && before->marking);
+    bool same = !rights && s->bounded != GNT_BOUNDED && !(before && is_marking(before));
     gnt_err err = bounds_new(s, user, rights, &b);
     if (err)
         return err;
@@ -257,15 +266,15 @@ static void deny(struct gnt_session *s)
     gnt_session_doubt_queue(s);
 }
 
-void gnt_sessions_renew(struct gnt_home *home, struct gnt_work *work)
+/* True: there is more to do. */
+static bool renew_some(struct gnt_home *home)
 {
     struct gnt_renewing *r = &home->renewing;
-    for (int i = 0; i < RENEWING_SLICE; i++) {
+    for (int i = 0; i < RENEWING_SLICE && r->goes_on; i++) {
         struct gnt_sink *sink = gnt_slots_next(&home->slots, &r->at);
-        if (!sink && !r->again)
-            return;
         if (!sink) {
             r->at = 0;
+            r->goes_on = r->again;
             r->again = false;
             break;
         }
@@ -275,7 +284,14 @@ void gnt_sessions_renew(struct gnt_home *home, struct gnt_work *work)
             r->again = true;
         }
     }
-    gnt_home_later(home, work);
+    return r->goes_on;
+}
+
+void gnt_sessions_renew(struct gnt_home *home, struct gnt_work *work)
+{
+    bool more = renew_some(home);
+    if (mark_some(&home->renewing) || more)
+        gnt_home_later(home, work);
 }
 
 void gnt_home_take_access(struct gnt_home *home, struct gnt_access **access)
@@ -286,6 +302,7 @@ void gnt_home_take_access(struct gnt_home *home, struct gnt_access **access)
     *access = NULL;
     home->renewing.at = 0;
     home->renewing.again = false;
-    if (changes && home->sessions.count)
+    home->renewing.goes_on = changes && home->sessions.count;
+    if (home->renewing.goes_on)
         gnt_home_later(home, &home->renewing.work);
 }

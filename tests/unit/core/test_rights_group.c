@@ -66,6 +66,12 @@ static void publish(struct fixture *f, const char *topic)
     assert_int_equal(world_publish(&f->w, home++ % HOMES, topic, topic, 1, false), GNT_DONE);
 }
 
+static void nobody(struct gnt_subscribing *request, enum gnt_outcome outcome)
+{
+    (void)request;
+    assert_int_equal(outcome, GNT_DONE);
+}
+
 static void settle(struct fixture *f)
 {
     world_settle(&f->w);
@@ -502,6 +508,38 @@ static void at_random_under_one_list(void **state)
     }
 }
 
+/* A list ends while a group that lives elsewhere has not answered yet, and is told what its member
+ * may as soon as it has. */
+static void a_list_that_ends_before_the_group_answers(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, 0, WORLD_LIST("* subscribe x/#"));
+    for (unsigned i = 0; i < HOMES; i++) { /* one of them may live where the group does */
+        struct world_client *c = &f.m[i];
+        c->user = NULL;
+        enum gnt_outcome outcome;
+        const struct gnt_sub_options options = {.qos = 1};
+        struct gnt_subscribing answer = {.done = nobody};
+        assert_true(world_connect(&f.w, c, true, 1000));
+        bool answered = gnt_session_subscribe(c->session, gnt_slice_str("$share/g/#"), &options,
+                                              GNT_RETAIN_SEND, &answer, &outcome);
+        take_list(&f, NULL);
+        f.w.now++; /* what is on its way stays there */
+        gnt_timers_run(&f.w.timers[i], f.w.now);
+        assert_false(!answered && gnt_session_marking(c->session));
+        settle(&f);
+        world_publish(&f.w, 0, "y", "y", 0, false);
+        settle(&f);
+        assert_string_equal(world_payloads(c, 0), "y ");
+        assert_int_equal(gnt_session_unsubscribe(c->session, gnt_slice_str("$share/g/#")),
+                         GNT_DONE);
+        take_list(&f, WORLD_LIST("* subscribe x/#"));
+        settle(&f);
+    }
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -517,6 +555,7 @@ int main(void)
         cmocka_unit_test(groups_are_told_again_if_there_was_no_memory),
         cmocka_unit_test(at_random),
         cmocka_unit_test(at_random_under_one_list),
+        cmocka_unit_test(a_list_that_ends_before_the_group_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
