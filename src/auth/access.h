@@ -95,4 +95,7 @@ GNT_MUST gnt_err gnt_access_asking(gnt_access_ask *ask, void *context, struct gn
 GNT_MUST gnt_err gnt_access_rights(struct gnt_access *access, struct gnt_principal who,
                                    struct gnt_rights **out);
 
+/* How many rules that looks at; 0 for NULL. */
+size_t gnt_access_size(const struct gnt_access *access);
+
 #endif

@@ -142,6 +142,11 @@ static gnt_err gather(const struct gnt_access_rows *rows, struct gnt_principal w
     return err;
 }
 
+size_t gnt_access_size(const struct gnt_access *access)
+{
+    return access ? access->own.count + access->patterns.count : 0;
+}
+
 gnt_err gnt_access_rights(struct gnt_access *access, struct gnt_principal who,
                           struct gnt_rights **out)
 {

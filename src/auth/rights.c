@@ -164,3 +164,11 @@ enum gnt_reach gnt_rights_may_subscribe(const struct gnt_rights *rights, struct 
         return GNT_REACH_NONE;
     return reach(rights, GNT_VERB_RECEIVE, filter);
 }
+
+size_t gnt_rights_size(const struct gnt_rights *rights)
+{
+    size_t size = 0;
+    for (int i = 0; rights && i < PARTS; i++)
+        size += gnt_rules_count(rights->part[i]);
+    return size;
+}

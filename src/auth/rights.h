@@ -52,4 +52,7 @@ enum gnt_reach {
  */
 enum gnt_reach gnt_rights_may_subscribe(const struct gnt_rights *rights, struct gnt_slice filter);
 
+/* How many rules that looks at; 0 for NULL. */
+size_t gnt_rights_size(const struct gnt_rights *rights);
+
 #endif

@@ -254,10 +254,9 @@ static inline bool gnt_session_subscriptions_full(const struct gnt_session *s)
     return s->subscription_count >= s->home->config.subscriptions_per_session;
 }
 
-enum { GNT_MARKING_SLICE = 64 };
-
-/* Marks some subscriptions from the bucket *at on, which is moved; true if there are more. */
-bool gnt_session_mark_plain(struct gnt_session *s, size_t *at);
+/* Marks about COUNT subscriptions from the bucket *at on, which is moved; true if there are more.
+ */
+bool gnt_session_mark_plain(struct gnt_session *s, size_t *at, size_t count);
 
 /* Goes on with retained messages while there is room for them; true if more can be done at once. */
 bool gnt_session_walk(struct gnt_session *s);
@@ -268,7 +267,8 @@ void gnt_session_unsubscribe_all(struct gnt_session *s);
 /* ---- session_share.c */
 
 /* The same, and tells their groups, GNT_NOMEM: *at is where that had no memory. */
-GNT_MUST gnt_err gnt_session_mark_shared(struct gnt_session *s, size_t *at, bool *more);
+GNT_MUST gnt_err gnt_session_mark_shared(struct gnt_session *s, size_t *at, size_t count,
+                                         bool *more);
 
 /* Subscribes to KEY, "$share/GROUP/FILTER", as gnt_session_subscribe. */
 bool gnt_session_share(struct gnt_session *s, struct gnt_slice key,

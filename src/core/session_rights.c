@@ -142,26 +142,35 @@ void gnt_session_mark_shared_again(struct gnt_session *s)
         begin_marking(s, b, true);
 }
 
+/* Of a turn: slices of subscriptions.  With many rules there are fewer in a slice, or fewer slices.
+ */
+enum { MARKING_SLICES = 32, MARKING_SLICE = 64, MARKING_RULES = 4 };
+
 /* True: there is more to do. */
 static bool mark_slice(struct gnt_session *s, struct gnt_bounds *b)
 {
     bool more;
+    size_t count = MARKING_SLICE / (1 + gnt_rights_size(b->rights) / MARKING_RULES) + 1;
     if (!b->plain_done) {
-        if (gnt_session_mark_plain(s, &b->at))
+        if (gnt_session_mark_plain(s, &b->at, count))
             return true;
         b->plain_done = true;
         b->at = 0;
     }
-    return gnt_session_mark_shared(s, &b->at, &more) || more;
+    return gnt_session_mark_shared(s, &b->at, count, &more) || more;
 }
 
-enum { MARKING_SLICES = 32 };
+static size_t slices_of(const struct gnt_bounds *b)
+{
+    return 1 + gnt_rights_size(b->rights) / (MARKING_SLICE * MARKING_RULES);
+}
 
 /* Of one session after the other, in turns; true: there is more to do. */
 static bool mark_some(struct gnt_renewing *r)
 {
-    for (int i = 0; i < MARKING_SLICES && !gnt_list_empty(&r->marking); i++) {
+    for (size_t n = 0; n < MARKING_SLICES && !gnt_list_empty(&r->marking);) {
         struct gnt_bounds *b = GNT_CONTAINER(r->marking.next, struct gnt_bounds, marking);
+        n += slices_of(b);
         if (mark_slice(b->session, b)) {
             gnt_list_remove(&b->marking);
             gnt_list_push_back(&r->marking, &b->marking);
@@ -236,7 +245,7 @@ void gnt_session_unbind(struct gnt_session *s)
 
 /* ---- Another list */
 
-enum { RENEWING_SLICE = 64 };
+enum { RENEWING_SLICE = 64, RENEWING_RULES = 64 }; /* of a turn: sessions, with so many rules */
 
 /* What S may by the list of its home. */
 gnt_err gnt_session_bind_by_list(struct gnt_session *s, struct gnt_slice user)
@@ -270,7 +279,8 @@ static void deny(struct gnt_session *s)
 static bool renew_some(struct gnt_home *home)
 {
     struct gnt_renewing *r = &home->renewing;
-    for (int i = 0; i < RENEWING_SLICE && r->goes_on; i++) {
+    size_t cost = 1 + gnt_access_size(home->access) / RENEWING_RULES;
+    for (size_t n = 0; n < RENEWING_SLICE && r->goes_on; n += cost) {
         struct gnt_sink *sink = gnt_slots_next(&home->slots, &r->at);
         if (!sink) {
             r->at = 0;

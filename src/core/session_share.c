@@ -127,11 +127,11 @@ static gnt_err tell_rights(struct gnt_session *s, struct shared *sub)
     return err;
 }
 
-gnt_err gnt_session_mark_shared(struct gnt_session *s, size_t *at, bool *more)
+gnt_err gnt_session_mark_shared(struct gnt_session *s, size_t *at, size_t count, bool *more)
 {
     struct gnt_map_cursor cursor = {.bucket = *at};
     *more = false;
-    for (int steps = 0; s->shares && (steps < GNT_MARKING_SLICE || cursor.next); steps++) {
+    for (size_t steps = 0; s->shares && (steps < count || cursor.next); steps++) {
         struct gnt_map_node *node = gnt_map_walk(&s->shares->by_key, &cursor);
         if (!node)
             return GNT_OK;

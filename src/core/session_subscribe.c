@@ -276,10 +276,10 @@ static enum gnt_outcome subscribe_plain(struct gnt_session *s, struct gnt_slice 
     return err == GNT_FULL ? GNT_QUOTA : err ? GNT_FAILED : GNT_DONE;
 }
 
-bool gnt_session_mark_plain(struct gnt_session *s, size_t *at)
+bool gnt_session_mark_plain(struct gnt_session *s, size_t *at, size_t count)
 {
     struct gnt_map_cursor cursor = {.bucket = *at};
-    for (int steps = 0; steps < GNT_MARKING_SLICE || cursor.next; steps++) {
+    for (size_t steps = 0; steps < count || cursor.next; steps++) {
         struct gnt_map_node *node = gnt_map_walk(&s->subscriptions, &cursor);
         if (!node)
             return false;

@@ -368,6 +368,50 @@ static void a_new_list_comes_in_slices(void **state)
     end_world(&f);
 }
 
+/* The more rules a list has, the fewer sessions and subscriptions are looked at in a turn. */
+static void a_long_list_comes_in_smaller_slices(void **state)
+{
+    (void)state;
+    enum { RULES = 4000, SESSIONS = 20, FILTERS = 50 };
+    static const char *rules[RULES];
+    struct fixture f;
+    struct world_client c[SESSIONS];
+    char ids[SESSIONS][16];
+    begin(&f, 1, NULL);
+    for (unsigned i = 0; i < RULES; i++)
+        rules[i] = i % 2 ? "* not-receive x/+/key" : "* subscribe x/#";
+    for (unsigned i = 0; i < SESSIONS; i++) {
+        snprintf(ids[i], sizeof ids[i], "c%u", i);
+        c[i] = (struct world_client){.id = ids[i]};
+        assert_true(world_connect(&f.w, &c[i], true, 0));
+        for (unsigned k = 0; k < FILTERS; k++) {
+            char filter[16];
+            snprintf(filter, sizeof filter, "x/%u/+", k);
+            assert_int_equal(world_subscribe(&c[i], filter, 0), GNT_DONE);
+        }
+    }
+    replace(&f, world_list(rules, RULES));
+    for (unsigned turns = 1; turns <= SESSIONS; turns++) {
+        f.w.now++;
+        gnt_timers_run(&f.w.timers[0], f.w.now);
+        unsigned renewed = 0;
+        for (unsigned i = 0; i < SESSIONS; i++)
+            renewed += gnt_session_rights(c[i].session) != NULL;
+        assert_in_range(renewed, 1, 2 * turns);
+        assert_true(gnt_session_marking(c[0].session));
+    }
+    world_settle(&f.w);
+    publish(&f, 0, "x/1/key", 0);
+    publish(&f, 0, "x/1/y", 0);
+    world_settle(&f.w);
+    for (unsigned i = 0; i < SESSIONS; i++) {
+        assert_string_equal(world_payloads(&c[i], 0), "x/1/y ");
+        assert_false(gnt_session_marking(c[i].session));
+        end(&f, &c[i]);
+    }
+    end_world(&f);
+}
+
 /* The connection is closed meanwhile. */
 static void a_new_list_reaches_a_session_that_parts(void **state)
 {
@@ -716,6 +760,7 @@ int main(void)
         cmocka_unit_test(messages_from_other_homes_are_looked_at),
         cmocka_unit_test(a_new_list_holds_for_who_is_there),
         cmocka_unit_test(a_new_list_comes_in_slices),
+        cmocka_unit_test(a_long_list_comes_in_smaller_slices),
         cmocka_unit_test(a_new_list_reaches_a_session_that_parts),
         cmocka_unit_test(without_memory_nothing_is_permitted),
         cmocka_unit_test(who_has_no_bounds_may_do_nothing),
