@@ -47,8 +47,7 @@
       "connections closed because their client took nothing of what was sent")                    \
     X(RETAIN_REFUSED, "publish/refused/retained",                                                 \
       "publications refused: as many messages are retained as may be")                            \
-    X(PUBLISH_DENIED, "publish/refused/access",                                                   \
-      "publications refused by the access list")                                                  \
+    X(PUBLISH_DENIED, "publish/refused/access", "publications refused by the access list")        \
     X(FILTERS_REFUSED, "subscriptions/refused/reach",                                             \
       "subscriptions refused: one topic name would lead to too many levels of filters")           \
     X(SUBSCRIPTIONS_DENIED, "subscriptions/refused/access",                                       \

@@ -13,9 +13,9 @@
  * Writing      what one writev takes is gathered into records of 16 KiB, so that small pieces share
  *              one record and one write below.  What has been encrypted counts as written; at most
  *              a record of it waits for the stream below.
- * Memory       OpenSSL's buffers are there while something is in them.  A server's connection of TLS
- *              1.3 has nothing of OpenSSL any more once it is open: half a KiB, and the peer's
- *              certificate if it has shown one. */
+ * Memory       OpenSSL's buffers are there while something is in them.  A server's connection of
+ * TLS 1.3 has nothing of OpenSSL any more once it is open: half a KiB, and the peer's certificate
+ * if it has shown one. */
 #ifndef GNT_NET_TLS_H
 #define GNT_NET_TLS_H
 

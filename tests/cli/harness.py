@@ -170,7 +170,29 @@ class Broker:
         shutil.rmtree(self.directory)
 
 
-class Case(unittest.TestCase):
+class Spawning(unittest.TestCase):
+    def spawn(self, *argv, **options):
+        process = Process([str(a) for a in argv], **options)
+        self.addCleanup(process.kill)
+        return process
+
+
+class Place(Spawning):
+    """A directory for each test."""
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory(prefix="gnatter-cli-")
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+
+    def file(self, name, text):
+        path = os.path.join(self.directory, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+
+class Case(Spawning):
     """Commands against one broker for the whole class."""
 
     @classmethod
@@ -185,11 +207,6 @@ class Case(unittest.TestCase):
     def setUp(self):
         type(self).topics += 1
         self.topic = f"t{self.topics}"
-
-    def spawn(self, *argv, **options):
-        process = Process([str(a) for a in argv], **options)
-        self.addCleanup(process.kill)
-        return process
 
     def start(self, command, *argv, **options):
         """A gnatter command, or mosquitto_pub or mosquitto_sub, at this broker."""

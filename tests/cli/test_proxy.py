@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import socket
-import tempfile
 import time
 import unittest
 
@@ -27,24 +26,11 @@ def login(password):
     return bytes([0x10, 10 + len(text)]) + bytes.fromhex("0004 4d515454 04 c2 0000") + text
 
 
-class Case(unittest.TestCase):
+class Case(harness.Place):
     def setUp(self):
-        directory = tempfile.TemporaryDirectory(prefix="gnatter-cli-")
-        self.addCleanup(directory.cleanup)
-        self.directory = directory.name
+        super().setUp()
         self.path = os.path.join(self.directory, "mqtt.sock")
         self.dialled = []
-
-    def file(self, name, text):
-        path = os.path.join(self.directory, name)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        return path
-
-    def spawn(self, *argv):
-        process = harness.Process([str(a) for a in argv])
-        self.addCleanup(process.kill)
-        return process
 
     def start(self, workers=1, proxies=f"[{PROXY}]", more=""):
         self.broker = self.spawn(harness.GNATTER, "broker", "--data", "none", "--workers", workers,

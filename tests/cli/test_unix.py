@@ -3,30 +3,16 @@ import os
 import signal
 import socket
 import stat
-import tempfile
 import unittest
 
 import harness
 
 
-class Case(unittest.TestCase):
+class Case(harness.Place):
     def setUp(self):
-        directory = tempfile.TemporaryDirectory(prefix="gnatter-cli-")
-        self.addCleanup(directory.cleanup)
-        self.directory = directory.name
+        super().setUp()
         self.path = os.path.join(self.directory, "mqtt.sock")
         self.url = f"unix://{self.path}"
-
-    def file(self, text):
-        path = os.path.join(self.directory, "gnatter.yaml")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        return path
-
-    def spawn(self, *argv):
-        process = harness.Process([str(a) for a in argv])
-        self.addCleanup(process.kill)
-        return process
 
     def broker(self, *argv):
         return self.spawn(harness.GNATTER, "broker", "--data", "none", *argv)
@@ -95,10 +81,11 @@ class File(Case):
     def test_mode(self):
         for mode, wanted in ("0600", 0o600), ("666", 0o666), ('"0777"', 0o777):
             broker = self.ready("--config", self.file(
-                f"listeners: [{{url: '{self.url}', mode: {mode}}}]\n"))
+                "gnatter.yaml", f"listeners: [{{url: '{self.url}', mode: {mode}}}]\n"))
             self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), wanted)
             self.assertEqual(harness.terminate(broker), 0)
-        broker = self.broker("--config", self.file(f"listeners: [{{url: '{self.url}', mode: 888}}]\n"))
+        broker = self.broker("--config", self.file(
+            "gnatter.yaml", f"listeners: [{{url: '{self.url}', mode: 888}}]\n"))
         self.assertEqual(broker.end(), 78)
         self.assertIn(b"expected the mode of a file in octal, such as 0660", broker.text["stderr"])
 

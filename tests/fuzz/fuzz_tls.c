@@ -3,6 +3,7 @@
  * type 0 has padding behind it, 255 is not sealed, and 24 is new keys as they should be. */
 #include "fuzz.h"
 #include "net/tls_rest.h"
+#include "still_loop.h"
 
 #include "base/assert.h"
 #include "net/pair.h"
@@ -13,23 +14,6 @@
 enum { ROOM = 1 << 18, MOST = 1 << 14, NOT_SEALED = 255, NEW_KEYS = 24 };
 
 static struct gnt_loop loop;
-
-static void no_wait(struct gnt_poller *p, uint64_t timeout_ns)
-{
-    (void)p;
-    (void)timeout_ns;
-}
-
-static void nothing(struct gnt_poller *p)
-{
-    (void)p;
-}
-
-static uint64_t still(void *self)
-{
-    (void)self;
-    return 1;
-}
 
 /* What is said, and how much of it is data up to the first record that is anything else. */
 static struct {
@@ -156,14 +140,10 @@ static void hear(unsigned suite, size_t cut, size_t cap, struct heard *h)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct heard whole, cut;
-    static const struct gnt_clock clock = {.now_ns = still, .wall_ms = still};
-    static struct gnt_poller poller = {.wait = no_wait, .wake = nothing, .free = nothing};
-    struct gnt_poller *p = &poller;
     if (size < 2 || size > MOST / 4)
         return 0;
     unsigned suite = data[0] % 3;
-    gnt_err err = gnt_loop_init(&loop, &clock, &p);
-    GNT_ASSERT(!err);
+    still_loop_init(&loop);
     say(data + 2, data + size, suite);
     hear(suite, ROOM, MOST / 4, &whole);
     hear(suite, data[1] + 1u, data[0] / 3 + 1u, &cut);

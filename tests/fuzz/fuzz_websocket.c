@@ -5,6 +5,7 @@
  *         wants to be answered to its key */
 #include "front/http/front.h"
 #include "fuzz.h"
+#include "still_loop.h"
 
 #include "base/assert.h"
 #include "base/random.h"
@@ -18,23 +19,6 @@ enum { ROOM = 1 << 16, MOST = 1 << 14 };
 
 static struct gnt_loop loop;
 static struct gnt_stream *opened;
-
-static void no_wait(struct gnt_poller *p, uint64_t timeout_ns)
-{
-    (void)p;
-    (void)timeout_ns;
-}
-
-static void nothing(struct gnt_poller *p)
-{
-    (void)p;
-}
-
-static uint64_t still(void *self)
-{
-    (void)self;
-    return 1;
-}
 
 static void on_open(void *context, struct gnt_stream *websocket)
 {
@@ -138,15 +122,11 @@ static void from_server(const uint8_t *data, size_t size, size_t cut, struct see
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct seen whole, cut;
-    static const struct gnt_clock clock = {.now_ns = still, .wall_ms = still};
-    static struct gnt_poller poller = {.wait = no_wait, .wake = nothing, .free = nothing};
-    struct gnt_poller *p = &poller;
     if (!size || size > MOST)
         return 0;
     void (*run)(const uint8_t *, size_t, size_t, struct seen *) =
         data[0] & 1 ? from_server : from_client;
-    gnt_err err = gnt_loop_init(&loop, &clock, &p);
-    GNT_ASSERT(!err);
+    still_loop_init(&loop);
     whole = cut = (struct seen){.end = GNT_OK};
     run(data + 1, size - 1, size, &whole);
     run(data + 1, size - 1, (size_t)(data[0] >> 1) + 1, &cut);

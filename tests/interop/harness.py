@@ -99,7 +99,7 @@ class Gnatter(Broker):
         return self.wait_for_port()
 
     def wait_for_port(self):
-        listens = re.compile(r"mqtt://127\.0\.0\.1:([1-9]\d*)(?: http://127\.0\.0\.1:(\d+))?")
+        listens = re.compile(r"mqtts?://127\.0\.0\.1:([1-9]\d*)(?: https?://127\.0\.0\.1:(\d+))?")
 
         def listening():
             self.check_alive()

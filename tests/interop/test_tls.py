@@ -3,7 +3,6 @@
 mosquitto's commands and Paho with client certificates, MQTT.js over wss."""
 
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -31,14 +30,7 @@ class Gnatter(harness.Gnatter):
         for setting in settings:
             words += ["--set", setting]
         self.spawn(words)
-        listens = re.compile(r"mqtts://127\.0\.0\.1:([1-9]\d*) https://127\.0\.0\.1:(\d+)")
-
-        def listening():
-            self.check_alive()
-            return listens.search(self.log())
-        found = harness.wait_until(listening, "gnatter's start")
-        self.port, self.web_port = int(found[1]), int(found[2])
-        return self
+        return self.wait_for_port()
 
 
 class ByTls:

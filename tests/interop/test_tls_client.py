@@ -5,7 +5,6 @@ of many others; at `openssl s_server`, which says what was agreed to; and at a g
 import importlib.util
 import os
 import pathlib
-import re
 import shlex
 import subprocess
 import tempfile
@@ -112,14 +111,7 @@ class Gnatter(harness.Gnatter):
         words[words.index("mqtts://:8883")] = "mqtts://127.0.0.1:0"
         self.spawn([*words, "--listen", "https://127.0.0.1:0", "--data", "none", "--workers",
                     str(workers), *settings])
-        listens = re.compile(r"mqtts://127\.0\.0\.1:([1-9]\d*) https://127\.0\.0\.1:(\d+)")
-
-        def listening():
-            self.check_alive()
-            return listens.search(self.log())
-        found = harness.wait_until(listening, "gnatter's start")
-        self.port, self.web_port = int(found[1]), int(found[2])
-        return self
+        return self.wait_for_port()
 
     def spawn(self, words):
         with open(self.log_path, "ab") as log:

@@ -21,9 +21,9 @@ struct gnt_withheld {
 /* What is withheld from one session's client; made with the first and freed with the last. */
 struct gnt_withholding {
     struct gnt_list list;
-    struct gnt_list retained; /* those of QoS 1 that are retained, which keep their order */
-    struct gnt_map_node by_session;         /* in front->withholding */
-    struct gnt_mqtt_front *front;           /* NULL: it has ended */
+    struct gnt_list retained;       /* those of QoS 1 that are retained, which keep their order */
+    struct gnt_map_node by_session; /* in front->withholding */
+    struct gnt_mqtt_front *front;   /* NULL: it has ended */
     struct gnt_mqtt_connection *connection; /* NULL: it has gone, and nobody is answered */
     uint64_t session;
     uint32_t round;   /* 1 and up, with each connection */
