@@ -16,6 +16,7 @@ enum {
     IV = 12,
     KEY_UPDATE = 5,          /* bytes of that message */
     RECORDS_A_KEY = 1 << 24, /* AES-GCM is good for 2^24.5 [RFC 8446 5.5] */
+    BARREN_MAX = 32,         /* records in a row that bring no data, as with OpenSSL */
 };
 
 static const struct suite {
@@ -46,6 +47,7 @@ struct gnt_tls_records {
     uint32_t reason;
     uint8_t alert;
     bool update_due; /* the peer has asked for new keys */
+    uint8_t barren;  /* how many records the last data is ago */
     uint8_t message_size;
     uint8_t message[KEY_UPDATE]; /* of a handshake message, which may be cut */
 };
@@ -250,6 +252,16 @@ static gnt_err take(struct gnt_tls_records *r, uint8_t type, struct gnt_slice co
     return GNT_OK;
 }
 
+/* Nobody means anything by many records that say nothing, and each is work. */
+static gnt_err check_barren(struct gnt_tls_records *r, uint8_t type, struct gnt_slice data)
+{
+    static const int reasons[] = {[GNT_TLS_ALERT] = SSL_R_TOO_MANY_WARN_ALERTS,
+                                  [GNT_TLS_HANDSHAKE] = SSL_R_TOO_MANY_KEY_UPDATES,
+                                  [GNT_TLS_DATA] = SSL_R_RECORD_TOO_SMALL};
+    r->barren = data.size ? 0 : (uint8_t)(r->barren + 1);
+    return r->barren > BARREN_MAX ? wrong(r, reasons[type], SSL_AD_UNEXPECTED_MESSAGE) : GNT_OK;
+}
+
 static size_t body_size(const uint8_t *record)
 {
     return (size_t)record[3] << 8 | record[4];
@@ -302,7 +314,9 @@ gnt_err gnt_tls_records_open(struct gnt_tls_records *r, uint8_t *bytes, size_t s
         return wrong(r, SSL_R_BAD_RECORD_TYPE, SSL_AD_UNEXPECTED_MESSAGE);
     if (--n > GNT_TLS_PLAIN_MAX)
         return wrong(r, SSL_R_DATA_LENGTH_TOO_LONG, SSL_AD_RECORD_OVERFLOW);
-    return take(r, bytes[HEADER + n], gnt_slice(bytes + HEADER, n), data);
+    uint8_t type = bytes[HEADER + n];
+    err = take(r, type, gnt_slice(bytes + HEADER, n), data);
+    return err ? err : check_barren(r, type, *data);
 }
 
 /* ---- What goes */

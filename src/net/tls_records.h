@@ -43,7 +43,7 @@ void gnt_tls_records_free(struct gnt_tls_records **r); /* NULL is fine */
 bool gnt_tls_records_whole(struct gnt_slice in);
 
 /* Takes one record off the front of BYTES, which it overwrites: *used bytes of them are done with,
- * and *data, which lies in them, is what the peer has said; often nothing.
+ * and *data, which lies in them, is what the peer has said; nothing up to 32 times in a row.
  *   GNT_MORE    not a whole one
  *   GNT_CLOSED  the peer's close_notify
  *   else        the connection is lost: gnt_tls_records_why; GNT_NOMEM: the same without a reason

@@ -8,7 +8,7 @@
 #include <openssl/ssl.h>
 #include <string.h>
 
-enum { HEADER = 5, TAG = 16, BIGGEST = 1 << 16, LAST_OF_A_KEY = 1 << 24 };
+enum { HEADER = 5, TAG = 16, BIGGEST = 1 << 16, LAST_OF_A_KEY = 1 << 24, SILENT_MAX = 32 };
 
 static const uint16_t ids[] = {0x1301, 0x1302, 0x1303};
 static const uint8_t sizes[] = {32, 48, 32};
@@ -262,6 +262,37 @@ static void test_wrong_content(void **state)
     }
 }
 
+/* Some records may say nothing, many may not; new keys are among the tests of the stream. */
+static void test_many_that_say_nothing(void **state)
+{
+    (void)state;
+    const struct {
+        unsigned type;
+        struct gnt_slice content;
+        int reason;
+    } rows[] = {
+        {0, LITERAL("\x17"), SSL_R_RECORD_TOO_SMALL},
+        {GNT_TLS_ALERT, LITERAL("\1\x5a"), SSL_R_TOO_MANY_WARN_ALERTS},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct gnt_slice data;
+        uint8_t alert;
+        meet(0, 0);
+        for (int at = 0; at < 2 * SILENT_MAX; at++) {
+            say(there, rows[i].type, rows[i].content);
+            assert_hears(here, "");
+            if (at != SILENT_MAX - 1)
+                continue;
+            say(there, GNT_TLS_DATA, LITERAL("x"));
+            assert_hears(here, "x");
+        }
+        say(there, rows[i].type, rows[i].content);
+        assert_int_equal(hear(here, &data), GNT_PROTOCOL);
+        assert_int_equal(ERR_GET_REASON(gnt_tls_records_why(here, &alert)), rows[i].reason);
+        assert_int_equal(alert, SSL_AD_UNEXPECTED_MESSAGE);
+    }
+}
+
 /* A message that is cut goes on at once. */
 static void test_nothing_inside_a_message(void **state)
 {
@@ -369,6 +400,7 @@ int main(void)
         T(test_new_keys_without_a_request),
         T(test_new_keys_in_time),
         T(test_wrong_content),
+        T(test_many_that_say_nothing),
         T(test_nothing_inside_a_message),
         T(test_changed_anywhere),
         T(test_not_twice_and_in_order),
