@@ -91,7 +91,7 @@ void gnt_stream_close(struct gnt_stream **s)
     *s = NULL;
     if (!stream)
         return;
-    gnt_list_remove(&stream->ready);
+    gnt_stream_want(stream, 0); /* nor does what happens to it in its close put it into the list */
     stream->ops->close(stream);
 }
 

@@ -47,6 +47,7 @@ static void scripted_finish(struct gnt_stream *s)
 static void scripted_close(struct gnt_stream *s)
 {
     assert_false(gnt_list_linked(&s->ready));
+    gnt_stream_notify(s, GNT_WRITABLE); /* as a failure would */
     scripted_of(s)->closed = true;
 }
 
@@ -212,7 +213,7 @@ static void test_move(void **state)
 static void test_close(void **state)
 {
     (void)state;
-    gnt_stream_want(&it.stream, GNT_READABLE);
+    gnt_stream_want(&it.stream, GNT_READABLE | GNT_WRITABLE);
     gnt_stream_notify(&it.stream, GNT_READABLE);
     gnt_stream_finish(&it.stream);
     assert_true(it.finished);
