@@ -200,6 +200,16 @@ static gnt_err send_record(struct tls *t, enum gnt_tls_content type, struct gnt_
     return t->failure ? (gnt_err)t->failure : (gnt_err)t->unwritable;
 }
 
+static gnt_err send_data(struct tls *t, struct gnt_slice bytes)
+{
+    gnt_err err = GNT_OK;
+    for (size_t n; bytes.size && !err; bytes = gnt_slice_skip(bytes, n)) {
+        n = bytes.size < t->rest->most ? bytes.size : t->rest->most;
+        err = send_record(t, GNT_TLS_DATA, gnt_slice(bytes.data, n));
+    }
+    return err;
+}
+
 /* As decrypt. */
 static gnt_err read_rest(struct tls *t, uint8_t *to, size_t cap, size_t *n)
 {
@@ -422,7 +432,7 @@ static gnt_err encrypt(struct tls *t, struct gnt_slice bytes)
 {
     size_t written;
     if (t->rest)
-        return send_record(t, GNT_TLS_DATA, bytes);
+        return send_data(t, bytes);
     before_call();
     int result = SSL_write_ex(t->ssl, bytes.data, bytes.size, &written);
     gnt_err err = result == 1 ? (gnt_err)t->failure : outcome(t, result);

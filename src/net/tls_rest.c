@@ -24,6 +24,13 @@ struct gnt_tls_facts gnt_tls_facts_of(SSL *ssl)
     };
 }
 
+/* One of four sizes, where the client has asked for one. */
+static uint16_t most_in_a_record(SSL *ssl)
+{
+    unsigned code = SSL_SESSION_get_max_fragment_length(SSL_get_session(ssl));
+    return code ? (uint16_t)(256u << code) : GNT_TLS_PLAIN_MAX;
+}
+
 /* NULL: no memory. */
 static struct gnt_tls_rest *remember(SSL *ssl)
 {
@@ -33,6 +40,7 @@ static struct gnt_tls_rest *remember(SSL *ssl)
     if (!r)
         return NULL;
     r->facts = facts;
+    r->most = most_in_a_record(ssl);
     r->peer = SSL_get1_peer_certificate(ssl);
     if (host)
         r->facts.host = memcpy(r->text, facts.host, host);

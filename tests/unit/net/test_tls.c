@@ -331,17 +331,44 @@ static void test_ready_for_what_came_with_the_handshake(void **state)
 }
 
 /* OpenSSL itself as the client, over memory: what it has to say goes to far[SERVER] and back. */
-static void pass(BIO *in, BIO *out)
+static SSL *dial_openssl(void)
+{
+    struct gnt_stream *inner;
+    SSL *ssl;
+    assert_int_equal(gnt_pair_new(&fake.loop, &fake.loop, ROOM, &inner, &far[SERVER]), GNT_OK);
+    put_on(&inner, SERVER);
+    assert_int_equal(gnt_tls_context_begin(contexts[CLIENT], host, &ssl), GNT_OK);
+    SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    return ssl;
+}
+
+static void hang_up_openssl(SSL *ssl)
+{
+    SSL_free(ssl);
+    drop_by_hand();
+}
+
+static void pass(SSL *ssl)
 {
     static char bytes[16 * 1024];
     size_t n;
     while (!gnt_stream_read(far[SERVER], bytes, sizeof bytes, &n))
-        assert_int_equal(BIO_write(in, bytes, (int)n), n);
-    for (int size; (size = BIO_read(out, bytes, sizeof bytes)) > 0;) {
+        assert_int_equal(BIO_write(SSL_get_rbio(ssl), bytes, (int)n), n);
+    for (int size; (size = BIO_read(SSL_get_wbio(ssl), bytes, sizeof bytes)) > 0;) {
         const struct iovec iov = {bytes, (size_t)size};
         assert_int_equal(gnt_stream_writev(far[SERVER], &iov, 1, &n), GNT_OK);
         assert_int_equal(n, size);
     }
+}
+
+static void shake_hands_with(SSL *ssl)
+{
+    while (!(ends[SERVER]->events & GNT_WRITABLE)) {
+        (void)SSL_do_handshake(ssl);
+        pass(ssl);
+        turn(1);
+    }
+    pass(ssl);
 }
 
 static void renew_keys(SSL *ssl, int times)
@@ -359,28 +386,18 @@ static void test_many_key_updates(void **state)
     (void)state;
     enum { MANY = 32 };
     static char big[ROOM];
-    struct gnt_stream *inner;
-    SSL *ssl;
-    BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
     char byte;
     size_t n;
     agree(CLIENT);
     agree(SERVER);
-    assert_int_equal(gnt_pair_new(&fake.loop, &fake.loop, ROOM, &inner, &far[SERVER]), GNT_OK);
-    put_on(&inner, SERVER);
-    assert_int_equal(gnt_tls_context_begin(contexts[CLIENT], host, &ssl), GNT_OK);
-    SSL_set_bio(ssl, in, out);
-    while (!(ends[SERVER]->events & GNT_WRITABLE)) {
-        (void)SSL_do_handshake(ssl);
-        pass(in, out);
-        turn(1);
-    }
+    SSL *ssl = dial_openssl();
+    shake_hands_with(ssl);
     ends[SERVER]->on_ready = count_call;
     for (int i = 0; i < 2; i++) {
         int calls = 0;
         renew_keys(ssl, MANY);
         assert_int_equal(SSL_write(ssl, "x", 1), 1);
-        pass(in, out);
+        pass(ssl);
         while (gnt_stream_read(ends[SERVER], big, calls % 2 ? 1 : sizeof big, &n) == GNT_MORE) {
             assert_true(++calls < 100);
             called = 0;
@@ -391,17 +408,44 @@ static void test_many_key_updates(void **state)
         assert_int_equal(n, 1);
         assert_true(calls > 1);
         assert_int_equal(put(ends[SERVER], "y"), GNT_OK); /* under the new keys of this side */
-        pass(in, out);
+        pass(ssl);
         assert_int_equal(SSL_read(ssl, &byte, 1), 1);
     }
     renew_keys(ssl, MANY + 1);
-    pass(in, out);
+    pass(ssl);
     for (int i = 0; i < 3 && read_says(ends[SERVER]) == GNT_MORE; i++)
         turn(1);
     assert_int_equal(read_says(ends[SERVER]), GNT_PROTOCOL);
     assert_words(ends[SERVER], "too many key updates");
-    SSL_free(ssl);
-    drop_by_hand();
+    hang_up_openssl(ssl);
+}
+
+/* A small device says how much it takes at once [RFC 6066 4]. */
+static void test_small_records_for_who_asks(void **state)
+{
+    (void)state;
+    static char big[5000];
+    const struct iovec iov = {big, sizeof big};
+    uint8_t header[5];
+    size_t n;
+    for (int i = 0; i < 2; i++) {
+        terms[CLIENT].greatest = i ? GNT_TLS_1_2 : GNT_TLS_1_3;
+        agree(CLIENT);
+        agree(SERVER);
+        SSL *ssl = dial_openssl();
+        assert_int_equal(SSL_set_tlsext_max_fragment_length(ssl, TLSEXT_max_fragment_length_512),
+                         1);
+        shake_hands_with(ssl);
+        assert_int_equal(gnt_stream_writev(ends[SERVER], &iov, 1, &n), GNT_OK);
+        assert_int_equal(n, sizeof big);
+        while (!gnt_stream_read(far[SERVER], header, sizeof header, &n) && n == sizeof header) {
+            size_t size = (size_t)header[3] << 8 | header[4];
+            assert_in_range(size, 1, 512 + 256);
+            assert_int_equal(gnt_stream_read(far[SERVER], big, size, &n), GNT_OK);
+            assert_int_equal(n, size);
+        }
+        hang_up_openssl(ssl);
+    }
 }
 
 static void test_moves_with_bytes_buffered(void **state)
@@ -692,6 +736,7 @@ int main(void)
         T(test_ready_for_what_is_buffered),
         T(test_ready_for_what_came_with_the_handshake),
         T(test_many_key_updates),
+        T(test_small_records_for_who_asks),
         T(test_moves_with_bytes_buffered),
         T(test_ciphers),
         T(test_certificate_of_a_client),

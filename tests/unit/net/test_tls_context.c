@@ -506,6 +506,16 @@ static void test_any_host(void **state)
     sk_X509_free(nobody);
 }
 
+/* OpenSSL takes no name for any name. */
+static void test_nobody_is_not_anybody(void **state)
+{
+    (void)state;
+    SSL *ssl = NULL;
+    agree(CLIENT);
+    assert_int_not_equal(gnt_tls_context_begin(contexts[CLIENT], "", &ssl), GNT_OK);
+    assert_null(ssl);
+}
+
 /* ---- Choosing what to show */
 
 static struct {
@@ -710,6 +720,7 @@ int main(void)
         T(test_wrong_host_in_words),
         T(test_ended_instead),
         T(test_any_host),
+        T(test_nobody_is_not_anybody),
         T(test_the_client_chooses),
         T(test_the_client_cannot_choose),
         T(test_the_server_chooses),
