@@ -254,6 +254,7 @@ gnt_err gnt_listener_tls_open(struct gnt_listener_tls *tls, const struct gnt_con
         return GNT_NOMEM;
     pthread_mutex_init(&tls->lock, NULL);
     tls->http = url.scheme->kind == GNT_URL_HTTP;
+    tls->needed = gnt_config_needs_certificates(config, listener);
     if (tls->program && tls->program->choose && gnt_tls_choices_new(tls->program, &tls->choices))
         return GNT_NOMEM;
     return renew(tls, &said, problem, cap);
@@ -276,6 +277,11 @@ void gnt_listener_tls_reload(struct gnt_listener_tls *tls, const struct gnt_conf
     if (!listener) /* it is without TLS, or goes with the next start */
         return;
     gnt_err err = gnt_config_tls(config, listener, &said, &why);
+    if (!err && tls->needed && said.ask != GNT_CONFIG_ASK_REQUIRED) {
+        gnt_why_set(&why, "%s: other machines could connect without a certificate or a password",
+                    tls->url);
+        err = GNT_DENIED;
+    }
     if (err)
         (void)snprintf(problem, sizeof problem, "%s", why.text);
     else

@@ -14,6 +14,7 @@
 struct gnt_listener_tls {
     char *url;                       /* of the configuration's listener; NULL: it is without TLS */
     bool http;                       /* else MQTT */
+    bool needed;                     /* nothing but certificates keeps other machines out */
     pthread_mutex_t lock;            /* guards `context`, taken last, held for taking a reference */
     struct gnt_tls_context *context; /* for the connections to come */
     const struct gnt_callback_tls *program; /* set before _open, and stays; NULL: it has no say */
@@ -30,7 +31,8 @@ GNT_MUST gnt_err gnt_listener_tls_open(struct gnt_listener_tls *tls,
                                        size_t cap);
 
 /* The same for what CONFIG says now about the listener with that URL, for connections to come.
- * Where something is wrong that is logged, and all stays as it is. */
+ * Where something is wrong that is logged, and all stays as it is; so it does where clients would
+ * no more have to show a certificate, and that is all that kept other machines out. */
 void gnt_listener_tls_reload(struct gnt_listener_tls *tls, const struct gnt_config *config);
 
 /* A reference to what they agree to; NULL: it is without TLS. */

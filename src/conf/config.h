@@ -216,6 +216,10 @@ GNT_MUST gnt_err gnt_config_tls(const struct gnt_config *config,
 bool gnt_config_is_authenticated(const struct gnt_config *config,
                                  const struct gnt_config_listener *listener);
 
+/* Whether other machines get to LISTENER, and nothing but a certificate could keep them out. */
+bool gnt_config_needs_certificates(const struct gnt_config *config,
+                                   const struct gnt_config_listener *listener);
+
 /* Whether every listener is on a loopback address, or a Unix socket, and has no proxies that pass
  * others on. */
 bool gnt_config_on_loopback(const struct gnt_config *config);

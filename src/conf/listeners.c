@@ -143,6 +143,13 @@ static bool is_reached_by_others(const struct gnt_config_listener *listener)
            !gnt_url_is_loopback(&url);
 }
 
+bool gnt_config_needs_certificates(const struct gnt_config *config,
+                                   const struct gnt_config_listener *listener)
+{
+    return config->allow_anonymous == GNT_ANONYMOUS_LOOPBACK && !gnt_config_users(config) &&
+           is_reached_by_others(listener);
+}
+
 bool gnt_config_on_loopback(const struct gnt_config *config)
 {
     for (size_t i = 0; i < config->listeners.count; i++)

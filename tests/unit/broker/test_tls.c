@@ -106,6 +106,40 @@ static void test_what_is_not_its_own(void **state)
     gnt_tls_context_unref(&after);
 }
 
+/* Where certificates are all that keeps others out, a reload does not let them in: who may connect
+ * without a name was settled when the listener was opened. */
+static void test_still_asked(void **state)
+{
+    (void)state;
+    static const char files[] = "certificate: @/server.pem\nkey: @/server.key\nca: @/ca.pem\n";
+    static const struct {
+        const char *more, *listener;
+        bool changes;
+    } rows[] = {
+        {"", "url: 'mqtts://0.0.0.0'", false},
+        {"", "url: 'mqtts://127.0.0.1', proxies: [10.0.0.1]", false},
+        {"", "url: 'mqtts://127.0.0.1'", true},
+        {"allow_anonymous: true\n", "url: 'mqtts://0.0.0.0'", true},
+        {"allow_anonymous: false\n", "url: 'mqtts://0.0.0.0'", true},
+        {"users: @/users\n", "url: 'mqtts://0.0.0.0'", true},
+    };
+    gnt_log_divert(NULL, NULL);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char text[1000];
+        for (int optional = 0; optional < 2; optional++) {
+            (void)snprintf(text, sizeof text, "%s%s%slisteners: [{%s}]\n", files, rows[i].more,
+                           optional ? "client_certificates: optional\n" : "", rows[i].listener);
+            configure(text);
+            if (!optional)
+                assert_int_equal(open_it(), GNT_OK);
+        }
+        const struct gnt_tls_context *before = tls.context;
+        gnt_listener_tls_reload(&tls, &config);
+        assert_int_equal(tls.context != before, rows[i].changes);
+        gnt_listener_tls_close(&tls);
+    }
+}
+
 static void test_mistakes(void **state)
 {
     (void)state;
@@ -169,6 +203,7 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {T(test_taken_and_kept), T(test_what_is_not_its_own),
-                                       T(test_mistakes), T(test_out_of_memory)};
+                                       T(test_still_asked), T(test_mistakes),
+                                       T(test_out_of_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
