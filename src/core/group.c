@@ -233,6 +233,7 @@ void gnt_group_set_rights(struct gnt_group *g, struct gnt_member *m, struct gnt_
     g->bound += rights != NULL;
     g->bound -= before != NULL;
     m->rights = gnt_rights_ref(rights);
+    m->aside_seen = 0;
     g->sink.ops = g->bound ? &looking_ops : &group_sink_ops;
     gnt_rights_unref(&before);
 }
@@ -326,6 +327,11 @@ static bool has_room(const struct gnt_member *m)
     return m->state == GNT_MEMBER_READY && m->unanswered < OFFERS_MAX;
 }
 
+void gnt_group_got_room(struct gnt_group *g, const struct gnt_member *m)
+{
+    g->look_aside |= has_room(m) && m->aside_seen != g->aside_put;
+}
+
 /* Asks one member after the other, beginning with whose turn it is; true if one has taken it. */
 static bool offer_round(struct gnt_group *g, const struct gnt_waiting *w)
 {
@@ -410,9 +416,29 @@ static bool aside_is_full(const struct gnt_group *g, size_t size)
             g->aside.bytes + size > c->queued_bytes_per_session);
 }
 
+/* What was put aside until SEEN is nothing for those who still have room. */
+static void note_seen(struct gnt_group *g, uint64_t seen)
+{
+    for (size_t i = 0; i < g->count; i++)
+        if (has_room(&g->members[i]) && g->members[i].aside_seen >= seen)
+            g->members[i].aside_seen = g->aside_put;
+}
+
+static void drop_expired_aside(struct gnt_group *g)
+{
+    const struct gnt_waiting *first;
+    while ((first = gnt_backlog_first(&g->aside)) &&
+           gnt_message_expired(first->message, *g->home->now)) {
+        struct gnt_waiting gone;
+        gnt_backlog_pop(&g->aside, &gone);
+        drop(g, &gone, GNT_COUNT_EXPIRED);
+    }
+}
+
 /* *w is consumed. */
 static void put_aside(struct gnt_group *g, struct gnt_waiting *w)
 {
+    drop_expired_aside(g);
     if (w->message->qos == 0 && !connected_may(g, w->message))
         drop(g, w, GNT_COUNT_DROPPED_AWAY);
     else if (aside_is_full(g, w->message->payload.size))
@@ -421,6 +447,8 @@ static void put_aside(struct gnt_group *g, struct gnt_waiting *w)
         drop(g, w, GNT_COUNT_DROPPED_BROKER_FULL);
     else if (gnt_backlog_push(&g->aside, w))
         drop(g, w, GNT_COUNT_DROPPED_NO_MEMORY);
+    else
+        note_seen(g, g->aside_put++); /* who has room may not have it */
 }
 
 static void offer_aside(struct gnt_group *g)
@@ -441,6 +469,7 @@ static void offer_aside(struct gnt_group *g)
         else
             gnt_waiting_fini(&taken);
     }
+    note_seen(g, 0);
 }
 
 /* ---- Taking, and giving out what waits */
@@ -537,7 +566,8 @@ static void answered(struct gnt_group *g, struct gnt_member *m, uint32_t round,
         note_answer(m, answer);
     if (m->unanswered == 0 && m->state == GNT_MEMBER_RESUMING)
         m->state = GNT_MEMBER_READY;
-    g->look_aside |= !had_room && has_room(m);
+    if (!had_room)
+        gnt_group_got_room(g, m);
 }
 
 /* At the group's home: a member has answered. */

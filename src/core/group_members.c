@@ -106,7 +106,7 @@ static void ready_here(struct gnt_home *home, uint64_t group, uint64_t member, u
         return;
     m->round = round;
     m->state = m->unanswered ? GNT_MEMBER_RESUMING : GNT_MEMBER_READY;
-    g->look_aside = true;
+    gnt_group_got_room(g, m);
     gnt_group_dispatch(g);
 }
 

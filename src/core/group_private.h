@@ -22,6 +22,8 @@ struct gnt_member {
     uint32_t joined, round;    /* its first round and the current one */
     unsigned unanswered;       /* offers, all of one round */
     struct gnt_rights *rights; /* NULL: it may be given everything */
+    uint64_t aside_seen;       /* of the first so many that were put aside, it may have none that
+                                  is still there */
 };
 
 struct gnt_group {
@@ -44,7 +46,8 @@ struct gnt_group {
     /* Of both, what only members without room may be given, while others have room: these do not
      * wait for them. */
     struct gnt_backlog aside;
-    bool look_aside; /* since it was looked at last, some member may have got room, or rights */
+    uint64_t aside_put; /* so many ever were */
+    bool look_aside;    /* since it was looked at last, some member may have got room, or rights */
     struct gnt_ledger ledger;
     size_t under_way;              /* offers to other homes that are not answered */
     struct gnt_slice name, filter; /* behind the struct */
@@ -77,6 +80,9 @@ GNT_MUST gnt_err gnt_group_new(struct gnt_home *home, struct gnt_slice name,
 
 /* Also out of the store, if it is kept. */
 void gnt_group_free(struct gnt_group *g);
+
+/* M may have got room: what was put aside is looked at, if M may have some of it. */
+void gnt_group_got_room(struct gnt_group *g, const struct gnt_member *m);
 
 /* What M may be given, as gnt_group_bind. */
 void gnt_group_set_rights(struct gnt_group *g, struct gnt_member *m, struct gnt_rights *rights);

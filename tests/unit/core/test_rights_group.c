@@ -508,6 +508,54 @@ static void at_random_under_one_list(void **state)
     }
 }
 
+static unsigned asked;
+
+/* ann may have x, the others y. */
+static bool ask(void *context, struct gnt_principal who, enum gnt_verb verb, struct gnt_slice topic)
+{
+    (void)context;
+    asked++;
+    bool ann = gnt_slice_eq_str(who.user, "ann");
+    return verb != GNT_VERB_RECEIVE || topic.data[0] == (ann ? 'x' : 'y');
+}
+
+/* One member is stuck; what waits for it is not looked at again for each message of another. */
+static void who_is_stuck_costs_the_others_little(void **state)
+{
+    (void)state;
+    enum { MESSAGES = 200 };
+    struct gnt_access *list;
+    struct fixture f;
+    assert_int_equal(gnt_access_asking(ask, NULL, &list), GNT_OK);
+    begin(&f, 0, list);
+    for (unsigned i = 0; i < 3; i++) { /* one of them may live where the group does */
+        f.m[i].receive_max = 1;
+        assert_true(world_connect(&f.w, &f.m[i], true, 1000));
+        assert_int_equal(world_subscribe(&f.m[i], "$share/g/#", 1), GNT_DONE);
+    }
+    for (unsigned i = 0; i < MESSAGES; i++)
+        publish(&f, "x/1");
+    world_settle(&f.w);
+    for (unsigned i = 0; i < MESSAGES; i++)
+        publish(&f, "y/1");
+    asked = 0;
+    size_t got = 0;
+    for (size_t n = 1; n;) {
+        world_settle(&f.w);
+        n = world_answer(&f.m[1]) + world_answer(&f.m[2]);
+        got += n;
+    }
+    assert_int_equal(got, MESSAGES);
+    assert_true(asked < 200 * MESSAGES); /* up to 32 offers at a time come back */
+    assert_int_equal(f.m[0].count, 1);
+    for (size_t n = 1; n; got += n) { /* it comes round, and has all that is its own */
+        n = world_answer(&f.m[0]);
+        world_settle(&f.w);
+    }
+    assert_int_equal(got, 2 * MESSAGES);
+    end(&f);
+}
+
 /* A list ends while a group that lives elsewhere has not answered yet, and is told what its member
  * may as soon as it has. */
 static void a_list_that_ends_before_the_group_answers(void **state)
@@ -556,6 +604,7 @@ int main(void)
         cmocka_unit_test(at_random),
         cmocka_unit_test(at_random_under_one_list),
         cmocka_unit_test(a_list_that_ends_before_the_group_answers),
+        cmocka_unit_test(who_is_stuck_costs_the_others_little),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
