@@ -1,5 +1,5 @@
 /* The broker's configuration: what can be set, its defaults, and where it comes from.  The rows
- * are in config.c; docs/configuration.md shows them.
+ * are in config_rows.c; docs/configuration.md shows them.
  *
  * The command line overrides the file, the file overrides the defaults.  A reload reads the same
  * command line and file again (gnt_config_args) and compares (gnt_config_diff).
