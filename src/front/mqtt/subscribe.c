@@ -1,13 +1,14 @@
 /* SUBSCRIBE and UNSUBSCRIBE, in slices: a packet may have a hundred thousand filters, and a client
  * may send as many packets, but others of the same worker wait for one slice at most. */
 
+#include "auth/rights.h"
 #include "base/log.h"
 #include "front/mqtt/gate.h"
 
 #include <stdlib.h>
 
-/* Filters of one turn. */
-enum { SLICE = 256 };
+/* Filters of one turn; one that is to be compared with many rules counts for several. */
+enum { SLICE = 256, RULES = 16 };
 
 struct subscribing_one {
     struct gnt_subscribing request;
@@ -132,11 +133,21 @@ static void unsubscribe_one(struct subscribing *s, uint32_t i, struct gnt_slice 
 
 /* ---- Slices */
 
+/* One filter has been seen to. */
+static void count_filter(const struct subscribing *s)
+{
+    uint32_t *left = &s->connection->front->filters_left;
+    size_t cost = 1;
+    if (s->answer == GNT_MQTT_SUBACK)
+        cost += gnt_rights_size(gnt_session_rights(s->connection->session)) / RULES;
+    *left -= cost < *left ? (uint32_t)cost : *left;
+}
+
 /* Goes on as far as this turn allows; S is gone if that was all, and all has been answered. */
 static void go_on(struct subscribing *s)
 {
     struct gnt_mqtt_connection *c = s->connection;
-    for (; s->done < s->count && c->front->filters_left; c->front->filters_left--) {
+    for (; s->done < s->count && c->front->filters_left; count_filter(s)) {
         struct gnt_mqtt_subscription wanted = {.qos = 0};
         if (s->answer == GNT_MQTT_SUBACK) {
             gnt_mqtt_next_subscription(&s->left, c->engine.version, &wanted);

@@ -133,6 +133,39 @@ static void subscriptions(void **state)
     }
 }
 
+/* With many rules to compare it with, a filter takes as long as many. */
+static void many_filters_under_many_rules(void **state)
+{
+    (void)state;
+    enum { RULES = 2000, FILTERS = 100 };
+    uint8_t packet[1024] = {0x82};
+    struct gnt_access *list;
+    struct script s;
+    script_init(&s, 1, NULL);
+    assert_int_equal(gnt_access_new(&list), GNT_OK);
+    for (unsigned i = 0; i < RULES; i++)
+        permit(list, GNT_VERB_SUBSCRIBE | GNT_VERB_RECEIVE, i % 2 ? "ok/+" : "+/x");
+    assert_int_equal(gnt_access_seal(list), GNT_OK);
+    gnt_workers_take_access(s.workers, list);
+    gnt_access_unref(&list);
+    struct script_client *c = client(&s, 1, "c");
+    size_t size = 5; /* with a length of two bytes, and the id */
+    for (unsigned i = 0; i < FILTERS; i++)
+        size += (size_t)snprintf((char *)packet + size, sizeof packet - size, "%c%cok/%02u%c", 0, 5,
+                                 i, 0);
+    packet[1] = (uint8_t)(0x80 | ((size - 3) & 0x7f));
+    packet[2] = (uint8_t)((size - 3) >> 7);
+    packet[4] = 1;
+    script_send_bytes(c, gnt_slice(packet, size));
+    for (unsigned turns = 0; turns < 4; turns++)
+        script_turn(&s, 0);
+    assert_in_range(script_counted(&s, GNT_COUNT_SUBSCRIPTIONS), 1, FILTERS / 2);
+    script_settle(&s);
+    assert_int_equal(script_counted(&s, GNT_COUNT_SUBSCRIPTIONS), FILTERS);
+    script_skip(c);
+    script_fini(&s);
+}
+
 /* Nobody is taken over by a client that is refused. */
 static void wills(void **state)
 {
@@ -228,6 +261,7 @@ int main(void)
         cmocka_unit_test(no_id_is_kept),
         cmocka_unit_test(what_has_been_taken_stays_taken),
         cmocka_unit_test(subscriptions),
+        cmocka_unit_test(many_filters_under_many_rules),
         cmocka_unit_test(wills),
         cmocka_unit_test(a_reload),
         cmocka_unit_test(short_of_memory),
