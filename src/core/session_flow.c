@@ -5,8 +5,6 @@
 
 #include <stdlib.h>
 
-/* ---- Its ledger and its queue, made when there is something for them */
-
 bool gnt_session_have_ledger(struct gnt_session *s)
 {
     if (!s->ledger)
@@ -14,65 +12,11 @@ bool gnt_session_have_ledger(struct gnt_session *s)
     return s->ledger != NULL;
 }
 
-struct session_queue {
-    struct gnt_queue queue;
-    struct gnt_session *session;
-    bool doubtful; /* some of it may have come under other rights */
-};
-
-static struct session_queue *queue_of(struct gnt_session *s)
-{
-    return GNT_CONTAINER(s->queue, struct session_queue, queue);
-}
-
-void gnt_session_doubt_queue(struct gnt_session *s)
-{
-    if (s->queue)
-        queue_of(s)->doubtful = true;
-}
-
 void gnt_session_close_later(struct gnt_session *s, enum gnt_close_reason why)
 {
     s->closing = true;
     s->why = (uint8_t)why;
     gnt_session_work_later(s);
-}
-
-static void disconnect(struct gnt_queue *queue)
-{
-    struct gnt_session *s = GNT_CONTAINER(queue, struct session_queue, queue)->session;
-    if (s->receiver)
-        gnt_session_close_later(s, GNT_CLOSE_QUEUE_FULL);
-}
-
-static void forget(struct gnt_queue *queue, uint64_t sequence)
-{
-    gnt_session_keep_no_delivery(GNT_CONTAINER(queue, struct session_queue, queue)->session,
-                                 sequence);
-}
-
-struct gnt_queue *gnt_session_queue(struct gnt_session *s)
-{
-    static const struct gnt_queue_ops ops = {disconnect, forget};
-    if (s->queue)
-        return s->queue;
-    struct session_queue *q = malloc(sizeof *q);
-    if (!q)
-        return NULL;
-    gnt_queue_init(&q->queue, s->home, s->ledger, &ops);
-    q->session = s;
-    q->doubtful = false;
-    s->queue = &q->queue;
-    return s->queue;
-}
-
-static void queue_free(struct gnt_session *s)
-{
-    if (!s->queue)
-        return;
-    gnt_queue_fini(s->queue, GNT_COUNT_DROPPED_SESSION_END);
-    free(queue_of(s));
-    s->queue = NULL;
 }
 
 /* What has been counted in ends HOW. */
@@ -317,7 +261,7 @@ static void enqueue(struct gnt_session *s, struct gnt_waiting *w, struct gnt_rec
             gnt_queue_put(queue, w, connected);
     }
     if (gnt_queue_empty(queue))
-        queue_free(s);
+        gnt_session_queue_free(s);
 }
 
 /* The same for one that has not been counted in. */
@@ -450,32 +394,15 @@ static bool resend_one(struct gnt_session *s)
     return true;
 }
 
-/* What may have been sent exactly once is not dropped here, but withdrawn when its turn comes. */
-static bool is_permitted(const struct gnt_session *s, const struct gnt_waiting *w)
-{
-    return (w->again && w->qos == 2) || gnt_session_may_receive(s, w->message->topic);
-}
-
-/* What came when the rights were others is looked at. */
-static struct gnt_waiting *first_permitted(struct gnt_session *s)
-{
-    struct gnt_waiting *first = gnt_queue_first(s->queue);
-    while (first && !is_permitted(s, first)) {
-        gnt_queue_drop_first(s->queue, GNT_COUNT_DROPPED_DENIED);
-        first = gnt_queue_first(s->queue);
-    }
-    return first;
-}
-
 /* The first that waits; the queue ends when it is empty. */
 static struct gnt_waiting *first_waiting(struct gnt_session *s)
 {
     if (!s->queue)
         return NULL;
-    struct gnt_waiting *first =
-        queue_of(s)->doubtful ? first_permitted(s) : gnt_queue_first(s->queue);
+    struct gnt_waiting *first = gnt_session_queue_of(s)->doubtful ? gnt_session_first_permitted(s)
+                                                                  : gnt_queue_first(s->queue);
     if (gnt_queue_empty(s->queue))
-        queue_free(s);
+        gnt_session_queue_free(s);
     return first;
 }
 
@@ -609,6 +536,6 @@ void gnt_session_flow_fini(struct gnt_session *s)
             gnt_group_settled(s->home, f->cookie, f->number);
     }
     gnt_window_fini(&s->window);
-    queue_free(s);
+    gnt_session_queue_free(s);
     free(s->ledger);
 }

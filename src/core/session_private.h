@@ -1,6 +1,7 @@
 /* The inside of a session, for the session_*.c files and nobody else:
  *   session.c            birth, take-over, parting, will, expiry, death
  *   session_flow.c       deliveries: sending, queueing, settling
+ *   session_queue.c      what waits for its client
  *   session_subscribe.c  subscriptions, retained messages for new ones
  *   session_share.c      shared ones
  *   session_rights.c     who its client is, and what it may
@@ -116,10 +117,6 @@ extern const struct gnt_sink_ops gnt_session_sink_ops, gnt_session_looking_ops;
 
 bool gnt_session_is(const struct gnt_sink *sink);
 
-/* The rights of S have changed: what has been queued under those of before is looked at when it
- * goes out. */
-void gnt_session_doubt_queue(struct gnt_session *s);
-
 /* Sends or queues one delivery; MESSAGE and IDS are lent.  RECEIPT as in gnt_sink_ops. */
 void gnt_session_send(struct gnt_session *s, struct gnt_message *message, uint8_t qos, bool retain,
                       const struct gnt_sub_ids *ids, struct gnt_receipt *receipt);
@@ -142,11 +139,37 @@ void gnt_session_own(struct gnt_session *s, uint64_t group);
 /* Frees window, queue and ledger; what is lost with them is counted. */
 void gnt_session_flow_fini(struct gnt_session *s);
 
+/* Its connection is closed soon; nothing is lost if the client comes again. */
+void gnt_session_close_later(struct gnt_session *s, enum gnt_close_reason why);
+
+/* ---- session_queue.c */
+
+/* Made when there is something for it, and freed when nothing is left. */
+struct gnt_session_queue {
+    struct gnt_queue queue;
+    struct gnt_session *session;
+    bool doubtful; /* some of it may have come under other rights */
+};
+
+/* Of S, which has one. */
+static inline struct gnt_session_queue *gnt_session_queue_of(struct gnt_session *s)
+{
+    return GNT_CONTAINER(s->queue, struct gnt_session_queue, queue);
+}
+
 /* The queue of S, made if there is none; NULL: no memory. */
 struct gnt_queue *gnt_session_queue(struct gnt_session *s);
 
-/* Its connection is closed soon; nothing is lost if the client comes again. */
-void gnt_session_close_later(struct gnt_session *s, enum gnt_close_reason why);
+/* Frees the queue of S, if it has one; what is lost with it is counted. */
+void gnt_session_queue_free(struct gnt_session *s);
+
+/* The rights of S have changed: what has been queued under those of before is looked at when it
+ * goes out. */
+void gnt_session_doubt_queue(struct gnt_session *s);
+
+/* Drops what S may not have any more, up to the first in its doubtful queue that it may; NULL:
+ * nothing is left. */
+struct gnt_waiting *gnt_session_first_permitted(struct gnt_session *s);
 
 /* ---- session_keep.c
  *
