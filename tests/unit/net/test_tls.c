@@ -523,6 +523,40 @@ static void test_certificate_of_a_client(void **state)
     assert_int_equal(X509_cmp(peer, pki.client.certificate), 0);
 }
 
+/* It is in the ticket, too, which is several records of the server's then. */
+static void test_large_certificate_of_a_client(void **state)
+{
+    (void)state;
+    enum { NAMES = 1200 };
+    static char text[NAMES][24], *names[NAMES];
+    struct gnt_issue plan = {.role = GNT_ISSUE_CLIENT,
+                             .subject = "CN=large",
+                             .names = names,
+                             .name_count = NAMES,
+                             .until = (int64_t)time(NULL) + DAY,
+                             .path_length = -1};
+    struct gnt_pki_why why;
+    X509 *certificate = NULL;
+    for (int i = 0; i < NAMES; i++) {
+        (void)snprintf(text[i], sizeof text[i], "device-%d.example", i);
+        names[i] = text[i];
+    }
+    if (gnt_issue(&plan, pki.key, pki.ca, pki.ca_key, &certificate, &why))
+        fail_msg("%s", why.text);
+    struct gnt_identity large = identity_of(certificate);
+    terms[CLIENT].identities = &large;
+    terms[CLIENT].identity_count = 1;
+    terms[SERVER].ask = GNT_TLS_REQUIRED;
+    for (int i = 0; i < 2; i++) {
+        meet(ROOM);
+        assert_int_equal(gnt_tls_facts(ends[SERVER]).resumed, i);
+        assert_int_equal(X509_cmp(gnt_tls_peer_certificate(ends[SERVER]), certificate), 0);
+        assert_int_equal(put(ends[SERVER], "hello"), GNT_OK);
+        assert_reads(ends[CLIENT], "hello");
+    }
+    gnt_identity_fini(&large);
+}
+
 /* ---- Others */
 
 /* Of many handshakes that are ready at once, a turn takes only some steps. */
@@ -740,6 +774,7 @@ int main(void)
         T(test_moves_with_bytes_buffered),
         T(test_ciphers),
         T(test_certificate_of_a_client),
+        T(test_large_certificate_of_a_client),
         T(test_many_at_once),
         T(test_half_close),
         T(test_close_is_a_proper_end),
