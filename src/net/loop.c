@@ -99,7 +99,8 @@ static void wait_for_something(struct gnt_loop *loop, uint64_t max_wait_ns)
 
 /* Each stream goes to the back of the ready list before it is called, so that the list's rule holds
  * during the call: whatever a callback does to its own stream or to another, closing included,
- * links and unlinks correctly, and nobody is called twice. */
+ * links and unlinks correctly, and nobody is called twice.  Of those who stay ready another one is
+ * the first in each turn: some only get what others have left (net/tls.c). */
 static void call_ready(struct gnt_loop *loop)
 {
     struct gnt_list batch;
@@ -110,6 +111,9 @@ static void call_ready(struct gnt_loop *loop)
         struct gnt_stream *s = GNT_CONTAINER(node, struct gnt_stream, ready);
         s->on_ready(s);
     }
+    struct gnt_list *first = gnt_list_pop_front(&loop->ready);
+    if (first)
+        gnt_list_push_back(&loop->ready, first);
 }
 
 static void run_tasks(struct gnt_loop *loop)
