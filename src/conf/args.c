@@ -188,10 +188,12 @@ static void check_words(struct reading *r)
 {
     char shown[64];
     size_t count = r->result->word_count;
+    if (r->diag->mistakes > r->mistakes) /* a word may belong to an option that is misspelt */
+        return;
     for (size_t i = r->args->words_max; i < count; i++)
         gnt_diag_add(r->diag, "unexpected word '%s', see --help",
                      gnt_utf8_printable(gnt_slice_str(r->result->words[i]), shown, sizeof shown));
-    if (count < r->args->words_min && r->diag->mistakes == r->mistakes)
+    if (count < r->args->words_min)
         gnt_diag_add(r->diag, "%zu word%s missing, see --help", r->args->words_min - count,
                      r->args->words_min - count == 1 ? " is" : "s are");
 }

@@ -467,15 +467,29 @@ static gnt_err put_number(const struct gnt_option *row, uint64_t value, struct g
     return gnt_text_put(out, "%s", gnt_scalar_print(value, number_kinds[row->kind].units, text));
 }
 
-/* "url: mqtt://:1883, ..." */
+static bool is_said(const struct gnt_option *row, struct gnt_slice text)
+{
+    return text.size > 0 && !gnt_slice_eq_str(text, "[]") &&
+           !(row->fallback && gnt_slice_eq_str(text, row->fallback));
+}
+
+/* "{url: mqtt://:1883, mode: 0600}", without what is as it is anyway. */
 static gnt_err put_map(const struct gnt_option_table *table, const void *values,
                        struct gnt_buf *out)
 {
+    const char *before = "";
     gnt_err err = gnt_text_put(out, "{");
     for (size_t i = 0; !err && i < table->count; i++) {
-        err = gnt_text_put(out, "%s%s: ", i ? ", " : "", table->rows[i].path);
+        size_t start = gnt_buf_size(out);
+        err = gnt_text_put(out, "%s%s: ", before, table->rows[i].path);
+        size_t value = gnt_buf_size(out);
         if (!err)
             err = gnt_option_text(&table->rows[i], values, out);
+        struct gnt_slice all = gnt_buf_slice(out);
+        if (!err && is_said(&table->rows[i], gnt_slice(all.data + value, all.size - value)))
+            before = ", ";
+        else
+            gnt_buf_cut(out, start);
     }
     return err ? err : gnt_text_put(out, "}");
 }

@@ -109,6 +109,8 @@ void gnt_nearest_offer(struct gnt_nearest *near, const char *word)
     size_t typed_size = strlen(near->typed), size = strlen(word);
     if (typed_size == 0 || typed_size > WORD_MAX_ || size > WORD_MAX_)
         return;
+    if (strspn(near->typed, "0123456789.") == typed_size)
+        return; /* another number is another thing, and no misspelling */
     size_t distance = edit_distance(near->typed, typed_size, word, size);
     /* A beginning of a word, as people abbreviate, is as near as one wrong letter. */
     if (typed_size >= 3 && strncasecmp(near->typed, word, typed_size) == 0)

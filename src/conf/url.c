@@ -40,7 +40,9 @@ static gnt_err parse_scheme(struct gnt_slice name, struct gnt_url *url, struct g
     if (near.word)
         gnt_why_set(why, "unknown scheme '%s', did you mean '%s'?", shown, near.word);
     else
-        gnt_why_set(why, "unknown scheme '%s', expected a URL such as mqtt://127.0.0.1:1883",
+        gnt_why_set(why,
+                    "unknown scheme '%s', expected mqtt or http (ws for clients), with TLS mqtts "
+                    "or https (wss), or unix",
                     shown);
     return GNT_INVALID;
 }

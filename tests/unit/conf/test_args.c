@@ -230,9 +230,8 @@ static void mistakes(void **state)
         {"a b c", "unexpected word 'c', see --help"},
         {"--version=3", "--version takes no value"},
         {"-\x1b[1m", "unknown option '-\\x1b[1m', see --help"},
-        {"-p x --zzz a b c",
-         "-p: expected an integer from 1 to 65535, got 'x'; unknown option '--zzz', see --help; "
-         "unexpected word 'c', see --help"},
+        {"-p x --zzz a b c", /* c may be meant for --zzz */
+         "-p: expected an integer from 1 to 65535, got 'x'; unknown option '--zzz', see --help"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct letter letter;

@@ -54,7 +54,7 @@ static void wrap_breaks_at_spaces(void **state)
 static void nearest_word(void **state)
 {
     (void)state;
-    static const char *const words[] = {"listeners", "limits", "log", "data", "workers"};
+    static const char *const words[] = {"1.0", "listeners", "limits", "log", "data", "workers"};
     static const struct {
         const char *typed, *meant;
     } rows[] = {
@@ -71,6 +71,7 @@ static void nearest_word(void **state)
         {"", NULL},
         {"x", NULL},
         {"entities", NULL},
+        {"1.4", NULL}, /* a number is not misspelt */
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct gnt_nearest near = gnt_nearest(rows[i].typed);

@@ -65,7 +65,8 @@ static void bad(void **state)
         {"1883", "expected a URL such as mqtt://127.0.0.1:1883, got '1883'"},
         {"://x", "expected a URL such as mqtt://127.0.0.1:1883, got '://x'"},
         {"mqt://x", "unknown scheme 'mqt', did you mean 'mqtt'?"},
-        {"gopher://x", "unknown scheme 'gopher', expected a URL such as mqtt://127.0.0.1:1883"},
+        {"gopher://x", "unknown scheme 'gopher', expected mqtt or http (ws for clients), with TLS "
+                       "mqtts or https (wss), or unix"},
         {"mqtt://h:", "expected a port from 0 to 65535, got ''"},
         {"mqtt://h:65536", "expected a port from 0 to 65535, got '65536'"},
         {"mqtt://h:-1", "expected a port from 0 to 65535, got '-1'"},
