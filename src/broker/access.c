@@ -14,21 +14,23 @@ struct reading {
     size_t mistakes;
 };
 
-/* A gnt_lines_report; what is wrong with the rules of the configuration goes the same way. */
+/* A gnt_lines_report; what is wrong with the rules of the configuration goes the same way.  The
+ * first is for the caller to tell, further ones are for the log. */
 static void on_mistake(void *context, const char *file, unsigned line, const char *why)
 {
     struct reading *r = context;
-    gnt_log(GNT_LOG_ERROR, NULL, "access", GNT_F_STR("file", file), GNT_F_NUM("line", line),
-            GNT_F_STR("problem", why));
     if (r->mistakes++ == 0)
         snprintf(r->problem, r->cap, "%s:%u: %s", file, line, why);
+    else
+        gnt_log(GNT_LOG_ERROR, NULL, "access", GNT_F_STR("file", file), GNT_F_NUM("line", line),
+                GNT_F_STR("problem", why));
 }
 
 static gnt_err end_of_problem(struct reading *r)
 {
     size_t used = strlen(r->problem);
     if (r->mistakes > 1)
-        snprintf(r->problem + used, r->cap - used, " (the log has all %zu mistakes)", r->mistakes);
+        snprintf(r->problem + used, r->cap - used, " (the log has %zu more)", r->mistakes - 1);
     return r->mistakes ? GNT_INVALID : GNT_OK;
 }
 

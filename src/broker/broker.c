@@ -194,7 +194,7 @@ gnt_err gnt_broker_reload(struct gnt_broker *b, const struct gnt_config *config)
     gnt_err err = read_access(b, config, &access, problem, sizeof problem);
     if (err == GNT_INVALID)
         gnt_log(GNT_LOG_ERROR, NULL, "reload-failed", GNT_F_STR("problem", problem),
-                GNT_F_STR("access", "as before"));
+                GNT_F_STR("settings", "as before"));
     if (err)
         return err;
     err = gnt_workers_reload(b->workers, config);

@@ -117,11 +117,17 @@ static bool read_config(int argc, char **argv, struct gnt_config *config, int *c
 /* Who may connect, for the line that says all. */
 static const char *access_text(const struct gnt_config *config)
 {
+    bool certified = true;
+    for (size_t i = 0; i < config->listeners.count; i++)
+        certified = certified && gnt_config_is_authenticated(config, &config->listeners.items[i]);
+    if (certified)
+        return "by certificate";
     if (!gnt_config_anonymous(config))
         return "users only";
     if (gnt_config_is_open(config))
         return "anonymous, any machine";
-    return gnt_config_on_loopback(config) ? "anonymous, this machine only" : "by certificate";
+    return gnt_config_on_loopback(config) ? "anonymous, this machine only"
+                                          : "anonymous on this machine, others by certificate";
 }
 
 static void put_listeners(const struct gnt_broker *broker, struct gnt_buf *out)
@@ -175,11 +181,11 @@ static size_t log_changes(const struct gnt_config *from, const struct gnt_config
 static bool apply(struct gnt_broker *broker, struct gnt_config *config, struct gnt_config *fresh)
 {
     gnt_err err = gnt_broker_reload(broker, fresh);
-    if (err) {
+    if (err && err != GNT_INVALID) /* that has been told, with what is wrong */
         gnt_log(GNT_LOG_ERROR, NULL, "reload-failed", GNT_F_ERR(err),
                 GNT_F_STR("settings", "as before"));
+    if (err)
         return false;
-    }
     size_t count = log_changes(config, fresh);
     gnt_log(GNT_LOG_NOTICE, NULL, "reload", GNT_F_NUM("changes", count));
     gnt_log_configure(fresh->log_level, fresh->log_format);
