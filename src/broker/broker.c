@@ -107,6 +107,7 @@ gnt_err gnt_broker_start(struct gnt_broker *b)
 {
     if (b->stopped)
         return GNT_STATE;
+    b->workers->served = true;
     gnt_err err = gnt_seats_start(b->seats);
     if (err)
         gnt_broker_stop(b);

@@ -372,8 +372,11 @@ gnt_err gnt_workers_mail_access(struct gnt_workers *w, struct gnt_access *access
 static void on_bad_line(void *context, const char *file, unsigned line, const char *why)
 {
     (void)context;
-    gnt_log(GNT_LOG_WARNING, NULL, "users", GNT_F_STR("file", file), GNT_F_NUM("line", line),
-            GNT_F_STR("problem", why));
+    if (line)
+        gnt_log(GNT_LOG_WARNING, NULL, "users", GNT_F_STR("file", file), GNT_F_NUM("line", line),
+                GNT_F_STR("problem", why));
+    else /* of the whole file */
+        gnt_log(GNT_LOG_WARNING, NULL, "users", GNT_F_STR("file", file), GNT_F_STR("problem", why));
 }
 
 static void on_users(const struct gnt_mail *mail)
@@ -465,6 +468,8 @@ static void check_ledger(const struct gnt_workers *w)
     uint64_t dropped = 0;
     for (int row = GNT_LEDGER_DROPPED; row <= GNT_LEDGER_LAST; row++)
         dropped += gnt_ledger_row(&audit.sum, (enum gnt_counter)row);
+    if (right && !w->served)
+        return; /* who could not start has to say why, and nothing else */
     gnt_log(right ? GNT_LOG_INFO : GNT_LOG_ERROR, NULL, "ledger",
             GNT_F_NUM("received", gnt_ledger_row(&audit.sum, GNT_COUNT_DUE)),
             GNT_F_NUM("delivered", gnt_ledger_row(&audit.sum, GNT_COUNT_DELIVERED)),

@@ -44,6 +44,7 @@ struct gnt_workers {
     struct gnt_users *users; /* that the workers have been given, for the next reading */
     struct gnt_worker *worker;
     struct gnt_store *store; /* owned; NULL: nothing is kept */
+    bool served;             /* threads have run them; their ledger is told at the end then */
     /* Lets a store without threads work; NULL: it has some. */
     void (*store_run)(void *context);
     void *store_context;

@@ -290,6 +290,7 @@ class Start(unittest.TestCase):
                       " (the log has 1 more)", said)
         self.assertEqual(said.count("acl:2"), 1)
         self.assertNotIn("line=2", said)
+        self.assertNotIn("ledger", said)
         self.assertIn("access file=DIR/acl line=4 problem=\"expected a user name\"", said)
         self.assertNotIn("secret", said)
 
