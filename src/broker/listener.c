@@ -52,6 +52,19 @@ static gnt_err next_item(struct opening *o, struct gnt_listener **out)
     return GNT_OK;
 }
 
+/* What the system's words do not say. */
+static const char *hint(const struct opening *o, gnt_err err, const char *address)
+{
+    if (err != GNT_BUSY)
+        return errno == EADDRNOTAVAIL ? " (this machine has no such address)" : "";
+    for (size_t i = 0; i < o->all->count; i++) {
+        const char *after = strstr(o->all->item[i].url, "://");
+        if (after && strcmp(after + 3, address) == 0)
+            return " (another listener here is on it, too)";
+    }
+    return " (is another broker running there?)";
+}
+
 static gnt_err add_address(struct opening *o, const struct addrinfo *a, bool *family_missing)
 {
     struct gnt_listener *item;
@@ -66,7 +79,7 @@ static gnt_err add_address(struct opening *o, const struct addrinfo *a, bool *fa
     if (err) {
         *family_missing = errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL;
         snprintf(o->problem, o->cap, "cannot listen on %s: %s%s", text, strerror(errno),
-                 err == GNT_BUSY ? " (is another broker running there?)" : "");
+                 hint(o, err, text));
         return err;
     }
     gnt_tcp_address_text((const struct sockaddr *)&bound, text, sizeof text);
@@ -205,12 +218,27 @@ static gnt_err open_one(struct gnt_listeners *l, const struct gnt_config *config
     return err;
 }
 
+static bool asks(const struct gnt_config *config, const struct gnt_config_listener *listener)
+{
+    struct gnt_config_tls tls;
+    struct gnt_why why;
+    return !gnt_config_tls(config, listener, &tls, &why) && tls.ask != GNT_CONFIG_ASK_NONE;
+}
+
 /* They would be thought to hold. */
 static void warn_idle_tls(const struct gnt_config *config)
 {
-    bool any = false;
-    for (size_t i = 0; i < config->listeners.count; i++)
-        any = any || gnt_config_is_tls(&config->listeners.items[i]);
+    bool any = false, lists = config->tls.crls.count, asked = false;
+    for (size_t i = 0; i < config->listeners.count; i++) {
+        const struct gnt_config_listener *one = &config->listeners.items[i];
+        any = any || gnt_config_is_tls(one);
+        lists = lists || one->tls.crls.count;
+        asked = asked || (gnt_config_is_tls(one) && asks(config, one));
+    }
+    if (any && lists && !asked)
+        gnt_log(GNT_LOG_WARNING, NULL, "tls",
+                GNT_F_STR("problem", "there is a revocation list, and no client is asked for a "
+                                     "certificate: --ca FILE"));
     if (!any && (config->tls.certificates.count || config->tls.pfxs.count || config->tls.cas.count))
         gnt_log(GNT_LOG_WARNING, NULL, "tls",
                 GNT_F_STR("problem", "there are certificates, and no listener is mqtts or https"));

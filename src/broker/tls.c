@@ -8,6 +8,7 @@
 #include "pki/secret.h"
 
 #include <openssl/crypto.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -56,9 +57,14 @@ static gnt_err load_identity(struct files *f, const struct gnt_identity_source *
         return err;
     f->identity_count++;
     const char *file = source->pfx ? source->pfx : source->certificate;
-    struct gnt_pki_why late;
-    if (gnt_identity_in_time(identity->certificate, (int64_t)time(NULL), file, &late))
-        gnt_log(GNT_LOG_WARNING, NULL, "certificate", GNT_F_STR("problem", late.text));
+    struct gnt_pki_why odd;
+    if (X509_check_purpose(identity->certificate, X509_PURPOSE_SSL_SERVER, 0) == 0) {
+        (void)!gnt_pki_refuse(&odd, GNT_STATE, "%s: it is not for servers: clients will refuse it",
+                              file);
+        gnt_log(GNT_LOG_WARNING, NULL, "certificate", GNT_F_STR("problem", odd.text));
+    }
+    if (gnt_identity_in_time(identity->certificate, (int64_t)time(NULL), file, &odd))
+        gnt_log(GNT_LOG_WARNING, NULL, "certificate", GNT_F_STR("problem", odd.text));
     return GNT_OK;
 }
 

@@ -308,6 +308,23 @@ class Mistakes(Case):
             file.write(f"listeners: [{{url: mqtt://127.0.0.1:0, ca: {PKI}/ca.pem}}]\n")
         self.assertEqual(self.fails("are for mqtts and https listeners", "--config", path), 78)
 
+    def test_what_is_strange_is_told(self):
+        for name, more, words in (
+                ("server", ["--crl", f"{PKI}/crl.pem"], b"no client is asked for a certificate: --ca FILE"),
+                ("usual", [], b"usual.pem: it is not for servers: clients will refuse it")):
+            process = harness.Process([harness.GNATTER, "broker", "--data", "none", "--listen",
+                                       "mqtts://127.0.0.1:0", "--certificate", f"{PKI}/{name}.pem",
+                                       "--key", f"{PKI}/{name}.key", *more])
+            self.addCleanup(process.kill)
+            process.line("stderr", words)
+            process.line("stderr", b" ready ")
+
+    def test_one_address_for_two(self):
+        own = ("--certificate", f"{PKI}/server.pem", "--key", f"{PKI}/server.key")
+        url = f"mqtts://127.0.0.1:{harness.free_port()}"
+        self.assertEqual(self.fails("another listener here is on it", "--listen", url, "--listen",
+                                    url, *own), 69)
+
     def test_beyond_loopback(self):
         own = ("--listen", "mqtts://0.0.0.0:0", "--certificate", f"{PKI}/server.pem", "--key",
                f"{PKI}/server.key")
