@@ -214,10 +214,13 @@ GNATTER_API const char *gnatter_broker_url(const gnatter_broker *broker, size_t 
  * 0 says that the broker has taken it.  It takes them no faster than it can hand them on: up to 64
  * MiB wait, then GNATTER_EFULL says to try again later.  What waits, at QoS 1 and 2, at the full
  * queue of a connected subscriber counts among that, for queue_full_wait at most; then, and at QoS
- * 0 at once, that subscriber gets what the setting queue_full says.  Any thread. GNATTER_EINVALID
- * TOPIC is no topic name, or deeper than limits.topic_levels; QOS over 2 GNATTER_EDENIED   the
- * topic is below $SYS, which is the broker's GNATTER_ETOOBIG   over limits.packet GNATTER_EFULL see
- * above GNATTER_ESTATE    it has been stopped GNATTER_ENOMEM */
+ * 0 at once, that subscriber gets what the setting queue_full says.  Any thread.
+ *   GNATTER_EINVALID  TOPIC is no topic name, or deeper than limits.topic_levels; QOS over 2
+ *   GNATTER_EDENIED   the topic is below $SYS, which is the broker's
+ *   GNATTER_ETOOBIG   over limits.packet
+ *   GNATTER_EFULL     see above
+ *   GNATTER_ESTATE    it has been stopped
+ *   GNATTER_ENOMEM */
 GNATTER_API int gnatter_broker_publish(gnatter_broker *broker, const char *topic,
                                        const void *payload, size_t size, unsigned qos, bool retain);
 

@@ -3,7 +3,9 @@
 #include "callback/tls.h"
 #include "pki/certs.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum {
     PROTOCOLS_MAX = 16,
@@ -61,12 +63,25 @@ static void made_fini(struct made *m)
     gnt_identity_fini(&m->identity);
 }
 
+/* OpenSSL looks for files in it when it needs one, and finds none where there is no such place. */
+static gnt_err check_directory(const char *name, struct gnt_pki_why *why)
+{
+    struct stat status;
+    if (stat(name, &status))
+        return gnt_pki_refuse(why, gnt_err_from_errno(errno), "%s: %s", name, strerror(errno));
+    return S_ISDIR(status.st_mode)
+               ? GNT_OK
+               : gnt_pki_refuse(why, GNT_INVALID, "%s: %s", name, strerror(ENOTDIR));
+}
+
 static gnt_err load(const struct gnatter_tls_options *o, struct made *m, struct gnt_pki_why *why)
 {
     struct gnt_identity_source source;
     gnt_err err = GNT_OK;
     if (o->ca_file)
         err = gnt_certs_load(o->ca_file, &m->cas, why);
+    if (!err && o->ca_directory)
+        err = check_directory(o->ca_directory, why);
     if (!err && o->crl_file)
         err = gnt_crls_load(o->crl_file, &m->crls, why);
     if (!err && !o->choose && gnt_callback_identity(&o->identity, &source))

@@ -219,8 +219,9 @@ static int describe(const struct gnt_peer *peer, const struct gnatter_disconnect
     for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
         if (failures[i].error != d->error || failures[i].was_connected != d->was_connected)
             continue;
+        bool heard = words[0] && d->error == GNATTER_EREFUSED; /* by a server for WebSockets */
         (void)snprintf(text, size, "%s: %s%s.%s", before, failures[i].text, words,
-                       failures[i].advice);
+                       heard ? " Is that a broker's URL? Its path is /mqtt." : failures[i].advice);
         return failures[i].code;
     }
     (void)snprintf(text, size, "%s: %s%s.", before, gnatter_error_text(d->error), words);

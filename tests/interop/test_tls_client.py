@@ -296,6 +296,8 @@ class Refused(AtMosquitto):
     def test_files(self):
         for words, said in (
                 (["--cafile", "nothing.pem"], "nothing.pem: No such file or directory"),
+                (["--capath", "nothing"], "nothing: No such file or directory"),
+                (["--capath", "passphrase"], "passphrase: Not a directory"),
                 (["--cafile", "passphrase"], "passphrase: no certificate in it"),
                 ([*self.reach(), "--crl", "pki/ca.pem"], "pki/ca.pem: "),
                 ([*self.reach(), "--cert", "pki/client.pem"], "pki/client.pem: no private key"),
