@@ -36,7 +36,7 @@ int gnt_cert_secret(const char *source, const char *what, bool fresh, struct gnt
         return EX_OK;
     int code = read_source(source, what, fresh, out);
     if (!code && fresh && strlen(out->text) < SHORTEST) {
-        gnt_say("cert", "a new pass-phrase has at least %d bytes", (int)SHORTEST);
+        gnt_say("cert", "a new pass-phrase or password has at least %d bytes", (int)SHORTEST);
         code = EX_DATAERR;
     }
     out->given = code == EX_OK;

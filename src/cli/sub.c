@@ -334,8 +334,10 @@ static void say_refused(struct sub *sub, const struct gnatter_result *result)
             continue;
         }
         refused++;
-        gnt_peer_say(&sub->peer, "the broker refuses the subscription to %s: %s",
-                     sub->options->topics.items[i], gnatter_reason_text(result->codes[i]));
+        bool why = result->codes[i] > 0x80; /* which is all that 3.1.1 can say */
+        gnt_peer_say(&sub->peer, "the broker refuses the subscription to %s%s%s",
+                     sub->options->topics.items[i], why ? ": " : "",
+                     why ? gnatter_reason_text(result->codes[i]) : "");
     }
     if (refused == sub->options->topics.count)
         gnt_peer_end(&sub->peer, result->reason);

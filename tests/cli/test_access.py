@@ -385,6 +385,16 @@ class Reload(unittest.TestCase):
     def test_shared_deliveries(self):
         self.deliveries("$share/g/+/1")
 
+    def test_what_sub_says(self):
+        broker = self.broker("user ann\ntopic read a\n")
+        for version, code, why in (("311", 128, ""), ("5", 135, ": not authorized")):
+            process = harness.Process([harness.GNATTER, "sub", "-p", str(broker.port), "-V", version,
+                                       "-t", "b"])
+            self.addCleanup(process.kill)
+            self.assertEqual(process.end(), code)
+            self.assertEqual(process.text["stderr"].decode(),
+                             f"gnatter sub: the broker refuses the subscription to b{why}\n")
+
     def test_mistakes_change_nothing(self):
         broker = self.broker("user ann\ntopic write a\n")
         ann = self.client(broker, "ann")

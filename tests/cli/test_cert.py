@@ -477,7 +477,7 @@ class Pfx(Case):
             (66, "secret: No such file", ["-c", "pki/server.pem", "-P", "file:secret", "x.pfx"]),
             (64, "no environment variable NOWHERE", ["-c", "pki/server.pem", "-P", "env:NOWHERE", "x.pfx"]),
             (64, "expected file:FILE, env:NAME", ["-c", "pki/server.pem", "-P", "word", "x.pfx"]),
-            (65, "at least 4 bytes", ["-c", "pki/server.pem", "-P", "pass:abc", "x.pfx"]),
+            (65, "a new pass-phrase or password has at least 4 bytes", ["-c", "pki/server.pem", "-P", "pass:abc", "x.pfx"]),
             (64, "expected --certificate", ["x.pfx"]),
             (64, "--unpack goes with", ["--unpack", "-c", "pki/server.pem", "x.pfx"]),
             (73, "is there already", ["-c", "pki/server.pem", "-k", "pki/server.key", "pki/server.pfx"]),
