@@ -2,7 +2,6 @@
 #include "front/mqtt/gate.h"
 #include "front/mqtt/withhold.h"
 
-#include "auth/users.h"
 #include "base/assert.h"
 #include "base/log.h"
 #include "net/post.h"
@@ -361,7 +360,7 @@ static void flush_some(struct gnt_list *list)
     }
 }
 
-static void on_flush(struct gnt_task *task)
+void gnt_connection_flush(struct gnt_task *task)
 {
     struct gnt_mqtt_front *front = GNT_CONTAINER(task, struct gnt_mqtt_front, flush);
     flush_some(&front->dirty);
@@ -514,87 +513,24 @@ void gnt_connection_unanswered(struct gnt_mqtt_connection *c, gnt_err err)
     gnt_connection_fail(c, reason, err == GNT_NOMEM ? gnt_err_text(err) : NULL);
 }
 
-/* ---- The front */
-
-gnt_err gnt_mqtt_front_init(struct gnt_mqtt_front *front, struct gnt_mqtt_shared *shared,
-                            struct gnt_loop *loop, struct gnt_home *home)
+void gnt_connection_shut_down(struct gnt_mqtt_connection *c)
 {
-    *front = (struct gnt_mqtt_front){
-        .shared = shared, .loop = loop, .home = home, .limits = shared->limits};
-    gnt_list_init(&front->connections);
-    gnt_list_init(&front->paused);
-    gnt_list_init(&front->settling);
-    gnt_list_init(&front->dirty);
-    gnt_list_init(&front->bulk);
-    gnt_task_init(&front->flush, on_flush);
-    gnt_list_init(&front->held);
-    gnt_list_init(&front->held_until.link);
-    front->held_until.safe = gnt_connection_hear_held;
-    gnt_list_init(&front->working);
-    gnt_work_init(&front->work, gnt_connection_work);
-    front->read_buffer = malloc(GNT_MQTT_READ_SIZE);
-    return front->read_buffer ? GNT_OK : GNT_NOMEM;
-}
-
-void gnt_mqtt_front_fini(struct gnt_mqtt_front *front)
-{
-    gnt_list_each_safe (link, &front->connections) {
-        struct gnt_mqtt_connection *c = GNT_CONTAINER(link, struct gnt_mqtt_connection, link);
-        if (c->session)
-            gnt_session_close(c->session, GNT_PARTING_CLEAN, gnt_session_expiry(c->session));
-        c->session = NULL;
-        gnt_login_went(c, gnt_mqtt_reason_text(GNT_REASON_SERVER_SHUTTING_DOWN));
-        gnt_withhold_end(c);
-        leave(c);
-        connection_free(c);
-    }
-    gnt_withhold_fini(front);
-    gnt_keep_cancel(&front->held_until);
-    gnt_map_fini(&front->gates);
-    gnt_work_cancel(&front->work);
-    gnt_task_cancel(&front->flush);
-    gnt_users_unref(&front->users);
-    gnt_buf_fini(&front->extras);
-    free(front->read_buffer);
-    front->read_buffer = NULL;
-}
-
-void gnt_mqtt_front_configure(struct gnt_mqtt_front *front, const struct gnt_mqtt_limits *limits)
-{
-    front->limits = *limits;
-    front->terms = NULL; /* they live as long as connections that have them */
-    if (!limits->moved.to[0] || !limits->moved.all)
+    if (c->state != GNT_CONNECTION_OPEN)
         return;
-    gnt_list_each_safe (link, &front->connections) {
-        struct gnt_mqtt_connection *c = GNT_CONTAINER(link, struct gnt_mqtt_connection, link);
-        if (c->engine.state == GNT_MQTT_OPEN) /* others hear it when they connect */
-            gnt_connection_refer(c);
-    }
+    uint8_t reason = GNT_REASON_SERVER_SHUTTING_DOWN;
+    gnt_login_went(c, gnt_mqtt_reason_text(reason));
+    count_end(c);
+    gnt_mqtt_server_disconnect(&c->engine, reason, gnt_mqtt_reason_text(reason));
+    gnt_connection_end(c, GNT_PARTING_CLEAN, c->session ? gnt_session_expiry(c->session) : 0);
 }
 
-void gnt_mqtt_front_take_users(struct gnt_mqtt_front *front, struct gnt_users **users)
+void gnt_connection_drop(struct gnt_mqtt_connection *c)
 {
-    gnt_users_unref(&front->users);
-    front->users = *users;
-    *users = NULL;
-}
-
-void gnt_mqtt_front_stop(struct gnt_mqtt_front *front)
-{
-    front->stopping = true;
-    gnt_list_each_safe (link, &front->connections) {
-        struct gnt_mqtt_connection *c = GNT_CONTAINER(link, struct gnt_mqtt_connection, link);
-        if (c->state != GNT_CONNECTION_OPEN)
-            continue;
-        uint8_t reason = GNT_REASON_SERVER_SHUTTING_DOWN;
-        gnt_login_went(c, gnt_mqtt_reason_text(reason));
-        count_end(c);
-        gnt_mqtt_server_disconnect(&c->engine, reason, gnt_mqtt_reason_text(reason));
-        gnt_connection_end(c, GNT_PARTING_CLEAN, c->session ? gnt_session_expiry(c->session) : 0);
-    }
-}
-
-bool gnt_mqtt_front_idle(const struct gnt_mqtt_front *front)
-{
-    return gnt_list_empty(&front->connections);
+    if (c->session)
+        gnt_session_close(c->session, GNT_PARTING_CLEAN, gnt_session_expiry(c->session));
+    c->session = NULL;
+    gnt_login_went(c, gnt_mqtt_reason_text(GNT_REASON_SERVER_SHUTTING_DOWN));
+    gnt_withhold_end(c);
+    leave(c);
+    connection_free(c);
 }

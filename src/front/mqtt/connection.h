@@ -1,4 +1,5 @@
 /* One MQTT connection, for the files of this room only:
+ *   front.c        all of a worker's: what they share, from start to stop
  *   connection.c   its life: accepting, moving home, time, closing
  *   io.c           reading and writing
  *   connect.c      CONNECT and its answer
@@ -86,6 +87,9 @@ const char *gnt_connection_name(const struct gnt_mqtt_connection *c, char out[GN
 /* There is something in c->out: it is written at the end of the turn. */
 void gnt_connection_dirty(struct gnt_mqtt_connection *c);
 
+/* front->flush: writes to some of those that are dirty. */
+void gnt_connection_flush(struct gnt_task *task);
+
 /* Ends the connection: the session is closed as HOW says (if there still is one), what is in c->out
  * is written.  For a client that has to be told why: gnt_connection_fail. */
 void gnt_connection_end(struct gnt_mqtt_connection *c, enum gnt_parting how, uint32_t expiry_s);
@@ -97,6 +101,11 @@ void gnt_connection_broke(struct gnt_mqtt_connection *c, uint8_t reason, const c
 
 /* Ends it, or refuses its client, with the place where that is to go. */
 void gnt_connection_refer(struct gnt_mqtt_connection *c);
+
+/* The broker stops, which clients are told; _drop is for what is still there after that: it goes
+ * without a word, and is freed. */
+void gnt_connection_shut_down(struct gnt_mqtt_connection *c);
+void gnt_connection_drop(struct gnt_mqtt_connection *c);
 
 /* The client cannot be answered: memory is out, it takes only packets that are smaller than the
  * answer, or the store takes nothing now. */
