@@ -260,6 +260,12 @@ static gnt_err walk(struct replay *r, uint64_t after, gnt_err (*visit)(struct re
 
 /* ---- The end */
 
+/* Shorter than it was made.  One that grows does so by whole blocks, unless the disk is full. */
+static bool is_short(const struct gnt_journal_file *f)
+{
+    return f->header.size ? f->size < f->header.size : f->size % GNT_JOURNAL_BLOCK != 0;
+}
+
 /* The last segment's end, where something may be broken that nothing follows. */
 static void look_at_end(struct replay *r)
 {
@@ -274,7 +280,7 @@ static void look_at_end(struct replay *r)
         const struct gnt_journal_file *f = &r->files->list[i];
         if (f->state == GNT_MALFORMED)
             torn(r, f, 0);
-        else if (!f->state && f->header.size > f->size)
+        else if (!f->state && is_short(f))
             cut(r, f);
     }
 }

@@ -35,7 +35,11 @@ gnt_err gnt_lmdb_err(int rc)
     case EROFS: return GNT_DENIED;
     case MDB_INVALID:
     case MDB_CORRUPTED:
-    case MDB_PAGE_NOTFOUND: return GNT_MALFORMED;
+    case MDB_PAGE_NOTFOUND:
+    case MDB_CURSOR_FULL: /* these it calls internal errors: its pages are not as it left them */
+    case MDB_PAGE_FULL:
+    case MDB_INCOMPATIBLE:
+    case MDB_BAD_VALSIZE: return GNT_MALFORMED;
     case MDB_VERSION_MISMATCH: return GNT_UNSUPPORTED;
     default: return GNT_IO;
     }

@@ -334,6 +334,25 @@ static void cut_at_every_byte(void **state)
     }
 }
 
+/* A segment that was not made beforehand has no size that it should have, but whole blocks. */
+static void what_grows_is_cut(void **state)
+{
+    (void)state;
+    char name[GNT_DISK_NAME_MAX];
+    begin(16 * BLOCK, 1);
+    for (int i = 0; i < 3; i++)
+        write_safe(100);
+    gnt_journal_close(&w.journal);
+    expect_replay(3, 0, false);
+    assert_false(w.report.cut);
+    file_name(1, name);
+    sim_disk_truncate(w.disk, name, 2 * BLOCK + 1000); /* between two records */
+    assert_int_equal(journal_world_replay(&w), GNT_OK);
+    assert_int_equal(w.report.records, 2);
+    assert_true(w.report.cut);
+    journal_world_end(&w);
+}
+
 static void one_is_missing(void **state)
 {
     (void)state;
@@ -801,6 +820,7 @@ int main(void)
         cmocka_unit_test(opening_keeps_what_fits),
         cmocka_unit_test(a_full_disk_that_has_room_again),
         cmocka_unit_test(cut_at_every_byte),
+        cmocka_unit_test(what_grows_is_cut),
         cmocka_unit_test(one_is_missing),
         cmocka_unit_test(every_bit_flipped),
         cmocka_unit_test(a_marked_record_is_missed),
