@@ -13,7 +13,7 @@ struct gnt_tls_rest {
     struct gnt_buf in; /* `opened` bytes that are data already, and more records */
     uint32_t opened;
     uint16_t most; /* data in one record, as the client wants it [RFC 6066 4] */
-    X509 *peer; /* its certificate; NULL: none */
+    X509 *peer;    /* its certificate; NULL: none */
     struct gnt_tls_facts facts;
     char text[]; /* of the facts */
 };
