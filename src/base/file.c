@@ -68,13 +68,18 @@ int gnt_file_beside(const char *path, mode_t mode, char *fresh, size_t cap)
     return fd;
 }
 
-gnt_err gnt_file_sync_name(const char *path)
+int gnt_file_open_directory(const char *path)
 {
     char directory[PATH_MAX];
     const char *slash = strrchr(path, '/');
     int size = slash ? (int)(slash - path) + 1 : 1;
     (void)snprintf(directory, sizeof directory, "%.*s", size, slash ? path : ".");
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+gnt_err gnt_file_sync_name(const char *path)
+{
+    int fd = gnt_file_open_directory(path);
     if (fd < 0)
         return GNT_IO;
     bool synced = fsync(fd) == 0 || errno == EINVAL;
@@ -82,4 +87,16 @@ gnt_err gnt_file_sync_name(const char *path)
     close(fd);
     errno = number;
     return synced ? GNT_OK : GNT_IO;
+}
+
+void gnt_file_stamp(const char *path, struct gnt_file_stamp *out)
+{
+    struct stat found;
+    memset(out, 0, sizeof *out);
+    if (!path || stat(path, &found) < 0)
+        return;
+    out->device = found.st_dev;
+    out->inode = found.st_ino;
+    out->size = found.st_size;
+    out->modified = found.st_mtim;
 }

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 
 #include <sys/types.h>
+#include <time.h>
 
 /* Appends what FD has from here on, a regular file, a pipe or a device: MAX bytes at most, and one
  * more if it has more than that.  Room for a regular file is made at once: an OUT that was empty
@@ -22,8 +23,23 @@ GNT_MUST gnt_err gnt_file_write(int fd, struct gnt_slice bytes);
  * gets its name, which is PATH with a random number behind it.  -1: errno says why. */
 GNT_MUST int gnt_file_beside(const char *path, mode_t mode, char *fresh, size_t cap);
 
+/* Opens the directory that PATH is in, by its text.  -1: errno says why. */
+GNT_MUST int gnt_file_open_directory(const char *path);
+
 /* That PATH names what it does now survives a crash, too: syncs its directory, where the file
  * system knows such a thing.  GNT_IO: errno says why. */
 GNT_MUST gnt_err gnt_file_sync_name(const char *path);
+
+/* What a file looks like from outside, which changes when it is written or replaced; compares by
+ * its bytes. */
+struct gnt_file_stamp {
+    dev_t device;
+    ino_t inode;
+    off_t size;
+    struct timespec modified;
+};
+
+/* Zeros: PATH is NULL, or not there. */
+void gnt_file_stamp(const char *path, struct gnt_file_stamp *out);
 
 #endif

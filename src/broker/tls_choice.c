@@ -1,5 +1,6 @@
 #include "broker/tls_choice.h"
 
+#include "base/file.h"
 #include "base/list.h"
 #include "base/log.h"
 
@@ -7,23 +8,14 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { FILES = 3 };
-
-/* What a file looked like when it was read; zeros: it was not there. */
-struct stamp {
-    dev_t device;
-    ino_t inode;
-    off_t size;
-    struct timespec modified;
-};
 
 struct choice {
     struct gnt_list link; /* in choices->list, the newest last */
     char *file[FILES];    /* certificate, key, pfx; each may be NULL */
     char *passphrase;
-    struct stamp stamps[FILES];
+    struct gnt_file_stamp stamps[FILES]; /* when they were read */
     struct gnt_identity identity;
 };
 
@@ -58,18 +50,10 @@ static bool copy(const char *from, char **to)
     return !from == !*to;
 }
 
-static void look_at_files(const char *const file[FILES], struct stamp out[FILES])
+static void look_at_files(const char *const file[FILES], struct gnt_file_stamp out[FILES])
 {
-    struct stat found;
-    memset(out, 0, FILES * sizeof *out);
-    for (int i = 0; i < FILES; i++) {
-        if (!file[i] || stat(file[i], &found) < 0)
-            continue;
-        out[i].device = found.st_dev;
-        out[i].inode = found.st_ino;
-        out[i].size = found.st_size;
-        out[i].modified = found.st_mtim;
-    }
+    for (int i = 0; i < FILES; i++)
+        gnt_file_stamp(file[i], &out[i]);
 }
 
 static gnt_err read_choice(const struct gnt_identity_source *source, struct choice **out,
@@ -134,7 +118,7 @@ static struct choice *find(struct gnt_tls_choices *all, const struct gnt_identit
     const char *const file[FILES] = {source->certificate, source->key, source->pfx};
     gnt_list_each (link, &all->list) {
         struct choice *c = GNT_CONTAINER(link, struct choice, link);
-        struct stamp stamps[FILES];
+        struct gnt_file_stamp stamps[FILES];
         bool it = same(c->passphrase, source->passphrase);
         for (int i = 0; i < FILES && it; i++)
             it = same(c->file[i], file[i]);
@@ -162,13 +146,8 @@ static gnt_err take(struct gnt_tls_choices *all, const struct gnt_identity_sourc
         gnt_list_push_back(&all->list, &c->link);
         all->count++;
     }
-    *out = (struct gnt_identity){c->identity.certificate, c->identity.key,
-                                 X509_chain_up_ref(c->identity.chain)};
-    if (!out->chain)
-        return gnt_pki_refuse(why, GNT_NOMEM, "%s", gnt_err_text(GNT_NOMEM));
-    X509_up_ref(out->certificate);
-    EVP_PKEY_up_ref(out->key);
-    return GNT_OK;
+    err = gnt_identity_share(&c->identity, out);
+    return err ? gnt_pki_refuse(why, err, "%s", gnt_err_text(err)) : GNT_OK;
 }
 
 gnt_err gnt_tls_choices_make(struct gnt_tls_choices *all, const char *host,

@@ -201,18 +201,6 @@ static gnt_err set_ciphers(SSL_CTX *ssl, const struct gnt_tls_terms *terms, stru
     return GNT_OK;
 }
 
-static gnt_err share(const struct gnt_identity *from, struct gnt_identity *to)
-{
-    *to = (struct gnt_identity){NULL, NULL, X509_chain_up_ref(from->chain)};
-    if (!to->chain)
-        return GNT_NOMEM;
-    X509_up_ref(from->certificate);
-    EVP_PKEY_up_ref(from->key);
-    to->certificate = from->certificate;
-    to->key = from->key;
-    return GNT_OK;
-}
-
 static gnt_err set_identities(struct gnt_tls_context *c, const struct gnt_tls_terms *terms,
                               struct gnt_pki_why *why)
 {
@@ -230,7 +218,7 @@ static gnt_err set_identities(struct gnt_tls_context *c, const struct gnt_tls_te
     if (!c->others)
         return GNT_NOMEM;
     for (size_t i = 1; i < terms->identity_count; i++) {
-        gnt_err err = share(&terms->identities[i], &c->others[c->other_count]);
+        gnt_err err = gnt_identity_share(&terms->identities[i], &c->others[c->other_count]);
         if (err)
             return err;
         c->other_count++;

@@ -1,8 +1,9 @@
 #include "net/unix.h"
 
+#include "base/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -40,11 +41,7 @@ static void close_quietly(int fd)
 static int lock_directory(const char *path)
 {
     static const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000L};
-    char directory[GNT_UNIX_PATH_MAX + 2];
-    const char *slash = strrchr(path, '/');
-    int size = slash == path ? 1 : slash ? (int)(slash - path) : 0;
-    (void)snprintf(directory, sizeof directory, "%.*s", size ? size : 1, size ? path : ".");
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = gnt_file_open_directory(path);
     for (int i = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB); i++) {
         if (i == LOCK_TRIES || (errno != EWOULDBLOCK && errno != EINTR)) {
             close_quietly(fd);

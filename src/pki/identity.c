@@ -4,6 +4,18 @@
 #include "pki/key.h"
 #include "pki/pfx.h"
 
+gnt_err gnt_identity_share(const struct gnt_identity *from, struct gnt_identity *to)
+{
+    *to = (struct gnt_identity){NULL, NULL, X509_chain_up_ref(from->chain)};
+    if (!to->chain)
+        return GNT_NOMEM;
+    X509_up_ref(from->certificate);
+    EVP_PKEY_up_ref(from->key);
+    to->certificate = from->certificate;
+    to->key = from->key;
+    return GNT_OK;
+}
+
 void gnt_identity_fini(struct gnt_identity *identity)
 {
     X509_free(identity->certificate);

@@ -39,6 +39,9 @@ struct gnt_identity_source {
 GNT_MUST gnt_err gnt_identity_load(const struct gnt_identity_source *source,
                                    struct gnt_identity *out, struct gnt_pki_why *why);
 
+/* *to has references of its own to what FROM has.  GNT_NOMEM leaves it zeroed. */
+GNT_MUST gnt_err gnt_identity_share(const struct gnt_identity *from, struct gnt_identity *to);
+
 /* Frees what is in it; a zeroed one may be given too. */
 void gnt_identity_fini(struct gnt_identity *identity);
 

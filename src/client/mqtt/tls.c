@@ -1,5 +1,6 @@
 #include "client/mqtt/tls.h"
 
+#include "base/file.h"
 #include "callback/tls.h"
 #include "callback/tls_client.h"
 
@@ -7,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* The texts among the options, and whether they name a file whose changes count. */
 #define TEXT(member) offsetof(struct gnatter_tls_options, member)
@@ -22,21 +22,13 @@ static const struct {
 };
 enum { TEXTS = sizeof texts / sizeof texts[0] };
 
-/* What a file looked like when it was read. */
-struct stamp {
-    dev_t device;
-    ino_t inode;
-    off_t size;
-    struct timespec modified;
-};
-
 struct gnt_client_tls {
     struct gnatter_tls_options options; /* its texts are owned */
     struct gnt_callback_tls callbacks;
-    char *host;                      /* as the certificate has to name it */
-    struct gnt_tls_context *context; /* NULL: not made yet */
-    struct stamp stamps[TEXTS];      /* of the files that it was made of */
-    struct gnt_pki_why why;          /* why files could not be used, in this attempt; or "" */
+    char *host;                          /* as the certificate has to name it */
+    struct gnt_tls_context *context;     /* NULL: not made yet */
+    struct gnt_file_stamp stamps[TEXTS]; /* of the files that it was made of */
+    struct gnt_pki_why why;              /* why files could not be used, in this attempt; or "" */
 };
 
 /* ---- Birth and end */
@@ -115,25 +107,16 @@ static gnt_err choose(void *context, const char *host, const STACK_OF(X509_NAME)
 /* ---- Files */
 
 /* A file that is not there has a stamp, too. */
-static void look_at_files(struct gnt_client_tls *t, struct stamp out[TEXTS])
+static void look_at_files(struct gnt_client_tls *t, struct gnt_file_stamp out[TEXTS])
 {
-    struct stat found;
-    memset(out, 0, TEXTS * sizeof *out);
-    for (size_t i = 0; i < TEXTS; i++) {
-        const char *path = *text_at(&t->options, i);
-        if (!texts[i].file || !path || stat(path, &found) < 0)
-            continue;
-        out[i].device = found.st_dev;
-        out[i].inode = found.st_ino;
-        out[i].size = found.st_size;
-        out[i].modified = found.st_mtim;
-    }
+    for (size_t i = 0; i < TEXTS; i++)
+        gnt_file_stamp(texts[i].file ? *text_at(&t->options, i) : NULL, &out[i]);
 }
 
 /* They are looked at first: what changes while they are read is read again the next time. */
 gnt_err gnt_client_tls_prepare(struct gnt_client_tls *t)
 {
-    struct stamp stamps[TEXTS];
+    struct gnt_file_stamp stamps[TEXTS];
     struct gnt_tls_context *fresh;
     t->why.text[0] = '\0';
     look_at_files(t, stamps);
