@@ -29,30 +29,30 @@ void gnt_fetch_drop(struct gnt_fetch **slot)
 }
 
 /* NULL: there is none any more, or it has put back what it had before that. */
-static struct gnt_queue *queue_of(const struct gnt_fetch *fetch)
+static struct gnt_pending *queue_of(const struct gnt_fetch *fetch)
 {
-    struct gnt_queue *q = fetch->slot ? fetch->whom.queue(fetch->whom.owner) : NULL;
+    struct gnt_pending *q = fetch->slot ? fetch->whom.queue(fetch->whom.owner) : NULL;
     return q && q->stored.first >= fetch->from ? q : NULL;
 }
 
 /* Those before it that are not there are lost. */
-static bool skip_to(struct gnt_queue *q, uint64_t sequence)
+static bool skip_to(struct gnt_pending *q, uint64_t sequence)
 {
     while (q->stored.count && q->stored.first < sequence)
-        gnt_queue_lost(q);
+        gnt_pending_lost(q);
     return q->stored.count && q->stored.first == sequence;
 }
 
 static void on_record(struct gnt_store_read *read, const struct gnt_store_record *record)
 {
     struct gnt_fetch *fetch = GNT_CONTAINER(read, struct gnt_fetch, read);
-    struct gnt_queue *q = queue_of(fetch);
+    struct gnt_pending *q = queue_of(fetch);
     struct gnt_entry_record entry;
     if (!q || fetch->err || !skip_to(q, record->sequence))
         return;
     gnt_err err = record->message ? gnt_entry_record_read(record->value, &entry) : GNT_MALFORMED;
     if (err == GNT_MALFORMED) {
-        gnt_queue_lost(q);
+        gnt_pending_lost(q);
         return;
     }
     fetch->err = err;
@@ -63,7 +63,7 @@ static void on_record(struct gnt_store_read *read, const struct gnt_store_record
                             .sequence = record->sequence,
                             .qos = entry.qos,
                             .retain = entry.retain};
-    fetch->err = gnt_queue_fetched(q, &w);
+    fetch->err = gnt_pending_fetched(q, &w);
     gnt_waiting_fini(&w);
 }
 
@@ -80,8 +80,8 @@ static void on_fetched(struct gnt_completion *completion, gnt_err result);
 static void begin_read(struct gnt_fetch *fetch)
 {
     struct gnt_home *home = fetch->whom.home;
-    const struct gnt_queue *q = queue_of(fetch);
-    uint64_t wanted = q ? gnt_queue_wants(q) : 0;
+    const struct gnt_pending *q = queue_of(fetch);
+    uint64_t wanted = q ? gnt_pending_wants(q) : 0;
     if (wanted == 0 || home->keep.lost) {
         end(fetch, home->keep.lost ? GNT_IO : GNT_OK);
         return;
@@ -109,7 +109,7 @@ static void on_fetched(struct gnt_completion *completion, gnt_err result)
         return;
     }
     struct gnt_home *home = fetch->whom.home;
-    struct gnt_queue *q = queue_of(fetch);
+    struct gnt_pending *q = queue_of(fetch);
     bool missing = q && q->stored.count && q->stored.first < fetch->end;
     if (!result)
         result = fetch->err;

@@ -3,7 +3,7 @@
 #ifndef GNT_CORE_FETCH_H
 #define GNT_CORE_FETCH_H
 
-#include "core/queue.h"
+#include "core/pending.h"
 #include "core/record.h"
 
 struct gnt_fetch;
@@ -12,7 +12,7 @@ struct gnt_fetch_for {
     struct gnt_home *home;
     struct gnt_record_log log;
     void *owner;
-    struct gnt_queue *(*queue)(void *owner); /* NULL: there is none any more */
+    struct gnt_pending *(*queue)(void *owner); /* NULL: there is none any more */
     /* What could be fetched is in the queue; an error is the store's.  May fetch again. */
     void (*fetched)(void *owner, gnt_err err);
 };

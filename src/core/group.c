@@ -120,7 +120,7 @@ void gnt_group_free(struct gnt_group *g)
     gnt_group_keep_end(g);
     aside_drop(g);
     returned_drop(g);
-    gnt_queue_fini(&g->waiting, GNT_COUNT_DROPPED_SESSION_END);
+    gnt_pending_fini(&g->waiting, GNT_COUNT_DROPPED_SESSION_END);
     gnt_work_cancel(&g->again);
     gnt_slots_remove(&g->home->slots, &g->sink);
     gnt_map_remove(&g->home->groups, &g->by_name);
@@ -144,7 +144,8 @@ static void group_account(struct gnt_sink *sink, struct gnt_account *out)
     out->group = g->name;
     out->filter = g->filter;
     out->ledger = &g->ledger;
-    out->queued = gnt_queue_count(&g->waiting) + g->returned.count + g->aside.count + g->under_way;
+    out->queued =
+        gnt_pending_count(&g->waiting) + g->returned.count + g->aside.count + g->under_way;
 }
 
 static void group_take(struct gnt_sink *sink, struct gnt_message *message,
@@ -184,7 +185,7 @@ static void on_again(struct gnt_home *home, struct gnt_work *work)
     gnt_group_dispatch(g);
 }
 
-static void forget(struct gnt_queue *queue, uint64_t sequence)
+static void forget(struct gnt_pending *queue, uint64_t sequence)
 {
     gnt_group_keep_no_message(GNT_CONTAINER(queue, struct gnt_group, waiting), sequence);
 }
@@ -202,8 +203,8 @@ gnt_err gnt_group_new(struct gnt_home *home, struct gnt_slice name, struct gnt_s
     g->filter = gnt_slice(text + name.size, filter.size);
     g->home = home;
     g->sink.ops = &group_sink_ops;
-    static const struct gnt_queue_ops queue_ops = {.forget = forget};
-    gnt_queue_init(&g->waiting, home, &g->ledger, &queue_ops);
+    static const struct gnt_pending_ops queue_ops = {.forget = forget};
+    gnt_pending_init(&g->waiting, home, &g->ledger, &queue_ops);
     gnt_work_init(&g->again, on_again);
     gnt_err err = group_place(g, name_hash(name, filter));
     if (err)
@@ -372,12 +373,12 @@ static void enqueue(struct gnt_group *g, struct gnt_waiting *w, struct gnt_recei
         drop(g, w, GNT_COUNT_DROPPED_AWAY);
         return;
     }
-    if (!gnt_queue_admits(&g->waiting, w, connected, receipt))
+    if (!gnt_pending_admits(&g->waiting, w, connected, receipt))
         return;
     if (!w->sequence && gnt_group_keep_message(g, w))
         not_kept(g, w, receipt);
     else
-        gnt_queue_put(&g->waiting, w, connected);
+        gnt_pending_put(&g->waiting, w, connected);
     if (connected)
         gnt_group_fetch(g);
 }
@@ -481,7 +482,7 @@ static void group_take(struct gnt_sink *sink, struct gnt_message *message,
     struct gnt_waiting w = {.message = gnt_message_ref(message)};
     (void)match;
     gnt_ledger_in(g->home, &g->ledger, message);
-    if (g->returned.count || !gnt_queue_empty(&g->waiting))
+    if (g->returned.count || !gnt_pending_empty(&g->waiting))
         enqueue(g, &w, receipt);
     else if (gnt_group_keep_message(g, &w))
         not_kept(g, &w, receipt);
@@ -517,8 +518,8 @@ static struct gnt_waiting *first_waiting(struct gnt_group *g)
         returned_pop(g, &gone);
         drop(g, &gone, expired ? GNT_COUNT_EXPIRED : GNT_COUNT_DROPPED_DENIED);
     }
-    while ((first = gnt_queue_first(&g->waiting)) && nobody_may(g, first->message))
-        gnt_queue_drop_first(&g->waiting, GNT_COUNT_DROPPED_DENIED);
+    while ((first = gnt_pending_first(&g->waiting)) && nobody_may(g, first->message))
+        gnt_pending_drop_first(&g->waiting, GNT_COUNT_DROPPED_DENIED);
     return first;
 }
 
@@ -532,7 +533,7 @@ static bool dispatch_one(struct gnt_group *g, const struct gnt_waiting *first)
     if (g->returned.count)
         returned_pop(g, &w);
     else
-        gnt_queue_pop(&g->waiting, &w);
+        gnt_pending_pop(&g->waiting, &w);
     if (taken) {
         gnt_waiting_fini(&w);
         g->unsettled = g->turned_down = 0;
@@ -548,12 +549,12 @@ void gnt_group_dispatch(struct gnt_group *g)
         offer_aside(g);
     for (struct gnt_waiting *first; (first = first_waiting(g)) && dispatch_one(g, first);)
         ;
-    if (gnt_queue_empty(&g->waiting))
+    if (gnt_pending_empty(&g->waiting))
         return;
     if (somebody_connected(g))
         gnt_group_fetch(g);
     else
-        gnt_queue_away(&g->waiting);
+        gnt_pending_away(&g->waiting);
 }
 
 static void answered(struct gnt_group *g, struct gnt_member *m, uint32_t round,

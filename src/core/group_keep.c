@@ -111,7 +111,7 @@ void gnt_group_keep_no_message(struct gnt_group *g, uint64_t sequence)
 
 /* ---- Fetching */
 
-static struct gnt_queue *queue_of(void *owner)
+static struct gnt_pending *queue_of(void *owner)
 {
     return &((struct gnt_group *)owner)->waiting;
 }
@@ -128,7 +128,7 @@ static void on_fetched(void *owner, gnt_err err)
 
 void gnt_group_fetch(struct gnt_group *g)
 {
-    if (!g->number || g->fetch || gnt_queue_wants(&g->waiting) == 0)
+    if (!g->number || g->fetch || gnt_pending_wants(&g->waiting) == 0)
         return;
     const struct gnt_fetch_for whom = {g->home, log_of(g), g, queue_of, on_fetched};
     if (gnt_fetch_begin(&g->fetch, &whom))

@@ -6,7 +6,7 @@
 #define GNT_CORE_GROUP_PRIVATE_H
 
 #include "core/group.h"
-#include "core/queue.h"
+#include "core/pending.h"
 
 enum gnt_member_state {
     GNT_MEMBER_READY,    /* may have room */
@@ -42,7 +42,7 @@ struct gnt_group {
      * order stays if there is only one member. */
     struct gnt_backlog returned;
     size_t unsettled, turned_down; /* how many of the first and of the second kind */
-    struct gnt_queue waiting;
+    struct gnt_pending waiting;
     /* Of both, what only members without room may be given, while others have room: these do not
      * wait for them. */
     struct gnt_backlog aside;

@@ -3,7 +3,7 @@
 #include "auth/access.h"
 #include "base/assert.h"
 #include "core/publish.h"
-#include "core/queue.h"
+#include "core/pending.h"
 
 enum { SWEEP_INTERVAL_S = 1, SWEEP_MAX = 256, OWED_RETRY_MS = 1 };
 
@@ -93,8 +93,8 @@ static void on_work(struct gnt_timer *timer, uint64_t now)
 static void on_held(struct gnt_timer *timer, uint64_t now)
 {
     struct gnt_home *home = GNT_CONTAINER(timer, struct gnt_home, holds_due);
-    gnt_queues_give_up(home,
-                       now); /* sets it again, for which there is room: it was unset just now */
+    gnt_pending_give_up(home,
+                        now); /* sets it again, for which there is room: it was unset just now */
 }
 
 static void on_sweep(struct gnt_timer *timer, uint64_t now)
@@ -171,7 +171,7 @@ void gnt_home_configure(struct gnt_home *home, const struct gnt_core_config *con
     memcpy(fresh.home_key, home->config.home_key, sizeof fresh.home_key);
     home->config = fresh;
     gnt_tree_limit(home->tree, fresh.filter_reach);
-    gnt_queues_review(home, *home->now);
+    gnt_pending_review(home, *home->now);
 }
 
 unsigned gnt_home_of(const struct gnt_home *home, struct gnt_slice client_id)

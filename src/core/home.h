@@ -67,7 +67,7 @@ struct gnt_owed {
 struct gnt_total {
     int64_t count, bytes;
     uint64_t looked_at; /* the turn's time */
-    bool holds;         /* publishers may be held because of it (core/queue.c) */
+    bool holds;         /* publishers may be held because of it (core/pending.c) */
 };
 
 /* The access list has changed, and the sessions' rights follow (core/session_rights.c). */
@@ -102,7 +102,7 @@ struct gnt_home {
     struct gnt_list work;  /* struct gnt_work */
     struct gnt_list owed;  /* struct gnt_owed: nothing else is mailed before it */
     struct gnt_list slips; /* of other homes' publishers, held here (core/receipt.c) */
-    struct gnt_list holds; /* publishers held by queues here, by time (core/queue.c) */
+    struct gnt_list holds; /* publishers held by queues here, by time (core/pending.c) */
     struct gnt_timer holds_due;
     struct gnt_timer work_due;
     struct gnt_timer sweep_due; /* home 0: expired retained messages */

@@ -1,7 +1,7 @@
 /* Receipts: a publisher's acknowledgement that waits for somebody's queue.
  *
  * Where a session or a shared group is connected and its queue is full, what comes for it at QoS 1
- * and 2 is taken in over the limit, but held (core/queue.h): its publisher is not acknowledged
+ * and 2 is taken in over the limit, but held (core/pending.h): its publisher is not acknowledged
  * before the queue has gone down, and so comes to a halt when its window is full.  What is held is
  * bounded by the windows of the publishers, and held for `hold_ms` at most.
  *

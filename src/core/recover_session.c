@@ -278,7 +278,7 @@ static gnt_err leave_in_store(struct gnt_recover *r)
 {
     struct gnt_session *s = r->filling->session;
     uint64_t count = r->log.last - r->plain_from + 1;
-    struct gnt_queue *queue = gnt_session_queue(s);
+    struct gnt_pending *queue = gnt_session_queue(s);
     if (!queue)
         return GNT_NOMEM;
     uint64_t in_flight = s->home->config.inflight_per_session;

@@ -31,7 +31,7 @@ static void session_account(struct gnt_sink *sink, struct gnt_account *out)
     struct gnt_session *s = gnt_session_of(sink);
     out->client_id = gnt_slice(s->client_id, s->client_id_size);
     out->ledger = s->ledger;
-    out->queued = s->queue ? gnt_queue_count(s->queue) : 0;
+    out->queued = s->queue ? gnt_pending_count(s->queue) : 0;
     for (struct gnt_flight *f = NULL; (f = gnt_window_next(&s->window, f));)
         out->queued += f->message != NULL;
 }
@@ -246,7 +246,7 @@ static void not_kept(struct gnt_session *s, struct gnt_waiting *w, struct gnt_re
 static void enqueue(struct gnt_session *s, struct gnt_waiting *w, struct gnt_receipt *receipt)
 {
     bool connected = s->receiver != NULL;
-    struct gnt_queue *queue = gnt_session_queue(s);
+    struct gnt_pending *queue = gnt_session_queue(s);
     if (!queue) {
         if (s->kept)
             not_kept(s, w, receipt);
@@ -254,13 +254,13 @@ static void enqueue(struct gnt_session *s, struct gnt_waiting *w, struct gnt_rec
             no_memory(s, w);
         return;
     }
-    if (gnt_queue_admits(queue, w, connected, receipt)) {
+    if (gnt_pending_admits(queue, w, connected, receipt)) {
         if (gnt_session_keep_delivery(s, w))
             not_kept(s, w, receipt);
         else
-            gnt_queue_put(queue, w, connected);
+            gnt_pending_put(queue, w, connected);
     }
-    if (gnt_queue_empty(queue))
+    if (gnt_pending_empty(queue))
         gnt_session_queue_free(s);
 }
 
@@ -400,8 +400,8 @@ static struct gnt_waiting *first_waiting(struct gnt_session *s)
     if (!s->queue)
         return NULL;
     struct gnt_waiting *first = gnt_session_queue_of(s)->doubtful ? gnt_session_first_permitted(s)
-                                                                  : gnt_queue_first(s->queue);
-    if (gnt_queue_empty(s->queue))
+                                                                  : gnt_pending_first(s->queue);
+    if (gnt_pending_empty(s->queue))
         gnt_session_queue_free(s);
     return first;
 }
@@ -412,7 +412,7 @@ static bool send_one(struct gnt_session *s)
     if (!first || !can_send(s, first->qos, first->sequence))
         return false;
     struct gnt_waiting w;
-    gnt_queue_pop(s->queue, &w);
+    gnt_pending_pop(s->queue, &w);
     send_now(s, &w, 0, 0);
     return true;
 }
@@ -523,7 +523,7 @@ void gnt_session_flow_stop(struct gnt_session *s, bool for_good)
         flight_remove(s, f);
     }
     if (s->queue && !for_good)
-        gnt_queue_away(s->queue);
+        gnt_pending_away(s->queue);
 }
 
 void gnt_session_flow_fini(struct gnt_session *s)

@@ -269,7 +269,7 @@ gnt_err gnt_session_keep_not_received(struct gnt_session *s, uint16_t id)
 
 /* ---- Fetching */
 
-static struct gnt_queue *queue_of(void *owner)
+static struct gnt_pending *queue_of(void *owner)
 {
     return ((struct gnt_session *)owner)->queue;
 }
@@ -284,7 +284,7 @@ static void on_fetched(void *owner, gnt_err err)
 
 void gnt_session_fetch(struct gnt_session *s)
 {
-    if (!s->kept || s->kept->fetch || s->closing || !s->queue || !gnt_queue_wants(s->queue))
+    if (!s->kept || s->kept->fetch || s->closing || !s->queue || !gnt_pending_wants(s->queue))
         return;
     const struct gnt_fetch_for whom = {s->home, log_of(s), s, queue_of, on_fetched};
     if (gnt_fetch_begin(&s->kept->fetch, &whom))

@@ -10,7 +10,7 @@
 #define GNT_CORE_SESSION_PRIVATE_H
 
 #include "auth/rights.h"
-#include "core/queue.h"
+#include "core/pending.h"
 #include "core/session.h"
 #include "model/idset.h"
 #include "model/window.h"
@@ -27,7 +27,7 @@ struct gnt_session {
     struct gnt_sink sink;
     struct gnt_home *home;
     struct gnt_receiver *receiver; /* NULL: the client is away */
-    struct gnt_queue *queue;       /* NULL while nothing waits */
+    struct gnt_pending *queue;     /* NULL while nothing waits */
     struct gnt_ledger *ledger;     /* NULL: nothing has ever come for it */
     bool held;                     /* between _open and _resume: nothing is sent yet */
     bool closing;                  /* its connection is to be closed, and nothing more is sent */
@@ -146,7 +146,7 @@ void gnt_session_close_later(struct gnt_session *s, enum gnt_close_reason why);
 
 /* Made when there is something for it, and freed when nothing is left. */
 struct gnt_session_queue {
-    struct gnt_queue queue;
+    struct gnt_pending queue;
     struct gnt_session *session;
     bool doubtful; /* some of it may have come under other rights */
 };
@@ -158,7 +158,7 @@ static inline struct gnt_session_queue *gnt_session_queue_of(struct gnt_session 
 }
 
 /* The queue of S, made if there is none; NULL: no memory. */
-struct gnt_queue *gnt_session_queue(struct gnt_session *s);
+struct gnt_pending *gnt_session_queue(struct gnt_session *s);
 
 /* Frees the queue of S, if it has one; what is lost with it is counted. */
 void gnt_session_queue_free(struct gnt_session *s);

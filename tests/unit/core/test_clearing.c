@@ -3,7 +3,7 @@
 #include "core/clearing.h"
 
 #include "base/rcu.h"
-#include "core/queue.h"
+#include "core/pending.h"
 #include "core/session_private.h"
 #include "support/alloc_fault.h"
 #include "support/core_world.h"
@@ -120,16 +120,16 @@ static void what_is_in_the_store_is_only_a_number(void **state)
 {
     (void)state;
     const uint64_t count = UINT64_C(1) << 60;
-    static const struct gnt_queue_ops none;
+    static const struct gnt_pending_ops none;
     struct world w;
     world_init(&w, 1, NULL);
     struct gnt_home *home = &w.core->homes[0];
     struct gnt_ledger ledger = {0};
-    struct gnt_queue q;
-    gnt_queue_init(&q, home, &ledger, &none);
+    struct gnt_pending q;
+    gnt_pending_init(&q, home, &ledger, &none);
     q.stored = (struct gnt_stored){.first = 1, .count = count};
     gnt_ledger_recover(home, &ledger, count);
-    gnt_queue_fini(&q, GNT_COUNT_DROPPED_SESSION_END);
+    gnt_pending_fini(&q, GNT_COUNT_DROPPED_SESSION_END);
     assert_int_equal(gnt_ledger_queued(&ledger), 0);
     assert_counted(&w, GNT_COUNT_QUEUED, 0);
     assert_counted(&w, GNT_COUNT_DROPPED_SESSION_END, (int64_t)count);

@@ -1,4 +1,4 @@
-/* Acknowledgements that wait for a full queue (core/queue.h, core/receipt.h). */
+/* Acknowledgements that wait for a full queue (core/pending.h, core/receipt.h). */
 #include "store/memory.h"
 #include "support/alloc_fault.h"
 #include "support/core_world.h"

@@ -1,4 +1,4 @@
-#include "core/queue.h"
+#include "core/pending.h"
 
 #include "base/assert.h"
 #include "core/clearing.h"
@@ -10,7 +10,7 @@
 struct hold {
     struct gnt_list link;    /* in queue->holds */
     struct gnt_list by_time; /* in home->holds */
-    struct gnt_queue *queue;
+    struct gnt_pending *queue;
     struct gnt_receipt *receipt;
     uint64_t number; /* of its delivery, as queue->taken counts */
     uint64_t end;    /* of its payload, as queue->taken_bytes counts */
@@ -24,52 +24,52 @@ enum { LOOK_MS = 10 };
 /* Of what is kept so much is in memory at once, for a receiver that is connected. */
 enum { MEMORY_COUNT = 256, MEMORY_BYTES = 1024 * 1024 };
 
-void gnt_queue_init(struct gnt_queue *q, struct gnt_home *home, struct gnt_ledger *ledger,
-                    const struct gnt_queue_ops *ops)
+void gnt_pending_init(struct gnt_pending *q, struct gnt_home *home, struct gnt_ledger *ledger,
+                      const struct gnt_pending_ops *ops)
 {
-    *q = (struct gnt_queue){.home = home, .ledger = ledger, .ops = ops};
+    *q = (struct gnt_pending){.home = home, .ledger = ledger, .ops = ops};
     gnt_list_init(&q->holds);
 }
 
 /* ---- Limits */
 
-static uint64_t bytes(const struct gnt_queue *q)
+static uint64_t bytes(const struct gnt_pending *q)
 {
     return q->backlog.bytes + q->stored.bytes;
 }
 
 /* An empty queue takes a message of any size. */
-static bool no_room(const struct gnt_queue *q, size_t size)
+static bool no_room(const struct gnt_pending *q, size_t size)
 {
     const struct gnt_core_config *c = &q->home->config;
-    return (c->queued_per_session && gnt_queue_count(q) >= c->queued_per_session) ||
-           (c->queued_bytes_per_session && gnt_queue_count(q) &&
+    return (c->queued_per_session && gnt_pending_count(q) >= c->queued_per_session) ||
+           (c->queued_bytes_per_session && gnt_pending_count(q) &&
             bytes(q) + size > c->queued_bytes_per_session);
 }
 
 /* Of which one has been counted in just now. */
-static bool broker_full(const struct gnt_queue *q)
+static bool broker_full(const struct gnt_pending *q)
 {
     return gnt_total_exceeds(q->home, 0, 0);
 }
 
-static bool is_full(const struct gnt_queue *q, size_t size)
+static bool is_full(const struct gnt_pending *q, size_t size)
 {
     return no_room(q, size) || broker_full(q);
 }
 
-static bool over_limit(const struct gnt_queue *q)
+static bool over_limit(const struct gnt_pending *q)
 {
     const struct gnt_core_config *c = &q->home->config;
-    return (c->queued_per_session && gnt_queue_count(q) > c->queued_per_session) ||
-           (c->queued_bytes_per_session && gnt_queue_count(q) > 1 &&
+    return (c->queued_per_session && gnt_pending_count(q) > c->queued_per_session) ||
+           (c->queued_bytes_per_session && gnt_pending_count(q) > 1 &&
             bytes(q) > c->queued_bytes_per_session);
 }
 
 /* Whether the delivery of H, if it is still here, is not over the limit. */
 static bool within_limit(const struct hold *h)
 {
-    const struct gnt_queue *q = h->queue;
+    const struct gnt_pending *q = h->queue;
     const struct gnt_core_config *c = &q->home->config;
     bool by_count = !c->queued_per_session || h->number < q->taken + c->queued_per_session;
     bool by_size = !c->queued_bytes_per_session || h->number <= q->taken ||
@@ -77,16 +77,16 @@ static bool within_limit(const struct hold *h)
     return by_count && by_size && (h->number < q->taken || !broker_full(q));
 }
 
-static bool half_empty(const struct gnt_queue *q)
+static bool half_empty(const struct gnt_pending *q)
 {
     const struct gnt_core_config *c = &q->home->config;
-    return (!c->queued_per_session || gnt_queue_count(q) <= c->queued_per_session / 2) &&
+    return (!c->queued_per_session || gnt_pending_count(q) <= c->queued_per_session / 2) &&
            (!c->queued_bytes_per_session || bytes(q) <= c->queued_bytes_per_session / 2) &&
-           (gnt_queue_empty(q) || !broker_full(q));
+           (gnt_pending_empty(q) || !broker_full(q));
 }
 
 /* Other homes read this when they decide whether to acknowledge. */
-static void set_full(struct gnt_queue *q, bool full)
+static void set_full(struct gnt_pending *q, bool full)
 {
     if (q->full == full)
         return;
@@ -105,12 +105,12 @@ static void hold_end(struct hold *h)
     free(h);
 }
 
-static struct hold *first_hold(struct gnt_queue *q)
+static struct hold *first_hold(struct gnt_pending *q)
 {
     return gnt_list_empty(&q->holds) ? NULL : GNT_CONTAINER(q->holds.next, struct hold, link);
 }
 
-static void end_holds(struct gnt_queue *q, bool refused)
+static void end_holds(struct gnt_pending *q, bool refused)
 {
     for (struct hold *h; (h = first_hold(q));) {
         if (refused)
@@ -134,7 +134,7 @@ static void set_timer(struct gnt_home *home)
 }
 
 /* The delivery that comes next, of SIZE bytes, is held. */
-static gnt_err hold(struct gnt_queue *q, size_t size, struct gnt_receipt *receipt)
+static gnt_err hold(struct gnt_pending *q, size_t size, struct gnt_receipt *receipt)
 {
     struct hold *h = malloc(sizeof *h);
     if (!h)
@@ -142,7 +142,7 @@ static gnt_err hold(struct gnt_queue *q, size_t size, struct gnt_receipt *receip
     struct gnt_home *home = q->home;
     *h = (struct hold){.queue = q,
                        .receipt = receipt,
-                       .number = q->taken + gnt_queue_count(q),
+                       .number = q->taken + gnt_pending_count(q),
                        .end = q->taken_bytes + bytes(q) + size,
                        .since = *home->now};
     bool first = gnt_list_empty(&home->holds) || (!home->total.holds && broker_full(q));
@@ -157,14 +157,14 @@ static gnt_err hold(struct gnt_queue *q, size_t size, struct gnt_receipt *receip
 
 /* ---- Out */
 
-static void take_first(struct gnt_queue *q, struct gnt_waiting *out)
+static void take_first(struct gnt_pending *q, struct gnt_waiting *out)
 {
     gnt_backlog_pop(&q->backlog, out);
     q->taken++;
     q->taken_bytes += out->message->payload.size;
 }
 
-static void drop(struct gnt_queue *q, struct gnt_waiting *w, enum gnt_counter why)
+static void drop(struct gnt_pending *q, struct gnt_waiting *w, enum gnt_counter why)
 {
     if (w->sequence)
         q->ops->forget(q, w->sequence);
@@ -173,17 +173,17 @@ static void drop(struct gnt_queue *q, struct gnt_waiting *w, enum gnt_counter wh
 }
 
 /* Something has been taken: whose delivery has come within the limit waits no longer. */
-static void gone_down(struct gnt_queue *q)
+static void gone_down(struct gnt_pending *q)
 {
     if (q->given_up && half_empty(q))
         q->given_up = false;
-    if (gnt_queue_empty(q) || !is_full(q, 0))
+    if (gnt_pending_empty(q) || !is_full(q, 0))
         set_full(q, false);
     for (struct hold *h; (h = first_hold(q)) && within_limit(h);)
         hold_end(h);
 }
 
-static void drop_first(struct gnt_queue *q, enum gnt_counter why)
+static void drop_first(struct gnt_pending *q, enum gnt_counter why)
 {
     struct gnt_waiting w;
     take_first(q, &w);
@@ -192,7 +192,7 @@ static void drop_first(struct gnt_queue *q, enum gnt_counter why)
 }
 
 /* The first of those in the store goes uncounted; its size, which may be unknown. */
-static uint64_t take_stored(struct gnt_queue *q)
+static uint64_t take_stored(struct gnt_pending *q)
 {
     struct gnt_stored *s = &q->stored;
     uint64_t size = s->bytes / s->count;
@@ -204,7 +204,7 @@ static uint64_t take_stored(struct gnt_queue *q)
     return size;
 }
 
-static void drop_stored(struct gnt_queue *q, enum gnt_counter why)
+static void drop_stored(struct gnt_pending *q, enum gnt_counter why)
 {
     q->ops->forget(q, q->stored.first);
     uint64_t size = take_stored(q);
@@ -214,7 +214,7 @@ static void drop_stored(struct gnt_queue *q, enum gnt_counter why)
     gone_down(q);
 }
 
-static void drop_oldest(struct gnt_queue *q, enum gnt_counter why)
+static void drop_oldest(struct gnt_pending *q, enum gnt_counter why)
 {
     if (q->backlog.count)
         drop_first(q, why);
@@ -222,25 +222,25 @@ static void drop_oldest(struct gnt_queue *q, enum gnt_counter why)
         drop_stored(q, why);
 }
 
-static bool first_expired(const struct gnt_queue *q)
+static bool first_expired(const struct gnt_pending *q)
 {
     const struct gnt_waiting *first = gnt_backlog_first(&q->backlog);
     return first && gnt_message_expired(first->message, *q->home->now);
 }
 
-struct gnt_waiting *gnt_queue_first(struct gnt_queue *q)
+struct gnt_waiting *gnt_pending_first(struct gnt_pending *q)
 {
     while (first_expired(q))
         drop_first(q, GNT_COUNT_EXPIRED);
     return gnt_backlog_first(&q->backlog);
 }
 
-void gnt_queue_drop_first(struct gnt_queue *q, enum gnt_counter why)
+void gnt_pending_drop_first(struct gnt_pending *q, enum gnt_counter why)
 {
     drop_first(q, why);
 }
 
-void gnt_queue_pop(struct gnt_queue *q, struct gnt_waiting *out)
+void gnt_pending_pop(struct gnt_pending *q, struct gnt_waiting *out)
 {
     take_first(q, out);
     gone_down(q);
@@ -249,20 +249,20 @@ void gnt_queue_pop(struct gnt_queue *q, struct gnt_waiting *out)
 /* ---- In */
 
 /* Why what comes, or has waited longest, is dropped. */
-static enum gnt_counter reason(const struct gnt_queue *q, size_t size)
+static enum gnt_counter reason(const struct gnt_pending *q, size_t size)
 {
     return no_room(q, size) ? GNT_COUNT_DROPPED_QUEUE_FULL : GNT_COUNT_DROPPED_BROKER_FULL;
 }
 
 /* While there is hope for the receiver, what was acknowledged does not make room. */
-static bool may_drop_oldest(const struct gnt_queue *q, bool hope)
+static bool may_drop_oldest(const struct gnt_pending *q, bool hope)
 {
     const struct gnt_waiting *first = gnt_backlog_first(&q->backlog);
-    return !gnt_queue_empty(q) && (!hope || (first && first->message->qos == 0));
+    return !gnt_pending_empty(q) && (!hope || (first && first->message->qos == 0));
 }
 
 /* False: there is none, and the newest is to be dropped. */
-static bool drop_oldest_for(struct gnt_queue *q, size_t size, bool hope)
+static bool drop_oldest_for(struct gnt_pending *q, size_t size, bool hope)
 {
     uint64_t taken = q->taken, bytes = q->taken_bytes;
     while (is_full(q, size)) {
@@ -277,7 +277,7 @@ static bool drop_oldest_for(struct gnt_queue *q, size_t size, bool hope)
 }
 
 /* Makes room for SIZE bytes by the policy; false if the newest is to be dropped. */
-static bool make_room(struct gnt_queue *q, size_t size, bool hope)
+static bool make_room(struct gnt_pending *q, size_t size, bool hope)
 {
     switch (q->home->config.overflow) {
     case GNT_OVERFLOW_DROP_OLDEST: return drop_oldest_for(q, size, hope);
@@ -292,7 +292,7 @@ static bool make_room(struct gnt_queue *q, size_t size, bool hope)
 
 /* Whether a delivery of SIZE bytes is taken in; if the queue is full, and it is taken in all the
  * same, its publisher waits, or did not have to. */
-static bool admit(struct gnt_queue *q, size_t size, bool connected, struct gnt_receipt *receipt)
+static bool admit(struct gnt_pending *q, size_t size, bool connected, struct gnt_receipt *receipt)
 {
     while (is_full(q, size) && first_expired(q))
         drop_first(q, GNT_COUNT_EXPIRED);
@@ -305,8 +305,8 @@ static bool admit(struct gnt_queue *q, size_t size, bool connected, struct gnt_r
     return receipt->given || hold(q, size, receipt) == GNT_OK;
 }
 
-bool gnt_queue_admits(struct gnt_queue *q, struct gnt_waiting *w, bool connected,
-                      struct gnt_receipt *receipt)
+bool gnt_pending_admits(struct gnt_pending *q, struct gnt_waiting *w, bool connected,
+                        struct gnt_receipt *receipt)
 {
     size_t size = w->message->payload.size;
     if (admit(q, size, connected, receipt))
@@ -318,14 +318,14 @@ bool gnt_queue_admits(struct gnt_queue *q, struct gnt_waiting *w, bool connected
     return false;
 }
 
-static bool fits_memory(const struct gnt_queue *q, const struct gnt_waiting *w)
+static bool fits_memory(const struct gnt_pending *q, const struct gnt_waiting *w)
 {
     return q->backlog.count < MEMORY_COUNT &&
            q->backlog.bytes + w->message->payload.size <= MEMORY_BYTES;
 }
 
 /* The last delivery, which is kept, is left to the store. */
-static void leave(struct gnt_queue *q, struct gnt_waiting *w)
+static void leave(struct gnt_pending *q, struct gnt_waiting *w)
 {
     struct gnt_stored *s = &q->stored;
     if (s->count == 0)
@@ -336,7 +336,7 @@ static void leave(struct gnt_queue *q, struct gnt_waiting *w)
     gnt_waiting_fini(w);
 }
 
-void gnt_queue_put(struct gnt_queue *q, struct gnt_waiting *w, bool connected)
+void gnt_pending_put(struct gnt_pending *q, struct gnt_waiting *w, bool connected)
 {
     if (w->sequence && (q->stored.count || !connected || !fits_memory(q, w)))
         leave(q, w);
@@ -350,7 +350,7 @@ void gnt_queue_put(struct gnt_queue *q, struct gnt_waiting *w, bool connected)
 
 /* ---- What is in the store only */
 
-uint64_t gnt_queue_wants(const struct gnt_queue *q)
+uint64_t gnt_pending_wants(const struct gnt_pending *q)
 {
     if (q->backlog.count > MEMORY_COUNT / 2 || q->backlog.bytes > MEMORY_BYTES / 2)
         return 0;
@@ -358,7 +358,7 @@ uint64_t gnt_queue_wants(const struct gnt_queue *q)
     return q->stored.count < room ? q->stored.count : room;
 }
 
-gnt_err gnt_queue_fetched(struct gnt_queue *q, struct gnt_waiting *w)
+gnt_err gnt_pending_fetched(struct gnt_pending *q, struct gnt_waiting *w)
 {
     struct gnt_stored *s = &q->stored;
     GNT_ASSERT(s->count && w->sequence == s->first);
@@ -378,13 +378,13 @@ gnt_err gnt_queue_fetched(struct gnt_queue *q, struct gnt_waiting *w)
     return GNT_OK;
 }
 
-void gnt_queue_lost(struct gnt_queue *q)
+void gnt_pending_lost(struct gnt_pending *q)
 {
     drop_stored(q, GNT_COUNT_DROPPED_DAMAGED);
 }
 
 /* Nobody is there to take it: what the store has need not be in memory as well. */
-static void unload(struct gnt_queue *q)
+static void unload(struct gnt_pending *q)
 {
     struct gnt_stored *s = &q->stored;
     while (q->backlog.count) {
@@ -403,7 +403,7 @@ static void unload(struct gnt_queue *q)
 
 /* ---- At the bound */
 
-static void drop_last(struct gnt_queue *q, enum gnt_counter why)
+static void drop_last(struct gnt_pending *q, enum gnt_counter why)
 {
     struct gnt_waiting w;
     gnt_backlog_pop_last(&q->backlog, &w);
@@ -412,22 +412,22 @@ static void drop_last(struct gnt_queue *q, enum gnt_counter why)
 
 /* Whether the last one is kept: what a client may have been told is safe is not taken back, but for
  * one that comes later and finds no room. */
-static bool last_is_kept(const struct gnt_queue *q)
+static bool last_is_kept(const struct gnt_pending *q)
 {
     return q->stored.count || gnt_backlog_last(&q->backlog)->sequence;
 }
 
 /* How many deliveries have come since the first that is held for the whole broker's sake. */
-static uint64_t held_for_all(struct gnt_queue *q)
+static uint64_t held_for_all(struct gnt_pending *q)
 {
     const struct hold *h = first_hold(q);
-    uint64_t end = q->taken + gnt_queue_count(q);
+    uint64_t end = q->taken + gnt_pending_count(q);
     return h && h->number < end && broker_full(q) ? end - h->number : 0;
 }
 
 /* Nobody waits any more, so what is over the limit goes; of what is too much for the whole broker
  * this queue's share is what was held. */
-static void shrink(struct gnt_queue *q)
+static void shrink(struct gnt_pending *q)
 {
     uint64_t held = held_for_all(q);
     bool oldest = q->home->config.overflow == GNT_OVERFLOW_DROP_OLDEST;
@@ -447,14 +447,14 @@ static void shrink(struct gnt_queue *q)
     }
 }
 
-void gnt_queue_away(struct gnt_queue *q)
+void gnt_pending_away(struct gnt_pending *q)
 {
     q->given_up = false;
     shrink(q);
     unload(q);
 }
 
-static void give_up(struct gnt_queue *q)
+static void give_up(struct gnt_pending *q)
 {
     shrink(q);
     q->given_up = true;
@@ -474,7 +474,7 @@ static void review(struct gnt_home *home)
     }
 }
 
-void gnt_queues_give_up(struct gnt_home *home, uint64_t now)
+void gnt_pending_give_up(struct gnt_home *home, uint64_t now)
 {
     uint64_t wait = home->config.hold_ms * GNT_NS_PER_MS;
     if (home->total.holds && !gnt_total_exceeds(home, 0, 0))
@@ -488,18 +488,18 @@ void gnt_queues_give_up(struct gnt_home *home, uint64_t now)
     set_timer(home);
 }
 
-void gnt_queues_review(struct gnt_home *home, uint64_t now)
+void gnt_pending_review(struct gnt_home *home, uint64_t now)
 {
     review(home);
-    gnt_queues_give_up(home, now);
+    gnt_pending_give_up(home, now);
 }
 
-void gnt_queue_fini(struct gnt_queue *q, enum gnt_counter why)
+void gnt_pending_fini(struct gnt_pending *q, enum gnt_counter why)
 {
     set_full(q, false);
     end_holds(q, false);
-    if (!gnt_queue_empty(q)) /* else there may be no ledger any more */
-        gnt_ledger_out_many(q->home, q->ledger, why, gnt_queue_count(q), bytes(q));
+    if (!gnt_pending_empty(q)) /* else there may be no ledger any more */
+        gnt_ledger_out_many(q->home, q->ledger, why, gnt_pending_count(q), bytes(q));
     q->stored = (struct gnt_stored){0};
     gnt_clearing_backlog(q->home, &q->backlog);
 }
