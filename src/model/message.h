@@ -19,6 +19,8 @@ enum gnt_extras_format {
     GNT_EXTRAS_NONE,
     GNT_EXTRAS_MQTT5, /* a PUBLISH's property section without its length, and without what belongs
                          to one hop or changes on the way: topic alias, subscription ids, expiry */
+    GNT_EXTRAS_AMQP, /* the fields of the header section, as the AMQP front writes them; the payload
+                        is the message from its annotations on, bit for bit [AMQP 3.2] */
 };
 
 struct gnt_message_init {

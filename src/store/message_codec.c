@@ -54,7 +54,7 @@ gnt_err gnt_message_decode(struct gnt_slice bytes, const struct gnt_store_time *
     uint8_t version = gnt_read_u8(&r), flags = gnt_read_u8(&r), format = gnt_read_u8(&r);
     if (version > GNT_MESSAGE_CODEC_VERSION)
         return GNT_UNSUPPORTED;
-    if (version == 0 || flags & ~KNOWN_FLAGS || (flags & QOS_MASK) > 2 || format > GNT_EXTRAS_MQTT5)
+    if (version == 0 || flags & ~KNOWN_FLAGS || (flags & QOS_MASK) > 2 || format > GNT_EXTRAS_AMQP)
         return GNT_MALFORMED;
     struct gnt_message_init init = {
         .format = (enum gnt_extras_format)format,

@@ -146,7 +146,7 @@ static void test_bad_bytes(void **state)
         {"\x00\x00\x00\0\0\0\x01\0\0\0\x00t", GNT_MALFORMED},
         {"\x01\x03\x00\0\0\0\x01\0\0\0\x00t", GNT_MALFORMED}, /* QoS 3 */
         {"\x01\x10\x00\0\0\0\x01\0\0\0\x00t", GNT_MALFORMED}, /* a flag of no meaning */
-        {"\x01\x00\x02\0\0\0\x01\0\0\0\x00t", GNT_MALFORMED}, /* a format of no meaning */
+        {"\x01\x00\x03\0\0\0\x01\0\0\0\x00t", GNT_MALFORMED}, /* a format of no meaning */
         {"\x01\x00\x00\0\0\0\x02\0\0\0\x00t", GNT_MALFORMED}, /* the topic is longer */
         {"\x01\x00\x00\0\0\0\x01\0\0\0\x01t", GNT_MALFORMED}, /* the extras are */
         {"\x01\x00\x00\xff\xff\xff\xff\0\0\0\x00t", GNT_MALFORMED},
