@@ -1,0 +1,241 @@
+/* Sessions, links and deliveries of an AMQP connection (connection.h).
+ *
+ * Life       A session, a link or a delivery is there from the call or the event that first shows
+ * it. A session ends with its event END, a link with its event DETACH, and after that event it is
+ * gone; what ends takes with it what is in it, without further events: look through session->links
+ * and link->deliveries if they have a context of yours.  A delivery ends
+ *              - when this side settles it, in the call that does so;
+ *              - when the peer settles it or aborts it, with the event that says so;
+ *              - when it was sent or came settled, with its last frame;
+ *            but one that is being sent lives on until it is whole or aborted.
+ * Errors     GNT_STATE from any call: the session, the link or the connection is about to end, or
+ *            was never answered.  GNT_NOMEM; GNT_TOOBIG: the peer takes no frame of that size. */
+#ifndef GNT_AMQP_ENGINE_LINK_H
+#define GNT_AMQP_ENGINE_LINK_H
+
+#include "amqp/engine/connection.h"
+
+/* Deliveries by their ids, which rise: a ring of what is unsettled.  Found in O(1) where the ids
+ * follow one another, else in O(log n); a range is walked in the number of what is in it. */
+struct gnt_amqp_ids {
+    struct gnt_amqp_id *ring; /* NULL while there is none */
+    uint32_t head, count;     /* places in use: from head on, settled ones in between included */
+    uint32_t live;            /* deliveries among them */
+    uint32_t mask;            /* places - 1, a power of two less one */
+};
+
+struct gnt_amqp_session {
+    void *context; /* the owner's */
+
+    /* The engine's, for its owner to read. */
+    struct gnt_amqp_connection *connection;
+    struct gnt_list in_connection;
+    struct gnt_list links;    /* of gnt_amqp_link.in_session */
+    uint32_t outgoing_window; /* frames that the peer still takes */
+    uint32_t link_count;
+    bool answered; /* both have said begin */
+
+    /* The engine's alone. */
+    uint16_t channel, remote_channel;
+    bool begin_sent, begin_seen, end_sent, dirty, gone;
+    uint32_t next_outgoing_id, next_incoming_id;
+    uint32_t incoming_window; /* frames that the peer may still send, as far as it knows */
+    uint32_t peer_handle_max;
+    uint32_t next_delivery_id; /* of the next that is sent */
+    uint32_t last_incoming_id; /* the last that came, if `incoming_seen` */
+    bool incoming_seen;
+    struct gnt_amqp_link **local, **remote; /* by handle */
+    uint32_t local_count, remote_count;
+    struct gnt_amqp_ids sent, received;
+    struct gnt_list in_dirty;
+    struct gnt_list dirty_links; /* links that have a flow for _flush */
+    struct gnt_list blocked;     /* links that wait for the window, in that order */
+    struct gnt_amqp_range {      /* dispositions that have not been put yet */
+        bool pending, receiver, settled, batchable;
+        uint8_t state_size;
+        uint32_t first, last;
+        uint8_t state[40];
+    } range;
+};
+
+struct gnt_amqp_link {
+    void *context; /* the owner's */
+
+    /* The engine's, for its owner to read. */
+    struct gnt_amqp_session *session;
+    struct gnt_list in_session;
+    struct gnt_list deliveries; /* unsettled or unfinished, of gnt_amqp_delivery.in_link */
+    struct gnt_slice name;
+    bool sender;   /* this side sends */
+    bool answered; /* both have said attach: deliveries may flow */
+    bool drain;    /* sender: use the credit or drop it, by _drained; receiver: as asked */
+    uint8_t snd_settle_mode;   /* as this side said; a receiver has taken over the sender's */
+    uint8_t rcv_settle_mode;   /* the other way round */
+    uint32_t credit;           /* deliveries that may still be sent, or may still come */
+    uint32_t delivery_count;   /* of deliveries sent or received, from where the sender began */
+    uint32_t restored;         /* deliveries that were told of as unsettled, see _attach */
+    uint32_t available;        /* receiver: what the sender has told; sender: what it tells */
+    uint64_t max_message_size; /* sender: that the peer takes; receiver: that we take; 0: any */
+
+    /* The engine's alone. */
+    uint32_t handle, remote_handle;
+    bool attach_sent, attach_seen, detach_sent, closed, gone;
+    bool dirty, echo;
+    bool incomplete; /* the peer's map of unsettled deliveries was not all of it */
+    struct gnt_amqp_delivery *partial; /* the one whose frames are coming, or going */
+    struct gnt_list in_dirty;
+    struct gnt_list in_waiting; /* session->blocked or connection->writable */
+    char text[];                /* the name */
+};
+
+/* What a delivery is restored for, on a link that is attached again [AMQP 2.6.13]. */
+enum gnt_amqp_resume {
+    GNT_AMQP_RESUME_NONE,     /* not restored */
+    GNT_AMQP_RESUME_WAIT,     /* the peer has not spoken yet; receiver: it will send it again */
+    GNT_AMQP_RESUME_AGAIN,    /* sender: the peer does not know it: all of it */
+    GNT_AMQP_RESUME_CONTINUE, /* sender: what is behind what `state`, a received, says; null: all */
+    GNT_AMQP_RESUME_SETTLE,   /* sender: the peer has an outcome, `state`; nothing but the word */
+    GNT_AMQP_RESUME_RESTATE,  /* sender: another outcome than here; ours is told, and it holds */
+    GNT_AMQP_RESUME_ABORT,    /* sender: it cannot go on; the peer is told */
+    GNT_AMQP_RESUME_FORGET,   /* nothing to be done: it ends with this event */
+};
+
+struct gnt_amqp_delivery {
+    void *context; /* the owner's */
+
+    /* The engine's, for its owner to read. */
+    struct gnt_amqp_link *link;
+    struct gnt_list in_link;
+    uint64_t size;   /* bytes of payload that have gone or come */
+    uint32_t id;     /* within session and direction, once a frame of it has gone or come */
+    uint32_t format; /* message-format */
+    uint8_t tag_size;
+    uint8_t tag[GNT_AMQP_TAG_MAX];
+    uint8_t peer_state; /* the descriptor of the last state that the peer told, 0: none */
+    uint8_t resume;     /* enum gnt_amqp_resume */
+    bool whole;         /* all frames have gone or come */
+    bool settled;       /* by the sender in its transfer, or by the peer while it was being sent */
+    bool aborted;
+
+    /* The engine's alone. */
+    bool known;         /* in the session's ring */
+    uint32_t remote_at; /* restored: where the peer's state is in its attach, 0: nowhere */
+};
+
+static inline struct gnt_slice gnt_amqp_delivery_tag(const struct gnt_amqp_delivery *d)
+{
+    return gnt_slice(d->tag, d->tag_size);
+}
+
+/* ---- Sessions */
+
+/* Begins one; links may be attached at once.  GNT_FULL: as many as both sides allow.  GNT_STATE:
+ * open has not been said. */
+GNT_MUST gnt_err gnt_amqp_session_begin(struct gnt_amqp_connection *c,
+                                        struct gnt_amqp_session **out);
+
+/* Sends end; ERROR may be NULL.  What the peer still sends is discarded up to the event END, and no
+ * call but reading is possible.  The same for a session that ends: GNT_STATE. */
+GNT_MUST gnt_err gnt_amqp_session_end(struct gnt_amqp_session *s,
+                                      const struct gnt_amqp_error *error);
+
+/* ---- Links */
+
+/* A delivery that was unsettled when its link was detached, or its connection cut, and goes on now.
+ */
+struct gnt_amqp_unsettled {
+    struct gnt_slice tag;
+    struct gnt_slice state; /* ours, encoded; empty: none */
+    void *context;          /* of the delivery that it becomes */
+};
+
+/* A link of ours.  Of ATTACH everything goes out but handle, unsettled and incomplete-unsettled,
+ * which are the engine's; initial_delivery_count is 0 if it is absent.  GNT_EXISTS: the session has
+ * a link of that name and role.  GNT_FULL: as many as both sides allow.
+ *
+ * UNSETTLED (COUNT of them; lent) are what a link that is attached again has to settle
+ * [AMQP 2.6.13]. Behind the event ATTACH each of them has its event RESUME, which says what to do:
+ * a sender, when it has credit, calls gnt_amqp_link_send for one after the other, and before
+ * anything new.  If the peer's frames have no room for all, link->restored says how many were told:
+ * finish these, detach without closing, attach again with the rest [AMQP 2.7.3]. */
+GNT_MUST gnt_err gnt_amqp_link_attach(struct gnt_amqp_session *s,
+                                      const struct gnt_amqp_attach *attach,
+                                      const struct gnt_amqp_unsettled *unsettled, size_t count,
+                                      struct gnt_amqp_link **out);
+
+/* The answer to an event ATTACH of the peer's: name, handle and role are the engine's, too.  With
+ * UNSETTLED before the next _next only, else GNT_STATE. */
+GNT_MUST gnt_err gnt_amqp_link_answer(struct gnt_amqp_link *l, const struct gnt_amqp_attach *attach,
+                                      const struct gnt_amqp_unsettled *unsettled, size_t count);
+
+/* The answer that says no: attach without the terminus that was asked for, then detach with ERROR
+ * [AMQP 2.6.3].  The link ends with its event DETACH. */
+GNT_MUST gnt_err gnt_amqp_link_refuse(struct gnt_amqp_link *l, const struct gnt_amqp_error *error);
+
+/* Sends detach, with CLOSED for good, else the terminus lives on and the link may be attached
+ * again. ERROR may be NULL. Then the peer's frames for it are discarded up to the event DETACH. */
+GNT_MUST gnt_err gnt_amqp_link_detach(struct gnt_amqp_link *l, bool closed,
+                                      const struct gnt_amqp_error *error);
+
+/* A receiver: so many deliveries may come from now on, DRAIN: or none, if the sender has none now.
+ * The sender is told by the next _flush. */
+void gnt_amqp_link_credit(struct gnt_amqp_link *l, uint32_t credit, bool drain);
+
+/* A sender: no delivery is left for the credit that it has; if the peer drains, the credit is gone
+ * and the peer is told by the next _flush.  AVAILABLE is what it is told to be waiting. */
+void gnt_amqp_link_drained(struct gnt_amqp_link *l);
+void gnt_amqp_link_available(struct gnt_amqp_link *l, uint32_t available);
+
+/* ---- Sending */
+
+/* A piece of a payload.  With KEEP it may be linked instead of copied: KEEP takes one more
+ * reference for each frame that it is linked into, RELEASE gives one back when the bytes have been
+ * written. */
+struct gnt_amqp_piece {
+    struct gnt_slice bytes;
+    void (*keep)(void *context);
+    void (*release)(void *context);
+    void *context;
+};
+
+struct gnt_amqp_sending {
+    struct gnt_slice tag;   /* 1 to GNT_AMQP_TAG_MAX bytes */
+    uint32_t format;        /* message-format */
+    struct gnt_slice state; /* an encoded delivery state, say of a transaction; empty: none */
+    bool settled;
+    bool batchable; /* the peer may take its time to answer */
+    bool more;      /* the payload goes on behind these pieces, in another call */
+};
+
+/* A sender: sends the next bytes of a delivery, in as many frames as it takes.
+ * *delivery NULL: begins one, which is what *delivery is from then on, if it is unsettled or not
+ * whole yet; else it goes on with that one, or with a restored one.  Links may take turns within a
+ * session, but each of them sends one delivery after the other.  *taken: bytes of PIECES that are
+ * in the queue, on failure, too. GNT_OK     all of it.  Without `more` the delivery is whole.
+ *   GNT_MORE   the session's window or the link's credit is used up: call again with the rest after
+ *              the link's event FLOW.  *delivery may be NULL still.
+ *   GNT_FULL   as many are unsettled as may be: call again when some have been settled.
+ *   GNT_TOOBIG begin: over the peer's max-message-size as far as can be seen here.
+ *   GNT_INVALID a tag of 0 bytes or too many; another delivery of the link is not whole; SETTLED
+ *              says what the link's snd-settle-mode does not allow. */
+GNT_MUST gnt_err gnt_amqp_link_send(struct gnt_amqp_link *l, const struct gnt_amqp_sending *sending,
+                                    const struct gnt_amqp_piece *pieces, size_t count,
+                                    size_t *taken, struct gnt_amqp_delivery **delivery);
+
+/* Gives up a delivery that is not whole: the peer forgets what has come of it [AMQP 2.6.14].  It
+ * ends here for the owner, and the frame is sent when the window is open. */
+GNT_MUST gnt_err gnt_amqp_delivery_abort(struct gnt_amqp_delivery *d);
+
+/* ---- Settling, either role */
+
+/* Tells the peer STATE (encoded; empty: none) of a delivery, and that it is SETTLED here, which
+ * ends it. What is equal for ids that follow one another goes out as one range, by _flush at the
+ * latest. */
+GNT_MUST gnt_err gnt_amqp_delivery_settle(struct gnt_amqp_delivery *d, struct gnt_slice state,
+                                          bool settled);
+
+/* Encoded outcomes; their bytes live for ever. */
+struct gnt_slice gnt_amqp_state_accepted(void);
+struct gnt_slice gnt_amqp_state_released(void);
+
+#endif
