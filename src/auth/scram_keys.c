@@ -1,6 +1,6 @@
 /* Keys and verifiers: the part of SCRAM that needs OpenSSL. */
 
-#include "auth/base64.h"
+#include "base/base64.h"
 #include "auth/field.h"
 #include "auth/scram_private.h"
 #include "base/utf8.h"

@@ -1,6 +1,6 @@
 /* The server's side of SCRAM [RFC 5802 3, 5, 7]. */
 
-#include "auth/base64.h"
+#include "base/base64.h"
 #include "auth/scram_private.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* How SCRAM's messages are read and written [RFC 5802 7]. */
 
-#include "auth/base64.h"
+#include "base/base64.h"
 #include "auth/field.h"
 #include "auth/scram_private.h"
 #include "base/utf8.h"

@@ -1,6 +1,6 @@
 #include "auth/verifier.h"
 
-#include "auth/base64.h"
+#include "base/base64.h"
 #include "auth/field.h"
 
 #include <openssl/crypto.h>

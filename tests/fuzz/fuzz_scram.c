@@ -3,7 +3,7 @@
  *   'c'  a server's messages to a client; "r=" and the client's nonce are put before the first
  *   'v'  a verifier
  *   'b'  base64 */
-#include "auth/base64.h"
+#include "base/base64.h"
 #include "auth/scram.h"
 #include "base/assert.h"
 #include "fuzz.h"

@@ -4,7 +4,7 @@
 #include "support/alloc_fault.h"
 #include "support/unit.h"
 
-#include "auth/base64.h"
+#include "base/base64.h"
 #include "auth/scram.h"
 
 #include <stdio.h>

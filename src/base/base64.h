@@ -1,6 +1,6 @@
 /* Base64 as RFC 4648, chapter 4, has it: with padding, without line breaks.  Pure functions. */
-#ifndef GNT_AUTH_BASE64_H
-#define GNT_AUTH_BASE64_H
+#ifndef GNT_BASE_BASE64_H
+#define GNT_BASE_BASE64_H
 
 #include "base/err.h"
 #include "base/slice.h"

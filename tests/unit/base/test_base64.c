@@ -1,6 +1,6 @@
 #include "support/unit.h"
 
-#include "auth/base64.h"
+#include "base/base64.h"
 
 static const struct {
     const char *bytes, *text;
