@@ -23,31 +23,32 @@
 
 #include "amqp/codec/put.h"
 
-/* ---- What a field can be.  CHOICES is how many values, from 0 on, the standard knows of a type
- * that is restricted to them; 0 means all. */
+/* ---- What a field can be: its type in C and on the wire (NULL: one of several), and, of a type
+ * that the standard restricts, how many values from 0 on it has. */
 
 /* clang-format off */
-/*    KIND           in C                   choices */
+/*    KIND           in C                   on the wire choices */
 #define GNT_AMQP_KINDS(X) \
-    X(BOOLEAN,       bool,                  0) \
-    X(UBYTE,         uint8_t,               0) \
-    X(USHORT,        uint16_t,              0) \
-    X(UINT,          uint32_t,              0) \
-    X(ULONG,         uint64_t,              0) \
-    X(TIMESTAMP,     int64_t,               0) /* milliseconds since 1970 in UTC */ \
-    X(BINARY,        struct gnt_slice,      0) \
-    X(STRING,        struct gnt_slice,      0) /* UTF-8 */ \
-    X(SYMBOL,        struct gnt_slice,      0) /* ASCII */ \
-    X(SYMBOLS,       struct gnt_amqp_value, 0) /* one or an array: walk with gnt_amqp_next_symbol */ \
-    X(MAP,           struct gnt_amqp_value, 0) /* valid down to its leaves */ \
-    X(ANY,           struct gnt_amqp_value, 0) /* of any type, valid down to its leaves */ \
-    X(MESSAGE_ID,    struct gnt_amqp_value, 0) /* ulong, uuid, binary or string [AMQP 3.2.11] */ \
-    X(COMPOSITE,     struct gnt_amqp_value, 0) /* described; to be decoded by its own table */ \
-    X(ROLE,          bool,                  0) /* enum gnt_amqp_role */ \
-    X(SENDER_MODE,   uint8_t,               3) /* enum gnt_amqp_sender_mode */ \
-    X(RECEIVER_MODE, uint8_t,               2) /* enum gnt_amqp_receiver_mode */ \
-    X(DURABILITY,    uint32_t,              3) /* enum gnt_amqp_durability */ \
-    X(SASL_CODE,     uint8_t,               5) /* enum gnt_amqp_sasl_code */
+    X(BOOLEAN,       bool,                  BOOLEAN,    0) \
+    X(UBYTE,         uint8_t,               UBYTE,      0) \
+    X(USHORT,        uint16_t,              USHORT,     0) \
+    X(UINT,          uint32_t,              UINT,       0) \
+    X(ULONG,         uint64_t,              ULONG,      0) \
+    X(TIMESTAMP,     int64_t,               TIMESTAMP,  0) /* milliseconds since 1970 in UTC */ \
+    X(BINARY,        struct gnt_slice,      BINARY,     0) \
+    X(SECRET,        struct gnt_slice,      BINARY,     0) /* is not printed */ \
+    X(STRING,        struct gnt_slice,      STRING,     0) /* UTF-8 */ \
+    X(SYMBOL,        struct gnt_slice,      SYMBOL,     0) /* ASCII */ \
+    X(SYMBOLS,       struct gnt_amqp_value, NULL,       0) /* "multiple": walk it by gnt_amqp_symbols */ \
+    X(MAP,           struct gnt_amqp_value, MAP,        0) /* valid down to its leaves */ \
+    X(ANY,           struct gnt_amqp_value, NULL,       0) /* valid down to its leaves */ \
+    X(MESSAGE_ID,    struct gnt_amqp_value, NULL,       0) /* ulong, uuid, binary, string [AMQP 3.2.11] */ \
+    X(COMPOSITE,     struct gnt_amqp_value, DESCRIBED,  0) /* to be decoded by its own table */ \
+    X(ROLE,          bool,                  BOOLEAN,    2) /* enum gnt_amqp_role */ \
+    X(SENDER_MODE,   uint8_t,               UBYTE,      3) /* enum gnt_amqp_sender_mode */ \
+    X(RECEIVER_MODE, uint8_t,               UBYTE,      2) /* enum gnt_amqp_receiver_mode */ \
+    X(DURABILITY,    uint8_t,               UINT,       3) /* enum gnt_amqp_durability */ \
+    X(SASL_CODE,     uint8_t,               UBYTE,      5) /* enum gnt_amqp_sasl_code */
 /* clang-format on */
 
 /* [AMQP 2.8.1] */
@@ -246,18 +247,18 @@ enum gnt_amqp_sasl_code {
 
 #define GNT_AMQP_SASL_INIT_FIELDS(F) \
     F(SYMBOL,        mechanism,                  MUST, 0) \
-    F(BINARY,        initial_response,           MAY,  0) \
+    F(SECRET,        initial_response,           MAY,  0) \
     F(STRING,        hostname,                   MAY,  0)
 
 #define GNT_AMQP_SASL_CHALLENGE_FIELDS(F) \
-    F(BINARY,        challenge,                  MUST, 0)
+    F(SECRET,        challenge,                  MUST, 0)
 
 #define GNT_AMQP_SASL_RESPONSE_FIELDS(F) \
-    F(BINARY,        response,                   MUST, 0)
+    F(SECRET,        response,                   MUST, 0)
 
 #define GNT_AMQP_SASL_OUTCOME_FIELDS(F) \
     F(SASL_CODE,     code,                       MUST, 0) \
-    F(BINARY,        additional_data,            MAY,  0)
+    F(SECRET,        additional_data,            MAY,  0)
 
 /* Sections of a message that are lists [AMQP 3.2.1] */
 #define GNT_AMQP_HEADER_FIELDS(F) \
@@ -335,21 +336,27 @@ enum gnt_amqp_sasl_code {
     C(FOOTER,                 footer,                 0x78, "amqp:footer:map")
 /* clang-format on */
 
+/* clang-format off */
+
 /* Descriptor codes; 0 is none of them. */
 enum gnt_amqp_descriptor {
 #define GNT_AMQP_CODE(NAME, name, code, ...) GNT_AMQP_##NAME = (code),
-    GNT_AMQP_COMPOSITES(GNT_AMQP_CODE) GNT_AMQP_FIELDLESS(GNT_AMQP_CODE)
-        GNT_AMQP_SECTIONS(GNT_AMQP_CODE)
+    GNT_AMQP_COMPOSITES(GNT_AMQP_CODE)
+    GNT_AMQP_FIELDLESS(GNT_AMQP_CODE)
+    GNT_AMQP_SECTIONS(GNT_AMQP_CODE)
 #undef GNT_AMQP_CODE
-            GNT_AMQP_DESCRIPTOR_END = 0x79
+    GNT_AMQP_DESCRIPTOR_END = 0x79
 };
 
+/* clang-format on */
+
+#define GNT_AMQP_IN_C(KIND, in_c, type, choices) typedef in_c gnt_amqp_##KIND##_field;
+GNT_AMQP_KINDS(GNT_AMQP_IN_C)
+#undef GNT_AMQP_IN_C
+
 /* struct gnt_amqp_open and the others: `has` with a bool for each field, then the fields. */
-#define GNT_AMQP_TYPEDEF(KIND, type, choices) typedef type gnt_amqp_c_##KIND;
-GNT_AMQP_KINDS(GNT_AMQP_TYPEDEF)
-#undef GNT_AMQP_TYPEDEF
 #define GNT_AMQP_HAS(kind, field, need, absent)    bool field;
-#define GNT_AMQP_MEMBER(kind, field, need, absent) gnt_amqp_c_##kind field;
+#define GNT_AMQP_MEMBER(kind, field, need, absent) gnt_amqp_##kind##_field field;
 #define GNT_AMQP_STRUCT(NAME, name, code, symbol, FIELDS) \
     struct gnt_amqp_##name {                              \
         struct {                                          \
@@ -379,13 +386,13 @@ struct gnt_amqp_composite {
 /* ---- Decoding
  *
  *   GNT_OK           *out filled.
- *   GNT_MALFORMED    bytes that are no such composite: not a described list, a field of another
- * type or beyond the choices of its kind, text that is no text, more fields than the table has, an
- * inside that does not fit its size (amqp:decode-error). GNT_PROTOCOL     well-formed, but a
- * mandatory field is absent (amqp:invalid-field). GNT_UNSUPPORTED  a described value whose
- * descriptor is none of the composites'; out->code is the ulong, or 0 for a symbol that the
- * standard does not have. On failure nothing else of *out is to be used.  Descriptors are known by
- * code and by symbol. */
+ *   GNT_MALFORMED    no such composite: not a described list, a field of another type or beyond the
+ *                    choices of its kind, text that is none, more fields than the table has, an
+ *                    inside that does not fit its size (amqp:decode-error).
+ *   GNT_PROTOCOL     well-formed, but a mandatory field is absent (amqp:invalid-field).
+ *   GNT_UNSUPPORTED  a descriptor that is no composite's; out->code is the ulong, or 0 for a symbol
+ *                    that the standard does not have.
+ * On failure nothing else of *out is to be used.  Descriptors are known by code and by symbol. */
 
 /* Takes a composite off the front of *in: the performative of a frame, behind which *in then
  * stands. Fails with in->bad. */
@@ -429,7 +436,7 @@ struct gnt_amqp_value gnt_amqp_encoded(struct gnt_slice encoded);
 /* One of GNT_AMQP_FIELDLESS, as the value of a field; its bytes live for ever. */
 struct gnt_amqp_value gnt_amqp_fieldless(enum gnt_amqp_descriptor code);
 
-/* "open", "sasl-init", "amqp-value", ...; NULL for a code that the standard does not have. */
-const char *gnt_amqp_descriptor_name(uint64_t code);
+/* "open", "sasl-init", "amqp-value", ...; empty for a code that the standard does not have. */
+struct gnt_slice gnt_amqp_descriptor_name(uint64_t code);
 
 #endif

@@ -20,7 +20,7 @@ GNT_MUST gnt_err gnt_amqp_print_frame(struct gnt_buf *out, size_t max,
                                       const struct gnt_amqp_frame *frame);
 
 /* A message, section by section, each with its name:
- *   header durable=true, properties message-id="1" to="q", data b"hello" */
+ *   header durable=true; properties message-id="1" to="q"; data b"hello" */
 GNT_MUST gnt_err gnt_amqp_print_message(struct gnt_buf *out, size_t max, struct gnt_slice message);
 
 /* A protocol header:  AMQP 1.0.0, SASL 1.0.0, TLS 1.0.0, or AMQP protocol 7 version 0.9.1 */

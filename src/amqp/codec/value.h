@@ -190,8 +190,7 @@ bool gnt_amqp_ascii_valid(struct gnt_slice text);
 struct gnt_amqp_items {
     struct gnt_reader in; /* what has not been taken; `bad` tells a broken inside */
     uint32_t left;        /* items that have not been taken; in a map keys count, too */
-    bool array;
-    uint8_t form; /* of an array: the constructor of its elements, enum gnt_amqp_form */
+    uint8_t form; /* of an array: the constructor of its elements, enum gnt_amqp_form; else 0 */
 
     /* Of an array of described values: the descriptors that all of them have, as encoded, with the
      * 00 in front of each; else empty.  The elements are handed out without them. */
@@ -208,9 +207,10 @@ bool gnt_amqp_items_next(struct gnt_amqp_items *items, struct gnt_amqp_value *ou
 bool gnt_amqp_items_pair(struct gnt_amqp_items *items, struct gnt_amqp_value *key,
                          struct gnt_amqp_value *value);
 
-/* The next one of "multiple" symbols, which are an array or a single one without it [AMQP 1.4]:
- * *from is such a value, null for none, and is used up.  False at the end. */
-bool gnt_amqp_next_symbol(struct gnt_amqp_value *from, struct gnt_slice *symbol);
+/* The same for a "multiple" field of symbols, which is an array of them or one without an array
+ * [AMQP 1.4]; VALUE was read, and null is none.  Walk with gnt_amqp_next_symbol. */
+struct gnt_amqp_items gnt_amqp_symbols(const struct gnt_amqp_value *value);
+bool gnt_amqp_next_symbol(struct gnt_amqp_items *symbols, struct gnt_slice *out);
 
 /* The value in the map with the symbol or the string NAME as its key; the first, if there are
  * several.  False if MAP is no map, has no such key or is broken before it. */

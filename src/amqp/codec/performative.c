@@ -1,0 +1,311 @@
+#include "amqp/codec/performative.h"
+
+#include "amqp/codec/composite.h"
+#include "base/assert.h"
+
+/* Where the structs of all composites lie in a struct gnt_amqp_composite. */
+enum { UNION = offsetof(struct gnt_amqp_composite, open) };
+
+/* ---- Tables */
+
+#define MUST true
+#define MAY  false
+#define FIELD(kind, field, need, absent) \
+    {#field, (absent), offsetof(struct_of, field), GNT_AMQP_KIND_##kind, (need)},
+#define COMPOSITE_ROW(NAME, name, code, symbol, FIELDS)                                   \
+    case GNT_AMQP_##NAME: {                                                               \
+        typedef struct gnt_amqp_##name struct_of;                                         \
+        static const struct gnt_amqp_field fields[] = {FIELDS(FIELD)};                    \
+        _Static_assert(sizeof(((struct_of *)0)->has) == sizeof fields / sizeof fields[0], \
+                       "`has` is an array of bool");                                      \
+        static const struct gnt_amqp_row row = {(symbol), fields, sizeof(struct_of),      \
+                                                sizeof fields / sizeof fields[0], false}; \
+        return &row;                                                                      \
+    }
+#define FIELDLESS_ROW(NAME, name, code, symbol)                               \
+    case GNT_AMQP_##NAME: {                                                   \
+        static const struct gnt_amqp_row row = {(symbol), NULL, 0, 0, false}; \
+        return &row;                                                          \
+    }
+#define SECTION_ROW(NAME, name, code, symbol)                                \
+    case GNT_AMQP_##NAME: {                                                  \
+        static const struct gnt_amqp_row row = {(symbol), NULL, 0, 0, true}; \
+        return &row;                                                         \
+    }
+
+const struct gnt_amqp_row *gnt_amqp_row(uint64_t code)
+{
+    switch (code) {
+        GNT_AMQP_COMPOSITES(COMPOSITE_ROW)
+        GNT_AMQP_FIELDLESS(FIELDLESS_ROW)
+        GNT_AMQP_SECTIONS(SECTION_ROW)
+    default: return NULL; /* a number from the wire */
+    }
+}
+
+static const struct {
+    uint8_t type, size, choices;
+} kinds[GNT_AMQP_KIND_COUNT] = {
+#define KIND_ROW(KIND, in_c, type, choices) \
+    [GNT_AMQP_KIND_##KIND] = {GNT_AMQP_##type, sizeof(in_c), (choices)},
+    GNT_AMQP_KINDS(KIND_ROW)
+#undef KIND_ROW
+};
+
+enum gnt_amqp_type gnt_amqp_kind_type(enum gnt_amqp_kind kind)
+{
+    return (enum gnt_amqp_type)kinds[kind].type;
+}
+
+/* "amqp:open:list": what is between the colons. */
+struct gnt_slice gnt_amqp_descriptor_name(uint64_t code)
+{
+    const struct gnt_amqp_row *row = gnt_amqp_row(code);
+    if (!row)
+        return gnt_slice(NULL, 0);
+    const char *name = strchr(row->symbol, ':') + 1;
+    return gnt_slice(name, strcspn(name, ":"));
+}
+
+/* ---- Descriptors */
+
+static uint64_t code_of_symbol(struct gnt_slice symbol)
+{
+    for (uint64_t code = 1; code < GNT_AMQP_DESCRIPTOR_END; code++) {
+        const struct gnt_amqp_row *row = gnt_amqp_row(code);
+        if (row && gnt_slice_eq_str(symbol, row->symbol))
+            return code;
+    }
+    return 0;
+}
+
+uint64_t gnt_amqp_read_descriptor(struct gnt_reader *in)
+{
+    if (gnt_read_u8(in) != GNT_AMQP_FORM_DESCRIBED)
+        in->bad = true;
+    struct gnt_amqp_value descriptor;
+    gnt_amqp_read(in, &descriptor);
+    if (descriptor.type == GNT_AMQP_ULONG)
+        return descriptor.number;
+    if (descriptor.type == GNT_AMQP_SYMBOL)
+        return code_of_symbol(descriptor.bytes);
+    in->bad = true;
+    return 0;
+}
+
+enum gnt_amqp_descriptor gnt_amqp_code_of(struct gnt_slice encoded)
+{
+    struct gnt_reader in = gnt_reader(encoded);
+    const uint64_t code = gnt_amqp_read_descriptor(&in);
+    return !in.bad && gnt_amqp_row(code) ? (enum gnt_amqp_descriptor)code : 0;
+}
+
+/* ---- Decoding */
+
+static bool symbols_valid(const struct gnt_amqp_value *v)
+{
+    if (v->type != GNT_AMQP_SYMBOL && v->type != GNT_AMQP_ARRAY)
+        return false;
+    struct gnt_amqp_items items = gnt_amqp_symbols(v);
+    struct gnt_amqp_value symbol;
+    while (gnt_amqp_items_next(&items, &symbol))
+        if (symbol.type != GNT_AMQP_SYMBOL || !gnt_amqp_ascii_valid(symbol.bytes))
+            return false;
+    return !items.in.bad;
+}
+
+static bool is_message_id(const struct gnt_amqp_value *v)
+{
+    return v->type == GNT_AMQP_ULONG || v->type == GNT_AMQP_UUID || v->type == GNT_AMQP_BINARY ||
+           (v->type == GNT_AMQP_STRING && gnt_amqp_text_valid(v->bytes));
+}
+
+/* Numbers in a struct have one, two, four or eight bytes, in the machine's order. */
+static void store_number(uint8_t *at, unsigned size, uint64_t number)
+{
+    switch (size) {
+    case 1: *at = (uint8_t)number; break;
+    case 2: memcpy(at, &(uint16_t){(uint16_t)number}, 2); break;
+    case 4: memcpy(at, &(uint32_t){(uint32_t)number}, 4); break;
+    default: memcpy(at, &number, 8); break;
+    }
+}
+
+static uint64_t load_number(const uint8_t *at, unsigned size)
+{
+    uint16_t two = 0;
+    uint32_t four = 0;
+    uint64_t eight = 0;
+    switch (size) {
+    case 1: return *at;
+    case 2: memcpy(&two, at, 2); return two;
+    case 4: memcpy(&four, at, 4); return four;
+    default: memcpy(&eight, at, 8); return eight;
+    }
+}
+
+/* Puts V, which is not null, into the struct at AT; false if it is none for a field of KIND. */
+static bool take_field(enum gnt_amqp_kind kind, const struct gnt_amqp_value *v, uint8_t *at)
+{
+    const enum gnt_amqp_type type = gnt_amqp_kind_type(kind);
+    const unsigned choices = kinds[kind].choices;
+    if (type != GNT_AMQP_NULL && v->type != type)
+        return false;
+    bool good = true;
+    switch (kind) {
+    case GNT_AMQP_KIND_BOOLEAN:
+    case GNT_AMQP_KIND_UBYTE:
+    case GNT_AMQP_KIND_USHORT:
+    case GNT_AMQP_KIND_UINT:
+    case GNT_AMQP_KIND_ULONG:
+    case GNT_AMQP_KIND_TIMESTAMP:
+    case GNT_AMQP_KIND_ROLE:
+    case GNT_AMQP_KIND_SENDER_MODE:
+    case GNT_AMQP_KIND_RECEIVER_MODE:
+    case GNT_AMQP_KIND_DURABILITY:
+    case GNT_AMQP_KIND_SASL_CODE:
+        store_number(at, kinds[kind].size, v->number);
+        return choices == 0 || v->number < choices;
+    case GNT_AMQP_KIND_BINARY:
+    case GNT_AMQP_KIND_SECRET:
+    case GNT_AMQP_KIND_COMPOSITE:
+    case GNT_AMQP_KIND_COUNT: break;
+    case GNT_AMQP_KIND_STRING: good = gnt_amqp_text_valid(v->bytes); break;
+    case GNT_AMQP_KIND_SYMBOL: good = gnt_amqp_ascii_valid(v->bytes); break;
+    case GNT_AMQP_KIND_SYMBOLS: good = symbols_valid(v); break;
+    case GNT_AMQP_KIND_MESSAGE_ID: good = is_message_id(v); break;
+    case GNT_AMQP_KIND_MAP:
+    case GNT_AMQP_KIND_ANY: good = gnt_amqp_valid(v->encoded); break;
+    }
+    if (kinds[kind].size == sizeof v->bytes)
+        memcpy(at, &v->bytes, sizeof v->bytes);
+    else
+        memcpy(at, v, sizeof *v);
+    return good;
+}
+
+/* Reads the fields that LIST has into OUT, and gives the others their defaults. */
+static gnt_err take_fields(const struct gnt_amqp_row *row, const struct gnt_amqp_value *list,
+                           uint8_t *out)
+{
+    if (list->type != GNT_AMQP_LIST || list->count > row->count)
+        return GNT_MALFORMED;
+    memset(out, 0, row->size);
+    bool *has = (bool *)out, missing = false;
+    struct gnt_amqp_items items = gnt_amqp_items(list);
+    for (unsigned i = 0; i < row->count; i++) {
+        const struct gnt_amqp_field *f = &row->fields[i];
+        struct gnt_amqp_value v;
+        has[i] = gnt_amqp_items_next(&items, &v) && v.type != GNT_AMQP_NULL;
+        if (has[i]) {
+            if (!take_field((enum gnt_amqp_kind)f->kind, &v, out + f->offset))
+                return GNT_MALFORMED;
+        } else if (f->must) {
+            missing = true;
+        } else if (f->absent) {
+            store_number(out + f->offset, kinds[f->kind].size, f->absent);
+        }
+    }
+    if (items.in.bad || gnt_read_left(&items.in) > 0)
+        return GNT_MALFORMED;
+    return missing ? GNT_PROTOCOL : GNT_OK;
+}
+
+gnt_err gnt_amqp_read_composite(struct gnt_reader *in, struct gnt_amqp_composite *out)
+{
+    out->code = gnt_amqp_read_descriptor(in);
+    struct gnt_amqp_value list;
+    gnt_amqp_read(in, &list);
+    if (in->bad)
+        return GNT_MALFORMED;
+    const struct gnt_amqp_row *row = gnt_amqp_row(out->code);
+    gnt_err err =
+        !row || row->section ? GNT_UNSUPPORTED : take_fields(row, &list, (uint8_t *)out + UNION);
+    in->bad = err != GNT_OK;
+    return err;
+}
+
+gnt_err gnt_amqp_decode(struct gnt_slice encoded, struct gnt_amqp_composite *out)
+{
+    struct gnt_reader in = gnt_reader(encoded);
+    gnt_err err = gnt_amqp_read_composite(&in, out);
+    return err == GNT_OK && gnt_read_left(&in) > 0 ? GNT_MALFORMED : err;
+}
+
+gnt_err gnt_amqp_decode_as(enum gnt_amqp_descriptor code, struct gnt_slice encoded, void *out)
+{
+    const struct gnt_amqp_row *row = gnt_amqp_row(code);
+    GNT_ASSERT(row && row->fields);
+    struct gnt_reader in = gnt_reader(encoded);
+    const uint64_t found = gnt_amqp_read_descriptor(&in);
+    struct gnt_amqp_value list;
+    gnt_amqp_read(&in, &list);
+    if (in.bad || gnt_read_left(&in) > 0 || found != code)
+        return GNT_MALFORMED;
+    return take_fields(row, &list, out);
+}
+
+/* ---- Encoding */
+
+static void put_field(struct gnt_amqp_writer *w, const struct gnt_amqp_field *f, const uint8_t *at)
+{
+    const unsigned size = kinds[f->kind].size;
+    const enum gnt_amqp_type type = gnt_amqp_kind_type((enum gnt_amqp_kind)f->kind);
+    struct gnt_amqp_value v = {.type = type};
+    if (size == sizeof v)
+        memcpy(&v, at, sizeof v);
+    else if (size == sizeof v.bytes)
+        memcpy(&v.bytes, at, sizeof v.bytes);
+    else
+        v.number = load_number(at, size);
+    gnt_amqp_put_value(w, &v);
+}
+
+void gnt_amqp_put_as(struct gnt_amqp_writer *w, enum gnt_amqp_descriptor code,
+                     const void *composite)
+{
+    const struct gnt_amqp_row *row = gnt_amqp_row(code);
+    GNT_ASSERT(row && !row->section);
+    const uint8_t *from = composite;
+    const bool *has = composite;
+    gnt_amqp_put_descriptor(w, code);
+    const size_t mark = gnt_amqp_begin_list(w);
+    size_t end = w->size; /* of the last field that is there */
+    uint32_t count = 0;
+    for (unsigned i = 0; i < row->count; i++) {
+        if (!has[i]) {
+            gnt_amqp_put_null(w);
+            continue;
+        }
+        put_field(w, &row->fields[i], from + row->fields[i].offset);
+        end = w->size;
+        count = i + 1;
+    }
+    w->size = end;
+    gnt_amqp_end_list(w, mark, count);
+}
+
+void gnt_amqp_put_composite(struct gnt_amqp_writer *w, const struct gnt_amqp_composite *composite)
+{
+    gnt_amqp_put_as(w, (enum gnt_amqp_descriptor)composite->code,
+                    (const uint8_t *)composite + UNION);
+}
+
+struct gnt_amqp_value gnt_amqp_encoded(struct gnt_slice encoded)
+{
+    struct gnt_amqp_value value;
+    gnt_err err = gnt_amqp_parse(encoded, &value);
+    GNT_ASSERT(err == GNT_OK);
+    return value;
+}
+
+struct gnt_amqp_value gnt_amqp_fieldless(enum gnt_amqp_descriptor code)
+{
+#define FIELDLESS_BYTES(NAME, name, wire, symbol)                                            \
+    [(wire)-GNT_AMQP_ACCEPTED] = {GNT_AMQP_FORM_DESCRIBED, GNT_AMQP_FORM_SMALLULONG, (wire), \
+                                  GNT_AMQP_FORM_LIST0},
+    static const uint8_t encodings[][4] = {GNT_AMQP_FIELDLESS(FIELDLESS_BYTES)};
+    const struct gnt_amqp_row *row = gnt_amqp_row(code);
+    GNT_ASSERT(row && !row->section && row->count == 0);
+    return gnt_amqp_encoded(gnt_slice(encodings[code - GNT_AMQP_ACCEPTED], sizeof encodings[0]));
+}
