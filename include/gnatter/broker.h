@@ -71,7 +71,7 @@ enum gnatter_login_answer {
 enum { GNATTER_USER_SIZE = 1025 };
 
 /* Decides who may come: asked about each client except those that log in by an authentication
- * method of MQTT 5 (SCRAM-SHA-256), for which the users' file is asked alone.  USER, up to
+ * method of MQTT 5 (SCRAM), for which the users' file is asked alone.  USER, up to
  * GNATTER_USER_SIZE with its zero byte, is whom the client counts as where it is accepted: at first
  * what its certificate says, else what itself does; it may be changed, and "" is anonymous.
  *

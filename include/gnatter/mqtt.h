@@ -130,9 +130,10 @@ struct gnatter_client_options {
     struct gnatter_transport transport; /* [TCP: all NULL] */
     struct gnatter_tls_options tls;     /* [off, unless the URL says so] */
 
-    /* How mqtt.username and mqtt.password are used.  [NULL: they are sent]  "SCRAM-SHA-256" (MQTT 5
-     * only): neither is sent, but client and server prove to each other that they know them [RFC
-     * 7677].  Takes as long as the server asks, some tens of milliseconds on a PC. */
+    /* How mqtt.username and mqtt.password are used.  [NULL: they are sent]  "SCRAM-SHA-256" or
+     * "SCRAM-SHA-512" (MQTT 5 only): neither is sent, but client and server prove to each other
+     * that they know them [RFC 5802, RFC 7677].  Takes as long as the server asks, some tens of
+     * milliseconds on a PC. */
     const char *auth_method;
 
     bool no_reconnect;         /* [false] */

@@ -1,5 +1,5 @@
-/* SCRAM-SHA-256 [RFC 5802, RFC 7677] without I/O: both sides of one exchange, and the verifier that
- * a server keeps instead of a password.
+/* SCRAM [RFC 5802] with SHA-256 [RFC 7677] or SHA-512, without I/O: both sides of one exchange, and
+ * the verifier that a server keeps instead of a password.
  *
  *     client                                      server
  *     gnt_scram_client_begin   --- first -------> gnt_scram_server_begin, then the owner looks the
@@ -25,10 +25,15 @@
 #include "base/buf.h"
 #include "base/random.h"
 
-#define GNT_SCRAM_METHOD "SCRAM-SHA-256"
+/* Which hash function is in it; gnt_scram_name() says the method's name. */
+enum gnt_scram_hash {
+    GNT_SCRAM_SHA_256,
+    GNT_SCRAM_SHA_512,
+    GNT_SCRAM_HASHES,
+};
 
 enum {
-    GNT_SCRAM_KEY_SIZE = 32,
+    GNT_SCRAM_KEY_MAX = 64, /* bytes of the longest hash */
     GNT_SCRAM_SALT_MAX = 64,
     GNT_SCRAM_SALT_SIZE = 16,                    /* of new verifiers */
     GNT_SCRAM_ITERATIONS_MIN = 4096,             /* [RFC 7677 4] */
@@ -40,12 +45,19 @@ enum {
     GNT_SCRAM_MESSAGE_MAX = 4096,
 };
 
-/* What a server knows of a user's password. */
+/* "SCRAM-SHA-256", as MQTT's authentication method and SASL's mechanism. */
+const char *gnt_scram_name(enum gnt_scram_hash hash);
+
+/* GNT_SCRAM_HASHES: NAME is none of ours. */
+enum gnt_scram_hash gnt_scram_by_name(struct gnt_slice name);
+
+/* What a server knows of a user's password, for one of the hashes; the keys are as long as that. */
 struct gnt_scram_verifier {
+    enum gnt_scram_hash hash;
     uint32_t iterations;
     uint32_t salt_size;
     uint8_t salt[GNT_SCRAM_SALT_MAX];
-    uint8_t stored_key[GNT_SCRAM_KEY_SIZE], server_key[GNT_SCRAM_KEY_SIZE];
+    uint8_t stored_key[GNT_SCRAM_KEY_MAX], server_key[GNT_SCRAM_KEY_MAX];
 };
 
 /* Whether TEXT can be a user name or a password: UTF-8, not empty, no control characters, at most
@@ -54,17 +66,17 @@ bool gnt_scram_text_valid(struct gnt_slice text, size_t max);
 
 /* A verifier for PASSWORD with a new salt.  GNT_INVALID: iterations out of bounds; GNT_NOMEM: the
  * library of keys failed.  Takes as long as ITERATIONS asks: not on an event loop. */
-GNT_MUST gnt_err gnt_scram_verifier_make(struct gnt_slice password, uint32_t iterations,
-                                         const struct gnt_random *random,
+GNT_MUST gnt_err gnt_scram_verifier_make(enum gnt_scram_hash hash, struct gnt_slice password,
+                                         uint32_t iterations, const struct gnt_random *random,
                                          struct gnt_scram_verifier *out);
 
 /* Whether PASSWORD is the one of V: GNT_OK, GNT_DENIED, GNT_NOMEM.  As slow as _make. */
 GNT_MUST gnt_err gnt_scram_verifier_check(const struct gnt_scram_verifier *v,
                                           struct gnt_slice password);
 
-/* PostgreSQL's form, "SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>".
- * _read: GNT_MALFORMED, and *why says what is wrong, without quoting. */
-enum { GNT_SCRAM_VERIFIER_TEXT = 256 };
+/* PostgreSQL's form, "SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>", and the same with
+ * the other method's name.  _read: GNT_MALFORMED, and *why says what is wrong, without quoting. */
+enum { GNT_SCRAM_VERIFIER_TEXT = 320 };
 void gnt_scram_verifier_write(const struct gnt_scram_verifier *v,
                               char text[GNT_SCRAM_VERIFIER_TEXT]);
 GNT_MUST gnt_err gnt_scram_verifier_read(struct gnt_slice text, struct gnt_scram_verifier *out,
@@ -78,9 +90,9 @@ struct gnt_scram_server {
     struct gnt_buf exchanged;    /* "client-first-bare,server-first": what both sign */
     struct gnt_buf header;       /* the client's gs2-header, which it has to repeat in base64 */
     size_t nonce_at, nonce_size; /* in `exchanged`: the client's, once challenged that of both */
-    struct gnt_scram_verifier verifier;
-    bool known;                        /* there is such a user: else no proof is right */
-    char name[GNT_SCRAM_NAME_MAX + 1]; /* with a zero byte */
+    struct gnt_scram_verifier verifier; /* which says the hash, too */
+    bool known;                         /* there is such a user: else no proof is right */
+    char name[GNT_SCRAM_NAME_MAX + 1];  /* with a zero byte */
 };
 
 /* Whatever fails with GNT_DENIED or GNT_MALFORMED has appended the "e=..." to OUT that RFC 5802, 7
@@ -105,15 +117,17 @@ void gnt_scram_server_fini(struct gnt_scram_server *s);
 /* ---- The client's side */
 
 struct gnt_scram_client {
+    enum gnt_scram_hash hash;
     struct gnt_buf exchanged; /* "client-first-bare", then as the server's */
     size_t nonce_at;
     bool answered;
-    uint8_t server_signature[GNT_SCRAM_KEY_SIZE];
+    uint8_t server_signature[GNT_SCRAM_KEY_MAX];
 };
 
 /* Appends the first message.  GNT_INVALID: the name cannot be one. */
-GNT_MUST gnt_err gnt_scram_client_begin(struct gnt_scram_client *c, struct gnt_slice name,
-                                        const struct gnt_random *random, struct gnt_buf *out);
+GNT_MUST gnt_err gnt_scram_client_begin(struct gnt_scram_client *c, enum gnt_scram_hash hash,
+                                        struct gnt_slice name, const struct gnt_random *random,
+                                        struct gnt_buf *out);
 
 /* The server's challenge: appends the answer.  As slow as the server's iteration count asks.
  * GNT_MALFORMED; GNT_DENIED: not our nonce, too few or too many iterations. */

@@ -20,11 +20,13 @@ static gnt_err put_name(struct gnt_buf *out, struct gnt_slice name)
     return err;
 }
 
-gnt_err gnt_scram_client_begin(struct gnt_scram_client *c, struct gnt_slice name,
-                               const struct gnt_random *random, struct gnt_buf *out)
+gnt_err gnt_scram_client_begin(struct gnt_scram_client *c, enum gnt_scram_hash hash,
+                               struct gnt_slice name, const struct gnt_random *random,
+                               struct gnt_buf *out)
 {
     if (!gnt_scram_text_valid(name, GNT_SCRAM_NAME_MAX))
         return GNT_INVALID;
+    c->hash = hash;
     gnt_err err = gnt_scram_put_str(&c->exchanged, "n=");
     if (!err)
         err = put_name(&c->exchanged, name);
@@ -70,7 +72,8 @@ static gnt_err put_answer(struct gnt_scram_client *c, struct gnt_slice nonce,
                           const struct gnt_scram_keys *keys, struct gnt_buf *out)
 {
     struct gnt_buf *text = &c->exchanged;
-    uint8_t proof[GNT_SCRAM_KEY_SIZE];
+    uint8_t proof[GNT_SCRAM_KEY_MAX];
+    size_t size = gnt_scram_size(c->hash);
     gnt_err err = gnt_scram_put_str(text, ",");
     size_t from = gnt_buf_size(text);
     if (!err)
@@ -82,17 +85,17 @@ static gnt_err put_answer(struct gnt_scram_client *c, struct gnt_slice nonce,
     if (!err)
         err = gnt_buf_put(text, nonce);
     if (!err)
-        err = gnt_scram_hmac(keys->stored, gnt_buf_slice(text), proof);
+        err = gnt_scram_hmac(c->hash, keys->stored, gnt_buf_slice(text), proof);
     if (!err)
-        err = gnt_scram_hmac(keys->server, gnt_buf_slice(text), c->server_signature);
+        err = gnt_scram_hmac(c->hash, keys->server, gnt_buf_slice(text), c->server_signature);
     if (err)
         return err;
-    for (int i = 0; i < GNT_SCRAM_KEY_SIZE; i++)
+    for (size_t i = 0; i < size; i++)
         proof[i] ^= keys->client[i];
     err = gnt_buf_put(out, gnt_slice_skip(gnt_buf_slice(text), from));
     if (!err)
         err = gnt_scram_put_str(out, ",p=");
-    return err ? err : gnt_scram_put_base64(out, gnt_slice(proof, sizeof proof));
+    return err ? err : gnt_scram_put_base64(out, gnt_slice(proof, size));
 }
 
 gnt_err gnt_scram_client_answer(struct gnt_scram_client *c, struct gnt_slice challenge,
@@ -107,7 +110,8 @@ gnt_err gnt_scram_client_answer(struct gnt_scram_client *c, struct gnt_slice cha
         err = gnt_buf_put(&c->exchanged, challenge);
     if (err)
         return err;
-    err = gnt_scram_keys(password, gnt_slice(said.salt, said.salt_size), said.iterations, &keys);
+    err = gnt_scram_keys(c->hash, password, gnt_slice(said.salt, said.salt_size), said.iterations,
+                         &keys);
     if (!err)
         err = put_answer(c, said.nonce, &keys, out);
     gnt_scram_wipe(&keys, sizeof keys);
@@ -119,16 +123,14 @@ gnt_err gnt_scram_client_verify(struct gnt_scram_client *c, struct gnt_slice las
 {
     struct gnt_scram_reader r = gnt_scram_reader(last);
     struct gnt_slice value;
-    uint8_t signature[GNT_SCRAM_KEY_SIZE];
-    size_t size;
+    uint8_t signature[GNT_SCRAM_KEY_MAX];
     uint8_t letter = gnt_scram_read(&r, &value);
     gnt_scram_pass_extensions(&r);
     if (letter == 'e')
         return GNT_DENIED;
-    if (r.bad || letter != 'v' || gnt_base64_read(value, signature, sizeof signature, &size) ||
-        size != sizeof signature)
+    if (r.bad || letter != 'v' || !gnt_scram_read_key(c->hash, value, signature))
         return GNT_MALFORMED;
-    bool right = c->answered && gnt_scram_equal(signature, c->server_signature);
+    bool right = c->answered && gnt_scram_equal(c->hash, signature, c->server_signature);
     return right ? GNT_OK : GNT_DENIED;
 }
 

@@ -4,21 +4,31 @@
 
 #include "auth/scram.h"
 
-/* HMAC-SHA-256 of TEXT under a key; GNT_NOMEM if OpenSSL fails. */
-GNT_MUST gnt_err gnt_scram_hmac(const uint8_t key[GNT_SCRAM_KEY_SIZE], struct gnt_slice text,
-                                uint8_t out[GNT_SCRAM_KEY_SIZE]);
-GNT_MUST gnt_err gnt_scram_hash(const uint8_t key[GNT_SCRAM_KEY_SIZE],
-                                uint8_t out[GNT_SCRAM_KEY_SIZE]);
+/* Bytes of a hash, and so of every key, proof and signature with it. */
+size_t gnt_scram_size(enum gnt_scram_hash hash);
+
+/* HMAC of TEXT under a key, and the hash of a key; both are gnt_scram_size() long.  GNT_NOMEM if
+ * OpenSSL fails. */
+GNT_MUST gnt_err gnt_scram_hmac(enum gnt_scram_hash hash, const uint8_t key[GNT_SCRAM_KEY_MAX],
+                                struct gnt_slice text, uint8_t out[GNT_SCRAM_KEY_MAX]);
+GNT_MUST gnt_err gnt_scram_hash_key(enum gnt_scram_hash hash, const uint8_t key[GNT_SCRAM_KEY_MAX],
+                                    uint8_t out[GNT_SCRAM_KEY_MAX]);
 
 /* SaltedPassword, ClientKey, StoredKey, ServerKey [RFC 5802 3]; to be wiped. */
 struct gnt_scram_keys {
-    uint8_t salted[GNT_SCRAM_KEY_SIZE], client[GNT_SCRAM_KEY_SIZE];
-    uint8_t stored[GNT_SCRAM_KEY_SIZE], server[GNT_SCRAM_KEY_SIZE];
+    uint8_t salted[GNT_SCRAM_KEY_MAX], client[GNT_SCRAM_KEY_MAX];
+    uint8_t stored[GNT_SCRAM_KEY_MAX], server[GNT_SCRAM_KEY_MAX];
 };
-GNT_MUST gnt_err gnt_scram_keys(struct gnt_slice password, struct gnt_slice salt,
-                                uint32_t iterations, struct gnt_scram_keys *out);
+GNT_MUST gnt_err gnt_scram_keys(enum gnt_scram_hash hash, struct gnt_slice password,
+                                struct gnt_slice salt, uint32_t iterations,
+                                struct gnt_scram_keys *out);
 
-bool gnt_scram_equal(const uint8_t a[GNT_SCRAM_KEY_SIZE], const uint8_t b[GNT_SCRAM_KEY_SIZE]);
+bool gnt_scram_equal(enum gnt_scram_hash hash, const uint8_t a[GNT_SCRAM_KEY_MAX],
+                     const uint8_t b[GNT_SCRAM_KEY_MAX]);
+
+/* A key as base64; false: TEXT is something else. */
+bool gnt_scram_read_key(enum gnt_scram_hash hash, struct gnt_slice text,
+                        uint8_t key[GNT_SCRAM_KEY_MAX]);
 
 /* Attributes "r=value", one behind the other with commas between; the error sticks. */
 struct gnt_scram_reader {

@@ -175,21 +175,22 @@ static const char *check_binding(const struct gnt_scram_server *s, struct gnt_sl
 }
 
 /* GNT_DENIED: it is not the proof of who knows the password. */
-static gnt_err check_proof(struct gnt_scram_server *s, const uint8_t proof[GNT_SCRAM_KEY_SIZE],
-                           uint8_t server_signature[GNT_SCRAM_KEY_SIZE])
+static gnt_err check_proof(struct gnt_scram_server *s, const uint8_t proof[GNT_SCRAM_KEY_MAX],
+                           uint8_t server_signature[GNT_SCRAM_KEY_MAX])
 {
-    uint8_t key[GNT_SCRAM_KEY_SIZE] = {0}, stored[GNT_SCRAM_KEY_SIZE] = {0};
+    enum gnt_scram_hash hash = s->verifier.hash;
+    uint8_t key[GNT_SCRAM_KEY_MAX] = {0}, stored[GNT_SCRAM_KEY_MAX] = {0};
     struct gnt_slice signed_text = gnt_buf_slice(&s->exchanged);
-    gnt_err err = gnt_scram_hmac(s->verifier.stored_key, signed_text, key);
-    for (int i = 0; i < GNT_SCRAM_KEY_SIZE; i++)
+    gnt_err err = gnt_scram_hmac(hash, s->verifier.stored_key, signed_text, key);
+    for (size_t i = 0; i < gnt_scram_size(hash); i++)
         key[i] ^= proof[i]; /* ClientSignature XOR ClientProof is ClientKey */
     if (!err)
-        err = gnt_scram_hash(key, stored);
-    bool right = gnt_scram_equal(stored, s->verifier.stored_key);
+        err = gnt_scram_hash_key(hash, key, stored);
+    bool right = gnt_scram_equal(hash, stored, s->verifier.stored_key);
     if (!err && !(right & s->known))
         err = GNT_DENIED;
     if (!err)
-        err = gnt_scram_hmac(s->verifier.server_key, signed_text, server_signature);
+        err = gnt_scram_hmac(hash, s->verifier.server_key, signed_text, server_signature);
     gnt_scram_wipe(key, sizeof key);
     return err;
 }
@@ -198,8 +199,8 @@ gnt_err gnt_scram_server_finish(struct gnt_scram_server *s, struct gnt_slice ans
                                 struct gnt_buf *out)
 {
     struct answer a;
-    uint8_t proof[GNT_SCRAM_KEY_SIZE], signature[GNT_SCRAM_KEY_SIZE];
-    size_t size;
+    enum gnt_scram_hash hash = s->verifier.hash;
+    uint8_t proof[GNT_SCRAM_KEY_MAX], signature[GNT_SCRAM_KEY_MAX];
     if (!read_answer(answer, &a))
         return refuse(out, GNT_MALFORMED, other);
     const char *wrong = check_binding(s, a.binding);
@@ -209,7 +210,7 @@ gnt_err gnt_scram_server_finish(struct gnt_scram_server *s, struct gnt_slice ans
         gnt_slice(gnt_buf_slice(&s->exchanged).data + s->nonce_at, s->nonce_size);
     if (!gnt_slice_eq(a.nonce, nonce))
         return refuse(out, GNT_DENIED, other);
-    if (gnt_base64_read(a.proof, proof, sizeof proof, &size) || size != sizeof proof)
+    if (!gnt_scram_read_key(hash, a.proof, proof))
         return refuse(out, GNT_MALFORMED, bad_encoding);
     gnt_err err = gnt_scram_put_str(&s->exchanged, ",");
     if (!err)
@@ -222,7 +223,7 @@ gnt_err gnt_scram_server_finish(struct gnt_scram_server *s, struct gnt_slice ans
     if (!err)
         err = gnt_scram_put_str(out, "v=");
     if (!err)
-        err = gnt_scram_put_base64(out, gnt_slice(signature, sizeof signature));
+        err = gnt_scram_put_base64(out, gnt_slice(signature, gnt_scram_size(hash)));
     if (err)
         gnt_buf_cut(out, before);
     return err;

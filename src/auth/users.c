@@ -25,7 +25,8 @@ struct gnt_users {
     struct user **list; /* in the file's order */
     size_t count, cap;
     size_t of_kind[GNT_VERIFIER_KINDS]; /* how many of them */
-    uint8_t secret[GNT_SCRAM_KEY_SIZE]; /* what made up salts come from */
+    size_t of_scram[GNT_SCRAM_HASHES];  /* and how many who can log in by SCRAM so */
+    uint8_t secret[GNT_SCRAM_KEY_MAX];  /* what made up salts come from */
 };
 
 static void wipe_and_free(struct user *u)
@@ -88,27 +89,30 @@ static enum gnt_verifier_kind usual_kind(const struct gnt_users *users)
     return usual;
 }
 
-/* What a user of KIND might have: as costly as that of one who has it, chosen by WHICH. */
+/* What a user might have who has a verifier of KIND, and, unless HASH is GNT_SCRAM_HASHES, one for
+ * that: as costly as that of one who has it, chosen by WHICH. */
 static struct gnt_verifier like(const struct gnt_users *users, enum gnt_verifier_kind kind,
-                                size_t which)
+                                enum gnt_scram_hash hash, size_t which)
 {
-    if (!users->of_kind[kind])
+    bool any = hash == GNT_SCRAM_HASHES;
+    if (any ? !users->of_kind[kind] : !users->of_scram[hash])
         return gnt_verifier_costs(kind);
-    while (users->list[which % users->count]->verifier.kind != kind)
-        which++;
-    return users->list[which % users->count]->verifier;
+    for (;; which++) {
+        const struct gnt_verifier *v = &users->list[which % users->count]->verifier;
+        if (any ? v->kind == kind : gnt_verifier_scram(v, hash) != NULL)
+            return *v;
+    }
 }
 
-/* A verifier of KIND for a name that is nobody's: as random as it looks, and always the same. */
+/* The same for a name that is nobody's: as random as it looks, and always the same. */
 static struct gnt_verifier make_up(const struct gnt_users *users, struct gnt_slice name,
-                                   enum gnt_verifier_kind kind)
+                                   enum gnt_verifier_kind kind, enum gnt_scram_hash hash)
 {
-    uint8_t derived[2 * GNT_SCRAM_KEY_SIZE] = {0};
-    uint8_t *second = derived + GNT_SCRAM_KEY_SIZE;
-    if (gnt_scram_hmac(users->secret, name, derived) ||
-        gnt_scram_hmac(users->secret, gnt_slice(derived, GNT_SCRAM_KEY_SIZE), second))
+    uint8_t derived[GNT_SCRAM_KEY_MAX];
+    if (gnt_scram_hmac(GNT_SCRAM_SHA_512, users->secret, name, derived))
         memset(derived, 0, sizeof derived); /* without memory nothing can be proved anyway */
-    struct gnt_verifier v = like(users, kind, (size_t)second[0] << 8 | second[1]);
+    const uint8_t *last = derived + sizeof derived - 2; /* which are in no salt */
+    struct gnt_verifier v = like(users, kind, hash, (size_t)last[0] << 8 | last[1]);
     gnt_verifier_blank(&v, derived);
     return v;
 }
@@ -116,17 +120,23 @@ static struct gnt_verifier make_up(const struct gnt_users *users, struct gnt_sli
 bool gnt_users_find(const struct gnt_users *users, struct gnt_slice name, struct gnt_verifier *out)
 {
     const struct user *u = find(users, name);
-    *out = u ? u->verifier : make_up(users, name, usual_kind(users));
+    *out = u ? u->verifier : make_up(users, name, usual_kind(users), GNT_SCRAM_HASHES);
     return u != NULL;
 }
 
 bool gnt_users_find_scram(const struct gnt_users *users, struct gnt_slice name,
-                          struct gnt_scram_verifier *out)
+                          enum gnt_scram_hash hash, struct gnt_scram_verifier *out)
 {
     const struct user *u = find(users, name);
-    bool known = u && u->verifier.kind == GNT_VERIFIER_SCRAM;
-    *out = known ? u->verifier.scram : make_up(users, name, GNT_VERIFIER_SCRAM).scram;
-    return known;
+    const struct gnt_scram_verifier *own = u ? gnt_verifier_scram(&u->verifier, hash) : NULL;
+    *out = own ? *own : make_up(users, name, GNT_VERIFIER_SCRAM, hash).scram[hash];
+    return own != NULL;
+}
+
+bool gnt_users_offer_scram(const struct gnt_users *users, enum gnt_scram_hash hash)
+{
+    size_t count = users->of_scram[hash];
+    return count > 0 && count == users->of_kind[GNT_VERIFIER_SCRAM];
 }
 
 /* ---- Reading the file */
@@ -160,6 +170,9 @@ static gnt_err add(struct gnt_users *users, struct gnt_slice name,
     } else {
         users->list[users->count++] = u;
         users->of_kind[verifier->kind]++;
+        for (unsigned hash = 0; hash < GNT_SCRAM_HASHES; hash++)
+            users->of_scram[hash] +=
+                gnt_verifier_scram(verifier, (enum gnt_scram_hash)hash) != NULL;
     }
     return err;
 }

@@ -39,10 +39,15 @@ size_t gnt_users_count(const struct gnt_users *users);
  * of the kind that most have, so that nobody learns who exists by asking. */
 bool gnt_users_find(const struct gnt_users *users, struct gnt_slice name, struct gnt_verifier *out);
 
-/* The same for who wants to log in by SCRAM.  False also where the user's verifier is of another
- * kind, with which SCRAM is not possible: such a user is answered like one that does not exist. */
+/* The same for who wants to log in by SCRAM with HASH.  False also where the user's verifier is of
+ * another kind or for the other hash, with which that is not possible: such a user is answered like
+ * one that does not exist.  Who does not exist has another salt for each hash, as users have. */
 bool gnt_users_find_scram(const struct gnt_users *users, struct gnt_slice name,
-                          struct gnt_scram_verifier *out);
+                          enum gnt_scram_hash hash, struct gnt_scram_verifier *out);
+
+/* Whether a server that names its methods does well to name SCRAM with HASH, as clients take the
+ * best that they know of: somebody can log in by it, and whoever can by SCRAM at all. */
+bool gnt_users_offer_scram(const struct gnt_users *users, enum gnt_scram_hash hash);
 
 /* Whether NAME can stand in the file. */
 bool gnt_users_name_valid(struct gnt_slice name);

@@ -39,9 +39,19 @@ static const char bad_hash[] = "the hash has to be base64 of 64 bytes";
 
 static const char *read_scram(struct gnt_slice text, struct gnt_verifier *v)
 {
+    struct gnt_scram_verifier one = {.hash = GNT_SCRAM_HASHES};
+    struct gnt_slice part;
     const char *why = NULL;
-    gnt_err err = gnt_scram_verifier_read(text, &v->scram, &why);
-    return err ? why : NULL;
+    for (bool more = true; more && !why;) {
+        more = gnt_field_until(&text, ',', &part);
+        if (gnt_scram_verifier_read(more ? part : text, &one, &why))
+            break;
+        if (v->scram[one.hash].iterations)
+            why = "expected one verifier for each method of SCRAM";
+        v->scram[one.hash] = one;
+    }
+    gnt_scram_wipe(&one, sizeof one);
+    return why;
 }
 
 /* "ln=15" is 15 for the name "ln". */
@@ -152,7 +162,7 @@ static const struct kind {
     gnt_err (*derive)(const struct gnt_verifier_hash *h, struct gnt_slice password,
                       uint8_t out[GNT_VERIFIER_HASH_MAX]); /* NULL: SCRAM's own way */
 } kinds[GNT_VERIFIER_KINDS] = {
-    [GNT_VERIFIER_SCRAM] = {GNT_SCRAM_METHOD "$", read_scram, NULL},
+    [GNT_VERIFIER_SCRAM] = {"SCRAM-SHA-", read_scram, NULL},
     [GNT_VERIFIER_SCRYPT] = {"$scrypt$", read_scrypt, derive_scrypt},
     [GNT_VERIFIER_PBKDF2] = {"$7$", read_pbkdf2, derive_pbkdf2},
     [GNT_VERIFIER_SHA512] = {"$6$", read_sha512, derive_sha512},
@@ -177,7 +187,7 @@ gnt_err gnt_verifier_read(struct gnt_slice text, struct gnt_verifier *out, const
     memset(&v, 0, sizeof v);
     v.kind = kind_of(text);
     *why = v.kind == GNT_VERIFIER_KINDS
-               ? "expected $scrypt$, SCRAM-SHA-256$, $7$ or $6$ behind the name"
+               ? "expected $scrypt$, SCRAM-SHA-256$, SCRAM-SHA-512$, $7$ or $6$ behind the name"
                : kinds[v.kind].read(text, &v);
     if (!*why)
         *out = v;
@@ -185,11 +195,20 @@ gnt_err gnt_verifier_read(struct gnt_slice text, struct gnt_verifier *out, const
     return *why ? GNT_MALFORMED : GNT_OK;
 }
 
+const struct gnt_scram_verifier *gnt_verifier_scram(const struct gnt_verifier *v,
+                                                    enum gnt_scram_hash hash)
+{
+    bool there = v->kind == GNT_VERIFIER_SCRAM && v->scram[hash].iterations;
+    return there ? &v->scram[hash] : NULL;
+}
+
 gnt_err gnt_verifier_check(const struct gnt_verifier *v, struct gnt_slice password)
 {
     uint8_t derived[GNT_VERIFIER_HASH_MAX];
-    if (!kinds[v->kind].derive)
-        return gnt_scram_verifier_check(&v->scram, password);
+    if (!kinds[v->kind].derive) {
+        const struct gnt_scram_verifier *scram = gnt_verifier_scram(v, GNT_SCRAM_SHA_256);
+        return gnt_scram_verifier_check(scram ? scram : &v->scram[GNT_SCRAM_SHA_512], password);
+    }
     gnt_err err = kinds[v->kind].derive(&v->hash, password, derived);
     if (!err && CRYPTO_memcmp(derived, v->hash.hash, v->hash.size) != 0)
         err = GNT_DENIED;
@@ -201,13 +220,17 @@ void gnt_verifier_blank(struct gnt_verifier *v, const uint8_t bytes[GNT_VERIFIER
 {
     _Static_assert((int)GNT_VERIFIER_BLANK == (int)GNT_VERIFIER_SALT_MAX &&
                        (int)GNT_VERIFIER_BLANK == (int)GNT_VERIFIER_HASH_MAX &&
-                       (int)GNT_VERIFIER_BLANK == 2 * (int)GNT_SCRAM_KEY_SIZE,
+                       (int)GNT_VERIFIER_BLANK == (int)GNT_SCRAM_KEY_MAX &&
+                       (int)GNT_VERIFIER_BLANK >= GNT_SCRAM_HASHES * (int)GNT_SCRAM_SALT_SIZE,
                    "enough for each of them");
     if (v->kind == GNT_VERIFIER_SCRAM) {
-        v->scram.salt_size = GNT_SCRAM_SALT_SIZE;
-        memcpy(v->scram.salt, bytes, GNT_SCRAM_SALT_SIZE);
-        memcpy(v->scram.stored_key, bytes, GNT_SCRAM_KEY_SIZE);
-        memcpy(v->scram.server_key, bytes + GNT_SCRAM_KEY_SIZE, GNT_SCRAM_KEY_SIZE);
+        for (unsigned hash = 0; hash < GNT_SCRAM_HASHES; hash++) {
+            struct gnt_scram_verifier *scram = &v->scram[hash];
+            scram->salt_size = GNT_SCRAM_SALT_SIZE; /* each has one of its own, as a user's have */
+            memcpy(scram->salt, bytes + hash * GNT_SCRAM_SALT_SIZE, GNT_SCRAM_SALT_SIZE);
+            memcpy(scram->stored_key, bytes, GNT_SCRAM_KEY_MAX);
+            memcpy(scram->server_key, bytes, GNT_SCRAM_KEY_MAX);
+        }
     } else {
         memcpy(v->hash.salt, bytes, GNT_VERIFIER_SALT_MAX);
         memcpy(v->hash.hash, bytes, GNT_VERIFIER_HASH_MAX);
@@ -229,10 +252,11 @@ struct gnt_verifier gnt_verifier_costs(enum gnt_verifier_kind kind)
     struct gnt_verifier v;
     memset(&v, 0, sizeof v);
     v.kind = kind;
-    if (kind == GNT_VERIFIER_SCRAM)
-        v.scram = (struct gnt_scram_verifier){.iterations = GNT_SCRAM_ITERATIONS,
-                                              .salt_size = GNT_SCRAM_SALT_SIZE};
-    else
+    for (unsigned hash = 0; kind == GNT_VERIFIER_SCRAM && hash < GNT_SCRAM_HASHES; hash++)
+        v.scram[hash] = (struct gnt_scram_verifier){.hash = (enum gnt_scram_hash)hash,
+                                                    .iterations = GNT_SCRAM_ITERATIONS,
+                                                    .salt_size = GNT_SCRAM_SALT_SIZE};
+    if (kind != GNT_VERIFIER_SCRAM)
         v.hash = (struct gnt_verifier_hash){
             .log_n = GNT_SCRYPT_LOG_N, .r = 8, .p = 1, .salt_size = 16, .size = 32};
     return v;
@@ -255,4 +279,23 @@ gnt_err gnt_verifier_make(struct gnt_slice password, uint32_t log_n,
     }
     gnt_scram_wipe(&h, sizeof h);
     return err;
+}
+
+gnt_err gnt_verifier_make_scram(struct gnt_slice password, uint32_t iterations,
+                                const struct gnt_random *random, char text[GNT_VERIFIER_TEXT])
+{
+    char *at = text;
+    for (unsigned hash = 0; hash < GNT_SCRAM_HASHES; hash++) {
+        struct gnt_scram_verifier v;
+        gnt_err err =
+            gnt_scram_verifier_make((enum gnt_scram_hash)hash, password, iterations, random, &v);
+        if (err)
+            return err;
+        if (hash)
+            *at++ = ',';
+        gnt_scram_verifier_write(&v, at);
+        at += strlen(at);
+        gnt_scram_wipe(&v, sizeof v);
+    }
+    return GNT_OK;
 }

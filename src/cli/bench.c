@@ -188,8 +188,8 @@ static const struct gnt_option rows[] = {
      .metavar = "PASSWORD", .group = "Broker", .help = "Their password."},
     {.flag = "auth-method", .kind = GNT_OPTION_WORD, FIELD(auth_method), .fallback = "none",
      .metavar = "METHOD", .words = gnt_peer_methods, .group = "Broker",
-     .help = "SCRAM-SHA-256: how they log in, by MQTT 5. Each login is work for this process, as "
-             "the broker asks; it is done before the load begins."},
+     .help = "SCRAM-SHA-256, SCRAM-SHA-512: how they log in, by MQTT 5. Each login is work for this "
+             "process, as the broker asks; it is done before the load begins."},
     {.flag = "protocol-version", .letter = 'V', .kind = GNT_OPTION_WORD, FIELD(version),
      .fallback = "mqttv311", .metavar = "VERSION", .words = gnt_peer_versions, .group = "Broker",
      .help = "mqttv31, mqttv311 or mqttv5; also 31, 311 and 5."},
@@ -292,6 +292,7 @@ static bool put_out(struct gnt_buf *text)
 
 static struct gnt_bench_plan plan_of(const struct options *o, enum gnt_bench_shape shape)
 {
+    bool by_method = o->auth_method != GNT_PEER_PLAIN;
     struct gnt_bench_plan plan = {
         .shape = shape,
         .publishers = o->publishers ? o->publishers : shapes[shape].publishers,
@@ -299,7 +300,7 @@ static struct gnt_bench_plan plan_of(const struct options *o, enum gnt_bench_sha
         .groups = o->groups,
         .size = o->size,
         .qos = o->qos,
-        .version = o->auth_method == GNT_PEER_SCRAM ? GNATTER_MQTT_5 : (uint8_t)o->version,
+        .version = by_method ? GNATTER_MQTT_5 : (uint8_t)o->version,
         .window = (uint16_t)o->window,
         .credit = o->credit,
         .rate = o->rate,
@@ -309,7 +310,7 @@ static struct gnt_bench_plan plan_of(const struct options *o, enum gnt_bench_sha
         .drain_ns = o->drain_ms * GNT_NS_PER_MS,
         .username = o->username,
         .password = o->password,
-        .scram = o->auth_method == GNT_PEER_SCRAM,
+        .method = by_method ? gnt_peer_methods[o->auth_method].word : NULL,
     };
     if (shape == GNT_BENCH_IDLE)
         plan.publishers = 0;
@@ -548,7 +549,7 @@ static bool check(const struct options *o)
             return false;
         }
     }
-    if (o->auth_method == GNT_PEER_SCRAM &&
+    if (o->auth_method != GNT_PEER_PLAIN &&
         !(gnt_scram_text_valid(gnt_slice_str(o->username), GNT_SCRAM_NAME_MAX) && o->password)) {
         gnt_say(name, "--auth-method needs a user name and a password (-u, -P), see --help");
         return false;

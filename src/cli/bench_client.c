@@ -70,11 +70,12 @@ static void come_up(struct gnt_bench_client *c)
     c->host->up(c);
 }
 
-/* ---- Logging in by SCRAM-SHA-256, in the load's thread: it counts before the load begins only */
+/* ---- Logging in by SCRAM, in the load's thread: it counts before the load begins only */
 
-static const struct gnt_mqtt_prop scram_method = {.row = GNT_PROP_AUTH_METHOD,
-                                                  .text = {(const uint8_t *)GNT_SCRAM_METHOD,
-                                                           sizeof GNT_SCRAM_METHOD - 1}};
+static struct gnt_mqtt_prop method_of(const struct gnt_bench_plan *plan)
+{
+    return (struct gnt_mqtt_prop){.row = GNT_PROP_AUTH_METHOD, .text = gnt_slice_str(plan->method)};
+}
 
 static void login_over(struct gnt_bench_client *c)
 {
@@ -86,12 +87,13 @@ static void login_over(struct gnt_bench_client *c)
 
 static gnt_err login_begin(struct gnt_bench_client *c)
 {
+    const struct gnt_bench_plan *plan = c->host->plan;
     struct gnt_buf first = {NULL, 0, 0, 0};
     c->scram = calloc(1, sizeof *c->scram);
-    gnt_err err = c->scram
-                      ? gnt_scram_client_begin(c->scram, gnt_slice_str(c->host->plan->username),
-                                               &gnt_random_system, &first)
-                      : GNT_NOMEM;
+    gnt_err err =
+        c->scram ? gnt_scram_client_begin(c->scram, gnt_scram_by_name(gnt_slice_str(plan->method)),
+                                          gnt_slice_str(plan->username), &gnt_random_system, &first)
+                 : GNT_NOMEM;
     if (!err)
         err = gnt_client_connect_with(c->engine, gnt_buf_slice(&first), c->host->loop->now);
     gnt_buf_fini(&first);
@@ -106,7 +108,7 @@ static void login_answer(struct gnt_bench_client *c, const struct gnt_mqtt_props
                                                 gnt_slice_str(c->host->plan->password), &answer)
                       : GNT_UNSUPPORTED;
     const struct gnt_mqtt_prop list[] = {
-        scram_method, {.row = GNT_PROP_AUTH_DATA, .text = gnt_buf_slice(&answer)}};
+        method_of(c->host->plan), {.row = GNT_PROP_AUTH_DATA, .text = gnt_buf_slice(&answer)}};
     const struct gnt_mqtt_proplist said = {.list = list, .count = 2};
     if (!err)
         err = gnt_client_auth(c->engine, GNT_REASON_CONTINUE_AUTHENTICATION, &said);
@@ -254,8 +256,9 @@ static gnt_err make_engine(struct gnt_bench_client *c)
     o.connect.version = plan->version;
     o.connect.client_id = gnt_slice_str(id);
     o.connect.keep_alive_s = 0; /* a bench ends before it would matter; idle is idle */
-    const struct gnt_mqtt_proplist method = {.list = &scram_method, .count = 1};
-    if (plan->scram) {
+    const struct gnt_mqtt_prop named = method_of(plan);
+    const struct gnt_mqtt_proplist method = {.list = &named, .count = 1};
+    if (plan->method) {
         o.props = &method;
     } else {
         o.connect.has_username = plan->username != NULL;
@@ -296,7 +299,7 @@ gnt_err gnt_bench_client_open(struct gnt_bench_client *c, struct gnt_bench_host 
     if (!err)
         err = open_stream(c);
     if (!err)
-        err = host->plan->scram ? login_begin(c) : gnt_client_connect(c->engine, host->loop->now);
+        err = host->plan->method ? login_begin(c) : gnt_client_connect(c->engine, host->loop->now);
     if (err) {
         gnt_bench_client_close(c);
         return err;

@@ -43,7 +43,7 @@ struct gnt_bench_plan {
     uint64_t ramp;   /* connections a second; 0: as fast as it goes */
     uint64_t warm_ns, duration_ns, drain_ns;
     const char *username, *password; /* NULL: none; borrowed */
-    bool scram;                      /* both are proved by SCRAM-SHA-256, and not sent */
+    const char *method;              /* of SCRAM: both are proved, and not sent; NULL: none */
 };
 
 enum { GNT_BENCH_SIZE_MIN = 16 };

@@ -49,8 +49,8 @@ static const struct gnt_option rows[] = {
     {.flag = "scram",
      .kind = GNT_OPTION_BOOL,
      GNT_OPTION_FIELD(struct options, scram),
-     .help = "Keeps what SCRAM-SHA-256 needs, so that the user can log in without sending the "
-             "password (MQTT 5 --auth-method, AMQP), and by password too."},
+     .help = "Keeps what SCRAM-SHA-256 and SCRAM-SHA-512 need, so that the user can log in without "
+             "sending the password (MQTT 5 --auth-method, AMQP), and by password too."},
     {.flag = "iterations",
      .letter = 'I',
      .kind = GNT_OPTION_INTEGER,
@@ -80,7 +80,7 @@ static const struct gnt_args arguments = {
     .about = "Adds USER to FILE, which is made if it is not there, or changes or deletes it. On a "
              "terminal it asks for the password; else it reads the first line of standard input.",
     .footer = "What is kept is not the password but what it takes to check it: a hash by\n"
-              "scrypt, or PostgreSQL's form of SCRAM-SHA-256. The broker reads the files of\n"
+              "scrypt, or PostgreSQL's form of SCRAM. The broker reads the files of\n"
               "mosquitto_passwd, too; one file may have lines of all kinds. FILE is replaced in\n"
               "one step, and other lines stay as they are. A broker that runs reads it on\n"
               "SIGHUP.\n"
@@ -258,14 +258,8 @@ static int change(const struct options *o, const char *file, const char *user, c
 static gnt_err make(const struct options *o, struct gnt_slice password,
                     char text[GNT_VERIFIER_TEXT])
 {
-    struct gnt_scram_verifier scram;
-    if (!o->scram)
-        return gnt_verifier_make(password, o->cost, &gnt_random_system, text);
-    gnt_err err = gnt_scram_verifier_make(password, o->iterations, &gnt_random_system, &scram);
-    if (!err)
-        gnt_scram_verifier_write(&scram, text);
-    gnt_scram_wipe(&scram, sizeof scram);
-    return err;
+    return o->scram ? gnt_verifier_make_scram(password, o->iterations, &gnt_random_system, text)
+                    : gnt_verifier_make(password, o->cost, &gnt_random_system, text);
 }
 
 static int set(const struct options *o, char **words)

@@ -28,7 +28,8 @@ const struct gnt_option_word gnt_peer_versions[] = {
 };
 
 const struct gnt_option_word gnt_peer_methods[] = {{"none", GNT_PEER_PLAIN},
-                                                   {"SCRAM-SHA-256", GNT_PEER_SCRAM},
+                                                   {"SCRAM-SHA-256", GNT_PEER_SCRAM_256},
+                                                   {"SCRAM-SHA-512", GNT_PEER_SCRAM_512},
                                                    {NULL, 0}};
 
 const struct gnt_option_word gnt_peer_expiries[] = {
@@ -393,8 +394,8 @@ static void build(struct gnt_peer *peer, struct built *b)
     b->options.on_message = on_message;
     b->options.context = peer;
     b->options.reconnect_max_ms = 10000;
-    if (o->auth_method == GNT_PEER_SCRAM)
-        b->options.auth_method = gnt_peer_methods[1].word;
+    if (o->auth_method != GNT_PEER_PLAIN)
+        b->options.auth_method = gnt_peer_methods[o->auth_method].word;
     mqtt->version = version_of(o, peer->properties);
     mqtt->client_id = o->id;
     if (o->id_prefix) {

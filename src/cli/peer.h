@@ -31,7 +31,8 @@ struct gnt_peer_options {
     bool debug, quiet;
 };
 
-enum gnt_peer_method { GNT_PEER_PLAIN, GNT_PEER_SCRAM };
+/* What gnt_peer_methods has, in its order. */
+enum gnt_peer_method { GNT_PEER_PLAIN, GNT_PEER_SCRAM_256, GNT_PEER_SCRAM_512 };
 
 extern const struct gnt_option_word gnt_peer_versions[], gnt_peer_expiries[], gnt_peer_methods[];
 
@@ -67,8 +68,8 @@ GNT_MUST gnt_err gnt_peer_check_url(const char *text, struct gnt_why *why);
     {.flag = "auth-method", .kind = GNT_OPTION_WORD, .group = "Connection", \
      GNT_OPTION_FIELD(type, peer.auth_method), .fallback = "none", .metavar = "METHOD", \
      .words = gnt_peer_methods, \
-     .help = "SCRAM-SHA-256: the password is not sent, but client and broker prove to each other " \
-             "that they know it. Connects by MQTT 5."}, \
+     .help = "SCRAM-SHA-256, SCRAM-SHA-512: the password is not sent, but client and broker prove " \
+             "to each other that they know it. Connects by MQTT 5."}, \
     {.flag = "keepalive", .letter = 'k', .kind = GNT_OPTION_INTEGER, .group = "Connection", \
      GNT_OPTION_FIELD(type, peer.keep_alive_s), .fallback = "60", .max = 65535, .metavar = "SECONDS", \
      .help = "The keep alive; 0: none."}, \

@@ -63,9 +63,11 @@ class File(Case):
 
     def test_is_what_others_make_of_the_password(self):
         self.passwd("--scram", "-I", "5000", self.file, "ann", data="s\u00e9cret\r\n")
-        verifier = self.text().strip().split(":", 1)[1]
-        salt = verifier.split("$")[1].split(":")[1]
-        self.assertEqual(verifier, scram.verifier("s\u00e9cret", 5000, base64.b64decode(salt)))
+        verifiers = self.text().strip().split(":", 1)[1].split(",")
+        salts = [base64.b64decode(each.split("$")[1].split(":")[1]) for each in verifiers]
+        self.assertEqual(verifiers, [scram.verifier("s\u00e9cret", 5000, salt, method)
+                                     for salt, method in zip(salts, scram.METHODS)])
+        self.assertEqual(len(set(salts)), 2)
         self.passwd("-c", "--cost", "11", self.file, "bob", data="s\u00e9cret\r\n")
         self.assertEqual(self.text().count("\n"), 1)
         _, method, costs, salt, key = self.text().strip().split("$")
@@ -226,12 +228,21 @@ class Broker(Case):
         self.assertEqual(harness.terminate(broker), 0)
         log = broker.text["stderr"]
         for secret in (b"secret", b"other", b"nope-nope", b"SCRAM"):
-            self.assertNotIn(secret, log.replace(b"expected $scrypt$, SCRAM-SHA-256$, $7$ or $6$ behind the name", b""))
+            self.assertNotIn(secret, log.replace(b"expected $scrypt$, SCRAM-SHA-256$, SCRAM-SHA-512$, $7$ or $6$ behind the name", b""))
 
     def test_scram(self):
         self.passwd("--scram", self.file, "z\u00eb, =x", "-I", "4096", data="secret")
         self.passwd(self.file, "bob", data="secret")
+        with open(self.file, "a", encoding="ascii") as file:  # as it was written before SHA-512
+            file.write(f"old:{scram.verifier('secret')}\n")
         broker = self.broker("--allow-anonymous=false")
+        for method, user, password, code in (("256", "z\u00eb, =x", "secret", 0),
+                                             ("512", "z\u00eb, =x", "secret", 0),
+                                             ("512", "z\u00eb, =x", "nope-nope", 0x87),
+                                             ("256", "old", "secret", 0),
+                                             ("512", "old", "secret", 0x87)):
+            argv = ["--auth-method", f"SCRAM-SHA-{method}", "-u", user, "-P", password]
+            self.assertEqual(self.pub(*argv), code, argv)
         scram_ = ["--auth-method", "SCRAM-SHA-256", "-u", "z\u00eb, =x"]
         self.assertEqual(self.pub(*scram_, "-P", "secret"), 0)
         self.assertEqual(self.pub(*scram_, "-P", "nope-nope"), 0x87)
@@ -269,10 +280,11 @@ class Broker(Case):
     def test_bench(self):
         self.passwd("--scram", self.file, "ann", "-I", "4096", data="secret")
         self.broker("--allow-anonymous=false")
-        for argv, code in ((["-P", "secret"], 0), (["-P", "nope-nope"], 69), ([], 64)):
+        for method, argv, code in (("256", ["-P", "secret"], 0), ("512", ["-P", "secret"], 0),
+                                   ("256", ["-P", "nope-nope"], 69), ("256", [], 64)):
             done = subprocess.run([harness.GNATTER, "bench", "-p", self.port, "-s", "pairs",
                                    "--subscribers", "3", "--duration", "200ms", "--warm-up", "100ms",
-                                   "--auth-method", "SCRAM-SHA-256", "-u", "ann", *argv],
+                                   "--auth-method", f"SCRAM-SHA-{method}", "-u", "ann", *argv],
                                   check=False, capture_output=True, timeout=harness.PATIENCE)
             self.assertEqual(done.returncode, code, done.stdout + done.stderr)
 

@@ -6,6 +6,7 @@
 #include "auth/rules.h"
 #include "base/assert.h"
 #include "fuzz.h"
+#include "lines.h"
 #include "model/topic.h"
 
 #include <stdio.h>
@@ -20,15 +21,6 @@ static void report(void *context, const char *file, unsigned line, const char *w
     (void)file;
     GNT_ASSERT(line > 0 && why && why[0]);
     told++;
-}
-
-static struct gnt_slice take_line(struct gnt_slice *rest)
-{
-    const uint8_t *newline = rest->size ? memchr(rest->data, '\n', rest->size) : NULL;
-    size_t size = newline ? (size_t)(newline - rest->data) : rest->size;
-    struct gnt_slice line = gnt_slice(rest->data, size);
-    *rest = gnt_slice_skip(*rest, newline ? size + 1 : size);
-    return line;
 }
 
 static void use(const struct gnt_rights *rights, struct gnt_slice topic, struct gnt_slice filter)

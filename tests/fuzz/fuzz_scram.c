@@ -1,25 +1,18 @@
 /* Every message and line that auth reads, from somebody who means ill: the first byte says which.
- *   's'  a client's messages, one line each, to a server that knows the user
- *   'c'  a server's messages to a client; "r=" and the client's nonce are put before the first
+ *   's'  a client's messages, one line each, to a server that knows the user; 'S' with SHA-512
+ *   'c'  a server's messages to a client; "r=" and the client's nonce are put before the first;
+ *        'C' with SHA-512
  *   'v'  a verifier
  *   'b'  base64 */
 #include "base/base64.h"
 #include "auth/scram.h"
 #include "base/assert.h"
 #include "fuzz.h"
+#include "lines.h"
 
 #include <stdlib.h>
 
 static struct gnt_seeded seeded;
-
-static struct gnt_slice take_line(struct gnt_slice *rest)
-{
-    const uint8_t *newline = rest->size ? memchr(rest->data, '\n', rest->size) : NULL;
-    size_t size = newline ? (size_t)(newline - rest->data) : rest->size;
-    struct gnt_slice line = gnt_slice(rest->data, size);
-    *rest = gnt_slice_skip(*rest, newline ? size + 1 : size);
-    return line;
-}
 
 /* A refusal has words, one of them, and nothing of what the peer said. */
 static void check_refusal(gnt_err err, const struct gnt_buf *out)
@@ -29,10 +22,10 @@ static void check_refusal(gnt_err err, const struct gnt_buf *out)
     GNT_ASSERT(gnt_buf_size(out) < 40);
 }
 
-static void server(struct gnt_slice in)
+static void server(struct gnt_slice in, enum gnt_scram_hash hash)
 {
-    static const struct gnt_scram_verifier verifier = {
-        .iterations = 4096, .salt_size = 3, .stored_key = {1}, .server_key = {2}};
+    const struct gnt_scram_verifier verifier = {
+        .hash = hash, .iterations = 4096, .salt_size = 3, .stored_key = {1}, .server_key = {2}};
     struct gnt_scram_server s = {.known = false};
     struct gnt_buf out = {0};
     gnt_err err = gnt_scram_server_begin(&s, take_line(&in), &out);
@@ -50,23 +43,14 @@ static void server(struct gnt_slice in)
     gnt_buf_fini(&out);
 }
 
-/* An iteration count that would take seconds. */
-static bool is_slow(struct gnt_slice text)
-{
-    size_t digits = 0;
-    for (size_t i = 0; i < text.size && digits < 5; i++)
-        digits = text.data[i] >= '0' && text.data[i] <= '9' ? digits + 1 : 0;
-    return digits == 5;
-}
-
-static void client(struct gnt_slice in)
+static void client(struct gnt_slice in, enum gnt_scram_hash hash)
 {
     struct gnt_scram_client c = {.answered = false};
     struct gnt_buf out = {0}, challenge = {0};
     struct gnt_slice line = take_line(&in);
     if (is_slow(line))
         return;
-    gnt_err err = gnt_scram_client_begin(&c, gnt_slice_str("user"), &seeded.door, &out);
+    gnt_err err = gnt_scram_client_begin(&c, hash, gnt_slice_str("user"), &seeded.door, &out);
     GNT_ASSERT(!err);
     struct gnt_slice nonce = gnt_slice_skip(gnt_buf_slice(&c.exchanged), c.nonce_at);
     err = gnt_buf_put(&challenge, gnt_slice_str("r="));
@@ -84,8 +68,9 @@ static void client(struct gnt_slice in)
     gnt_buf_fini(&challenge);
 }
 
-static void verifier(struct gnt_slice in)
+static void verifier(struct gnt_slice in, enum gnt_scram_hash hash)
 {
+    (void)hash;
     struct gnt_scram_verifier v, back;
     char text[GNT_SCRAM_VERIFIER_TEXT];
     const char *why;
@@ -99,8 +84,9 @@ static void verifier(struct gnt_slice in)
     GNT_ASSERT(!err && memcmp(&v, &back, sizeof v) == 0);
 }
 
-static void base64(struct gnt_slice in)
+static void base64(struct gnt_slice in, enum gnt_scram_hash hash)
 {
+    (void)hash;
     uint8_t bytes[256], text[GNT_BASE64_SIZE(sizeof bytes)];
     size_t size;
     if (gnt_base64_read(in, bytes, sizeof bytes, &size))
@@ -113,11 +99,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct {
         uint8_t letter;
-        void (*run)(struct gnt_slice in);
-    } parts[] = {{'s', server}, {'c', client}, {'v', verifier}, {'b', base64}};
+        void (*run)(struct gnt_slice in, enum gnt_scram_hash hash);
+        enum gnt_scram_hash hash;
+    } parts[] = {
+        {'s', server, GNT_SCRAM_SHA_256},  {'S', server, GNT_SCRAM_SHA_512},
+        {'c', client, GNT_SCRAM_SHA_256},  {'C', client, GNT_SCRAM_SHA_512},
+        {'v', verifier, GNT_SCRAM_HASHES}, {'b', base64, GNT_SCRAM_HASHES},
+    };
     gnt_seeded_init(&seeded, 1);
     for (size_t i = 0; size && i < sizeof parts / sizeof parts[0]; i++)
         if (data[0] == parts[i].letter)
-            parts[i].run(gnt_slice_skip(gnt_slice(data, size), 1));
+            parts[i].run(gnt_slice_skip(gnt_slice(data, size), 1), parts[i].hash);
     return 0;
 }

@@ -22,7 +22,9 @@ static void report(void *context, const char *file, unsigned line, const char *w
 static bool is_quick(const struct gnt_verifier *v)
 {
     switch (v->kind) {
-    case GNT_VERIFIER_SCRAM: return v->scram.iterations < 5000;
+    case GNT_VERIFIER_SCRAM:
+        return v->scram[GNT_SCRAM_SHA_256].iterations < 5000 &&
+               v->scram[GNT_SCRAM_SHA_512].iterations < 5000;
     case GNT_VERIFIER_SCRYPT: return v->hash.log_n < 11 && v->hash.r * v->hash.p < 16;
     case GNT_VERIFIER_PBKDF2: return v->hash.iterations < 1000;
     case GNT_VERIFIER_SHA512: return true;
@@ -38,9 +40,15 @@ static void use(const struct gnt_users *users, struct gnt_slice in)
     struct gnt_scram_verifier scram;
     struct gnt_slice name = gnt_slice(in.data, in.size < 8 ? in.size : 8);
     bool known = gnt_users_find(users, name, &v);
-    GNT_ASSERT(!gnt_users_find_scram(users, name, &scram) ||
-               (known && v.kind == GNT_VERIFIER_SCRAM));
-    GNT_ASSERT(scram.iterations >= GNT_SCRAM_ITERATIONS_MIN && scram.salt_size > 0);
+    for (unsigned i = 0; i < GNT_SCRAM_HASHES; i++) {
+        enum gnt_scram_hash hash = (enum gnt_scram_hash)i;
+        bool has = known && gnt_verifier_scram(&v, hash);
+        GNT_ASSERT(gnt_users_find_scram(users, name, hash, &scram) == has);
+        GNT_ASSERT(scram.hash == hash && scram.salt_size > 0);
+        GNT_ASSERT(scram.iterations >= GNT_SCRAM_ITERATIONS_MIN);
+        GNT_ASSERT(!gnt_users_offer_scram(users, hash) || has || !known ||
+                   v.kind != GNT_VERIFIER_SCRAM);
+    }
     (void)gnt_users_find(users, name, &again);
     GNT_ASSERT(memcmp(&v, &again, sizeof v) == 0);
     if (is_quick(&v))

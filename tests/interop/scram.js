@@ -1,5 +1,5 @@
-// MQTT.js logs in by SCRAM-SHA-256 at the broker that BROKER names (test_scram.py starts it): the
-// exchange is MQTT.js', what the packets say is written here with node's own cryptography.
+// MQTT.js logs in by the METHOD of SCRAM at the broker that BROKER names (test_scram.py starts it):
+// the exchange is MQTT.js', what the packets say is written here with node's own cryptography.
 
 'use strict'
 
@@ -9,9 +9,10 @@ const { once } = require('node:events')
 const { test } = require('node:test')
 const mqtt = require('mqtt')
 
-const METHOD = 'SCRAM-SHA-256'
+const METHOD = process.env.METHOD
+const [DIGEST, SIZE] = METHOD === 'SCRAM-SHA-512' ? ['sha512', 64] : ['sha256', 32]
 const patience = () => ({ signal: AbortSignal.timeout(30000) })
-const mac = (key, text) => crypto.createHmac('sha256', key).update(text).digest()
+const mac = (key, text) => crypto.createHmac(DIGEST, key).update(text).digest()
 
 // One exchange [RFC 5802, RFC 7677].
 class Scram {
@@ -26,9 +27,9 @@ class Scram {
     const withoutProof = `c=biws,r=${fields.r}`
     const signed = `${this.bare},${challenge},${withoutProof}`
     const salted = crypto.pbkdf2Sync(this.password, Buffer.from(fields.s, 'base64'),
-      Number(fields.i), 32, 'sha256')
+      Number(fields.i), SIZE, DIGEST)
     const key = mac(salted, 'Client Key')
-    const signature = mac(crypto.createHash('sha256').update(key).digest(), signed)
+    const signature = mac(crypto.createHash(DIGEST).update(key).digest(), signed)
     this.last = `v=${mac(mac(salted, 'Server Key'), signed).toString('base64')}`
     const proof = Buffer.from(key.map((byte, i) => byte ^ signature[i]))
     return Buffer.from(`${withoutProof},p=${proof.toString('base64')}`)

@@ -20,14 +20,19 @@ FOLDER = tempfile.TemporaryDirectory(prefix="gnatter-scram-")
 USERS = os.path.join(FOLDER.name, "users")
 with open(os.open(USERS, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as users:
     for user, password in (("ann", "secret"), ("bob", "other")):
-        users.write(f"{user}:{scram.verifier(password)}\n")
+        users.write(f"{user}:{scram.verifiers(password)}\n")
 
 
 class Scram(harness.Test):
     settings = (f"users={USERS}", "allow_anonymous=false")
 
     def test_mqttjs(self):
-        environment = dict(os.environ, BROKER=f"mqtt://127.0.0.1:{self.broker.port}")
+        for method in scram.METHODS:
+            with self.subTest(method):
+                self.mqttjs(method)
+
+    def mqttjs(self, method):
+        environment = dict(os.environ, BROKER=f"mqtt://127.0.0.1:{self.broker.port}", METHOD=method)
         done = subprocess.run(harness.tied(["node", "--test-reporter=spec", "scram.js"]), cwd=HERE,
                               env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=100, check=False)

@@ -1,4 +1,4 @@
-/* Logging in by SCRAM-SHA-256: the client thread's side of enhanced authentication [MQTT5 4.12]. */
+/* Logging in by SCRAM: the client thread's side of enhanced authentication [MQTT5 4.12]. */
 #include "auth/scram.h"
 #include "client/mqtt/client.h"
 #include "client/mqtt/convert.h"
@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 struct gnt_client_login {
+    enum gnt_scram_hash method;
     struct gnt_scram_client scram; /* the exchange that goes on, or was the last */
     size_t password_size;
     char *user;
@@ -17,7 +18,7 @@ struct gnt_client_login {
 static gnt_err check(const struct gnatter_client_options *o)
 {
     const struct gnatter_mqtt_options *mqtt = &o->mqtt;
-    if (strcmp(o->auth_method, GNT_SCRAM_METHOD) != 0)
+    if (gnt_scram_by_name(gnt_slice_str(o->auth_method)) == GNT_SCRAM_HASHES)
         return GNT_UNSUPPORTED;
     bool good = mqtt->version == GNATTER_MQTT_5 &&
                 gnt_scram_text_valid(gnt_slice_str(mqtt->username), GNT_SCRAM_NAME_MAX) &&
@@ -26,16 +27,17 @@ static gnt_err check(const struct gnatter_client_options *o)
 }
 
 /* The user's properties, and the method. */
-static struct gnatter_property *with_method(const struct gnatter_property_list *own)
+static struct gnatter_property *with_method(const struct gnatter_property_list *own,
+                                            enum gnt_scram_hash method)
 {
+    const char *name = gnt_scram_name(method);
     struct gnatter_property *list = calloc(own->count + 1, sizeof *list);
     if (!list)
         return NULL;
     if (own->count)
         memcpy(list, own->list, own->count * sizeof *list);
     list[own->count] =
-        (struct gnatter_property){.id = GNATTER_AUTH_METHOD,
-                                  .text = {GNT_SCRAM_METHOD, sizeof GNT_SCRAM_METHOD - 1}};
+        (struct gnatter_property){.id = GNATTER_AUTH_METHOD, .text = {name, strlen(name)}};
     return list;
 }
 
@@ -50,10 +52,11 @@ gnt_err gnt_client_login_new(const struct gnatter_client_options *options,
     struct gnt_client_login *login = calloc(1, sizeof *login + password.size);
     if (!login)
         return GNT_NOMEM;
+    login->method = gnt_scram_by_name(gnt_slice_str(options->auth_method));
     login->password_size = password.size;
     memcpy(login->password, password.data, password.size);
     login->user = strdup(options->mqtt.username);
-    *props = with_method(&options->mqtt.properties);
+    *props = with_method(&options->mqtt.properties, login->method);
     if (!login->user || !*props) {
         gnt_client_login_free(&login);
         return GNT_NOMEM; /* PROPS is the caller's in any case */
@@ -85,13 +88,14 @@ static gnt_err begin(const struct gnt_client_login *login, struct gnt_scram_clie
                      struct gnt_buf *out)
 {
     *scram = (struct gnt_scram_client){.answered = false};
-    return gnt_scram_client_begin(scram, gnt_slice_str(login->user), &gnt_random_system, out);
+    return gnt_scram_client_begin(scram, login->method, gnt_slice_str(login->user),
+                                  &gnt_random_system, out);
 }
 
 static gnt_err say(gnatter_client *c, uint8_t code, struct gnt_slice data)
 {
     const struct gnt_mqtt_prop list[] = {
-        {.row = GNT_PROP_AUTH_METHOD, .text = gnt_slice_str(GNT_SCRAM_METHOD)},
+        {.row = GNT_PROP_AUTH_METHOD, .text = gnt_slice_str(gnt_scram_name(c->login->method))},
         {.row = GNT_PROP_AUTH_DATA, .text = data},
     };
     const struct gnt_mqtt_proplist props = {.list = list, .count = sizeof list / sizeof list[0]};

@@ -132,7 +132,8 @@ uint8_t gnt_login_objection(struct gnt_mqtt_connection *c, const struct gnt_mqtt
     if (err)
         return err == GNT_DENIED ? GNT_REASON_NOT_AUTHORIZED : GNT_REASON_SERVER_BUSY;
     if (gnt_mqtt_has(&packet->props, GNT_PROP_AUTH_METHOD)) { /* [MQTT-4.12.0-1] */
-        bool possible = c->front->users && !is_named(c) && gnt_login_is_scram(&packet->props);
+        bool possible =
+            c->front->users && !is_named(c) && gnt_login_method(&packet->props) != GNT_SCRAM_HASHES;
         return possible ? GNT_REASON_SUCCESS : GNT_REASON_BAD_AUTH_METHOD;
     }
     return gnt_login_has_program(c) ? GNT_REASON_SUCCESS : usual_objection(c, &packet->connect);
@@ -358,9 +359,10 @@ bool gnt_login_begin(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet
     if (!by_method && !by_program && !needs_password(c, &packet->connect))
         return false;
     gnt_err err = keep(c, whole);
-    if (!err && by_method)
+    if (!err && by_method) {
+        c->login->method = gnt_login_method(&packet->props);
         gnt_login_hear(c, &packet->props);
-    else if (!err && by_program)
+    } else if (!err && by_program)
         err = gnt_login_ask(c, &packet->connect);
     else if (!err)
         err = check_password(c, &packet->connect);

@@ -1,6 +1,6 @@
 /* Between the files that find out who a client is:
  *   login.c        what it takes to be let in, passwords, the verdict
- *   login_scram.c  SCRAM-SHA-256
+ *   login_scram.c  SCRAM
  *   login_ask.c    a program that has the broker inside: what it is asked, and told */
 #ifndef GNT_FRONT_MQTT_LOGIN_PRIVATE_H
 #define GNT_FRONT_MQTT_LOGIN_PRIVATE_H
@@ -28,8 +28,9 @@ struct gnt_login_held {
 };
 
 struct gnt_login {
-    char *user;     /* NULL: anonymous, or not known yet */
-    const char *by; /* what it has shown that with; NULL: nothing yet */
+    char *user;                 /* NULL: anonymous, or not known yet */
+    const char *by;             /* what it has shown that with; NULL: nothing yet */
+    enum gnt_scram_hash method; /* which its CONNECT has named, if it has */
     struct gnt_login_asking *asking;
     struct gnt_login_held *held; /* NULL: no answer is held back */
     char *client;                /* its id, for the program that is told of it; NULL: none is */
@@ -76,7 +77,8 @@ void gnt_login_usual(struct gnt_mqtt_connection *c);
 
 /* ---- login_scram.c */
 
-bool gnt_login_is_scram(const struct gnt_mqtt_props *props);
+/* GNT_SCRAM_HASHES: the packet names no method of ours. */
+enum gnt_scram_hash gnt_login_method(const struct gnt_mqtt_props *props);
 
 /* What the client says in its CONNECT or an AUTH. */
 void gnt_login_hear(struct gnt_mqtt_connection *c, const struct gnt_mqtt_props *props);

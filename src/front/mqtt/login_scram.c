@@ -1,4 +1,4 @@
-/* Enhanced authentication by SCRAM-SHA-256 [MQTT5 4.12], before CONNECT is answered and, if the
+/* Enhanced authentication by SCRAM [MQTT5 4.12], before CONNECT is answered and, if the
  * client likes, again later.  It needs no work that would have to be done elsewhere, as it is the
  * client that derives the keys. */
 
@@ -7,17 +7,16 @@
 
 #include <stdlib.h>
 
-static const char by_scram[] = GNT_SCRAM_METHOD;
-
-bool gnt_login_is_scram(const struct gnt_mqtt_props *props)
+enum gnt_scram_hash gnt_login_method(const struct gnt_mqtt_props *props)
 {
-    return gnt_slice_eq_str(gnt_mqtt_text(props, GNT_PROP_AUTH_METHOD), GNT_SCRAM_METHOD);
+    return gnt_scram_by_name(gnt_mqtt_text(props, GNT_PROP_AUTH_METHOD));
 }
 
 /* AUTH with CODE, which says DATA. */
 static void say(struct gnt_mqtt_connection *c, uint8_t code, struct gnt_slice data)
 {
-    gnt_err err = gnt_mqtt_server_auth(&c->engine, code, gnt_slice_str(GNT_SCRAM_METHOD), data);
+    const char *method = gnt_scram_name(c->login->method);
+    gnt_err err = gnt_mqtt_server_auth(&c->engine, code, gnt_slice_str(method), data);
     if (err)
         gnt_connection_unanswered(c, err);
     else
@@ -32,7 +31,7 @@ static void proved(struct gnt_mqtt_connection *c, const struct gnt_scram_server 
     if (!login->user) {
         login->user = strdup(s->name);
         if (login->user)
-            gnt_login_let_in(c, by_scram, data);
+            gnt_login_let_in(c, gnt_scram_name(login->method), data);
         else
             gnt_connection_unanswered(c, GNT_NOMEM);
     } else if (strcmp(login->user, s->name) != 0) {
@@ -51,7 +50,8 @@ static gnt_err begin(struct gnt_mqtt_connection *c, struct gnt_slice data, struc
     gnt_err err = gnt_scram_server_begin(s, data, out);
     if (err)
         return err;
-    bool known = gnt_users_find_scram(c->front->users, gnt_slice_str(s->name), &verifier);
+    bool known =
+        gnt_users_find_scram(c->front->users, gnt_slice_str(s->name), c->login->method, &verifier);
     err = gnt_scram_server_challenge(s, &verifier, known, c->front->shared->random, out);
     gnt_scram_wipe(&verifier, sizeof verifier);
     return err;
@@ -92,7 +92,7 @@ void gnt_login_hear(struct gnt_mqtt_connection *c, const struct gnt_mqtt_props *
 
 void gnt_login_on_auth(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
 {
-    if (!gnt_login_is_scram(&packet->props)) { /* [MQTT-4.12.0-5, MQTT-4.12.1-1] */
+    if (gnt_login_method(&packet->props) != c->login->method) { /* [MQTT-4.12.0-5, MQTT-4.12.1-1] */
         gnt_connection_broke(c, GNT_REASON_PROTOCOL_ERROR, "another authentication method");
         return;
     }

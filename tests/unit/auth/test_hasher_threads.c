@@ -66,6 +66,9 @@ static void checks_every_kind(void **state)
     (void)state;
     static const char *const texts[] = {
         "$scrypt$ln=10,r=1,p=1$AAAA$EspzlEUpnsXAumpJuh5CBw",
+        "SCRAM-SHA-512$4096:AAAA$"
+        "c9iFmc6b+vFsakRvYzzknJfCWg909NehnXgPqRPpyIywRwFjBRxQcjT2YLwnX0VEYnv9lTUgSjfaVSZCVZFQ+Q==:"
+        "3TedJOMWqOIOXtrF+CCRHsHaPoNCnDRj4RX4FWMqya7ToJYEP3CjGqgc+zy+buQJcFFs25ZYvVBkReKuF2c8XA==",
         "$7$101$EiLFpl49F980wqGg$IvO6LVovP3ts1g8SICT6mUvQlvksqXdgaCUHLkVbS4T06dytwVRQSagx69ld6uueCG"
         "kjsenSmuHJcv5+JY9ISw==",
         "$6$5Djkz7nTeSxiZZxt$PoKo6AkwIjqY1yxFKJd2BPfBJ0oNDjCKn8Xr4jKEVhpIxci6uTmO+ajiskZcQ5x9lrqXEN"
@@ -159,7 +162,8 @@ int main(void)
         cmocka_unit_test(needs_no_thread_before_there_is_work),
     };
     gnt_seeded_init(&seeded, 1);
-    if (gnt_scram_verifier_make(LITERAL("secret"), 4096, &seeded.door, &verifier.scram))
+    if (gnt_scram_verifier_make(GNT_SCRAM_SHA_256, LITERAL("secret"), 4096, &seeded.door,
+                                &verifier.scram[GNT_SCRAM_SHA_256]))
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,10 +54,10 @@ static void finds_who_is_there(void **state)
     assert_string_equal(told, "");
     assert_int_equal(gnt_users_count(users), 3);
     assert_true(gnt_users_find(users, LITERAL("ann"), &v));
-    assert_int_equal(v.scram.iterations, 4096);
-    assert_int_equal(v.scram.salt_size, 3);
+    assert_int_equal(v.scram[GNT_SCRAM_SHA_256].iterations, 4096);
+    assert_int_equal(v.scram[GNT_SCRAM_SHA_256].salt_size, 3);
     assert_true(gnt_users_find(users, LITERAL("zo\xc3\xab b"), &v));
-    assert_int_equal(v.scram.iterations, 5000);
+    assert_int_equal(v.scram[GNT_SCRAM_SHA_256].iterations, 5000);
     assert_true(gnt_users_find(users, LITERAL("last"), &v));
     assert_false(gnt_users_find(users, LITERAL("bob"), &v));
     assert_false(gnt_users_find(users, LITERAL("Ann"), &v));
@@ -94,19 +94,19 @@ static void nobody_is_not_told_from_somebody(void **state)
     struct gnt_scram_verifier a, b;
     put_file("ann:SCRAM-SHA-256$5000:AAAA$" KEY ":" KEY "\n");
     assert_int_equal(load(NULL, &users), GNT_OK);
-    assert_false(gnt_users_find_scram(users, LITERAL("bob"), &a));
+    assert_false(gnt_users_find_scram(users, LITERAL("bob"), GNT_SCRAM_SHA_256, &a));
     assert_int_equal(a.salt_size, GNT_SCRAM_SALT_SIZE);
     assert_int_equal(a.iterations, 5000);
-    assert_false(gnt_users_find_scram(users, LITERAL("bob"), &b));
+    assert_false(gnt_users_find_scram(users, LITERAL("bob"), GNT_SCRAM_SHA_256, &b));
     assert_memory_equal(&a, &b, sizeof a);
-    assert_false(gnt_users_find_scram(users, LITERAL("bobby"), &b));
+    assert_false(gnt_users_find_scram(users, LITERAL("bobby"), GNT_SCRAM_SHA_256, &b));
     assert_memory_not_equal(a.salt, b.salt, a.salt_size);
 
     assert_int_equal(load(users, &again), GNT_OK); /* a reload changes nothing for bob */
-    assert_false(gnt_users_find_scram(again, LITERAL("bob"), &b));
+    assert_false(gnt_users_find_scram(again, LITERAL("bob"), GNT_SCRAM_SHA_256, &b));
     assert_memory_equal(&a, &b, sizeof a);
     assert_int_equal(load(NULL, &other), GNT_OK); /* another process would */
-    assert_false(gnt_users_find_scram(other, LITERAL("bob"), &b));
+    assert_false(gnt_users_find_scram(other, LITERAL("bob"), GNT_SCRAM_SHA_256, &b));
     assert_memory_not_equal(a.salt, b.salt, a.salt_size);
     gnt_users_unref(&users);
     gnt_users_unref(&again);
@@ -152,6 +152,76 @@ static void nobody_costs_what_most_cost(void **state)
     }
 }
 
+#define KEY512                                         \
+    "6AAub3065EYRmyFpM2RNwqK+eGnrkYuEWbXn19LsEmBqzu8Q" \
+    "aCXNc1FwpnX9NhH2hK/60dzj9DoO5DvVkOHbvg=="
+#define WITH256(count) "SCRAM-SHA-256$" count ":AAAA$" KEY ":" KEY
+#define WITH512(count) "SCRAM-SHA-512$" count ":BBBB$" KEY512 ":" KEY512
+
+/* By which hash whom is known, and what nobody is asked for then. */
+static void scram_by_each_hash(void **state)
+{
+    (void)state;
+    struct gnt_users *users;
+    struct gnt_scram_verifier v, other;
+    put_file("both:" WITH256("5000") "," WITH512(
+        "6000") "\n"
+                "short:" WITH256("7000") "\n"
+                                         "long:" WITH512("6000") "\n"
+                                                                 "none:" SCRYPT "\n");
+    assert_int_equal(load(NULL, &users), GNT_OK);
+    assert_string_equal(told, "");
+    static const struct {
+        const char *name;
+        bool known[GNT_SCRAM_HASHES];
+    } rows[] = {{"both", {true, true}},
+                {"short", {true, false}},
+                {"long", {false, true}},
+                {"none", {false, false}},
+                {"nobody", {false, false}}};
+    for (size_t i = 0; i < COUNT_OF(rows) * GNT_SCRAM_HASHES; i++) {
+        enum gnt_scram_hash hash = (enum gnt_scram_hash)(i % GNT_SCRAM_HASHES);
+        const char *name = rows[i / GNT_SCRAM_HASHES].name;
+        bool known = rows[i / GNT_SCRAM_HASHES].known[hash];
+        assert_int_equal(gnt_users_find_scram(users, gnt_slice_str(name), hash, &v), known);
+        assert_int_equal(v.hash, hash);
+        assert_int_equal(v.salt_size, known ? 3 : GNT_SCRAM_SALT_SIZE);
+        /* Nobody is asked for as much as somebody who has that hash. */
+        assert_true(hash == GNT_SCRAM_SHA_512 ? v.iterations == 6000
+                                              : v.iterations == 5000 || v.iterations == 7000);
+    }
+    assert_false(gnt_users_find_scram(users, LITERAL("nobody"), GNT_SCRAM_SHA_256, &v));
+    assert_false(gnt_users_find_scram(users, LITERAL("nobody"), GNT_SCRAM_SHA_512, &other));
+    assert_memory_not_equal(v.salt, other.salt, GNT_SCRAM_SALT_SIZE); /* as users have it */
+    gnt_users_unref(&users);
+}
+
+static void offers_what_all_can_use(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool offered[GNT_SCRAM_HASHES];
+    } rows[] = {
+        {"# nobody\n", {false, false}},
+        {"a:" SCRYPT "\n", {false, false}},
+        {"a:" WITH256("5000") "\n", {true, false}},
+        {"a:" WITH512("5000") "\nb:" SCRYPT "\n", {false, true}},
+        {"a:" WITH256("5000") "," WITH512("5000") "\n", {true, true}},
+        {"a:" WITH256("5000") "," WITH512("5000") "\nb:" WITH256("5000") "\n", {true, false}},
+        {"a:" WITH512("5000") "\nb:" WITH256("5000") "\n", {false, false}},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct gnt_users *users;
+        put_file(rows[i].text);
+        assert_int_equal(load(NULL, &users), GNT_OK);
+        for (unsigned hash = 0; hash < GNT_SCRAM_HASHES; hash++)
+            assert_int_equal(gnt_users_offer_scram(users, (enum gnt_scram_hash)hash),
+                             rows[i].offered[hash]);
+        gnt_users_unref(&users);
+    }
+}
+
 /* Who has another kind of verifier is, to SCRAM, nobody. */
 static void scram_knows_its_own_only(void **state)
 {
@@ -160,10 +230,10 @@ static void scram_knows_its_own_only(void **state)
     struct gnt_scram_verifier v;
     put_file("ann:" SCRYPT "\nbob:SCRAM-SHA-256$5000:AAAA$" KEY ":" KEY "\n");
     assert_int_equal(load(NULL, &users), GNT_OK);
-    assert_false(gnt_users_find_scram(users, LITERAL("ann"), &v));
+    assert_false(gnt_users_find_scram(users, LITERAL("ann"), GNT_SCRAM_SHA_256, &v));
     assert_int_equal(v.iterations, 5000);
     assert_int_equal(v.salt_size, GNT_SCRAM_SALT_SIZE);
-    assert_true(gnt_users_find_scram(users, LITERAL("bob"), &v));
+    assert_true(gnt_users_find_scram(users, LITERAL("bob"), GNT_SCRAM_SHA_256, &v));
     assert_int_equal(v.salt_size, 3);
     gnt_users_unref(&users);
 }
@@ -188,14 +258,15 @@ static void tells_and_skips_bad_lines(void **state)
     snprintf(text + n + 2000, sizeof text - n - 2000, "\nzoe:" VERIFIER "\n");
     put_file(text);
     assert_int_equal(load(NULL, &users), GNT_OK);
-    assert_string_equal(told, "2 expected NAME:VERIFIER\n"
-                              "3 expected $scrypt$, SCRAM-SHA-256$, $7$ or $6$ behind the name\n"
-                              "4 the iteration count has to be from 4096 to 10000000\n"
-                              "5 a name has 1 to 255 bytes of UTF-8 without control characters\n"
-                              "6 a name has 1 to 255 bytes of UTF-8 without control characters\n"
-                              "7 a name has 1 to 255 bytes of UTF-8 without control characters\n"
-                              "8 this user has a line already, which holds\n"
-                              "9 too long a line\n");
+    assert_string_equal(
+        told, "2 expected NAME:VERIFIER\n"
+              "3 expected $scrypt$, SCRAM-SHA-256$, SCRAM-SHA-512$, $7$ or $6$ behind the name\n"
+              "4 the iteration count has to be from 4096 to 10000000\n"
+              "5 a name has 1 to 255 bytes of UTF-8 without control characters\n"
+              "6 a name has 1 to 255 bytes of UTF-8 without control characters\n"
+              "7 a name has 1 to 255 bytes of UTF-8 without control characters\n"
+              "8 this user has a line already, which holds\n"
+              "9 too long a line\n");
     assert_null(strstr(told, "secret"));
     assert_int_equal(gnt_users_count(users), 2);
     assert_true(gnt_users_find(users, LITERAL("zoe"), &v));
@@ -282,6 +353,8 @@ int main(void)
         cmocka_unit_test_teardown(nobody_is_not_told_from_somebody, remove_file),
         cmocka_unit_test_teardown(nobody_costs_what_most_cost, remove_file),
         cmocka_unit_test_teardown(scram_knows_its_own_only, remove_file),
+        cmocka_unit_test_teardown(scram_by_each_hash, remove_file),
+        cmocka_unit_test_teardown(offers_what_all_can_use, remove_file),
         cmocka_unit_test_teardown(tells_and_skips_bad_lines, remove_file),
         cmocka_unit_test(a_file_that_is_none),
         cmocka_unit_test_teardown(warns_of_a_file_that_all_can_read, remove_file),

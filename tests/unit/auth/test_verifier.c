@@ -2,6 +2,8 @@
 
 #include "auth/verifier.h"
 
+#include <stdio.h>
+
 static struct gnt_seeded seeded;
 
 #define HASH64                                         \
@@ -73,17 +75,38 @@ static void reads_its_own(void **state)
 static void reads_scram(void **state)
 {
     (void)state;
-    struct gnt_scram_verifier made;
-    char text[GNT_SCRAM_VERIFIER_TEXT];
+    char text[GNT_VERIFIER_TEXT], *parts[GNT_SCRAM_HASHES];
     struct gnt_verifier v;
     const char *why;
-    assert_int_equal(gnt_scram_verifier_make(LITERAL("secret"), 4096, &seeded.door, &made), GNT_OK);
-    gnt_scram_verifier_write(&made, text);
+    assert_int_equal(gnt_verifier_make_scram(LITERAL("secret"), 4096, &seeded.door, text), GNT_OK);
+    assert_int_equal(gnt_verifier_make_scram(LITERAL("secret"), 4095, &seeded.door, text),
+                     GNT_INVALID);
+    assert_int_equal(gnt_verifier_make_scram(LITERAL("secret"), 4096, &seeded.door, text), GNT_OK);
     assert_int_equal(gnt_verifier_read(gnt_slice_str(text), &v, &why), GNT_OK);
     assert_int_equal(v.kind, GNT_VERIFIER_SCRAM);
-    assert_memory_equal(&v.scram, &made, sizeof made);
     assert_int_equal(gnt_verifier_check(&v, LITERAL("secret")), GNT_OK);
     assert_int_equal(gnt_verifier_check(&v, LITERAL("secrets")), GNT_DENIED);
+    assert_memory_not_equal(v.scram[GNT_SCRAM_SHA_256].salt, v.scram[GNT_SCRAM_SHA_512].salt, 16);
+
+    parts[0] = text;
+    parts[1] = strchr(text, ',') + 1;
+    parts[1][-1] = '\0';
+    for (unsigned hash = 0; hash < GNT_SCRAM_HASHES; hash++) { /* each by itself */
+        struct gnt_scram_verifier same = v.scram[hash];
+        struct gnt_verifier one;
+        assert_int_equal(gnt_verifier_read(gnt_slice_str(parts[hash]), &one, &why), GNT_OK);
+        for (unsigned k = 0; k < GNT_SCRAM_HASHES; k++)
+            assert_int_equal(gnt_verifier_scram(&one, (enum gnt_scram_hash)k) != NULL, k == hash);
+        assert_memory_equal(gnt_verifier_scram(&one, (enum gnt_scram_hash)hash), &same,
+                            sizeof same);
+        assert_int_equal(gnt_verifier_check(&one, LITERAL("secret")), GNT_OK);
+        assert_int_equal(gnt_verifier_check(&one, LITERAL("secrets")), GNT_DENIED);
+    }
+    char turned[2 * GNT_VERIFIER_TEXT];
+    snprintf(turned, sizeof turned, "%s,%s", parts[1], parts[0]);
+    struct gnt_verifier again;
+    assert_int_equal(gnt_verifier_read(gnt_slice_str(turned), &again, &why), GNT_OK);
+    assert_memory_equal(&again, &v, sizeof v);
 }
 
 #define SCRYPT \
@@ -91,6 +114,8 @@ static void reads_scram(void **state)
 #define FORM  "expected $scrypt$ln=N,r=N,p=N$SALT$HASH"
 #define BARE  "the salt has to be base64 of 1 to 64 bytes, without padding"
 #define SHORT "the hash has to be base64 of 16 to 64 bytes, without padding"
+#define S256  "SCRAM-SHA-256$4096:AAAA$" KEY ":" KEY
+#define S512  "SCRAM-SHA-512$5000:AAAA$" HASH64 ":" HASH64
 #define SALT  "the salt has to be base64 of 1 to 64 bytes"
 #define LONG  "the hash has to be base64 of 64 bytes"
 #define TEN   "AAAAAAAAAAAAAAAAAAAAAA"
@@ -101,9 +126,10 @@ static void says_what_is_wrong(void **state)
     static const struct {
         const char *text, *why;
     } rows[] = {
-        {"", "expected $scrypt$, SCRAM-SHA-256$, $7$ or $6$ behind the name"},
-        {"secret", "expected $scrypt$, SCRAM-SHA-256$, $7$ or $6$ behind the name"},
-        {"$5$AAAA$AAAA", "expected $scrypt$, SCRAM-SHA-256$, $7$ or $6$ behind the name"},
+        {"", "expected $scrypt$, SCRAM-SHA-256$, SCRAM-SHA-512$, $7$ or $6$ behind the name"},
+        {"secret", "expected $scrypt$, SCRAM-SHA-256$, SCRAM-SHA-512$, $7$ or $6$ behind the name"},
+        {"$5$AAAA$AAAA",
+         "expected $scrypt$, SCRAM-SHA-256$, SCRAM-SHA-512$, $7$ or $6$ behind the name"},
         {"$scrypt$", FORM},
         {"$scrypt$ln=15,r=8$AAAA$" TEN, FORM},
         {"$scrypt$ln=15,r=8,p=1$AAAA", FORM},
@@ -145,7 +171,15 @@ static void says_what_is_wrong(void **state)
         {"$6$AAAA$" HASH64, NULL},
         {"$6$AAAA$" HASH64 "$", LONG},
         {"SCRAM-SHA-256$4096", "expected ITERATIONS:SALT$STOREDKEY:SERVERKEY"},
-        {"SCRAM-SHA-256$4096:AAAA$" KEY ":" KEY, NULL},
+        {S256, NULL},
+        {S512, NULL},
+        {S256 "," S512, NULL},
+        {S256 ",", "expected SCRAM-SHA-256$ or SCRAM-SHA-512$"},
+        {"SCRAM-SHA-1$4096:AAAA$AAAA:AAAA", "expected SCRAM-SHA-256$ or SCRAM-SHA-512$"},
+        {S256 "," S256, "expected one verifier for each method of SCRAM"},
+        {S512 "," S256 "," S512, "expected one verifier for each method of SCRAM"},
+        {"SCRAM-SHA-512$4096:AAAA$" KEY ":" KEY,
+         "a key has to be base64 of 32 bytes, for SHA-512 of 64"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct gnt_verifier v;
@@ -177,9 +211,10 @@ static void a_blank_one_costs_the_same(void **state)
 {
     (void)state;
     static const char *const texts[] = {"$scrypt$ln=10,r=7,p=3$AAAA$" TEN, "$7$77$AAAA$" HASH64,
-                                        "$6$AAAA$" HASH64, "SCRAM-SHA-256$4096:AAAA$" KEY ":" KEY};
+                                        "$6$AAAA$" HASH64, S256 "," S512};
     uint8_t bytes[GNT_VERIFIER_BLANK];
-    memset(bytes, 7, sizeof bytes);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)i;
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         struct gnt_verifier v, before;
         const char *why;
@@ -188,8 +223,12 @@ static void a_blank_one_costs_the_same(void **state)
         gnt_verifier_blank(&v, bytes);
         assert_int_equal(v.kind, before.kind);
         if (v.kind == GNT_VERIFIER_SCRAM) {
-            assert_int_equal(v.scram.iterations, 4096);
-            assert_memory_equal(v.scram.server_key, bytes, 32);
+            for (unsigned hash = 0; hash < GNT_SCRAM_HASHES; hash++) {
+                assert_int_equal(v.scram[hash].iterations, before.scram[hash].iterations);
+                assert_int_equal(v.scram[hash].salt_size, GNT_SCRAM_SALT_SIZE);
+                assert_int_equal(v.scram[hash].salt[0], hash * GNT_SCRAM_SALT_SIZE);
+                assert_memory_equal(v.scram[hash].server_key, bytes, sizeof bytes);
+            }
             continue;
         }
         assert_memory_equal(&v.hash, &before.hash, offsetof(struct gnt_verifier_hash, salt));

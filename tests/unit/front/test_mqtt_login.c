@@ -1,9 +1,9 @@
-/* Who a client is: passwords and SCRAM-SHA-256, through engine, front and hasher. */
+/* Who a client is: passwords and SCRAM, through engine, front and hasher. */
 #include "support/alloc_fault.h"
 #include "support/script_client.h"
 #include "support/unit.h"
 
-#include "auth/scram.h"
+#include "auth/verifier.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,12 +26,10 @@ static void put_users(const char *names)
     FILE *f = fopen(path, "w");
     assert_non_null(f);
     for (const char *c = names; *c; c++) {
-        struct gnt_scram_verifier v;
-        char text[GNT_SCRAM_VERIFIER_TEXT];
+        char text[GNT_VERIFIER_TEXT];
         const char *password = *c == 'a' ? "secret" : "other";
-        assert_int_equal(gnt_scram_verifier_make(gnt_slice_str(password), 4096, &seeded.door, &v),
+        assert_int_equal(gnt_verifier_make_scram(gnt_slice_str(password), 4096, &seeded.door, text),
                          GNT_OK);
-        gnt_scram_verifier_write(&v, text);
         fprintf(f, "%s:%s\n", *c == 'a' ? "ann" : "bob", text);
     }
     assert_int_equal(fclose(f), 0);
@@ -70,15 +68,17 @@ static void await(struct script_client *c)
 
 /* ---- SCRAM */
 
+static enum gnt_scram_hash by; /* by which one logs in */
+
 /* The authentication data of the one packet that the client has been sent, taken away with it. */
 static void take_data(struct script_client *c, struct gnt_buf *out)
 {
-    static const char method[] = "SCRAM-SHA-256";
+    const char *method = gnt_scram_name(by);
     script_settle(c->script);
     script_read(c);
-    const uint8_t *at = memmem(c->in, c->in_size, method, sizeof method - 1);
+    const uint8_t *at = memmem(c->in, c->in_size, method, strlen(method));
     assert_non_null(at);
-    at += sizeof method - 1;
+    at += strlen(method);
     gnt_buf_clear(out);
     if (at < c->in + c->in_size && *at == 0x16)
         assert_int_equal(gnt_buf_put(out, gnt_slice(at + 3, (size_t)at[1] << 8 | at[2])), GNT_OK);
@@ -88,14 +88,15 @@ static void take_data(struct script_client *c, struct gnt_buf *out)
 static void send_auth(struct script_client *c, const char *code, const struct gnt_buf *data)
 {
     struct gnt_slice d = gnt_buf_slice(data);
-    script_sendf(c, "f0 | %s (" METHOD " 16 ['%.*s'])", code, (int)d.size, (const char *)d.data);
+    script_sendf(c, "f0 | %s (15 ['%s'] 16 ['%.*s'])", code, gnt_scram_name(by), (int)d.size,
+                 (const char *)d.data);
 }
 
 static void send_connect(struct script_client *c, const char *id, const struct gnt_buf *data)
 {
     struct gnt_slice d = gnt_buf_slice(data);
-    script_sendf(c, "10 | ['MQTT'] 05 02 0000 (" METHOD " 16 ['%.*s']) ['%s']", (int)d.size,
-                 (const char *)d.data, id);
+    script_sendf(c, "10 | ['MQTT'] 05 02 0000 (15 ['%s'] 16 ['%.*s']) ['%s']", gnt_scram_name(by),
+                 (int)d.size, (const char *)d.data, id);
 }
 
 struct login {
@@ -106,8 +107,8 @@ struct login {
 static void login_begin(struct login *l, const char *user)
 {
     *l = (struct login){0};
-    assert_int_equal(gnt_scram_client_begin(&l->scram, gnt_slice_str(user), &seeded.door, &l->to),
-                     GNT_OK);
+    assert_int_equal(
+        gnt_scram_client_begin(&l->scram, by, gnt_slice_str(user), &seeded.door, &l->to), GNT_OK);
 }
 
 static void login_answer(struct login *l, struct script_client *c, const char *password)
@@ -176,6 +177,29 @@ static void logs_in_wherever_it_is_at_home(void **state)
     script_fini(&s);
 }
 
+static void by_the_other_hash(void **state)
+{
+    (void)state;
+    struct script s;
+    start(&s, 1, NULL);
+    by = GNT_SCRAM_SHA_512;
+    struct script_client *c = log_in(&s, 0, "a", "ann", "secret");
+    again(c, "ann", "secret");
+    script_send(c, "c000");
+    script_expect(c, "d000");
+    again(c, "ann", "other");
+    script_expect(c, "e0 | 87 (1f ['invalid-proof'])");
+    script_expect_close(c);
+    c = log_in(&s, 0, "a", "zoe", "secret");
+    script_expect(c, "20 | 00 87 (1f ['invalid-proof'])");
+    script_expect_close(c);
+    by = GNT_SCRAM_SHA_256;
+    c = log_in(&s, 0, "a", "ann", "secret"); /* who has both has the same password */
+    script_send(c, "c000");
+    script_expect(c, "d000");
+    script_fini(&s);
+}
+
 static void is_asked_for_what_it_left_out(void **state)
 {
     (void)state;
@@ -231,6 +255,8 @@ static void before_connack(void **state)
         {"f0 00", "20 | 00 82 (1f ['protocol error'])"},
         {"f0 | 18 (16 ['x'])", "20 | 00 82 (1f ['protocol error'])"},
         {"f0 | 18 (15 ['SCRAM-SHA-1'] 16 ['x'])",
+         "20 | 00 82 (1f ['another authentication method'])"},
+        {"f0 | 18 (15 ['SCRAM-SHA-512'] 16 ['x'])",
          "20 | 00 82 (1f ['another authentication method'])"},
         {"f1 | 18 (" METHOD ")", "20 | 00 81 (1f ['malformed packet'])"},
         {AUTH_EMPTY, "20 | 00 87 (1f ['other-error'])"},
@@ -342,6 +368,8 @@ static void whoever_fails_again_is_cut_off(void **state)
     }
     static const char *const packets[][2] = {
         {"f0 | 19 (15 ['SCRAM-SHA-1'] 16 ['x'])", "e0 | 82 (1f ['another authentication method'])"},
+        {"f0 | 19 (15 ['SCRAM-SHA-512'] 16 ['n,,n=ann,r=abc'])",
+         "e0 | 82 (1f ['another authentication method'])"},
         {"f0 | 18 (" METHOD " 16 ['x'])", "e0 | 82 (1f ['protocol error'])"},
         {"f0 | 19 (" METHOD " 16 ['m=x'])", "e0 | 87 (1f ['other-error'])"},
     };
@@ -569,6 +597,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logs_in_wherever_it_is_at_home),
+        cmocka_unit_test(by_the_other_hash),
         cmocka_unit_test(is_asked_for_what_it_left_out),
         cmocka_unit_test(who_cannot_prove_it_stays_out),
         cmocka_unit_test(before_connack),
