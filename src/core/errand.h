@@ -40,12 +40,12 @@ void gnt_errand_send_safe(struct gnt_home *home, unsigned to, struct gnt_errand 
                           void (*run)(struct gnt_home *home, struct gnt_errand *errand));
 
 /* Calls RUN at the end of what is going on at HOME, after the errands that have come. */
-struct gnt_task {
+struct gnt_chore {
     struct gnt_list link;
-    void (*run)(struct gnt_home *home, struct gnt_task *task);
+    void (*run)(struct gnt_home *home, struct gnt_chore *chore);
 };
-void gnt_task_init(struct gnt_task *task,
-                   void (*run)(struct gnt_home *home, struct gnt_task *task));
-void gnt_errand_task(struct gnt_home *home, struct gnt_task *task);
+void gnt_chore_init(struct gnt_chore *chore,
+                   void (*run)(struct gnt_home *home, struct gnt_chore *chore));
+void gnt_errand_chore(struct gnt_home *home, struct gnt_chore *chore);
 
 #endif

@@ -182,7 +182,7 @@ struct gnt_consumer {
     struct gnt_home *home;
     struct gnt_taker *taker; /* the queue's part of it, of the queue's home */
     struct gnt_settlings *settlings;
-    struct gnt_task flush;
+    struct gnt_chore flush;
     uint64_t queue;
     uint64_t upto, sent_upto; /* credit, and what of it the queue has been told */
     enum gnt_queue_result result;
