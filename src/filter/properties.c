@@ -118,7 +118,10 @@ static bool ends(struct gnt_slice text, struct gnt_slice end)
 static bool fits(const struct condition *c, const struct gnt_filter_value *v)
 {
     switch (c->match) {
-    case MATCH_EQUAL: return gnt_filter_compare(v, &c->expected) == GNT_ORDER_EQUAL;
+    case MATCH_EQUAL:
+        if (has_bytes(v) && has_bytes(&c->expected))
+            return gnt_slice_eq(v->bytes, c->expected.bytes);
+        return gnt_filter_compare(v, &c->expected) == GNT_ORDER_EQUAL;
     case MATCH_PREFIX:
         return v->kind == GNT_FILTER_STRING && gnt_slice_starts(v->bytes, c->expected.bytes);
     case MATCH_SUFFIX: return v->kind == GNT_FILTER_STRING && ends(v->bytes, c->expected.bytes);

@@ -3,7 +3,8 @@
  *
  * A string in it may begin with &p: (the field begins with the rest), &s: (it ends with the rest)
  * or && (it is what follows the first &); any other & in front is a mistake [4.1.1].  Numbers are
- * equal whatever their types.
+ * equal whatever their types, and so are a string and a binary: user-id is a binary here, and text
+ * in a selector.
  *
  * Ownership  counted.  One owner fills it by _add; once it is shared it does not change.
  * Threads    one until it is shared, then any. */

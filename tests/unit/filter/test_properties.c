@@ -43,7 +43,8 @@ static const struct {
     {"subject", FIELD_STRING("&s:"), true},
     {"subject", FIELD_STRING("&s:orders"), false},
     {"subject", FIELD_STRING("&&p:orders"), false},
-    {"subject", FIELD_BINARY("orders.new"), false},
+    {"subject", FIELD_BINARY("orders.new"), true},
+    {"subject", FIELD_BINARY("orders.old"), false},
     {"subject", FIELD_INTEGER(1), false},
     {"empty", FIELD_STRING(""), true},
     {"empty", FIELD_STRING("&p:"), true},
@@ -69,6 +70,7 @@ static const struct {
     {"when", FIELD_TIMESTAMP(1700000000001), false},
     {"id", FIELD_BINARY("\x01\x02"), true},
     {"id", FIELD_BINARY("\x01"), false},
+    {"id", FIELD_STRING("\x01\x02"), true},
     {"id", FIELD_BINARY("&p:\x01"), false}, /* modifiers are for strings */
     {"list", FIELD_INTEGER(1), false},
     {"list", FIELD_NULL, true},
