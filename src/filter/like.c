@@ -3,11 +3,17 @@
 /* In a compiled pattern these stand for % and _: bytes that UTF-8 does not have. */
 enum { ANY = 0xff, ONE = 0xfe };
 
+/* Whether a character goes on with this byte. */
+static bool is_inside(uint8_t byte)
+{
+    return (byte & 0xc0) == 0x80;
+}
+
 /* The size of the character at the front of TEXT, which is not empty. */
 static size_t character(struct gnt_slice text)
 {
     size_t size = 1;
-    while (size < text.size && (text.data[size] & 0xc0) == 0x80)
+    while (size < text.size && is_inside(text.data[size]))
         size++;
     return size;
 }
@@ -17,7 +23,7 @@ static size_t characters(struct gnt_slice text)
 {
     size_t count = 0;
     for (size_t i = 0; i < text.size; i++)
-        count += (text.data[i] & 0xc0) != 0x80;
+        count += !is_inside(text.data[i]);
     return count;
 }
 
@@ -43,8 +49,8 @@ static gnt_err check_pieces(struct gnt_slice pattern, const char **why)
     if (!take_piece(&pattern, &piece)) /* what is in front of the first % is tried only once */
         return GNT_OK;
     while (take_piece(&pattern, &piece)) {
-        if (has_one(piece) && characters(piece) > GNT_LIKE_PIECE_MAX) {
-            *why = "has more than 64 characters, with a _, between two %";
+        if (has_one(piece) && piece.size > GNT_LIKE_PIECE_MAX) {
+            *why = "has more than 64 bytes, with a _, between two %";
             return GNT_INVALID;
         }
     }
@@ -91,23 +97,37 @@ static bool begins(struct gnt_slice text, struct gnt_slice piece, size_t *size)
     return true;
 }
 
-/* Takes everything up to the end of the first PIECE off *text. */
-static bool take_through(struct gnt_slice *text, struct gnt_slice piece)
+/* Where the first PIECE, in which there is a ONE, ends in TEXT; 0: nowhere.  Bit N of `under_way`
+ * says that the first N + 1 bytes of the piece have just been found.  A ONE is found with the first
+ * byte of a character, and stays so while its other bytes pass. */
+static size_t end_with_gaps(struct gnt_slice text, struct gnt_slice piece)
 {
-    if (!has_one(piece)) {
-        const uint8_t *at =
-            text->size ? memmem(text->data, text->size, piece.data, piece.size) : NULL;
-        if (at)
-            *text = gnt_slice_skip(*text, (size_t)(at - text->data) + piece.size);
-        return at;
+    uint64_t literal[256] = {0}, ones = 0, under_way = 0;
+    const uint64_t last = UINT64_C(1) << (piece.size - 1);
+    for (size_t i = 0; i < piece.size; i++)
+        *(piece.data[i] == ONE ? &ones : &literal[piece.data[i]]) |= UINT64_C(1) << i;
+    for (size_t at = 0; at < text.size; at++) {
+        uint8_t c = text.data[at];
+        uint64_t next = under_way << 1 | 1;
+        if (is_inside(c))
+            under_way = (next & literal[c]) | (under_way & ones);
+        else
+            under_way = next & (literal[c] | ones);
+        if (under_way & last & ones)
+            return at + character(gnt_slice_skip(text, at));
+        if (under_way & last)
+            return at + 1;
     }
-    for (size_t size; text->size; *text = gnt_slice_skip(*text, character(*text))) {
-        if (begins(*text, piece, &size)) {
-            *text = gnt_slice_skip(*text, size);
-            return true;
-        }
-    }
-    return false;
+    return 0;
+}
+
+/* The same for any piece; it is not empty. */
+static size_t end_of(struct gnt_slice text, struct gnt_slice piece)
+{
+    if (has_one(piece))
+        return end_with_gaps(text, piece);
+    const uint8_t *at = text.size ? memmem(text.data, text.size, piece.data, piece.size) : NULL;
+    return at ? (size_t)(at - text.data) + piece.size : 0;
 }
 
 /* Whether TEXT ends with PIECE. */
@@ -115,7 +135,7 @@ static bool ends(struct gnt_slice text, struct gnt_slice piece)
 {
     size_t left = characters(piece), at = text.size, size;
     while (left && at)
-        left -= (text.data[--at] & 0xc0) != 0x80;
+        left -= !is_inside(text.data[--at]);
     struct gnt_slice tail = gnt_slice_skip(text, at);
     return left == 0 && begins(tail, piece, &size) && size == tail.size;
 }
@@ -130,8 +150,11 @@ bool gnt_like_matches(struct gnt_slice pattern, struct gnt_slice text)
     text = gnt_slice_skip(text, size);
     if (!any)
         return text.size == 0;
-    while (take_piece(&pattern, &piece))
-        if (!take_through(&text, piece))
+    while (take_piece(&pattern, &piece)) {
+        size = end_of(text, piece);
+        if (size == 0)
             return false;
+        text = gnt_slice_skip(text, size);
+    }
     return ends(text, piece);
 }

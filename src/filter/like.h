@@ -2,9 +2,10 @@
  * escape character is itself.
  *
  * Matching takes time linear in text and pattern: what stands between two % is looked for once,
- * from left to right.  Where a _ is in it, it has at most GNT_LIKE_PIECE_MAX characters, because
- * such a piece is tried at each character of the text.  A character is a code point of UTF-8; in a
- * text that is not UTF-8 it is a byte and the continuation bytes behind it. */
+ * from left to right.  Where a _ is in it, it has at most GNT_LIKE_PIECE_MAX bytes, one for each
+ * bit of a machine word, in which all places where it may be under way are followed at once.
+ *
+ * A character is a code point of UTF-8.  Of a text that is not UTF-8 the answer means nothing. */
 #ifndef GNT_FILTER_LIKE_H
 #define GNT_FILTER_LIKE_H
 

@@ -116,6 +116,22 @@ static struct gnt_slice drawn(const struct shape *shape)
     return gnt_slice(text, (size_t)size);
 }
 
+/* A piece of as many bytes as may be, found where it is. */
+static void the_longest_piece(void **state)
+{
+    (void)state;
+    char *text = repeated("ab", 40), *gaps = repeated("a_", 31);
+    char pattern[128];
+    snprintf(pattern, sizeof pattern, "%%%sab%%", gaps);
+    assert_true(matches(gnt_slice_str(pattern), "", gnt_slice(text, 80)));
+    assert_true(matches(gnt_slice_str(pattern), "", gnt_slice(text, 64)));
+    assert_true(matches(gnt_slice_str(pattern), "", gnt_slice(text + 1, 65)));
+    assert_false(matches(gnt_slice_str(pattern), "", gnt_slice(text, 63)));
+    assert_false(matches(gnt_slice_str(pattern), "", gnt_slice(text + 1, 64)));
+    free(text);
+    free(gaps);
+}
+
 static void no_pattern_takes_long(void **state)
 {
     static const struct shape shapes[] = {
@@ -138,10 +154,11 @@ static void no_pattern_takes_long(void **state)
 static void a_piece_with_gaps_has_a_bound(void **state)
 {
     static const struct shape shapes[] = {
-        {"%_", "\xc3\xbc", 63, "%", true},    {"%_", "\xc3\xbc", 64, "%", false},
-        {"%", "\xc3\xbc", 5000, "%", true},   {"_", "\xc3\xbc", 5000, "%", true},
-        {"%_", "\xc3\xbc", 5000, "", true},   {"_", "\xc3\xbc", 5000, "", true},
-        {"a%_", "\xc3\xbc", 64, "%b", false},
+        {"%_", "a", 63, "%", true},         {"%_", "a", 64, "%", false},
+        {"%_", "\xc3\xbc", 32, "%", false}, {"%", "\xc3\xbc", 5000, "%", true},
+        {"_", "\xc3\xbc", 5000, "%", true}, {"%_", "\xc3\xbc", 5000, "", true},
+        {"_", "\xc3\xbc", 5000, "", true},  {"a%_", "a", 64, "%b", false},
+        {"a%", "_", 64, "%b", true},        {"a%", "_", 65, "%b", false},
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(shapes); i++) {
@@ -152,31 +169,35 @@ static void a_piece_with_gaps_has_a_bound(void **state)
         gnt_err err = gnt_like_compile(pattern, &text.size, gnt_slice(NULL, 0), &why);
         assert_int_equal(err, shapes[i].wanted ? GNT_OK : GNT_INVALID);
         if (err)
-            assert_string_equal(why, "has more than 64 characters, with a _, between two %");
+            assert_string_equal(why, "has more than 64 bytes, with a _, between two %");
     }
 }
 
-/* A peer's text may be anything. */
+/* A peer's text may be anything: no read goes past its end. */
 static void text_that_is_not_utf8(void **state)
 {
+    static const char *const texts[] = {"\xff", "\x80", "\xc3", "a\xe2\x82", "\xfe\xff\x80\x80"};
+    static const char *const signs[] = {"_", "%_", "_%", "%_%", "%a_%", "%_a%", "a_", "%a%", "%a"};
     (void)state;
-    assert_true(matches(LITERAL("_"), "", LITERAL("\xff")));
-    assert_true(matches(LITERAL("_"), "", LITERAL("\x80")));
-    assert_true(matches(LITERAL("%_"), "", LITERAL("\xc3")));
-    assert_true(matches(LITERAL("_%"), "", LITERAL("\xfe\xff")));
-    assert_true(matches(LITERAL("a_"), "", LITERAL("a\xe2\x82")));
-    assert_false(matches(LITERAL("a"), "", LITERAL("\xff")));
-    assert_false(matches(LITERAL("%a%"), "", LITERAL("\xfe\xff\x80")));
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        size_t size = strlen(texts[i]);
+        char *exact = malloc(size);
+        assert_non_null(exact);
+        memcpy(exact, texts[i], size);
+        for (size_t k = 0; k < COUNT_OF(signs); k++)
+            (void)matches(gnt_slice_str(signs[k]), "", gnt_slice(exact, size));
+        free(exact);
+    }
     assert_true(matches(LITERAL("%"), "", LITERAL("a\0b")));
     assert_true(matches(LITERAL("a_b"), "", LITERAL("a\0b")));
+    assert_true(matches(LITERAL("%_\0_%"), "", LITERAL("a\0b")));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(as_the_slow_one_says),
-        cmocka_unit_test(no_pattern_takes_long),
-        cmocka_unit_test(a_piece_with_gaps_has_a_bound),
+        cmocka_unit_test(as_the_slow_one_says),  cmocka_unit_test(the_longest_piece),
+        cmocka_unit_test(no_pattern_takes_long), cmocka_unit_test(a_piece_with_gaps_has_a_bound),
         cmocka_unit_test(text_that_is_not_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
