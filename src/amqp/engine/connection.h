@@ -27,6 +27,7 @@
 #include "amqp/codec/condition.h"
 #include "amqp/codec/frame.h"
 #include "amqp/codec/performative.h"
+#include "amqp/engine/table.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/outq.h"
@@ -89,34 +90,39 @@ struct gnt_amqp_connection {
     const char *why;   /* a text for the log; NULL: none */
 
     /* The engine's alone. */
-    bool sasl_wanted, sasl_required; /* a server: mechanisms are offered, and have to be used */
-    bool sasl_sent, sasl_done;       /* the SASL header was sent; outcome 0 */
-    bool tls_wanted, secured;
-    bool header_sent, header_seen; /* AMQP's */
-    bool open_sent, wrote;
-    uint8_t sasl_turn;
-    const struct gnt_slice *mechanisms;
+    uint8_t sasl_turn;                /* enum in sasl.c: the frames that may come */
+    bool sasl_offered, sasl_required; /* a server: with `mechanisms`; it has to be used */
+    bool sasl_header, sasl_init;      /* a client: that was sent */
+    bool sasl_done;                   /* the outcome was 0 */
+    bool tls_offered, secured;        /* a client: it has been asked for */
+    bool header_sent, open_sent;
+    bool wrote;   /* since the last _flush */
+    uint8_t hold; /* enum in inside.h: why the first frame of the owner's bytes is still there */
     uint32_t mechanism_count;
-    struct gnt_amqp_session **local, **remote; /* by channel */
-    uint32_t local_count, remote_count;        /* places in them */
-    uint32_t session_count;
-    uint32_t channels_seen;      /* one past the highest that the peer has begun a session on */
-    uint64_t heard_at, wrote_at; /* the peer's last frame, our last one; before OPENED: the begin */
-    struct gnt_list dirty;       /* sessions that have something for _flush */
-    struct gnt_list writable;    /* links that are told that they may send */
+    const struct gnt_slice *mechanisms;
+    struct gnt_amqp_table local, remote; /* sessions by the channel that each side says */
+    uint32_t channels_seen;              /* one past the highest that the peer has used */
+    uint64_t heard_at,
+        wrote_at;             /* the last frame of the peer's and ours; before OPENED: the begin */
+    struct gnt_list ghosts;   /* sessions that only wait for the peer's end */
+    struct gnt_list dirty;    /* sessions that have something for _flush */
+    struct gnt_list writable; /* links that are to be told that they may go on */
 
-    /* What ends with the next call of _next. */
+    /* What ends with the next call of _next; NULL: nothing. */
     struct gnt_amqp_session *gone_session;
     struct gnt_amqp_link *gone_link;
     struct gnt_amqp_delivery *gone_delivery;
 
-    /* A disposition or an attach whose events have not all been fetched; it is still the first
-     * frame of the owner's bytes. */
+    /* What the frame that is still the first of the owner's bytes has left to tell. */
     struct {
-        struct gnt_amqp_session *session;
-        struct gnt_amqp_link *link;
-        uint32_t at, last;
-    } unfinished;
+        struct gnt_amqp_session *session; /* a disposition's; NULL: none is unfinished */
+        struct gnt_amqp_link *link;       /* an attach's whose unsettled deliveries are compared */
+        struct gnt_list *delivery;        /* the next of them in its list, when `compared` */
+        uint32_t first, last;             /* ids of the disposition that are left */
+        uint32_t value_at, value_size;    /* in the frame, its state or its map; 0: none */
+        uint8_t state;                    /* the state's descriptor */
+        bool receiver, settled, incomplete, compared;
+    } rest;
 };
 
 enum gnt_amqp_event_type {

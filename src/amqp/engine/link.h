@@ -14,14 +14,13 @@
 #define GNT_AMQP_ENGINE_LINK_H
 
 #include "amqp/engine/connection.h"
+#include "amqp/engine/ids.h"
 
-/* Deliveries by their ids, which rise: a ring of what is unsettled.  Found in O(1) where the ids
- * follow one another, else in O(log n); a range is walked in the number of what is in it. */
-struct gnt_amqp_ids {
-    struct gnt_amqp_id *ring; /* NULL while there is none */
-    uint32_t head, count;     /* places in use: from head on, settled ones in between included */
-    uint32_t live;            /* deliveries among them */
-    uint32_t mask;            /* places - 1, a power of two less one */
+struct gnt_amqp_range { /* dispositions that have not been put yet */
+    bool pending, settled;
+    uint8_t state_size;
+    uint32_t first, last;
+    uint8_t state[30];
 };
 
 struct gnt_amqp_session {
@@ -37,25 +36,22 @@ struct gnt_amqp_session {
 
     /* The engine's alone. */
     uint16_t channel, remote_channel;
-    bool begin_sent, begin_seen, end_sent, dirty, gone;
-    uint32_t next_outgoing_id, next_incoming_id;
-    uint32_t incoming_window; /* frames that the peer may still send, as far as it knows */
+    bool begin_seen, end_sent, ghost;
+    bool flow_due;                               /* the peer is to be told of the window */
+    uint32_t next_outgoing_id, next_incoming_id; /* of frames */
+    uint32_t incoming_window;                    /* frames that the peer may send, as it knows */
     uint32_t peer_handle_max;
-    uint32_t next_delivery_id; /* of the next that is sent */
-    uint32_t last_incoming_id; /* the last that came, if `incoming_seen` */
-    bool incoming_seen;
-    struct gnt_amqp_link **local, **remote; /* by handle */
-    uint32_t local_count, remote_count;
+    uint32_t next_delivery_id;           /* of the next that is sent */
+    uint32_t handles_seen;               /* one past the highest that the peer has used */
+    struct gnt_amqp_table local, remote; /* links by the handle that each side says */
     struct gnt_amqp_ids sent, received;
+    uint32_t last_received; /* the last id that came, if any did */
+    bool any_received;
+    struct gnt_amqp_range ranges[2]; /* by role: enum gnt_amqp_role */
+    struct gnt_list ghosts;          /* links that only wait for the peer's detach */
     struct gnt_list in_dirty;
-    struct gnt_list dirty_links; /* links that have a flow for _flush */
-    struct gnt_list blocked;     /* links that wait for the window, in that order */
-    struct gnt_amqp_range {      /* dispositions that have not been put yet */
-        bool pending, receiver, settled, batchable;
-        uint8_t state_size;
-        uint32_t first, last;
-        uint8_t state[40];
-    } range;
+    struct gnt_list dirty;   /* links that have a flow for _flush */
+    struct gnt_list blocked; /* links that wait for the window, in that order */
 };
 
 struct gnt_amqp_link {
@@ -79,9 +75,11 @@ struct gnt_amqp_link {
 
     /* The engine's alone. */
     uint32_t handle, remote_handle;
-    bool attach_sent, attach_seen, detach_sent, closed, gone;
-    bool dirty, echo;
-    bool incomplete; /* the peer's map of unsettled deliveries was not all of it */
+    uint32_t limit; /* receiver: the delivery_count up to which the peer has been told to go on;
+                       sender: the one that it began with */
+    bool attach_sent, attach_seen, detach_sent, closed, ghost;
+    bool incomplete; /* the receiver's map of unsettled deliveries was not all of it: nothing new
+                        may be sent [AMQP 2.7.3] */
     struct gnt_amqp_delivery *partial; /* the one whose frames are coming, or going */
     struct gnt_list in_dirty;
     struct gnt_list in_waiting; /* session->blocked or connection->writable */
@@ -118,8 +116,14 @@ struct gnt_amqp_delivery {
     bool aborted;
 
     /* The engine's alone. */
-    bool known;         /* in the session's ring */
-    uint32_t remote_at; /* restored: where the peer's state is in its attach, 0: nowhere */
+    bool known;   /* in the session's ring */
+    bool dropped; /* the owner has done with it; the rest of its frames is still to come, or to
+                     be given up */
+    uint8_t local_state; /* restored: the descriptor of ours, and if it is `received` the numbers */
+    uint32_t section;
+    uint64_t offset;
+    uint32_t state_at,
+        state_size; /* restored: the peer's, in its attach; 0: it has no such delivery */
 };
 
 static inline struct gnt_slice gnt_amqp_delivery_tag(const struct gnt_amqp_delivery *d)
@@ -228,14 +232,10 @@ GNT_MUST gnt_err gnt_amqp_delivery_abort(struct gnt_amqp_delivery *d);
 
 /* ---- Settling, either role */
 
-/* Tells the peer STATE (encoded; empty: none) of a delivery, and that it is SETTLED here, which
- * ends it. What is equal for ids that follow one another goes out as one range, by _flush at the
- * latest. */
+/* Tells the peer STATE (encoded, as gnt_amqp_fieldless has it; empty: none) of a delivery, and that
+ * it is SETTLED here, which ends it. What is equal for ids that follow one another goes out as one
+ * range, by _flush at the latest. */
 GNT_MUST gnt_err gnt_amqp_delivery_settle(struct gnt_amqp_delivery *d, struct gnt_slice state,
                                           bool settled);
-
-/* Encoded outcomes; their bytes live for ever. */
-struct gnt_slice gnt_amqp_state_accepted(void);
-struct gnt_slice gnt_amqp_state_released(void);
 
 #endif
