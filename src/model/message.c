@@ -18,6 +18,7 @@ static void fill(struct gnt_message *m, const struct gnt_message_init *init)
     m->retain = init->retain;
     m->adopted = NULL;
     atomic_init(&m->refs, 1);
+    atomic_init(&m->twin, NULL);
 }
 
 /* Copies *bytes to *at, makes *bytes the copy, and moves *at behind it. */
@@ -75,6 +76,8 @@ void gnt_message_unref(struct gnt_message **m)
         if (refs > 1)
             return;
     }
+    struct gnt_message *twin = atomic_load_explicit(&gone->twin, memory_order_relaxed);
+    gnt_message_unref(&twin);
     if (gone->adopted) {
         free(gone->adopted);
         free(gone);
@@ -95,4 +98,16 @@ gnt_err gnt_message_copy(const struct gnt_message *m, uint64_t publisher, struct
                                           .publisher = publisher,
                                           .expires = m->expires};
     return gnt_message_new(&init, out);
+}
+
+struct gnt_message *gnt_message_keep_twin(struct gnt_message *m, struct gnt_message **twin)
+{
+    struct gnt_message *kept = NULL;
+    if (atomic_compare_exchange_strong_explicit(&m->twin, &kept, *twin, memory_order_acq_rel,
+                                                memory_order_acquire)) {
+        kept = *twin;
+        *twin = NULL;
+    }
+    gnt_message_unref(twin);
+    return kept;
 }

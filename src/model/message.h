@@ -42,6 +42,7 @@ struct gnt_message {
     /* private */
     _Atomic uint32_t refs;
     uint8_t *adopted; /* a buffer that this message frees, or NULL: the bytes follow the struct */
+    _Atomic(struct gnt_message *) twin;
 };
 
 /* Copies everything; *out has one reference. */
@@ -55,6 +56,17 @@ GNT_MUST gnt_err gnt_message_adopt(uint8_t **buffer, const struct gnt_message_in
 /* Another one with the same contents, but for the publisher. */
 GNT_MUST gnt_err gnt_message_copy(const struct gnt_message *m, uint64_t publisher,
                                   struct gnt_message **out);
+
+/* The same message in the words of another protocol, if somebody has made it (room mapping), else
+ * NULL; lent as long as M is. */
+static inline struct gnt_message *gnt_message_twin(const struct gnt_message *m)
+{
+    return atomic_load_explicit(&m->twin, memory_order_acquire);
+}
+
+/* Keeps *twin, which has no twin itself, with M, and *twin is NULL: as its twin, unless somebody
+ * else was faster.  Gives M's twin. */
+struct gnt_message *gnt_message_keep_twin(struct gnt_message *m, struct gnt_message **twin);
 
 /* Adds BY to the references; gives what they were.  With GNATTER_SMALL all is one thread, and the
  * smallest cores have no instruction that would do this for several. */
