@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "front/mqtt/gate.h"
+#include "mapping/mapping.h"
 
 static struct gnt_mqtt_connection *connection_of(struct gnt_receiver *r)
 {
@@ -24,7 +25,11 @@ static gnt_err receiver_deliver(struct gnt_receiver *r, const struct gnt_deliver
     /* What is to come exactly once must not come again because it was forgotten. */
     if (delivery->qos == 2 && gnt_session_is_kept(c->session) && gnt_gate_close(c))
         return GNT_NOMEM;
-    return gnt_mqtt_server_publish(&c->engine, delivery, c->front->loop->now);
+    struct gnt_delivery said = *delivery;
+    gnt_err err = gnt_mapping_as_mqtt(delivery->message, &said.message);
+    if (err)
+        return err == GNT_NOMEM ? err : GNT_TOOBIG; /* no PUBLISH can say it */
+    return gnt_mqtt_server_publish(&c->engine, &said, c->front->loop->now);
 }
 
 static gnt_err receiver_release(struct gnt_receiver *r, uint16_t id)
