@@ -173,8 +173,9 @@ gnt_err gnt_data_recover(struct gnt_workers *workers, struct gnt_store **store, 
                                      .context = &patience};
     gnt_err err = gnt_workers_recover(workers, store, &how, &found);
     if (err) {
-        snprintf(problem, cap, "data: cannot be read back: %s",
-                 err == GNT_FULL ? "no space left on its disk" : gnt_err_text(err));
+        snprintf(problem, cap, "data: cannot be read back from data.mdb: %s.%s",
+                 err == GNT_FULL ? "no space left on its disk" : gnt_err_text(err),
+                 err == GNT_IO ? advice(GNT_MALFORMED) : "");
         return err;
     }
     gnt_log(GNT_LOG_NOTICE, NULL, "recovered", GNT_F_NUM("sessions", found.sessions),

@@ -343,6 +343,12 @@ static void tell_data(const struct gnt_inspect_check *c, struct gnt_store *store
         snprintf(line, sizeof line, "data.mdb: %" PRIu64 " more", rest);
         c->tell(c->context, line);
     }
+    if (c->data.misplaced) {
+        snprintf(line, sizeof line,
+                 "data.mdb: %" PRIu64 " good records are not in their places, and may be missed",
+                 c->data.misplaced);
+        c->tell(c->context, line);
+    }
     if (c->data.unreadable) {
         snprintf(line, sizeof line, "data.mdb: %" PRIu64 " records cannot be reached",
                  c->data.unreadable);
@@ -377,7 +383,7 @@ static void tell_journal(const struct gnt_inspect_check *c)
 
 uint64_t gnt_inspect_damages(const struct gnt_inspect_check *c)
 {
-    return c->data.damaged + c->data.unreadable + c->journal.journal.damaged +
+    return c->data.damaged + c->data.misplaced + c->data.unreadable + c->journal.journal.damaged +
            c->journal.journal.cut + c->journal.unreadable;
 }
 

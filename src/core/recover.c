@@ -98,7 +98,7 @@ static gnt_err recover_group(struct gnt_recover *r, struct gnt_reading *reading)
         err = gnt_recover_front(r, log, reading);
     if (!err && r->plain_from)
         gnt_group_restore_rest(g, r->plain_from, r->log.last - r->plain_from + 1);
-    r->result->deliveries += r->log.count;
+    gnt_recover_add_up(r);
     return err;
 }
 
@@ -161,6 +161,7 @@ static void on_mailed(struct gnt_recover *r, const struct gnt_store_record *reco
 {
     struct gnt_home *first = &r->core->homes[0];
     struct gnt_record_log log = gnt_record_log('h', (uint64_t)r->from << 32 | r->to);
+    r->placed++;
     for (unsigned i = 0; !r->err && record->message && i < r->core->count; i++) {
         struct gnt_home *home = &r->core->homes[i];
         r->err = hand_on(r, home, record->message);
@@ -173,6 +174,22 @@ static void on_mailed(struct gnt_recover *r, const struct gnt_store_record *reco
         gnt_batch_remove(gnt_keep_batch(first), gnt_record_log_slice(&log), record->sequence);
 }
 
+static gnt_err recover_mail_in(struct gnt_recover *r, struct gnt_record_log log,
+                               struct gnt_reading *reading)
+{
+    uint64_t from = 0;
+    gnt_err err = gnt_recover_look_at(r, log, reading);
+    do {
+        if (!err)
+            err = gnt_recover_log(r, log, from, GNT_STORE_READ_MAX, reading);
+        from = reading->last_sequence + 1;
+        if (!err)
+            gnt_keep_commit(&r->core->homes[0]);
+    } while (!err && reading->read.more);
+    r->result->damaged += !err && r->log.count > r->placed ? r->log.count - r->placed : 0;
+    return err;
+}
+
 static gnt_err recover_mail(struct gnt_recover *r)
 {
     struct gnt_reading reading;
@@ -180,14 +197,8 @@ static gnt_err recover_mail(struct gnt_recover *r)
     gnt_reading_begin(&reading, r, on_mailed);
     for (r->from = 0; !err && r->from < r->before.homes; r->from++) {
         for (r->to = 0; !err && r->to < r->before.homes; r->to++) {
-            uint64_t from = 0;
             struct gnt_record_log log = gnt_record_log('h', (uint64_t)r->from << 32 | r->to);
-            do {
-                err = gnt_recover_log(r, log, from, GNT_STORE_READ_MAX, &reading);
-                from = reading.last_sequence + 1;
-                if (!err)
-                    gnt_keep_commit(&r->core->homes[0]);
-            } while (!err && reading.read.more);
+            err = recover_mail_in(r, log, &reading);
             if (r->from < r->core->count && r->to < r->core->count)
                 r->core->homes[r->from].keep.mailed[r->to] = reading.read.log.last;
             else if (!err && !gnt_keep_reserve(&r->core->homes[0], 1, GNT_STORE_NAME_MAX))

@@ -26,7 +26,7 @@ struct gnt_recover {
     struct gnt_returning *filling;
     struct gnt_group *group;
     struct gnt_store_log log;
-    uint64_t placed;     /* entries that went into the window, or into memory */
+    uint64_t placed;     /* entries that went into the window, into memory, or on */
     uint64_t plain_from; /* where the rest begins, 0: not known yet */
     uint32_t released;   /* so many of its released ones are in the window */
 
@@ -70,6 +70,10 @@ GNT_MUST gnt_err gnt_recover_look_at(struct gnt_recover *r, struct gnt_record_lo
  * the store.  r->placed is counted by who gets the records. */
 GNT_MUST gnt_err gnt_recover_front(struct gnt_recover *r, struct gnt_record_log log,
                                    struct gnt_reading *reading);
+
+/* All of LOG has been read that was to be read: counts what is due, and what should be there and is
+ * not. */
+void gnt_recover_add_up(struct gnt_recover *r);
 
 /* RECORD, of TABLE, has no use any more.  If there is no memory for that, it has none next time. */
 void gnt_recover_take_out(struct gnt_home *home, const char *table,

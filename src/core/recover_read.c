@@ -120,6 +120,13 @@ gnt_err gnt_recover_look_at(struct gnt_recover *r, struct gnt_record_log log,
     return err;
 }
 
+void gnt_recover_add_up(struct gnt_recover *r)
+{
+    uint64_t found = r->placed + (r->plain_from ? r->log.last - r->plain_from + 1 : 0);
+    r->result->deliveries += found;
+    r->result->damaged += r->log.count > found ? r->log.count - found : 0;
+}
+
 /* ---- Single records */
 
 void gnt_recover_take_out(struct gnt_home *home, const char *table,

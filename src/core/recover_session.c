@@ -308,7 +308,7 @@ static gnt_err recover_log(struct gnt_recover *r, struct gnt_reading *reading)
         err = leave_in_store(r);
     if (one->kept->last < one->kept->sent)
         one->kept->last = one->kept->sent;
-    r->result->deliveries += r->log.count;
+    gnt_recover_add_up(r);
     return err;
 }
 

@@ -1,4 +1,4 @@
-#include "store/lmdb_ground.h"
+#include "store/lmdb_walk.h"
 
 #include "base/assert.h"
 #include "base/list.h"
@@ -246,14 +246,14 @@ struct query {
     uint32_t *count;
 };
 
-/* The record at KEY; GNT_MALFORMED: it is damaged. */
+/* The record at KEY, whose BODY is whole; GNT_MALFORMED: but not what it should be. */
 static gnt_err take(struct gnt_lmdb *l, const struct query *q, const MDB_val *key,
-                    const MDB_val *value, struct gnt_record **out)
+                    struct gnt_slice body, struct gnt_record **out)
 {
     struct gnt_lmdb_record r;
     struct gnt_message *m = NULL;
     gnt_err err = GNT_OK;
-    if (!gnt_lmdb_record_get(&l->file, q->database, key, value, &r))
+    if (!gnt_lmdb_record_read(body, &r))
         return GNT_MALFORMED;
     if (r.carries == GNT_LMDB_PAYLOAD)
         err = gnt_lmdb_payload_get(&l->file, l->reader, r.payload, &r.message);
@@ -271,46 +271,23 @@ static gnt_err take(struct gnt_lmdb *l, const struct query *q, const MDB_val *ke
     return *out ? GNT_OK : GNT_NOMEM;
 }
 
-static bool meant(const struct query *q, const MDB_val *key)
-{
-    struct gnt_slice k = gnt_lmdb_slice(key);
-    return gnt_slice_starts(k, q->common) &&
-           !(q->behind && gnt_slice_eq(k, gnt_slice(q->from.bytes, q->from.size)));
-}
-
-/* What VALUE makes resident: itself, and around it, unless it is where *NEAR is, which moves here.
- */
-static size_t touches(const MDB_val *value, uintptr_t *near)
-{
-    enum { AROUND = 64 * 1024 };
-    uintptr_t at = (uintptr_t)value->mv_data / AROUND;
-    size_t bytes = (at == *near ? 0 : AROUND) + value->mv_size / AROUND * AROUND;
-    *near = at;
-    return bytes;
-}
-
 static gnt_err collect(struct gnt_lmdb *l, const struct query *q, MDB_cursor *cursor)
 {
-    struct gnt_lmdb_key from = q->from;
-    MDB_val key = {from.size, from.bytes}, value;
-    uintptr_t near = 0;
+    struct gnt_lmdb_walk w = gnt_lmdb_walk(l, cursor, q->database, &q->from, q->common);
+    w.itself = !q->behind;
     gnt_err err = GNT_OK;
+    int rc = 0;
     gnt_lmdb_file_touched(&l->file, TOUCH);
-    int rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-    if (!rc && q->behind && !meant(q, &key)) /* FROM itself, or the end */
-        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
-    while (!rc && *q->count < q->most && meant(q, &key)) {
-        err = take(l, q, &key, &value, &q->out[*q->count]);
-        if (!err)
-            ++*q->count;
-        else if (err == GNT_MALFORMED)
-            atomic_fetch_add(&l->damaged, 1);
-        else
-            break;
-        err = GNT_OK;
-        gnt_lmdb_file_touched(&l->file, touches(&value, &near));
-        rc = *q->count < q->most ? mdb_cursor_get(cursor, &key, &value, MDB_NEXT) : 0;
+    while (!err && *q->count < q->most && !(rc = gnt_lmdb_walk_next(&w))) {
+        if (!w.whole)
+            continue;
+        err = take(l, q, &w.key, w.body, &q->out[*q->count]);
+        w.damaged += err == GNT_MALFORMED;
+        *q->count += !err;
+        if (err == GNT_MALFORMED)
+            err = GNT_OK;
     }
+    atomic_fetch_add(&l->damaged, w.damaged + w.strayed);
     return err ? err : rc == MDB_NOTFOUND ? GNT_OK : gnt_lmdb_err(rc);
 }
 
@@ -389,7 +366,10 @@ static gnt_err run_get(struct gnt_lmdb *l, void *of)
     if (rc)
         return gnt_lmdb_err(rc);
     rc = mdb_get(l->reader, l->file.db[GNT_LMDB_TABLES], &key, &value);
-    gnt_err err = rc ? gnt_lmdb_err(rc) : take(l, &s->query, &key, &value, &s->found);
+    struct gnt_slice body;
+    gnt_err err = rc ? gnt_lmdb_err(rc) : GNT_MALFORMED;
+    if (!rc && gnt_lmdb_unseal(&l->file, GNT_LMDB_TABLES, &key, &value, &body))
+        err = take(l, &s->query, &key, body, &s->found);
     mdb_txn_reset(l->reader);
     gnt_lmdb_file_touched(&l->file, TOUCH);
     if (err == GNT_MALFORMED)
@@ -418,36 +398,58 @@ struct survey {
 static gnt_err survey(struct gnt_lmdb *l, MDB_txn *txn, struct survey *s)
 {
     struct gnt_lmdb_key start = gnt_lmdb_entry_key(s->log, 0);
-    MDB_val key = {start.size, start.bytes}, value;
     MDB_cursor *cursor;
     int rc = mdb_cursor_open(txn, l->file.db[GNT_LMDB_ENTRIES], &cursor);
     if (rc)
         return gnt_lmdb_err(rc);
-    rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-    while (!rc && gnt_slice_starts(gnt_lmdb_slice(&key), gnt_slice(start.bytes, start.common))) {
-        struct gnt_lmdb_record r;
-        gnt_lmdb_key_sequence(gnt_lmdb_slice(&key), &s->last);
+    struct gnt_lmdb_walk w =
+        gnt_lmdb_walk(l, cursor, GNT_LMDB_ENTRIES, &start, gnt_slice(start.bytes, start.common));
+    while ((s->all || !s->first) && !(rc = gnt_lmdb_walk_next(&w))) {
         s->count++;
-        if (!s->first && gnt_lmdb_record_get(&l->file, GNT_LMDB_ENTRIES, &key, &value, &r))
+        if (!w.whole)
+            continue;
+        gnt_lmdb_key_sequence(gnt_lmdb_slice(&w.key), &s->last);
+        if (!s->first)
             s->first = s->last;
-        if (s->first && !s->all)
-            break;
-        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
     }
     mdb_cursor_close(cursor);
     return rc == MDB_NOTFOUND ? GNT_OK : gnt_lmdb_err(rc);
 }
 
+/* As gnt_lmdb_log_get, wherever they stand. */
+static gnt_err find_numbers(struct gnt_lmdb *l, MDB_txn *txn, struct gnt_slice name,
+                            struct gnt_lmdb_log *out)
+{
+    MDB_cursor *cursor;
+    MDB_val key = gnt_lmdb_val(name), value;
+    struct gnt_slice body;
+    int rc = mdb_cursor_open(txn, l->file.db[GNT_LMDB_LOGS], &cursor);
+    if (rc)
+        return gnt_lmdb_err(rc);
+    rc = gnt_lmdb_look_for(l, cursor, GNT_LMDB_LOGS, name, &value);
+    mdb_cursor_close(cursor);
+    if (rc)
+        return gnt_lmdb_err(rc);
+    return gnt_lmdb_unseal(&l->file, GNT_LMDB_LOGS, &key, &value, &body) &&
+                   gnt_lmdb_log_read(body, out)
+               ? GNT_OK
+               : GNT_MALFORMED;
+}
+
 gnt_err gnt_lmdb_log_find(struct gnt_lmdb *l, MDB_txn *txn, struct gnt_slice name,
                           struct gnt_lmdb_log *out)
 {
-    gnt_err err = gnt_lmdb_log_get(&l->file, txn, name, out);
-    if (err != GNT_MALFORMED)
+    *out = (struct gnt_lmdb_log){0};
+    gnt_err err = find_numbers(l, txn, name, out);
+    bool lost = err == GNT_MALFORMED || (err == GNT_NOTFOUND && l->doubtful[GNT_LMDB_LOGS]);
+    if (!lost)
         return err;
     struct survey s = {.log = name, .all = true};
-    err = survey(l, txn, &s);
+    gnt_err failed = survey(l, txn, &s);
+    if (failed)
+        return failed;
     *out = (struct gnt_lmdb_log){.last = s.last, .count = s.count};
-    return err;
+    return err == GNT_NOTFOUND && s.count == 0 ? err : GNT_OK;
 }
 
 struct log_query {
@@ -522,26 +524,20 @@ struct opening {
     char *why;
 };
 
-/* LMDB has no checksums, and a page that has lost its keys looks like one that has none: there have
- * to be as many tables' records as it says.  Those are read at every start anyway; of logs each
- * says how many entries it has. */
-static void count_records(struct gnt_lmdb *l)
+/* LMDB has no checksums: a page that has lost its keys looks like one that has none.  Tables are
+ * read at every start anyway, and of logs each says how many entries it has. */
+static void look_over(struct gnt_lmdb *l)
 {
-    MDB_cursor *cursor;
-    MDB_stat stat;
-    MDB_val key;
-    size_t found = 0;
+    static const enum gnt_lmdb_database small[] = {GNT_LMDB_TABLES, GNT_LMDB_LOGS};
     if (mdb_txn_renew(l->reader))
         return;
-    int rc = mdb_stat(l->reader, l->file.db[GNT_LMDB_TABLES], &stat);
-    if (!rc)
-        rc = mdb_cursor_open(l->reader, l->file.db[GNT_LMDB_TABLES], &cursor);
-    if (!rc) {
-        while (!mdb_cursor_get(cursor, &key, NULL, MDB_NEXT))
-            found++;
-        mdb_cursor_close(cursor);
-        if (found < stat.ms_entries)
-            atomic_fetch_add(&l->damaged, stat.ms_entries - found);
+    for (size_t i = 0; i < sizeof small / sizeof small[0]; i++) {
+        uint64_t wrong = 0;
+        bool in_order = false;
+        if (gnt_lmdb_look_over(l, l->reader, small[i], &wrong, &in_order))
+            continue;
+        l->doubtful[small[i]] = wrong || !in_order;
+        atomic_fetch_add(&l->damaged, wrong + !in_order);
     }
     mdb_txn_reset(l->reader);
 }
@@ -551,7 +547,7 @@ static gnt_err run_open(struct gnt_lmdb *l, void *of)
     struct opening *o = of;
     gnt_err err = open_file(l, o->options, o->why);
     if (!err)
-        count_records(l);
+        look_over(l);
     return err;
 }
 

@@ -78,6 +78,7 @@ enum { GNT_LMDB_NAMED_MAX = 16 };
 struct gnt_lmdb_report {
     uint64_t good;       /* records of tables, entries and logs, that are as they were written */
     uint64_t damaged;    /* found, but not as they were written, or without their message */
+    uint64_t misplaced;  /* good, but not in order, or not found by their keys: a copy has them */
     uint64_t unreadable; /* more are counted than were found; at least 1 if LMDB stopped */
     uint64_t size;       /* of the file, bytes */
     uint64_t spare;      /* bytes of it that wait for use again */

@@ -1,4 +1,4 @@
-#include "store/lmdb_ground.h"
+#include "store/lmdb_walk.h"
 
 #include "base/assert.h"
 #include "base/list.h"
@@ -182,14 +182,34 @@ static bool is_last(struct applying *a, const struct gnt_lmdb_key *key)
     return true;
 }
 
+/* Puts *value at KEY unless there is something: MDB_KEYEXIST, *value is that, and *flags are for
+ * putting over it. */
+static int put_fresh(struct applying *a, enum gnt_lmdb_database database, MDB_val *key,
+                     bool is_last_key, MDB_val *value, unsigned *flags)
+{
+    MDB_val old;
+    *flags = 0;
+    if (a->l->doubtful[database]) { /* it may stand where LMDB would not look for it */
+        int rc = gnt_lmdb_look_for(a->l, a->cursor, database, gnt_lmdb_slice(key), &old);
+        if (rc == 0) {
+            *value = old;
+            *flags = MDB_CURRENT;
+            return MDB_KEYEXIST;
+        }
+        if (rc != MDB_NOTFOUND)
+            return rc;
+    }
+    return mdb_cursor_put(a->cursor, key, value, is_last_key ? MDB_APPEND : MDB_NOOVERWRITE);
+}
+
 /* Puts what l->value holds at KEY; *fresh: there was nothing. */
 static gnt_err put_value(struct applying *a, enum gnt_lmdb_database database,
                          struct gnt_lmdb_key *key, bool *fresh)
 {
     struct gnt_slice bytes = gnt_buf_slice(&a->l->value);
     MDB_val k = {key->size, key->bytes}, v = gnt_lmdb_val(bytes);
-    unsigned flags = is_last(a, key) ? MDB_APPEND : MDB_NOOVERWRITE;
-    int rc = mdb_cursor_put(a->cursor, &k, &v, flags);
+    unsigned flags;
+    int rc = put_fresh(a, database, &k, is_last(a, key), &v, &flags);
     *fresh = rc == 0;
     if (rc != MDB_KEYEXIST)
         return gnt_lmdb_err(rc);
@@ -198,7 +218,7 @@ static gnt_err put_value(struct applying *a, enum gnt_lmdb_database database,
         return err;
     k = (MDB_val){key->size, key->bytes};
     v = gnt_lmdb_val(bytes);
-    return gnt_lmdb_err(mdb_cursor_put(a->cursor, &k, &v, 0));
+    return gnt_lmdb_err(mdb_cursor_put(a->cursor, &k, &v, flags));
 }
 
 static gnt_err put_record(struct applying *a, enum gnt_lmdb_database database,
@@ -225,7 +245,7 @@ static gnt_err delete_record(struct applying *a, enum gnt_lmdb_database database
                              struct gnt_lmdb_key *key, bool *found)
 {
     MDB_val k = {key->size, key->bytes}, v;
-    int rc = mdb_cursor_get(a->cursor, &k, &v, MDB_SET_KEY);
+    int rc = gnt_lmdb_look_for(a->l, a->cursor, database, gnt_lmdb_slice(&k), &v);
     *found = rc == 0;
     if (rc)
         return rc == MDB_NOTFOUND ? GNT_OK : gnt_lmdb_err(rc);
@@ -264,21 +284,23 @@ static gnt_err trim(struct applying *a, struct gnt_slice name, uint64_t up_to,
                     struct gnt_lmdb_log *log)
 {
     struct gnt_lmdb_key start = gnt_lmdb_entry_key(name, 0);
-    MDB_val key = {start.size, start.bytes}, value;
-    int rc = mdb_cursor_get(a->cursor, &key, &value, MDB_SET_RANGE);
-    while (!rc && gnt_slice_starts(gnt_lmdb_slice(&key), gnt_slice(start.bytes, start.common))) {
+    struct gnt_lmdb_walk w = gnt_lmdb_walk(a->l, a->cursor, GNT_LMDB_ENTRIES, &start,
+                                           gnt_slice(start.bytes, start.common));
+    int rc;
+    while (!(rc = gnt_lmdb_walk_next(&w))) {
         uint64_t sequence;
-        gnt_lmdb_key_sequence(gnt_lmdb_slice(&key), &sequence);
-        if (sequence > up_to)
+        gnt_lmdb_key_sequence(gnt_lmdb_slice(&w.key), &sequence);
+        if (sequence > up_to && w.whole)
             return GNT_OK;
-        gnt_lmdb_file_touched(&a->l->file, TOUCH_NEXT + value.mv_size);
-        gnt_err err = release(a, GNT_LMDB_ENTRIES, &key, &value);
+        if (sequence > up_to)
+            continue;
+        gnt_lmdb_file_touched(&a->l->file, TOUCH_NEXT + w.value.mv_size);
+        gnt_err err = release(a, GNT_LMDB_ENTRIES, &w.key, &w.value);
+        if (!err)
+            err = gnt_lmdb_err(mdb_cursor_del(a->cursor, 0));
         if (err)
             return err;
-        rc = mdb_cursor_del(a->cursor, 0);
         log->count -= log->count > 0;
-        if (!rc)
-            rc = mdb_cursor_get(a->cursor, &key, &value, MDB_NEXT);
     }
     return rc == MDB_NOTFOUND ? GNT_OK : gnt_lmdb_err(rc);
 }

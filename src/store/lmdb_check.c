@@ -1,4 +1,4 @@
-#include "store/lmdb_file.h"
+#include "store/lmdb_walk.h"
 
 #include "base/assert.h"
 #include "store/bytes.h"
@@ -51,6 +51,8 @@ struct walker {
     struct gnt_slice log_name; /* entries of this log have been copied, and are not counted yet */
     struct gnt_lmdb_log log;
     uint8_t log_bytes[GNT_STORE_NAME_MAX];
+    MDB_cursor *aside;        /* while it is only looked at */
+    struct gnt_lmdb_key last; /* the last good one */
 };
 
 /* --- looking at one record --- */
@@ -131,15 +133,18 @@ static void note(struct walker *w, bool good, const MDB_val *key)
     struct gnt_lmdb_report *report = &w->leg->shared->report;
     static const char *const what[GNT_LMDB_DATABASES] = {"meta", "table", "log", "log's numbers",
                                                          "payload"};
+    bool in_place = !good || gnt_lmdb_is_in_place(w->aside, key, w->leg->backward, &w->last);
     /* Payloads are no records: those that need a damaged one are. */
     report->good += good && w->leg->database != GNT_LMDB_PAYLOADS;
     report->damaged += !good;
+    report->misplaced += !in_place;
     if (!good)
         keep_name(w, key);
-    if (good || report->where[0])
+    if ((good && in_place) || report->where[0])
         return;
-    int printed = snprintf(report->where, sizeof report->where, "%s, record %ju, key ",
-                           what[w->leg->database], (uintmax_t)w->leg->shared->steps + 1);
+    int printed = snprintf(report->where, sizeof report->where, "%s, record %ju, %skey ",
+                           what[w->leg->database], (uintmax_t)w->leg->shared->steps + 1,
+                           good ? "not in its place, " : "");
     const uint8_t *bytes = key->mv_data;
     bool readable = gnt_lmdb_file_holds(&w->from, key);
     for (size_t i = 0; readable && i < key->mv_size && i < 64 && printed > 0; i++)
@@ -273,7 +278,10 @@ static gnt_err walk(struct walker *w)
     MDB_val key, value;
     MDB_cursor_op first = w->leg->backward ? MDB_LAST : MDB_FIRST;
     MDB_cursor_op next = w->leg->backward ? MDB_PREV : MDB_NEXT;
-    int rc = mdb_cursor_open(w->reading, w->from.db[w->leg->database], &cursor);
+    MDB_dbi db = w->from.db[w->leg->database];
+    int rc = mdb_cursor_open(w->reading, db, &cursor);
+    if (!rc && (rc = mdb_cursor_open(w->reading, db, &w->aside)))
+        mdb_cursor_close(cursor);
     if (rc)
         return gnt_lmdb_err(rc);
     gnt_err err = GNT_OK;
@@ -282,6 +290,7 @@ static gnt_err walk(struct walker *w)
         if (!rc)
             err = visit(w, &key, &value);
     }
+    mdb_cursor_close(w->aside);
     mdb_cursor_close(cursor);
     /* What LMDB notices ends this leg, and the records that it did not come to are missed. */
     return err;
@@ -555,7 +564,8 @@ static gnt_err copy(const char *path, struct shared *s, const struct gnt_lmdb_re
         if (walked[i] != GNT_LMDB_PAYLOADS) /* they come with their records */
             err = copy_database(
                 &(struct leg){.path = path, .copy = file, .database = walked[i], .shared = s});
-    bool wanted = !err && (old->damaged || old->unreadable || is_smaller(file, old->size));
+    bool wanted =
+        !err && (old->damaged || old->misplaced || old->unreadable || is_smaller(file, old->size));
     if (wanted)
         err = gnt_lmdb_file_rename(path, "data.mdb.new", "data.mdb");
     else

@@ -94,12 +94,8 @@ gnt_err gnt_lmdb_record_put(struct gnt_buf *b, enum gnt_lmdb_database database,
     return GNT_OK;
 }
 
-bool gnt_lmdb_record_get(const struct gnt_lmdb_file *f, enum gnt_lmdb_database database,
-                         const MDB_val *key, const MDB_val *value, struct gnt_lmdb_record *out)
+bool gnt_lmdb_record_read(struct gnt_slice body, struct gnt_lmdb_record *out)
 {
-    struct gnt_slice body;
-    if (!gnt_lmdb_unseal(f, database, key, value, &body))
-        return false;
     struct gnt_reader r = gnt_reader(body);
     uint8_t carries = gnt_read_u8(&r);
     *out = (struct gnt_lmdb_record){.carries = (enum gnt_lmdb_carries)carries};
@@ -110,6 +106,13 @@ bool gnt_lmdb_record_get(const struct gnt_lmdb_file *f, enum gnt_lmdb_database d
     if (carries == GNT_LMDB_PAYLOAD)
         out->payload = gnt_read_u64(&r);
     return carries <= GNT_LMDB_PAYLOAD && !r.bad && gnt_read_left(&r) == 0;
+}
+
+bool gnt_lmdb_record_get(const struct gnt_lmdb_file *f, enum gnt_lmdb_database database,
+                         const MDB_val *key, const MDB_val *value, struct gnt_lmdb_record *out)
+{
+    struct gnt_slice body;
+    return gnt_lmdb_unseal(f, database, key, value, &body) && gnt_lmdb_record_read(body, out);
 }
 
 /* --- small things of a few numbers --- */
@@ -129,6 +132,14 @@ static gnt_err put_numbers(struct gnt_lmdb_file *f, MDB_txn *txn, enum gnt_lmdb_
     return gnt_lmdb_err(mdb_put(txn, f->db[database], &k, &v, 0));
 }
 
+static bool read_numbers(struct gnt_slice body, uint64_t *numbers, size_t count)
+{
+    struct gnt_reader r = gnt_reader(body);
+    for (size_t i = 0; i < count; i++)
+        numbers[i] = gnt_read_u64(&r);
+    return body.size == count * 8;
+}
+
 static gnt_err get_numbers(struct gnt_lmdb_file *f, MDB_txn *txn, enum gnt_lmdb_database database,
                            struct gnt_slice key, uint64_t *numbers, size_t count)
 {
@@ -137,12 +148,9 @@ static gnt_err get_numbers(struct gnt_lmdb_file *f, MDB_txn *txn, enum gnt_lmdb_
     if (rc)
         return gnt_lmdb_err(rc);
     struct gnt_slice body;
-    if (!gnt_lmdb_unseal(f, database, &k, &v, &body) || body.size != count * 8)
-        return GNT_MALFORMED;
-    struct gnt_reader r = gnt_reader(body);
-    for (size_t i = 0; i < count; i++)
-        numbers[i] = gnt_read_u64(&r);
-    return GNT_OK;
+    return gnt_lmdb_unseal(f, database, &k, &v, &body) && read_numbers(body, numbers, count)
+               ? GNT_OK
+               : GNT_MALFORMED;
 }
 
 gnt_err gnt_lmdb_log_put(struct gnt_lmdb_file *f, MDB_txn *txn, struct gnt_slice name,
@@ -150,6 +158,14 @@ gnt_err gnt_lmdb_log_put(struct gnt_lmdb_file *f, MDB_txn *txn, struct gnt_slice
 {
     const uint64_t numbers[] = {log->last, log->count};
     return put_numbers(f, txn, GNT_LMDB_LOGS, name, numbers, 2);
+}
+
+bool gnt_lmdb_log_read(struct gnt_slice body, struct gnt_lmdb_log *out)
+{
+    uint64_t numbers[2] = {0};
+    bool good = read_numbers(body, numbers, 2);
+    *out = (struct gnt_lmdb_log){.last = numbers[0], .count = numbers[1]};
+    return good;
 }
 
 gnt_err gnt_lmdb_log_get(struct gnt_lmdb_file *f, MDB_txn *txn, struct gnt_slice name,

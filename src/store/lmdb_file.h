@@ -107,11 +107,14 @@ GNT_MUST gnt_err gnt_lmdb_record_put(struct gnt_buf *b, enum gnt_lmdb_database d
                                      struct gnt_slice key, const struct gnt_lmdb_record *r);
 bool gnt_lmdb_record_get(const struct gnt_lmdb_file *f, enum gnt_lmdb_database database,
                          const MDB_val *key, const MDB_val *value, struct gnt_lmdb_record *out);
+/* The same of what gnt_lmdb_unseal has said already. */
+bool gnt_lmdb_record_read(struct gnt_slice body, struct gnt_lmdb_record *out);
 
 /* A log's last number and count. */
 struct gnt_lmdb_log {
     uint64_t last, count;
 };
+bool gnt_lmdb_log_read(struct gnt_slice body, struct gnt_lmdb_log *out);
 GNT_MUST gnt_err gnt_lmdb_log_put(struct gnt_lmdb_file *f, MDB_txn *txn, struct gnt_slice name,
                                   const struct gnt_lmdb_log *log);
 /* GNT_NOTFOUND, GNT_MALFORMED (damaged). */

@@ -18,7 +18,9 @@ struct gnt_lmdb {
     struct gnt_lmdb_file file;
     MDB_txn *reader; /* reset, so that it keeps no page, unless something is read right now */
     struct gnt_lmdb_mark mark;
-    _Atomic uint64_t damaged; /* records left out, and reads that failed */
+    _Atomic uint64_t damaged;          /* records left out, and reads that failed */
+    bool doubtful[GNT_LMDB_DATABASES]; /* when it was opened their records were not all there, in
+                                          order and found by their keys; of tables and logs */
     _Atomic bool stopped; /* LMDB has stopped in the middle of something: it is not called again */
     struct gnt_buf message, value; /* of _apply */
 };
