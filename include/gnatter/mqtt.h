@@ -33,6 +33,7 @@
 
 #include <gnatter/mqtt_types.h>
 #include <gnatter/tls.h>
+#include <gnatter/transport.h>
 
 GNATTER_BEGIN
 
@@ -91,28 +92,6 @@ typedef void gnatter_on_done(gnatter_client *c, const struct gnatter_result *res
 typedef void gnatter_on_auth(gnatter_client *c, uint8_t reason,
                              struct gnatter_properties properties, void *context);
 
-/* ---- A transport of your own, instead of TCP.  All functions are called on the client's thread,
- * and none of them waits or calls a function of the client.
- *   open   begins; READY(READY_CONTEXT) may be called from any thread from now on until close has
- *          returned, and must be called when reading or writing may succeed after GNATTER_MORE.
- *          If it is still connecting, let read and write say GNATTER_MORE.
- *   read   *n > 0 bytes into TO; GNATTER_MORE: nothing there now; GNATTER_ECLOSED: the end
- *   write  *n > 0 bytes of FROM, perhaps not all; GNATTER_MORE: no room now
- *   close  ends; after a successful open, once.  What was written should still be delivered.
- *   fd     may be NULL; else a file descriptor that can be polled, once open has succeeded: the
- *          client watches it, and READY need not be called. */
-typedef void gnatter_ready(void *ready_context);
-
-struct gnatter_transport {
-    int (*open)(void *self, const char *host, uint16_t port, gnatter_ready *ready,
-                void *ready_context);
-    int (*read)(void *self, void *to, size_t cap, size_t *n);
-    int (*write)(void *self, const void *from, size_t size, size_t *n);
-    void (*close)(void *self);
-    int (*fd)(void *self);
-    void *self;
-};
-
 /* ---- Options: the values in brackets are gnatter_client_options_init's */
 
 struct gnatter_client_options {
@@ -127,7 +106,7 @@ struct gnatter_client_options {
     const char *url;
 
     struct gnatter_mqtt_options mqtt;
-    struct gnatter_transport transport; /* [TCP: all NULL] */
+    struct gnatter_transport transport; /* of your own [TCP: all NULL] */
     struct gnatter_tls_options tls;     /* [off, unless the URL says so] */
 
     /* How mqtt.username and mqtt.password are used.  [NULL: they are sent]  "SCRAM-SHA-256" or

@@ -8,6 +8,7 @@
 #ifndef GNATTER_MQTT_TYPES_H
 #define GNATTER_MQTT_TYPES_H
 
+#include <gnatter/bytes.h>
 #include <gnatter/error.h>
 
 #include <stdbool.h>
@@ -18,11 +19,6 @@
 GNATTER_BEGIN
 
 enum gnatter_mqtt_version { GNATTER_MQTT_3_1 = 3, GNATTER_MQTT_3_1_1 = 4, GNATTER_MQTT_5 = 5 };
-
-struct gnatter_bytes {
-    const void *data;
-    size_t size;
-};
 
 /* ---- Properties of MQTT 5 [MQTT5 2.2.2.2]: the numbers are the standard's */
 
