@@ -19,6 +19,7 @@
     X(DUE, "ledger/received", "deliveries that sessions and shared groups were given to make")    \
     X(DELIVERED, "ledger/delivered", "deliveries sent at QoS 0, or acknowledged by their client") \
     X(EXPIRED, "ledger/expired", "deliveries that expired in a queue")                            \
+    X(DEAD_LETTERED, "ledger/dead_lettered", "messages moved to a dead-letter queue")             \
     X(DROPPED_QUEUE_FULL, "ledger/dropped/queue_full", "deliveries dropped: queue full")          \
     X(DROPPED_BROKER_FULL, "ledger/dropped/broker_full",                                          \
       "deliveries dropped: as many are queued in all as may be")                                  \
@@ -32,6 +33,7 @@
     X(DROPPED_DAMAGED, "ledger/dropped/damaged", "deliveries that the store could not give back") \
     X(DROPPED_DENIED, "ledger/dropped/denied",                                                    \
       "deliveries that the access list does not permit any more, or to no member of a group")     \
+    X(DROPPED_DELETED, "ledger/dropped/deleted", "messages purged, or deleted with their queue")  \
     X(CONNECTIONS_ACCEPTED, "connections/accepted", "connections accepted")                       \
     X(CONNECTS, "connections/welcomed", "clients that were let in")                               \
     X(CONNECTIONS_REFUSED, "connections/refused",                                                 \
@@ -82,7 +84,7 @@ const char *gnt_counter_topic(enum gnt_counter which);
 enum {
     GNT_LEDGER_FIRST = GNT_COUNT_DUE,
     GNT_LEDGER_DROPPED = GNT_COUNT_DROPPED_QUEUE_FULL,
-    GNT_LEDGER_LAST = GNT_COUNT_DROPPED_DENIED,
+    GNT_LEDGER_LAST = GNT_COUNT_DROPPED_DELETED,
     GNT_LEDGER_ROWS = GNT_LEDGER_LAST - GNT_LEDGER_FIRST + 1,
 };
 

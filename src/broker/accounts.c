@@ -42,15 +42,17 @@ static gnt_err put_text(struct gnt_buf *out, const char *text)
 
 static gnt_err put_topic(struct gnt_buf *topic, const struct gnt_account *a)
 {
-    bool session = a->client_id.size;
+    bool group = a->group.size;
+    struct gnt_slice name = group ? a->group : a->queue.size ? a->queue : a->client_id;
+    const char *kind = group ? "group/" : a->queue.size ? "queue/" : "session/";
     gnt_err err = put_text(topic, "$SYS/broker/ledger/");
     if (!err)
-        err = put_text(topic, session ? "session/" : "group/");
+        err = put_text(topic, kind);
     if (!err)
-        err = put_name(topic, session ? a->client_id : a->group);
-    if (!err && !session)
+        err = put_name(topic, name);
+    if (!err && group)
         err = put_text(topic, "/");
-    return err || session ? err : put_name(topic, a->filter);
+    return err || !group ? err : put_name(topic, a->filter);
 }
 
 static const char *row_name(int row)

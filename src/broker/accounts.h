@@ -1,8 +1,9 @@
-/* $SYS/broker/ledger/session and /group: the ledger of each session and each shared group, which
- * each worker publishes for those that live with it.
+/* $SYS/broker/ledger/session, /group and /queue: the ledger of each session, shared group and
+ * queue, which each worker publishes for those that live with it.
  *
  *     $SYS/broker/ledger/session/CLIENT     {"received":7,"delivered":4,"queued":1,
  *     $SYS/broker/ledger/group/NAME/FILTER   "dropped":{"queue_full":2}}
+ *     $SYS/broker/ledger/queue/NAME
  *
  * Rows that are 0 are left out, and so is who never got anything.  In names '/', '+', '#' and '%'
  * stand as %2F and so on, so that each is one level.  The messages are retained and expire, so that

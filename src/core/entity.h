@@ -85,11 +85,15 @@ struct gnt_entity_asking {
     enum gnt_queue_result result;
 };
 
+/* Of queues that are in the store (core/keep.h) the home follows from the store's key. */
+unsigned gnt_entity_home(const uint64_t key[2], unsigned homes, struct gnt_slice name);
+
 void gnt_entity_ask(struct gnt_home *home, struct gnt_entity_asking *asking);
 
 /* All queues, in no order. */
 struct gnt_entity_listed {
     struct gnt_slice name;
+    uint8_t *own; /* private */
     struct gnt_queue_facts facts;
 };
 struct gnt_entity_listing {

@@ -21,15 +21,15 @@ struct gnt_errand {
     unsigned from, to;
 };
 
-struct gnt_errands;
+struct gnt_core;
 
-/* Of HOME, which is attached.  GNT_NOMEM. */
-GNT_MUST gnt_err gnt_errands_new(struct gnt_home *home, struct gnt_errands **out);
+/* Of HOME, which is new.  GNT_NOMEM. */
+GNT_MUST gnt_err gnt_errands_new(struct gnt_home *home);
 
-/* Runs what is under way until nothing is: no home runs, and nothing is mailed any more.  Then
- * they can be freed. */
-bool gnt_errands_finish(struct gnt_home *home);
-void gnt_errands_free(struct gnt_errands **errands);
+/* Runs what is under way, wherever to, until nothing is: no home runs any more, and all mail has
+ * been run.  What waits for the store goes on waiting. */
+void gnt_errands_finish(struct gnt_core *core);
+void gnt_errands_free(struct gnt_home *home); /* there are none */
 
 /* Has RUN called at the home TO. */
 void gnt_errand_send(struct gnt_home *home, unsigned to, struct gnt_errand *errand,
@@ -45,7 +45,8 @@ struct gnt_chore {
     void (*run)(struct gnt_home *home, struct gnt_chore *chore);
 };
 void gnt_chore_init(struct gnt_chore *chore,
-                   void (*run)(struct gnt_home *home, struct gnt_chore *chore));
+                    void (*run)(struct gnt_home *home, struct gnt_chore *chore));
 void gnt_errand_chore(struct gnt_home *home, struct gnt_chore *chore);
+void gnt_chore_cancel(struct gnt_chore *chore);
 
 #endif

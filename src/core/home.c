@@ -165,6 +165,7 @@ void gnt_home_configure(struct gnt_home *home, const struct gnt_core_config *con
 {
     struct gnt_core_config fresh = *config;
     fresh.homes = home->config.homes;
+    fresh.calendar_ms = home->config.calendar_ms;
     fresh.post = home->config.post;
     fresh.report = home->config.report;
     fresh.post_context = home->config.post_context;

@@ -15,6 +15,7 @@
 #include "core/tree.h"
 
 struct gnt_access;
+struct gnt_errands;
 
 enum { GNT_HOMES_MAX = 64 };
 
@@ -39,6 +40,9 @@ struct gnt_core_config {
     uint32_t inflight_per_session; /* unsettled deliveries at most, 1 to 65535 */
     uint32_t session_expiry_max_s; /* UINT32_MAX: no limit */
     enum gnt_overflow overflow;
+    size_t queues_max; /* of all homes together; 0: no limit */
+    /* Calendar time (ms since 1970) less that of the homes' clock, where nothing is kept. */
+    int64_t calendar_ms;
     uint32_t hold_ms; /* how long a full queue holds its publishers at most; 0: not at all */
     /* Carries mail from the thread of one home to that of another, in order for each pair. */
     gnt_err (*post)(void *context, unsigned from, unsigned to, const struct gnt_mail *mail);
@@ -93,6 +97,8 @@ struct gnt_home {
     struct gnt_slots slots;
     struct gnt_map sessions; /* by client id */
     struct gnt_map groups;   /* by share name and filter */
+    struct gnt_map queues;   /* struct gnt_queue, by folded name */
+    struct gnt_errands *errands;
     struct gnt_routes routes;
     struct gnt_keep keep;
     struct gnt_access *access; /* who may do what; NULL: everybody everything */

@@ -100,9 +100,10 @@ static inline uint64_t gnt_ledger_queued(const struct gnt_ledger *l)
     return queued;
 }
 
-/* One session's, or shared group's. */
+/* One session's, or shared group's, or queue's. */
 struct gnt_account {
-    struct gnt_slice client_id;      /* of a session; empty: a group's */
+    struct gnt_slice client_id;      /* of a session; else empty */
+    struct gnt_slice queue;          /* the name of a queue; else empty */
     struct gnt_slice group, filter;  /* of "$share/GROUP/FILTER" */
     const struct gnt_ledger *ledger; /* NULL: nothing has ever come for it */
     uint64_t queued;                 /* as it is found */

@@ -105,7 +105,9 @@ struct gnt_room {
     /* private */
     struct gnt_errand errand, cancel;
     uint64_t queue;
-    bool waiting, cancelled, answered; /* where it waits; at the front's home */
+    unsigned from;
+    bool waiting;   /* of the queue's home */
+    bool cancelled; /* of the front's */
     enum gnt_queue_result result;
 };
 void gnt_queue_await_room(struct gnt_home *home, uint64_t queue, struct gnt_room *room);
@@ -134,7 +136,6 @@ struct gnt_queued {
     uint32_t failed; /* deliveries before this one that failed [AMQP 3.2.1] */
     bool acquired;   /* somebody has had it before, failed or not */
     bool durable;
-    uint8_t priority;
     uint64_t enqueued_ms;         /* store time: milliseconds since 1970 */
     uint64_t locked_until;        /* monotonic ns; GNT_NEVER: as long as the consumer lives */
     struct gnt_slice annotations; /* as somebody left them with it, instead of the message's */
@@ -186,7 +187,8 @@ struct gnt_consumer {
     uint64_t queue;
     uint64_t upto, sent_upto; /* credit, and what of it the queue has been told */
     enum gnt_queue_result result;
-    bool drain, sent_drain, crediting, closing, failed, over;
+    uint32_t unanswered; /* settlings that are to be told of */
+    bool drain, sent_drain, crediting, again, closing, failed, parted;
 };
 
 void gnt_consumer_open(struct gnt_home *home, uint64_t queue, struct gnt_consumer *c);

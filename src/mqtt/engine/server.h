@@ -125,7 +125,7 @@ uint64_t gnt_mqtt_server_deadline(const struct gnt_mqtt_server *s);
 /* ---- Answers.  Each puts a packet into the queue, or fails and has put nothing: GNT_NOMEM, or
  * GNT_TOOBIG where the client does not take a packet of that size [MQTT-3.1.2-24]. */
 
-enum { GNT_MQTT_WELCOME_USER_MAX = 10 };
+enum { GNT_MQTT_WELCOME_USER_MAX = 12 };
 
 struct gnt_mqtt_welcome {
     bool session_present;

@@ -1,0 +1,362 @@
+#include "core/queue_private.h"
+
+#include "base/spare.h"
+
+#include <stdlib.h>
+
+enum { HELD_MAX = 65536, CRATE_MAX = 32 };
+
+/* Deliveries on their way to one consumer. */
+struct gnt_crate {
+    struct gnt_errand errand;
+    struct gnt_consumer *consumer;
+    unsigned count;
+    bool drained; /* behind all of them: there is nothing more up to UPTO */
+    uint64_t upto;
+    struct gnt_note *notes[CRATE_MAX];
+    struct gnt_queued item[CRATE_MAX];
+};
+
+/* ---- At the queue's home: a consumer's place there */
+
+static bool has_credit(const struct gnt_taker *t)
+{
+    return t->delivered < t->upto && t->held_count < t->held_max;
+}
+
+/* Behind those that go before it, or with whom it takes turns. */
+static void take_turn(struct gnt_list *list, struct gnt_taker *t)
+{
+    struct gnt_list *behind = list->prev;
+    while (behind != list && GNT_CONTAINER(behind, struct gnt_taker, turn)->priority < t->priority)
+        behind = behind->prev;
+    gnt_list_push_front(behind, &t->turn);
+}
+
+void gnt_taker_place(struct gnt_taker *t)
+{
+    struct gnt_queue *q = t->queue;
+    gnt_list_remove(&t->turn);
+    t->sated = false;
+    if (!has_credit(t))
+        return;
+    if (t->mode == GNT_CONSUME_BROWSE)
+        gnt_list_push_back(&q->browsers, &t->turn);
+    else
+        take_turn(t->picky ? &q->picky : &q->plain, t);
+}
+
+static void want_drained(struct gnt_taker *t, bool drain)
+{
+    t->queue->draining += drain;
+    t->queue->draining -= t->drain;
+    t->drain = drain;
+}
+
+/* Where it begins to look. */
+static struct gnt_entry *first_of(const struct gnt_taker *t, const struct gnt_lane *lane)
+{
+    if (t->mode != GNT_CONSUME_BROWSE)
+        return lane->fresh;
+    return gnt_list_empty(&lane->all) ? NULL : gnt_entry_at(lane->all.next);
+}
+
+gnt_err gnt_taker_make_picky(struct gnt_taker *t)
+{
+    if (t->picky)
+        return GNT_OK;
+    t->cursor = calloc(GNT_QUEUE_LANES, sizeof(struct gnt_entry *));
+    if (!t->cursor)
+        return GNT_NOMEM;
+    t->picky = true;
+    for (unsigned i = 0; i < GNT_QUEUE_LANES; i++)
+        t->cursor[i] = t->queue->lanes[i] ? first_of(t, t->queue->lanes[i]) : NULL;
+    gnt_list_push_back(&t->queue->pickers, &t->pick);
+    gnt_taker_place(t);
+    return GNT_OK;
+}
+
+static enum gnt_queue_result may_join(const struct gnt_queue *q, const struct gnt_consumer *c)
+{
+    if (c->mode == GNT_CONSUME_BROWSE)
+        return GNT_QUEUE_DONE;
+    return q->exclusive || (c->exclusive && q->consumers) ? GNT_QUEUE_IN_USE : GNT_QUEUE_DONE;
+}
+
+static enum gnt_queue_result join(struct gnt_queue *q, struct gnt_consumer *c, unsigned home)
+{
+    enum gnt_queue_result result = may_join(q, c);
+    if (result)
+        return result;
+    struct gnt_taker *t = calloc(1, sizeof *t);
+    if (!t)
+        return GNT_QUEUE_NO_MEMORY;
+    t->queue = q;
+    t->consumer = c;
+    t->home = home;
+    t->mode = c->mode;
+    t->priority = c->priority;
+    t->held_max = c->held_max ? c->held_max : HELD_MAX;
+    t->browsed = c->browse_from ? c->browse_from - 1 : 0;
+    t->number = ++q->taker_numbers;
+    gnt_list_init(&t->turn);
+    gnt_list_init(&t->pick);
+    gnt_list_init(&t->held);
+    gnt_list_init(&t->parked);
+    bool looks = c->filter || q->options.groups || t->mode == GNT_CONSUME_BROWSE;
+    if (looks && gnt_taker_make_picky(t)) {
+        free(t);
+        return GNT_QUEUE_NO_MEMORY;
+    }
+    t->filter = c->filter;
+    c->filter = NULL;
+    gnt_list_push_back(&q->takers, &t->link);
+    q->consumers += t->mode != GNT_CONSUME_BROWSE;
+    q->exclusive = c->exclusive && t->mode != GNT_CONSUME_BROWSE ? t : q->exclusive;
+    gnt_queue_used(q);
+    c->taker = t;
+    gnt_queue_facts_of(q, &c->facts);
+    return GNT_QUEUE_DONE;
+}
+
+void gnt_taker_return_all(struct gnt_taker *t, bool failed)
+{
+    /* Each is in front of the one before, which makes their places easy to find. */
+    while (!gnt_list_empty(&t->held))
+        gnt_entry_give_back(GNT_CONTAINER(t->held.prev, struct gnt_entry, link), failed);
+}
+
+/* T has no place at its queue any more. */
+static void part(struct gnt_taker *t, bool failed)
+{
+    struct gnt_queue *q = t->queue;
+    want_drained(t, false);
+    gnt_list_remove(&t->turn);
+    gnt_list_remove(&t->link);
+    gnt_list_remove(&t->pick);
+    t->upto = t->delivered; /* so that nothing of what follows gives it a turn */
+    gnt_taker_return_all(t, failed);
+    q->consumers -= t->mode != GNT_CONSUME_BROWSE;
+    if (q->exclusive == t)
+        q->exclusive = NULL;
+    if (t->filter)
+        t->filter->unref(t->filter);
+    t->filter = NULL;
+    free(t->cursor);
+    t->cursor = NULL;
+    t->queue = NULL;
+    for (unsigned i = 0; gnt_list_empty(&q->takers) && i < GNT_QUEUE_LANES; i++)
+        if (q->lanes[i])
+            gnt_lane_unload(q->lanes[i]);
+    gnt_queue_used(q);
+    gnt_queue_stir(q);
+}
+
+static void on_ended(struct gnt_home *home, struct gnt_errand *errand)
+{
+    struct gnt_taker *t = GNT_CONTAINER(errand, struct gnt_taker, ended);
+    struct gnt_consumer *c = t->consumer;
+    if (!c->closing)
+        c->ops->ended(home, c, t->why);
+}
+
+void gnt_taker_end(struct gnt_taker *t, enum gnt_queue_result why)
+{
+    struct gnt_home *home = t->queue->home;
+    gnt_taker_send(t);
+    part(t, false);
+    t->why = why;
+    gnt_errand_send(home, t->home, &t->ended, on_ended);
+}
+
+/* ---- Opening and closing, there and back */
+
+static void on_opened(struct gnt_home *home, struct gnt_errand *errand)
+{
+    struct gnt_consumer *c = GNT_CONTAINER(errand, struct gnt_consumer, open);
+    if (c->filter)
+        c->filter->unref(c->filter);
+    c->filter = NULL;
+    if (!c->closing)
+        c->ops->opened(home, c, c->result);
+}
+
+static void on_open(struct gnt_home *home, struct gnt_errand *errand)
+{
+    struct gnt_consumer *c = GNT_CONTAINER(errand, struct gnt_consumer, open);
+    struct gnt_queue *q = gnt_queue_find(home, c->queue);
+    c->result = q ? join(q, c, errand->from) : GNT_QUEUE_NOT_FOUND;
+    gnt_errand_send(home, errand->from, errand, on_opened);
+}
+
+static void on_closed(struct gnt_home *home, struct gnt_errand *errand)
+{
+    struct gnt_consumer *c = GNT_CONTAINER(errand, struct gnt_consumer, close);
+    free(c->taker);
+    c->taker = NULL;
+    c->parted = true;
+    if (!c->unanswered)
+        c->ops->closed(home, c);
+}
+
+void gnt_consumer_answered(struct gnt_consumer *c)
+{
+    c->unanswered--;
+    if (c->parted && !c->unanswered)
+        c->ops->closed(c->home, c);
+}
+
+static void on_close(struct gnt_home *home, struct gnt_errand *errand)
+{
+    struct gnt_consumer *c = GNT_CONTAINER(errand, struct gnt_consumer, close);
+    struct gnt_taker *t = c->taker;
+    if (t && t->queue) {
+        gnt_taker_send(t);
+        part(t, c->failed);
+    }
+    gnt_errand_send(home, errand->from, errand, on_closed);
+}
+
+void gnt_consumer_open(struct gnt_home *home, uint64_t queue, struct gnt_consumer *c)
+{
+    c->home = home;
+    c->queue = queue;
+    c->taker = NULL;
+    c->settlings = NULL;
+    c->upto = c->sent_upto = 0;
+    c->drain = c->sent_drain = c->crediting = c->again = false;
+    c->closing = c->failed = c->parted = false;
+    c->unanswered = 0;
+    gnt_chore_init(&c->flush, gnt_consumer_on_flush);
+    gnt_errand_send(home, gnt_sink_home(queue), &c->open, on_open);
+}
+
+void gnt_consumer_close(struct gnt_consumer *c, bool failed)
+{
+    GNT_ASSERT(!c->closing);
+    c->closing = true;
+    c->failed = failed;
+    gnt_consumer_flush(c);
+    gnt_errand_send(c->home, gnt_sink_home(c->queue), &c->close, on_close);
+}
+
+/* ---- Credit */
+
+static void send_credit(struct gnt_consumer *c);
+
+static void on_credited(struct gnt_home *home, struct gnt_errand *errand)
+{
+    struct gnt_consumer *c = GNT_CONTAINER(errand, struct gnt_consumer, credit);
+    (void)home;
+    c->crediting = false;
+    if (!c->closing && (c->upto != c->sent_upto || c->again))
+        send_credit(c);
+}
+
+static void on_credit(struct gnt_home *home, struct gnt_errand *errand)
+{
+    struct gnt_consumer *c = GNT_CONTAINER(errand, struct gnt_consumer, credit);
+    struct gnt_taker *t = c->taker;
+    if (t && t->queue) {
+        t->upto = c->sent_upto;
+        gnt_queue_try_again(t->queue);
+        want_drained(t, c->sent_drain);
+        gnt_taker_place(t);
+        gnt_queue_stir(t->queue);
+    }
+    gnt_errand_send(home, errand->from, errand, on_credited);
+}
+
+static void send_credit(struct gnt_consumer *c)
+{
+    c->crediting = true;
+    c->again = false;
+    c->sent_upto = c->upto;
+    c->sent_drain = c->drain;
+    gnt_errand_send(c->home, gnt_sink_home(c->queue), &c->credit, on_credit);
+}
+
+void gnt_consumer_credit(struct gnt_consumer *c, uint64_t upto, bool drain)
+{
+    if (c->closing)
+        return;
+    GNT_ASSERT(upto >= c->upto);
+    c->again = drain || drain != c->drain;
+    c->upto = upto;
+    c->drain = drain;
+    if (!c->crediting)
+        send_credit(c);
+}
+
+/* ---- Deliveries */
+
+static void on_crate(struct gnt_home *home, struct gnt_errand *errand)
+{
+    struct gnt_crate *crate = GNT_CONTAINER(errand, struct gnt_crate, errand);
+    struct gnt_consumer *c = crate->consumer;
+    for (unsigned i = 0; i < crate->count; i++) {
+        if (!c->closing)
+            c->ops->deliver(home, c, &crate->item[i]);
+        gnt_message_unref(&crate->item[i].message);
+        gnt_note_unref(&crate->notes[i]);
+    }
+    if (crate->drained && !c->closing)
+        c->ops->drained(home, c, crate->upto);
+    gnt_spare_put(crate, sizeof *crate);
+}
+
+void gnt_taker_send(struct gnt_taker *t)
+{
+    if (!t->crate)
+        return;
+    gnt_list_remove(&t->load);
+    gnt_errand_send(t->queue->home, t->home, &t->crate->errand, on_crate);
+    t->crate = NULL;
+}
+
+gnt_err gnt_taker_load(struct gnt_taker *t)
+{
+    if (t->crate && t->crate->count < CRATE_MAX && !t->crate->drained)
+        return GNT_OK;
+    struct gnt_crate *crate = gnt_spare_get(sizeof *crate);
+    if (!crate)
+        return GNT_NOMEM;
+    gnt_taker_send(t);
+    crate->consumer = t->consumer;
+    crate->count = 0;
+    crate->drained = false;
+    t->crate = crate;
+    gnt_list_push_back(&t->queue->loaded, &t->load);
+    return GNT_OK;
+}
+
+struct gnt_queued *gnt_taker_put(struct gnt_taker *t, const struct gnt_entry *e)
+{
+    static const struct gnt_note nothing;
+    struct gnt_crate *crate = t->crate;
+    const struct gnt_note *note = e->note ? e->note : &nothing;
+    struct gnt_queued *d = &crate->item[crate->count];
+    *d = (struct gnt_queued){.message = gnt_message_ref(e->message),
+                             .sequence = e->sequence,
+                             .failed = e->failed,
+                             .acquired = e->acquired,
+                             .durable = e->durable,
+                             .enqueued_ms = e->enqueued_ms,
+                             .locked_until = GNT_NEVER,
+                             .annotations = note->annotations,
+                             .reason = note->reason,
+                             .description = note->description,
+                             .source = note->source,
+                             .source_sequence = note->source_sequence};
+    crate->notes[crate->count++] = gnt_note_ref(e->note);
+    t->delivered++;
+    return d;
+}
+
+void gnt_taker_drained(struct gnt_taker *t)
+{
+    t->crate->drained = true;
+    t->crate->upto = t->delivered = t->upto;
+    want_drained(t, false);
+    gnt_taker_place(t);
+}

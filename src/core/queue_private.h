@@ -1,0 +1,448 @@
+/* The inside of a queue, for the queue_*.c files and core/recover.c; see queue.h for the whole.
+ *   entity.c         names, and what is asked about queues
+ *   queue.c          birth and death of queues; messages, and the lists that they are in
+ *   queue_send.c     what comes in, bounds, who waits for room
+ *   queue_consume.c  consumers, at both homes
+ *   queue_pump.c     who gets what
+ *   queue_settle.c   what comes of it; locks, expiry, dead letters
+ *   queue_keep.c     what of it is in the store
+ *   queue_fetch.c    and back
+ *   queue_group.c    message groups
+ *   queue_bind.c     topic filters */
+#ifndef GNT_CORE_QUEUE_PRIVATE_H
+#define GNT_CORE_QUEUE_PRIVATE_H
+
+#include "base/assert.h"
+#include "core/ledger.h"
+#include "core/note.h"
+#include "core/queue.h"
+#include "core/record.h"
+#include "store/ordered.h"
+
+enum {
+    GNT_QUEUE_LANES = GNT_QUEUE_PRIORITY_MAX + 1,
+    /* Messages that are parked at a time: when there are as many, consumers wait for those that
+     * hold the groups of what comes next. */
+    GNT_QUEUE_PARKED_MAX = 4 * GNT_QUEUE_WINDOW,
+    /* Of what is kept so much is in memory while there are no consumers. */
+    GNT_QUEUE_WINDOW_AWAY = 16,
+};
+
+struct gnt_queue;
+struct gnt_queue_group;
+struct gnt_receipt;
+
+/* Where a message in memory is; each is the membership of a list, and gnt_entry_move moves. */
+enum gnt_entry_state {
+    GNT_ENTRY_FRESH,  /* ready, and nobody has had it: reached by lane->fresh */
+    GNT_ENTRY_BACK,   /* ready again: in lane->returned */
+    GNT_ENTRY_PARKED, /* ready, for the consumer that holds its group: in group->parked */
+    GNT_ENTRY_HELD,   /* a consumer's: in taker->held, queue->held and queue->locked */
+};
+
+/* A message in memory. */
+struct gnt_entry {
+    struct gnt_list place;            /* in lane->all, by sequence, whatever its state */
+    struct gnt_list link;             /* in group->parked, or taker->held */
+    struct gnt_list lock;             /* in queue->locked, if it is held and locks end */
+    struct gnt_map_node by_sequence;  /* in queue->held */
+    struct gnt_ordered_node returned; /* in lane->returned, by `key` */
+    struct gnt_timer expiry;          /* set while it is ready and expires */
+    struct gnt_queue *queue;
+    struct gnt_lane *lane;
+    struct gnt_message *message;
+    struct gnt_note *note;         /* NULL: there is nothing to say */
+    struct gnt_taker *taker;       /* who holds it */
+    struct gnt_queue_group *group; /* that it belongs to, while that is in memory */
+    struct gnt_bar *bars;          /* who is not to get it again */
+    uint64_t sequence, enqueued_ms, expires, locked_until;
+    uint32_t failed;
+    uint8_t key[8];
+    uint8_t state; /* enum gnt_entry_state */
+    bool kept;     /* in its lane's log */
+    bool stated;   /* there is a record of its state */
+    bool durable, acquired;
+};
+
+struct gnt_bar {
+    struct gnt_bar *next;
+    uint64_t taker; /* its number */
+};
+
+/* Messages that are in the store only: COUNT of them, of the numbers from NEXT to LAST. */
+struct gnt_lane_stored {
+    uint64_t next, last, count;
+    uint64_t bytes; /* of payload, of those that this process has seen */
+    uint64_t left;  /* so many ever were */
+};
+
+/* What an earlier process has left of a message that is in the store only. */
+struct gnt_queue_state {
+    struct gnt_map_node by_sequence;
+    uint64_t sequence;
+    uint32_t failed;
+    struct gnt_note *note;
+};
+
+/* The messages of one priority. */
+struct gnt_lane {
+    struct gnt_list all;         /* struct gnt_entry, by sequence */
+    struct gnt_entry *fresh;     /* the first that is, NULL: none */
+    struct gnt_ordered returned; /* by sequence */
+    uint64_t ready, ready_bytes; /* fresh, in memory */
+    struct gnt_lane_stored stored;
+    struct gnt_lane_fetch *fetch; /* under way from the store; NULL: none */
+    struct gnt_queue *queue;
+    uint8_t number;
+    bool failed; /* the store, or memory, at the last fetch: whatever happens next tries again */
+};
+
+/* A topic filter that is bound to the queue. */
+struct gnt_binding {
+    struct gnt_tree_node *node;
+    uint8_t *filter; /* owned */
+    size_t size;
+};
+
+static inline struct gnt_slice gnt_binding_filter(const struct gnt_binding *b)
+{
+    return gnt_slice(b->filter, b->size);
+}
+
+struct gnt_queue {
+    struct gnt_sink sink;
+    struct gnt_map_node by_name; /* in home->queues, by the folded name */
+    struct gnt_home *home;
+    struct gnt_queue *dead;   /* its dead-letter queue; NULL: there is none yet */
+    struct gnt_queue *parent; /* whose dead-letter queue this is; NULL: nobody's */
+    struct gnt_queue_options options;
+    struct gnt_lane *lanes[GNT_QUEUE_LANES]; /* by priority; NULL: nothing has ever come */
+    uint64_t last;                           /* sequence number */
+    uint64_t ready, ready_bytes;             /* wherever they are */
+    uint64_t held_bytes;
+    struct gnt_map held;    /* struct gnt_entry, by sequence */
+    struct gnt_list locked; /* those of them whose locks end, by time */
+    struct gnt_timer lock_due;
+    struct gnt_chore pump;
+    struct gnt_list takers; /* all of them, browsers too */
+    /* Those with credit, by priority and then by turn: who takes all that comes, who looks first;
+     * and of the latter those that have seen everything. */
+    struct gnt_list plain, picky, sated;
+    struct gnt_list browsers; /* with credit */
+    struct gnt_list pickers;  /* all that look first: those who are picky, and browsers */
+    struct gnt_list loaded;   /* takers with deliveries to be sent */
+    uint32_t consumers, draining;
+    uint64_t taker_numbers;
+    uint64_t parked; /* messages that wait for who holds their group */
+    struct gnt_taker *exclusive;
+    struct gnt_map groups; /* struct gnt_queue_group, by id */
+    struct gnt_list rooms; /* struct gnt_room's errands: who waits for room */
+    struct gnt_list holds; /* receipts that do */
+    bool shows_full;       /* is counted in home->full */
+    bool temporary;
+    struct gnt_binding *bindings;
+    size_t binding_count;
+    uint64_t placed; /* the id under which it is in the tree */
+    struct gnt_ledger ledger;
+    struct gnt_timer idle_due;
+    uint64_t used; /* when it was last of use to anybody */
+    /* In the store: */
+    uint64_t number;       /* of its logs; 0: it is not kept */
+    struct gnt_map states; /* struct gnt_queue_state */
+    uint16_t lanes_kept;   /* a bit for each lane that has ever had a log */
+    struct gnt_slice name; /* behind the struct, with the folded one behind it */
+};
+
+/* A consumer's part at its queue's home.  Lives until its consumer has been told that it is closed.
+ */
+struct gnt_taker {
+    struct gnt_list link;          /* in queue->takers */
+    struct gnt_list turn;          /* in queue->plain, picky, sated or browsers; or none */
+    struct gnt_list pick;          /* in queue->pickers */
+    struct gnt_list load;          /* in queue->loaded, while CRATE is there */
+    struct gnt_queue *queue;       /* NULL: let go */
+    struct gnt_consumer *consumer; /* of its home: mailed back, not looked into */
+    unsigned home;
+    enum gnt_consume mode;
+    int32_t priority;
+    uint64_t number; /* in the queue */
+    bool picky, sated, drain;
+    struct gnt_consumer_filter *filter;
+    uint64_t delivered, upto;
+    struct gnt_list held; /* struct gnt_entry, by delivery */
+    uint32_t held_count, held_max;
+    struct gnt_crate *crate;
+    struct gnt_list parked; /* struct gnt_entry, by sequence: of groups that it holds */
+    /* Of one that is picky, or browses: the next to be looked at in each lane, NULL: the end; and
+     * from which number on in the lane what came back has not been looked at. */
+    struct gnt_entry **cursor;
+    uint64_t back_from[GNT_QUEUE_LANES];
+    uint64_t browsed; /* of a browser: so far, in the lane BROWSING */
+    struct gnt_errand ended;
+    enum gnt_queue_result why;
+};
+
+/* ---- queue.c */
+
+static inline struct gnt_queue *gnt_queue_of(struct gnt_sink *sink)
+{
+    return GNT_CONTAINER(sink, struct gnt_queue, sink);
+}
+
+bool gnt_queue_is(const struct gnt_sink *sink);
+
+/* NULL: it has gone. */
+struct gnt_queue *gnt_queue_find(struct gnt_home *home, uint64_t id);
+
+/* Of HOME, empty and not kept; what is bound follows with gnt_queue_bind.  PARENT: it is that
+ * one's dead-letter queue.  GNT_NOMEM. */
+GNT_MUST gnt_err gnt_queue_new(struct gnt_home *home, struct gnt_slice name,
+                               const struct gnt_queue_options *options, struct gnt_queue *parent,
+                               struct gnt_queue **out);
+
+/* With all that is in it, dropped as WHY, its dead-letter queue, and out of the store. */
+void gnt_queue_end(struct gnt_queue *q, enum gnt_counter why);
+
+/* Its dead-letter queue, made if there is none.  GNT_NOMEM. */
+GNT_MUST gnt_err gnt_queue_dead(struct gnt_queue *q, struct gnt_queue **out);
+
+void gnt_queue_facts_of(const struct gnt_queue *q, struct gnt_queue_facts *out);
+
+/* Drops what waits; *count of them.  GNT_QUEUE_IN_USE: of so many in the store only some are held
+ * that this takes too long now; NO_MEMORY. */
+enum gnt_queue_result gnt_queue_purge(struct gnt_queue *q, uint64_t *count);
+
+/* Frees all queues of HOME, which ends; what is kept stays. */
+void gnt_queues_free(struct gnt_home *home);
+
+/* It is of use to somebody just now (options.auto_delete_ms). */
+void gnt_queue_used(struct gnt_queue *q);
+void gnt_queue_on_idle(struct gnt_timer *timer, uint64_t now);
+
+/* Other options; for it and its dead-letter queue. */
+void gnt_queue_set_options(struct gnt_queue *q, const struct gnt_queue_options *options);
+
+unsigned gnt_queue_lane_number(const struct gnt_queue *q, uint8_t priority);
+
+/* The lane of PRIORITY, made if there is none; NULL: no memory. */
+struct gnt_lane *gnt_queue_lane(struct gnt_queue *q, uint8_t priority);
+
+struct gnt_arrival;
+
+/* A message that is ready in memory, behind all others of its lane; it refers to what *arrival
+ * lends.  NULL: no memory. */
+struct gnt_entry *gnt_entry_new(struct gnt_lane *lane, const struct gnt_arrival *arrival);
+
+/* Into another state, other than held. */
+void gnt_entry_move(struct gnt_entry *e, enum gnt_entry_state state);
+
+/* Now T has it.  GNT_NOMEM. */
+GNT_MUST gnt_err gnt_entry_hold(struct gnt_entry *e, struct gnt_taker *t);
+
+/* The one with this number that somebody holds, or NULL. */
+struct gnt_entry *gnt_queue_held(const struct gnt_queue *q, uint64_t sequence);
+
+/* It is in no list any more, and gone; not counted out. */
+void gnt_entry_free(struct gnt_entry *e);
+
+/* It ends as WHY: out of the store, the counters and memory. */
+void gnt_entry_end(struct gnt_entry *e, enum gnt_counter why);
+
+static inline struct gnt_entry *gnt_entry_at(struct gnt_list *place)
+{
+    return GNT_CONTAINER(place, struct gnt_entry, place);
+}
+
+/* The first of those that came back, and the next one; NULL: there is none. */
+struct gnt_entry *gnt_lane_back_from(const struct gnt_lane *lane, uint64_t sequence);
+
+/* The first that is ready, in memory; NULL: none. */
+struct gnt_entry *gnt_lane_first(const struct gnt_lane *lane);
+
+static inline uint64_t gnt_queue_count(const struct gnt_queue *q)
+{
+    return q->ready + q->held.count;
+}
+
+static inline uint64_t gnt_queue_bytes(const struct gnt_queue *q)
+{
+    return q->ready_bytes + q->held_bytes;
+}
+
+/* Has its pump run soon. */
+static inline void gnt_queue_stir(struct gnt_queue *q)
+{
+    gnt_errand_chore(q->home, &q->pump);
+}
+
+/* Milliseconds since 1970. */
+uint64_t gnt_queue_time_ms(const struct gnt_home *home);
+
+/* ---- queue_send.c */
+
+/* What comes into a queue. */
+struct gnt_arrival {
+    struct gnt_message *message; /* lent */
+    struct gnt_note *note;       /* likewise; may be NULL */
+    uint64_t enqueued_ms;
+    uint32_t failed;
+    uint8_t priority;
+    bool durable;
+    /* What comes of it: */
+    uint64_t sequence; /* its number here */
+    bool kept;
+};
+
+/* Takes it in, whatever the bounds; counts it in.  GNT_NOMEM. */
+GNT_MUST gnt_err gnt_queue_append(struct gnt_queue *q, struct gnt_arrival *arrival);
+
+/* The same within the bounds, by options.overflow: DONE, FULL, NO_STORE, NO_MEMORY. */
+enum gnt_queue_result gnt_queue_take_in(struct gnt_queue *q, struct gnt_arrival *arrival);
+
+bool gnt_queue_is_full(const struct gnt_queue *q, size_t size);
+
+/* Whoever waits for room is told if there is some; END: the queue ends. */
+void gnt_queue_tell_room(struct gnt_queue *q, bool end);
+
+void gnt_queue_take(struct gnt_sink *sink, struct gnt_message *message,
+                    const struct gnt_match *match, struct gnt_receipt *receipt);
+
+/* ---- queue_consume.c */
+
+/* T is let go because of WHY: what it holds is ready again. */
+void gnt_taker_end(struct gnt_taker *t, enum gnt_queue_result why);
+
+/* What T holds is ready again; FAILED: those deliveries failed. */
+void gnt_taker_return_all(struct gnt_taker *t, bool failed);
+
+/* Has it a turn, or none, as its credit and what it holds say. */
+void gnt_taker_place(struct gnt_taker *t);
+
+/* From now on it looks before it takes.  GNT_NOMEM. */
+GNT_MUST gnt_err gnt_taker_make_picky(struct gnt_taker *t);
+
+/* Room for one more delivery to it, which the pump sends.  GNT_NOMEM. */
+GNT_MUST gnt_err gnt_taker_load(struct gnt_taker *t);
+
+/* The delivery of E, for which there is room: what else is to be said may be added. */
+struct gnt_queued *gnt_taker_put(struct gnt_taker *t, const struct gnt_entry *e);
+
+/* Likewise, the end of its credit. */
+void gnt_taker_drained(struct gnt_taker *t);
+
+/* What has been put goes out. */
+void gnt_taker_send(struct gnt_taker *t);
+
+/* One time what C has said to be told of has been told. */
+void gnt_consumer_answered(struct gnt_consumer *c);
+
+/* What C has said goes to the queue; as a chore. */
+void gnt_consumer_flush(struct gnt_consumer *c);
+void gnt_consumer_on_flush(struct gnt_home *home, struct gnt_chore *chore);
+
+/* ---- queue_pump.c */
+
+void gnt_queue_pump(struct gnt_home *home, struct gnt_chore *chore);
+
+/* E has become ready, or come into memory: whoever waits for that is to look. */
+void gnt_queue_woken(struct gnt_queue *q, struct gnt_entry *e);
+
+/* All who have seen everything are to look again. */
+void gnt_queue_wake(struct gnt_queue *q);
+
+/* Cursors that are at E move on: it leaves the lane. */
+void gnt_queue_cursors_leave(struct gnt_entry *e);
+
+/* ---- queue_settle.c */
+
+bool gnt_entry_is_barred(const struct gnt_entry *e, const struct gnt_taker *t);
+void gnt_bars_free(struct gnt_entry *e);
+
+/* Locks it from now on; until when. */
+uint64_t gnt_entry_lock(struct gnt_entry *e);
+
+void gnt_queue_on_expiry(struct gnt_timer *timer, uint64_t now);
+void gnt_queue_on_locks(struct gnt_timer *timer, uint64_t now);
+
+/* It has expired, and is dropped or dead-lettered. */
+void gnt_entry_expire(struct gnt_entry *e);
+
+/* What was held is ready again, or a dead letter if it has failed too often. */
+void gnt_entry_give_back(struct gnt_entry *e, bool failed);
+
+/* To the dead-letter queue, or dropped where there is none.  GNT_NOMEM: it stays where it is. */
+GNT_MUST gnt_err gnt_entry_dead_letter(struct gnt_entry *e, struct gnt_slice reason,
+                                       struct gnt_slice description);
+
+/* ---- queue_keep.c */
+
+/* Q is kept from now on, if anything is.  GNT_NOMEM. */
+GNT_MUST gnt_err gnt_queue_keep(struct gnt_queue *q);
+
+/* Its record as it is now.  GNT_NOMEM. */
+GNT_MUST gnt_err gnt_queue_keep_record(struct gnt_queue *q);
+
+/* It has ended, and so has what is kept of it. */
+void gnt_queue_keep_end(struct gnt_queue *q);
+
+/* *ARRIVAL, with its number, into the log of LANE.  GNT_NOMEM. */
+GNT_MUST gnt_err gnt_queue_keep_arrival(struct gnt_lane *lane, const struct gnt_arrival *arrival);
+/* What of LANE is in the store only is no more; WHOLE: the lane has nothing else.  There is room
+ * for it in the batch. */
+void gnt_queue_keep_no_stored(struct gnt_lane *lane, bool whole);
+void gnt_queue_keep_settled(struct gnt_entry *e); /* it is no more */
+void gnt_queue_keep_state(struct gnt_entry *e);   /* its count and note have changed */
+
+/* What is known of a message that is in the store only, or NULL; it is in memory now. */
+struct gnt_queue_state *gnt_queue_state_of(const struct gnt_queue *q, uint64_t sequence);
+void gnt_queue_state_free(struct gnt_queue *q, struct gnt_queue_state *state);
+void gnt_queue_states_end(struct gnt_queue *q); /* out of the store */
+void gnt_queue_states_free(struct gnt_queue *q);
+
+/* ---- queue_fetch.c */
+
+/* Gets messages that are in the store only, if there is room for them in memory. */
+void gnt_lane_fetch(struct gnt_lane *lane);
+void gnt_lane_fetch_drop(struct gnt_lane *lane);
+
+/* Also where the store, or memory, has failed before. */
+void gnt_queue_try_again(struct gnt_queue *q);
+
+/* There are no consumers any more: what need not be in memory is left to the store. */
+void gnt_lane_unload(struct gnt_lane *lane);
+
+/* Whether it may still get some of them. */
+bool gnt_lane_comes(const struct gnt_lane *lane);
+
+/* ---- queue_group.c */
+
+/* Whether E, which is ready and comes next for T, is T's: GNT_OK.  GNT_MORE: it belongs to a group
+ * that somebody else holds, and has been parked for him.  GNT_FULL: the same, but as much is parked
+ * as may be. */
+GNT_MUST gnt_err gnt_queue_group_asks(struct gnt_entry *e, const struct gnt_taker *t);
+
+/* The first of what is parked for T, or NULL. */
+struct gnt_entry *gnt_queue_group_first(const struct gnt_taker *t);
+
+/* The group of E, which T is to hold next: NULL if it has none.  GNT_NOMEM.  Then _join, when E is
+ * held, or _not. */
+GNT_MUST gnt_err gnt_queue_group_for(struct gnt_entry *e, struct gnt_queue_group **out);
+void gnt_queue_group_join(struct gnt_entry *e, struct gnt_queue_group *group);
+void gnt_queue_group_not(struct gnt_queue *q, struct gnt_queue_group *group);
+
+/* E, parked or held until now, is not in its group any more. */
+void gnt_queue_group_leave(struct gnt_entry *e);
+void gnt_queue_groups_free(struct gnt_queue *q);
+
+/* ---- queue_bind.c */
+
+/* Has it get what is published to topics that match FILTERS, which are valid, and nothing else any
+ * more.  GNT_NOMEM; GNT_FULL: limits.filter_reach.  Then all is as before. */
+GNT_MUST gnt_err gnt_queue_bind(struct gnt_queue *q, const struct gnt_slice *filters, size_t count);
+void gnt_queue_unbind(struct gnt_queue *q);
+
+/* ---- entity.c */
+
+uint64_t gnt_entity_hash(struct gnt_slice name);
+
+#endif

@@ -1,0 +1,304 @@
+#include "core/queue_private.h"
+
+/* So many deliveries in a row; then others have their turn. */
+enum { DELIVERIES_MAX = 2048 };
+
+static struct gnt_taker *taker_at(struct gnt_list *turn)
+{
+    return GNT_CONTAINER(turn, struct gnt_taker, turn);
+}
+
+/* ---- Cursors of those that look before they take */
+
+static bool is_sated(const struct gnt_taker *t)
+{
+    return t->sated && gnt_list_linked(&t->turn);
+}
+
+/* It has seen all there is. */
+static void sate(struct gnt_taker *t)
+{
+    gnt_list_remove(&t->turn);
+    gnt_list_push_back(&t->queue->sated, &t->turn);
+    t->sated = true;
+}
+
+static struct gnt_entry *behind(const struct gnt_entry *e)
+{
+    struct gnt_list *next = e->place.next;
+    return next == &e->lane->all ? NULL : gnt_entry_at(next);
+}
+
+void gnt_queue_woken(struct gnt_queue *q, struct gnt_entry *e)
+{
+    unsigned lane = e->lane->number;
+    gnt_list_each_safe (link, &q->pickers) {
+        struct gnt_taker *t = GNT_CONTAINER(link, struct gnt_taker, pick);
+        if (e->state == GNT_ENTRY_BACK && e->sequence < t->back_from[lane])
+            t->back_from[lane] = e->sequence;
+        if (e->state == GNT_ENTRY_FRESH && !t->cursor[lane])
+            t->cursor[lane] = e;
+        if (is_sated(t))
+            gnt_taker_place(t);
+    }
+    gnt_queue_stir(q);
+}
+
+void gnt_queue_wake(struct gnt_queue *q)
+{
+    gnt_list_each_safe (link, &q->sated)
+        gnt_taker_place(taker_at(link));
+    gnt_queue_stir(q);
+}
+
+void gnt_queue_cursors_leave(struct gnt_entry *e)
+{
+    gnt_list_each (link, &e->queue->pickers) {
+        struct gnt_taker *t = GNT_CONTAINER(link, struct gnt_taker, pick);
+        if (t->cursor[e->lane->number] == e)
+            t->cursor[e->lane->number] = behind(e);
+    }
+}
+
+/* ---- What comes next for whom */
+
+static bool is_expired(const struct gnt_entry *e)
+{
+    return e->expires <= *e->queue->home->now;
+}
+
+/* Whoever takes all that comes. */
+static struct gnt_entry *first_for_all(struct gnt_queue *q)
+{
+    for (int i = GNT_QUEUE_PRIORITY_MAX; i >= 0; i--) {
+        struct gnt_lane *lane = q->lanes[i];
+        struct gnt_entry *e;
+        while (lane && (e = gnt_lane_first(lane))) {
+            if (!is_expired(e))
+                return e;
+            gnt_entry_expire(e);
+        }
+    }
+    return NULL;
+}
+
+static bool may_have(const struct gnt_taker *t, const struct gnt_entry *e)
+{
+    return !gnt_entry_is_barred(e, t) && (!t->filter || t->filter->matches(t->filter, e->message));
+}
+
+static struct gnt_entry *back_for(struct gnt_taker *t, const struct gnt_lane *lane)
+{
+    uint64_t *from = &t->back_from[lane->number];
+    struct gnt_entry *e;
+    while (lane->returned.count && (e = gnt_lane_back_from(lane, *from)) && !may_have(t, e))
+        *from = e->sequence + 1;
+    return lane->returned.count ? e : NULL;
+}
+
+static struct gnt_entry *fresh_for(struct gnt_taker *t, const struct gnt_lane *lane)
+{
+    struct gnt_entry **at = &t->cursor[lane->number];
+    while (*at && ((*at)->state != GNT_ENTRY_FRESH || !may_have(t, *at)))
+        *at = behind(*at);
+    return *at;
+}
+
+static struct gnt_entry *candidate_in(struct gnt_taker *t, const struct gnt_lane *lane)
+{
+    struct gnt_entry *back = back_for(t, lane), *fresh = fresh_for(t, lane);
+    return back && (!fresh || back->sequence < fresh->sequence) ? back : fresh;
+}
+
+/* What has expired goes on the way, and so does what is another's by its group. */
+static struct gnt_entry *first_in(struct gnt_taker *t, const struct gnt_lane *lane)
+{
+    for (struct gnt_entry *e; (e = candidate_in(t, lane));) {
+        gnt_err whose = is_expired(e) ? GNT_MORE : gnt_queue_group_asks(e, t);
+        if (whose == GNT_OK)
+            return e;
+        if (whose == GNT_FULL)
+            break;
+        if (is_expired(e))
+            gnt_entry_expire(e);
+    }
+    return NULL;
+}
+
+static struct gnt_entry *first_for(struct gnt_taker *t)
+{
+    struct gnt_entry *parked = gnt_queue_group_first(t), *e = NULL;
+    for (int i = GNT_QUEUE_PRIORITY_MAX; !e && i >= 0; i--)
+        e = t->queue->lanes[i] ? first_in(t, t->queue->lanes[i]) : NULL;
+    bool before = parked && (!e || parked->lane->number > e->lane->number ||
+                             (parked->lane == e->lane && parked->sequence < e->sequence));
+    return before ? parked : e;
+}
+
+/* ---- Handing out */
+
+static gnt_err hold(struct gnt_taker *t, struct gnt_entry *e)
+{
+    struct gnt_queue_group *group;
+    gnt_err err = gnt_queue_group_for(e, &group);
+    if (err)
+        return err;
+    err = gnt_entry_hold(e, t);
+    if (err) {
+        gnt_queue_group_not(t->queue, group);
+        return err;
+    }
+    gnt_queue_group_join(e, group);
+    gnt_taker_put(t, e)->locked_until = gnt_entry_lock(e);
+    e->acquired = true;
+    return GNT_OK;
+}
+
+static gnt_err hand(struct gnt_taker *t, struct gnt_entry *e)
+{
+    gnt_err err = gnt_taker_load(t);
+    if (!err && t->mode == GNT_CONSUME_LOCK)
+        err = hold(t, e);
+    if (err)
+        return err;
+    if (t->mode == GNT_CONSUME_TAKE) {
+        gnt_taker_put(t, e);
+        gnt_entry_end(e, GNT_COUNT_DELIVERED);
+    }
+    gnt_taker_place(t);
+    return GNT_OK;
+}
+
+/* One message for whose turn it is.  GNT_MORE: there is nothing for such ones; GNT_NOMEM. */
+static gnt_err serve_plain(struct gnt_queue *q)
+{
+    if (gnt_list_empty(&q->plain))
+        return GNT_MORE;
+    struct gnt_entry *e = first_for_all(q);
+    return e ? hand(taker_at(q->plain.next), e) : GNT_MORE;
+}
+
+static gnt_err serve_picky(struct gnt_queue *q)
+{
+    while (!gnt_list_empty(&q->picky)) {
+        struct gnt_taker *t = taker_at(q->picky.next);
+        struct gnt_entry *e = first_for(t);
+        if (e)
+            return hand(t, e);
+        sate(t);
+    }
+    return GNT_MORE;
+}
+
+/* A browser is shown all that is in memory, whoever has it. */
+static gnt_err show(struct gnt_taker *t)
+{
+    for (int i = GNT_QUEUE_PRIORITY_MAX; i >= 0; i--) {
+        struct gnt_entry **at = &t->cursor[i];
+        for (; *at; *at = behind(*at)) {
+            if ((*at)->sequence <= t->browsed || is_expired(*at) || !may_have(t, *at))
+                continue;
+            gnt_err err = gnt_taker_load(t);
+            if (err)
+                return err;
+            gnt_taker_put(t, *at);
+            *at = behind(*at);
+            gnt_taker_place(t);
+            return GNT_OK;
+        }
+    }
+    sate(t);
+    return GNT_OK;
+}
+
+static gnt_err serve_browsers(struct gnt_queue *q)
+{
+    gnt_err err = GNT_OK;
+    for (int i = 0; !err && i < DELIVERIES_MAX && !gnt_list_empty(&q->browsers); i++)
+        err = show(taker_at(q->browsers.next));
+    return err;
+}
+
+/* Whether those who look come before those who take what comes. */
+static bool picky_first(const struct gnt_queue *q)
+{
+    return !gnt_list_empty(&q->picky) && !gnt_list_empty(&q->plain) &&
+           taker_at(q->picky.next)->priority > taker_at(q->plain.next)->priority;
+}
+
+static bool plain_first(const struct gnt_queue *q)
+{
+    return !gnt_list_empty(&q->picky) && !gnt_list_empty(&q->plain) &&
+           taker_at(q->plain.next)->priority > taker_at(q->picky.next)->priority;
+}
+
+/* One message to each of the two kinds in turn, so long as there is something. */
+static gnt_err serve(struct gnt_queue *q)
+{
+    gnt_err plain = GNT_OK, picky = GNT_OK;
+    for (int i = 0; plain == GNT_OK || picky == GNT_OK; i++) {
+        if (i == DELIVERIES_MAX) {
+            gnt_queue_stir(q);
+            return GNT_OK;
+        }
+        if (plain == GNT_OK && !(picky == GNT_OK && picky_first(q)))
+            plain = serve_plain(q);
+        if (picky == GNT_OK && !(plain == GNT_OK && plain_first(q)))
+            picky = serve_picky(q);
+    }
+    return plain == GNT_NOMEM || picky == GNT_NOMEM ? GNT_NOMEM : GNT_OK;
+}
+
+/* ---- Drained */
+
+/* Whether some that would be for T may still come out of the store. */
+static bool more_comes(const struct gnt_taker *t)
+{
+    for (unsigned i = 0; i < GNT_QUEUE_LANES; i++)
+        if (t->queue->lanes[i] && gnt_lane_comes(t->queue->lanes[i]))
+            return true;
+    return false;
+}
+
+static bool has_a_turn(const struct gnt_taker *t)
+{
+    return gnt_list_linked(&t->turn) && !t->sated &&
+           (t->picky || t->mode == GNT_CONSUME_BROWSE || first_for_all(t->queue));
+}
+
+static gnt_err tell_drained(struct gnt_queue *q)
+{
+    gnt_err err = GNT_OK;
+    gnt_list_each_safe (link, &q->takers) {
+        struct gnt_taker *t = GNT_CONTAINER(link, struct gnt_taker, link);
+        if (!t->drain || has_a_turn(t) || (gnt_list_linked(&t->turn) && more_comes(t)))
+            continue;
+        err = gnt_taker_load(t);
+        if (err)
+            break;
+        gnt_taker_drained(t);
+    }
+    return err;
+}
+
+/* ---- All of it */
+
+void gnt_queue_pump(struct gnt_home *home, struct gnt_chore *chore)
+{
+    struct gnt_queue *q = GNT_CONTAINER(chore, struct gnt_queue, pump);
+    (void)home;
+    gnt_err err = serve(q);
+    if (!err)
+        err = serve_browsers(q);
+    for (unsigned i = 0; i < GNT_QUEUE_LANES; i++)
+        if (q->lanes[i])
+            gnt_lane_fetch(q->lanes[i]);
+    if (!err && q->draining)
+        err = tell_drained(q);
+    for (struct gnt_list *load = q->loaded.next; load != &q->loaded; load = q->loaded.next)
+        gnt_taker_send(GNT_CONTAINER(load, struct gnt_taker, load));
+    if (q->shows_full || !gnt_list_empty(&q->rooms))
+        gnt_queue_tell_room(q, false);
+    if (err)
+        gnt_queue_stir(q); /* there was no memory */
+}

@@ -1,0 +1,290 @@
+#include "support/queue_world.h"
+
+#include "support/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void *__real_malloc(size_t size);
+void *__real_realloc(void *p, size_t size);
+
+/* ---- Asking */
+
+struct asked {
+    struct gnt_entity_asking asking;
+    bool done;
+    enum gnt_queue_result result;
+};
+
+static void on_answer(struct gnt_home *home, struct gnt_entity_asking *asking,
+                      enum gnt_queue_result result)
+{
+    struct asked *a = GNT_CONTAINER(asking, struct asked, asking);
+    (void)home;
+    assert_false(a->done);
+    a->done = true;
+    a->result = result;
+}
+
+static enum gnt_queue_result ask(struct world *w, unsigned from, struct asked *a)
+{
+    a->asking.done = on_answer;
+    gnt_entity_ask(&w->core->homes[from], &a->asking);
+    assert_false(a->done);
+    world_settle(w);
+    assert_true(a->done);
+    return a->result;
+}
+
+enum gnt_queue_result queue_ask(struct world *w, unsigned from, enum gnt_entity_verb verb,
+                                const char *name, const struct gnt_queue_options *options,
+                                struct gnt_queue_facts *facts)
+{
+    struct asked a = {.asking = {.verb = verb, .name = gnt_slice_str(name), .options = options}};
+    enum gnt_queue_result result = ask(w, from, &a);
+    if (facts)
+        *facts = a.asking.facts;
+    return result;
+}
+
+enum gnt_queue_result queue_ask_bound(struct world *w, const char *name, const char *filter,
+                                      const struct gnt_queue_options *options)
+{
+    struct gnt_slice bind = gnt_slice_str(filter);
+    struct asked a = {.asking = {.verb = GNT_ENTITY_DECLARE,
+                                 .name = gnt_slice_str(name),
+                                 .options = options,
+                                 .bind = &bind,
+                                 .bind_count = filter ? 1 : 0}};
+    return ask(w, 0, &a);
+}
+
+uint64_t queue_id(struct world *w, const char *name, const struct gnt_queue_options *options)
+{
+    struct gnt_queue_facts facts;
+    assert_int_equal(queue_ask(w, 0, GNT_ENTITY_FIND_OR_CREATE, name, options, &facts),
+                     GNT_QUEUE_DONE);
+    assert_true(facts.id != 0);
+    return facts.id;
+}
+
+struct gnt_queue_facts queue_facts(struct world *w, const char *name)
+{
+    struct gnt_queue_facts facts;
+    assert_int_equal(queue_ask(w, 0, GNT_ENTITY_FIND, name, NULL, &facts), GNT_QUEUE_DONE);
+    return facts;
+}
+
+/* ---- Sending */
+
+struct letter {
+    struct gnt_sending sending;
+    struct queue_sent *sent;
+};
+
+static void on_sent(struct gnt_home *home, struct gnt_sending *sending,
+                    enum gnt_queue_result result)
+{
+    struct letter *l = GNT_CONTAINER(sending, struct letter, sending);
+    (void)home;
+    assert_null(sending->message);
+    if (l->sent) {
+        assert_false(l->sent->done);
+        *l->sent = (struct queue_sent){result, true, sending->full, sending->sequence};
+    }
+    free(l);
+}
+
+void queue_send_with(struct world *w, unsigned from, uint64_t queue, const char *payload,
+                     bool durable, uint8_t priority, const char *group, uint64_t expires,
+                     struct queue_sent *sent)
+{
+    char text[64];
+    int size = snprintf(text, sizeof text, "%s", payload);
+    struct gnt_message_init init = {.topic = gnt_slice_str("q"),
+                                    .payload = gnt_slice(text, (size_t)size),
+                                    .extras = gnt_slice_str(group),
+                                    .format = GNT_EXTRAS_AMQP,
+                                    .qos = durable,
+                                    .expires = expires};
+    struct letter *l = __real_malloc(sizeof *l);
+    assert_non_null(l);
+    *l = (struct letter){.sent = sent};
+    if (sent)
+        *sent = (struct queue_sent){.result = GNT_QUEUE_CANCELLED};
+    if (gnt_message_new(&init, &l->sending.message)) {
+        if (sent)
+            *sent = (struct queue_sent){GNT_QUEUE_NO_MEMORY, true, false, 0};
+        free(l);
+        return;
+    }
+    l->sending.done = on_sent;
+    l->sending.durable = durable;
+    l->sending.priority = priority;
+    l->sending.group = l->sending.message->extras;
+    gnt_queue_send(&w->core->homes[from], queue, &l->sending);
+}
+
+void queue_send(struct world *w, unsigned from, uint64_t queue, const char *payload, bool durable,
+                struct queue_sent *sent)
+{
+    queue_send_with(w, from, queue, payload, durable, GNT_QUEUE_PRIORITY_DEFAULT, NULL, GNT_NEVER,
+                    sent);
+}
+
+/* ---- Receiving */
+
+static struct queue_reader *reader_of(struct gnt_consumer *c)
+{
+    return GNT_CONTAINER(c, struct queue_reader, c);
+}
+
+static void at_home(const struct queue_reader *r, const struct gnt_home *home)
+{
+    assert_int_equal(home->index, r->home);
+    assert_false(r->closed);
+}
+
+static void on_opened(struct gnt_home *home, struct gnt_consumer *c, enum gnt_queue_result result)
+{
+    struct queue_reader *r = reader_of(c);
+    at_home(r, home);
+    assert_false(r->opened);
+    r->opened = true;
+    r->result = result;
+}
+
+static void text(char *out, size_t cap, struct gnt_slice from)
+{
+    size_t size = from.size < cap - 1 ? from.size : cap - 1;
+    if (size)
+        memcpy(out, from.data, size);
+    out[size] = 0;
+}
+
+static void on_deliver(struct gnt_home *home, struct gnt_consumer *c, const struct gnt_queued *d)
+{
+    struct queue_reader *r = reader_of(c);
+    at_home(r, home);
+    assert_true(r->opened && !r->ended);
+    assert_true(++r->delivered <= r->credit);
+    struct queue_held h = {.sequence = d->sequence,
+                           .failed = d->failed,
+                           .acquired = d->acquired,
+                           .durable = d->durable,
+                           .locked_until = d->locked_until,
+                           .source_sequence = d->source_sequence};
+    text(h.payload, sizeof h.payload, d->message->payload);
+    text(h.annotations, sizeof h.annotations, d->annotations);
+    text(h.reason, sizeof h.reason, d->reason);
+    text(h.description, sizeof h.description, d->description);
+    text(h.source, sizeof h.source, d->source);
+    size_t size = strlen(h.payload);
+    r->text = __real_realloc(r->text, r->text_size + size + 2);
+    assert_non_null(r->text);
+    memcpy(r->text + r->text_size, h.payload, size);
+    memcpy(r->text + r->text_size + size, " ", 2);
+    r->text_size += size + 1;
+    if (r->count == r->cap) {
+        r->cap = r->cap ? r->cap * 2 : 64;
+        r->held = __real_realloc(r->held, r->cap * sizeof *r->held);
+        assert_non_null(r->held);
+    }
+    r->held[r->count++] = h;
+}
+
+static void on_drained(struct gnt_home *home, struct gnt_consumer *c, uint64_t upto)
+{
+    struct queue_reader *r = reader_of(c);
+    at_home(r, home);
+    r->drained++;
+    r->drained_upto = upto;
+    r->delivered = upto;
+}
+
+static void on_settled(struct gnt_home *home, struct gnt_consumer *c, uint64_t sequence,
+                       enum gnt_queue_result result)
+{
+    struct queue_reader *r = reader_of(c);
+    at_home(r, home);
+    r->settled++;
+    r->settled_sequence = sequence;
+    r->settled_result = result;
+}
+
+static void on_ended(struct gnt_home *home, struct gnt_consumer *c, enum gnt_queue_result why)
+{
+    struct queue_reader *r = reader_of(c);
+    at_home(r, home);
+    assert_false(r->ended);
+    r->ended = true;
+    r->result = why;
+}
+
+static void on_closed(struct gnt_home *home, struct gnt_consumer *c)
+{
+    struct queue_reader *r = reader_of(c);
+    at_home(r, home);
+    r->closed = true;
+}
+
+void queue_open(struct world *w, unsigned home, uint64_t queue, enum gnt_consume mode,
+                struct queue_reader *r)
+{
+    static const struct gnt_consumer_ops ops = {on_opened,  on_deliver, on_drained,
+                                                on_settled, on_ended,   on_closed};
+    r->world = w;
+    r->home = home;
+    r->opened = r->ended = r->closed = false;
+    r->credit = 0;
+    r->delivered = 0;
+    r->c.ops = &ops;
+    r->c.mode = mode;
+    gnt_consumer_open(&w->core->homes[home], queue, &r->c);
+}
+
+void queue_credit(struct queue_reader *r, unsigned more, bool drain)
+{
+    r->credit += more;
+    gnt_consumer_credit(&r->c, r->credit, drain);
+}
+
+void queue_settle_one(struct queue_reader *r, const char *payload, const struct gnt_settling *like)
+{
+    size_t i = 0;
+    while (i < r->count && payload && strcmp(r->held[i].payload, payload) != 0)
+        i++;
+    assert_true(i < r->count);
+    struct gnt_settling s = *like;
+    s.sequence = r->held[i].sequence;
+    assert_int_equal(gnt_consumer_settle(&r->c, &s), GNT_OK);
+    if (s.outcome != GNT_SETTLE_RENEW)
+        memmove(&r->held[i], &r->held[i + 1], (--r->count - i) * sizeof *r->held);
+}
+
+void queue_settle(struct queue_reader *r, enum gnt_settle outcome)
+{
+    queue_settle_one(r, NULL, &(struct gnt_settling){.outcome = outcome});
+}
+
+void queue_close(struct queue_reader *r, bool failed)
+{
+    gnt_consumer_close(&r->c, failed);
+    assert_false(r->closed);
+    world_settle(r->world);
+    assert_true(r->closed);
+}
+
+const char *queue_text(const struct queue_reader *r)
+{
+    return r->text ? r->text : "";
+}
+
+void queue_forget(struct queue_reader *r)
+{
+    free(r->text);
+    free(r->held);
+    r->text = NULL;
+    r->held = NULL;
+    r->count = r->cap = r->text_size = 0;
+}

@@ -1,0 +1,847 @@
+/* Queues in memory: who gets what, and what comes of it; with homes apart and together. */
+#include "support/unit.h"
+
+#include "support/queue_world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { HOMES = 3 };
+
+static struct world w;
+
+static int setup(void **state)
+{
+    (void)state;
+    world_init(&w, HOMES, NULL);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    world_fini(&w);
+    return 0;
+}
+
+static struct gnt_queue_options options(void)
+{
+    return gnt_queue_options_default();
+}
+
+static void send_all(uint64_t q, const char *words)
+{
+    char copy[256];
+    snprintf(copy, sizeof copy, "%s", words);
+    for (char *save, *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
+        queue_send(&w, 0, q, word, false, NULL);
+    world_settle(&w);
+}
+
+/* Wherever it asks from, the same queue answers; case does not matter. */
+static void names(void **state)
+{
+    (void)state;
+    struct gnt_queue_facts a, b;
+    assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_FIND, "orders", NULL, NULL), GNT_QUEUE_NOT_FOUND);
+    assert_int_equal(queue_ask(&w, 1, GNT_ENTITY_CREATE, "Orders", NULL, &a), GNT_QUEUE_DONE);
+    assert_true(a.created);
+    for (unsigned from = 0; from < HOMES; from++) {
+        assert_int_equal(queue_ask(&w, from, GNT_ENTITY_FIND, "oRDERS", NULL, &b), GNT_QUEUE_DONE);
+        assert_true(a.id == b.id && !b.created);
+    }
+    assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_CREATE, "orders", NULL, &b), GNT_QUEUE_EXISTS);
+    assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_CREATE, "", NULL, NULL), GNT_QUEUE_BAD_NAME);
+    assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_CREATE, "a\nb", NULL, NULL), GNT_QUEUE_BAD_NAME);
+    assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_FIND_OR_CREATE, "x/$DeadLetterQueue", NULL, NULL),
+                     GNT_QUEUE_NOT_FOUND);
+    struct gnt_queue_facts dead;
+    assert_int_equal(queue_ask(&w, 2, GNT_ENTITY_FIND, "orders/$deadletterQUEUE", NULL, &dead),
+                     GNT_QUEUE_DONE);
+    assert_true(dead.id && dead.id != a.id);
+    assert_int_equal(queue_ask(&w, 2, GNT_ENTITY_DELETE, "ORDERS", NULL, NULL), GNT_QUEUE_DONE);
+    assert_int_equal(queue_ask(&w, 1, GNT_ENTITY_FIND, "orders", NULL, NULL), GNT_QUEUE_NOT_FOUND);
+}
+
+static void bad_options(void **state)
+{
+    (void)state;
+    struct gnt_queue_options o = options();
+    o.max_deliveries = 2000000;
+    assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_CREATE, "q", &o, NULL), GNT_QUEUE_BAD_OPTION);
+    assert_int_equal(queue_ask_bound(&w, "q", "a/#/b", NULL), GNT_QUEUE_BAD_OPTION);
+    assert_int_equal(queue_ask_bound(&w, "q", "a/#", NULL), GNT_QUEUE_DONE);
+}
+
+static void listing_done(struct gnt_home *home, struct gnt_entity_listing *l,
+                         enum gnt_queue_result result)
+{
+    (void)home;
+    assert_int_equal(result, GNT_QUEUE_DONE);
+    assert_int_equal(l->count, 20);
+}
+
+static void listing(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "q%d", i);
+        queue_id(&w, name, NULL);
+    }
+    struct gnt_entity_listing l = {.done = listing_done};
+    gnt_entity_list(&w.core->homes[1], &l);
+    world_settle(&w);
+    assert_int_equal(l.count, 20);
+    assert_false(l.more);
+    gnt_entity_listing_fini(&l);
+    l.most = 20;
+    gnt_entity_list(&w.core->homes[1], &l);
+    world_settle(&w);
+    gnt_entity_listing_fini(&l);
+}
+
+/* A sender, a queue and a receiver, each wherever. */
+static void through(void **state)
+{
+    (void)state;
+    uint64_t q = queue_id(&w, "q", NULL);
+    for (unsigned from = 0; from < HOMES; from++) {
+        for (unsigned to = 0; to < HOMES; to++) {
+            struct queue_reader r = {.count = 0};
+            struct queue_sent s[3];
+            queue_open(&w, to, q, GNT_CONSUME_LOCK, &r);
+            queue_credit(&r, 2, false);
+            queue_send(&w, from, q, "a", false, &s[0]);
+            queue_send(&w, from, q, "b", true, &s[1]);
+            queue_send(&w, from, q, "c", false, &s[2]);
+            assert_false(s[0].done); /* not from within */
+            world_settle(&w);
+            for (int i = 0; i < 3; i++)
+                assert_true(s[i].done && s[i].result == GNT_QUEUE_DONE && s[i].sequence);
+            assert_string_equal(queue_text(&r), "a b ");
+            queue_settle(&r, GNT_SETTLE_ACCEPT);
+            queue_settle_one(&r, "b", &(struct gnt_settling){.tell = true});
+            queue_credit(&r, 1, false);
+            world_settle(&w);
+            assert_string_equal(queue_text(&r), "a b c ");
+            assert_true(r.settled == 1 && r.settled_result == GNT_QUEUE_DONE);
+            assert_true(r.settled_sequence == s[1].sequence);
+            queue_settle(&r, GNT_SETTLE_ACCEPT);
+            queue_close(&r, false);
+            queue_forget(&r);
+            struct gnt_queue_facts f = queue_facts(&w, "q");
+            assert_true(f.ready == 0 && f.held == 0 && f.bytes == 0 && f.consumers == 0);
+        }
+    }
+    assert_counted(&w, GNT_COUNT_DELIVERED, 3 * HOMES * HOMES);
+}
+
+/* What is not settled is there again when its receiver goes, at its place. */
+static void comes_back(void **state)
+{
+    (void)state;
+    uint64_t q = queue_id(&w, "q", NULL);
+    send_all(q, "a b c d e f");
+    struct queue_reader r = {.count = 0}, s = {.count = 0};
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 4, false);
+    world_settle(&w);
+    queue_settle_one(&r, "b", &(struct gnt_settling){.outcome = GNT_SETTLE_ACCEPT});
+    queue_close(&r, false);
+    queue_open(&w, 2, q, GNT_CONSUME_LOCK, &s);
+    queue_credit(&s, 10, false);
+    world_settle(&w);
+    assert_string_equal(queue_text(&s), "a c d e f ");
+    assert_true(s.held[0].acquired && s.held[0].failed == 0 && !s.held[3].acquired);
+    queue_settle_one(&s, "d", &(struct gnt_settling){.outcome = GNT_SETTLE_RELEASE});
+    queue_settle_one(&s, "c", &(struct gnt_settling){.outcome = GNT_SETTLE_MODIFY, .failed = true});
+    world_settle(&w);
+    assert_string_equal(queue_text(&s), "a c d e f c d ");
+    assert_int_equal(s.held[s.count - 2].failed, 1);
+    queue_close(&s, true);
+    assert_int_equal(queue_facts(&w, "q").ready, 5);
+    queue_forget(&r);
+    queue_forget(&s);
+}
+
+static void takes_for_good(void **state)
+{
+    (void)state;
+    uint64_t q = queue_id(&w, "q", NULL);
+    send_all(q, "a b c");
+    struct queue_reader r = {.count = 0};
+    queue_open(&w, 0, q, GNT_CONSUME_TAKE, &r);
+    queue_credit(&r, 2, false);
+    world_settle(&w);
+    assert_string_equal(queue_text(&r), "a b ");
+    assert_int_equal(queue_facts(&w, "q").ready, 1);
+    assert_counted(&w, GNT_COUNT_DELIVERED, 2);
+    queue_close(&r, false);
+    queue_forget(&r);
+}
+
+/* Those with credit take turns; who is of a higher priority has them first. */
+static void turns(void **state)
+{
+    (void)state;
+    uint64_t q = queue_id(&w, "q", NULL);
+    struct queue_reader r[4] = {{.count = 0}};
+    r[3].c.priority = 1;
+    for (unsigned i = 0; i < 4; i++) {
+        queue_open(&w, i % HOMES, q, GNT_CONSUME_TAKE, &r[i]);
+        queue_credit(&r[i], i == 3 ? 2 : 100, false);
+        world_settle(&w);
+    }
+    send_all(q, "a b c d e f g h");
+    assert_string_equal(queue_text(&r[3]), "a b ");
+    assert_string_equal(queue_text(&r[0]), "c f ");
+    assert_string_equal(queue_text(&r[1]), "d g ");
+    assert_string_equal(queue_text(&r[2]), "e h ");
+    for (unsigned i = 0; i < 4; i++) {
+        queue_close(&r[i], false);
+        queue_forget(&r[i]);
+    }
+}
+
+static void exclusive(void **state)
+{
+    (void)state;
+    uint64_t q = queue_id(&w, "q", NULL);
+    struct queue_reader a = {.c.exclusive = true}, b = {.count = 0}, browser = {.count = 0};
+    queue_open(&w, 0, q, GNT_CONSUME_LOCK, &a);
+    queue_open(&w, 0, q, GNT_CONSUME_LOCK, &b);
+    queue_open(&w, 0, q, GNT_CONSUME_BROWSE, &browser);
+    world_settle(&w);
+    assert_true(a.opened && a.result == GNT_QUEUE_DONE);
+    assert_true(b.opened && b.result == GNT_QUEUE_IN_USE);
+    assert_true(browser.result == GNT_QUEUE_DONE);
+    queue_close(&b, false);
+    queue_close(&a, false);
+    queue_open(&w, 0, q, GNT_CONSUME_LOCK, &b);
+    world_settle(&w);
+    assert_true(b.result == GNT_QUEUE_DONE);
+    queue_open(&w, 0, q, GNT_CONSUME_LOCK, &a);
+    world_settle(&w);
+    assert_true(a.result == GNT_QUEUE_IN_USE); /* somebody is there */
+    queue_close(&a, false);
+    queue_close(&b, false);
+    queue_close(&browser, false);
+}
+
+static void priorities(void **state)
+{
+    (void)state;
+    struct gnt_queue_options flat = options();
+    flat.priority = 0;
+    uint64_t q = queue_id(&w, "q", NULL), p = queue_id(&w, "p", &flat);
+    const char *words[] = {"c", "a", "d", "b"};
+    const uint8_t priority[] = {4, 200, 0, 9};
+    for (int i = 0; i < 4; i++) {
+        queue_send_with(&w, 0, q, words[i], false, priority[i], NULL, GNT_NEVER, NULL);
+        queue_send_with(&w, 0, p, words[i], false, priority[i], NULL, GNT_NEVER, NULL);
+    }
+    world_settle(&w);
+    struct queue_reader r = {.count = 0}, s = {.count = 0};
+    queue_open(&w, 0, q, GNT_CONSUME_TAKE, &r);
+    queue_credit(&r, 10, false);
+    queue_open(&w, 0, p, GNT_CONSUME_TAKE, &s);
+    queue_credit(&s, 10, false);
+    world_settle(&w);
+    assert_string_equal(queue_text(&r), "a b c d ");
+    assert_string_equal(queue_text(&s), "c a d b ");
+    queue_close(&r, false);
+    queue_close(&s, false);
+    queue_forget(&r);
+    queue_forget(&s);
+}
+
+static void draining(void **state)
+{
+    (void)state;
+    uint64_t q = queue_id(&w, "q", NULL);
+    send_all(q, "a b");
+    struct queue_reader r = {.count = 0};
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 5, true);
+    world_settle(&w);
+    assert_string_equal(queue_text(&r), "a b ");
+    assert_true(r.drained == 1 && r.drained_upto == 5);
+    send_all(q, "c");
+    assert_string_equal(queue_text(&r), "a b "); /* its credit is used up */
+    queue_credit(&r, 0, true);
+    world_settle(&w);
+    assert_int_equal(r.drained, 2);
+    queue_credit(&r, 1, false);
+    world_settle(&w);
+    assert_string_equal(queue_text(&r), "a b c ");
+    assert_int_equal(r.drained, 2);
+    queue_close(&r, false);
+    queue_forget(&r);
+}
+
+static void held_max(void **state)
+{
+    (void)state;
+    uint64_t q = queue_id(&w, "q", NULL);
+    send_all(q, "a b c d");
+    struct queue_reader r = {.c.held_max = 2};
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 100, false);
+    world_settle(&w);
+    assert_string_equal(queue_text(&r), "a b ");
+    queue_settle(&r, GNT_SETTLE_ACCEPT);
+    world_settle(&w);
+    assert_string_equal(queue_text(&r), "a b c ");
+    queue_close(&r, false);
+    queue_forget(&r);
+}
+
+/* What failed too often, or is rejected, is a dead letter, with why; from there it is dropped. */
+static void dead_letters(void **state)
+{
+    (void)state;
+    struct gnt_queue_options o = options();
+    o.max_deliveries = 2;
+    uint64_t q = queue_id(&w, "q", &o);
+    send_all(q, "a b c");
+    struct queue_reader r = {.count = 0}, d = {.count = 0};
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 100, false);
+    world_settle(&w);
+    queue_settle_one(&r, "b",
+                     &(struct gnt_settling){.outcome = GNT_SETTLE_REJECT,
+                                            .tell = true,
+                                            .reason = gnt_slice_str("ugly"),
+                                            .description = gnt_slice_str("I do not like it")});
+    for (int i = 0; i < 2; i++) {
+        queue_settle_one(&r, "a",
+                         &(struct gnt_settling){.outcome = GNT_SETTLE_MODIFY, .failed = true});
+        world_settle(&w);
+    }
+    assert_string_equal(queue_text(&r), "a b c a ");
+    assert_true(r.settled == 1 && r.settled_result == GNT_QUEUE_DONE);
+    struct gnt_queue_facts f = queue_facts(&w, "q");
+    assert_true(f.dead_letters == 2 && f.held == 1 && f.ready == 0);
+    assert_counted(&w, GNT_COUNT_DEAD_LETTERED, 2);
+
+    uint64_t dead = queue_facts(&w, "q/$DeadLetterQueue").id;
+    queue_open(&w, 2, dead, GNT_CONSUME_LOCK, &d);
+    queue_credit(&d, 100, false);
+    world_settle(&w);
+    assert_string_equal(queue_text(&d), "b a ");
+    assert_string_equal(d.held[0].reason, "ugly");
+    assert_string_equal(d.held[0].description, "I do not like it");
+    assert_string_equal(d.held[0].source, "q");
+    assert_int_equal(d.held[0].source_sequence, 2);
+    assert_string_equal(d.held[1].reason, "MaxDeliveryCountExceeded");
+    assert_int_equal(d.held[1].failed, 2);
+    queue_settle(&d, GNT_SETTLE_REJECT);
+    queue_settle(&d, GNT_SETTLE_ACCEPT);
+    world_settle(&w);
+    assert_counted(&w, GNT_COUNT_DROPPED_REFUSED, 1);
+    queue_close(&r, false);
+    queue_close(&d, false);
+    queue_forget(&r);
+    queue_forget(&d);
+}
+
+static void annotations(void **state)
+{
+    (void)state;
+    uint64_t q = queue_id(&w, "q", NULL);
+    send_all(q, "a");
+    struct queue_reader r = {.count = 0};
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 10, false);
+    world_settle(&w);
+    assert_string_equal(r.held[0].annotations, "");
+    queue_settle_one(&r, "a",
+                     &(struct gnt_settling){.outcome = GNT_SETTLE_MODIFY,
+                                            .annotations = gnt_slice_str("once")});
+    world_settle(&w);
+    assert_string_equal(r.held[0].annotations, "once");
+    assert_int_equal(r.held[0].failed, 0);
+    queue_settle(&r, GNT_SETTLE_RELEASE);
+    world_settle(&w);
+    assert_string_equal(r.held[0].annotations, "once");
+    queue_close(&r, false);
+    queue_forget(&r);
+}
+
+/* Who does not want a message any more does not get it, and does not hold up others. */
+static void undeliverable_here(void **state)
+{
+    (void)state;
+    uint64_t q = queue_id(&w, "q", NULL);
+    send_all(q, "a b");
+    struct queue_reader r = {.count = 0}, s = {.count = 0};
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 10, false);
+    world_settle(&w);
+    queue_settle_one(&r, "a",
+                     &(struct gnt_settling){.outcome = GNT_SETTLE_MODIFY, .elsewhere = true});
+    world_settle(&w);
+    send_all(q, "c");
+    assert_string_equal(queue_text(&r), "a b c ");
+    queue_open(&w, 0, q, GNT_CONSUME_LOCK, &s);
+    queue_credit(&s, 10, false);
+    world_settle(&w);
+    assert_string_equal(queue_text(&s), "a ");
+    queue_settle(&s, GNT_SETTLE_RELEASE);
+    world_settle(&w);
+    assert_string_equal(queue_text(&s), "a a ");
+    assert_string_equal(queue_text(&r), "a b c ");
+    queue_close(&r, false);
+    queue_close(&s, false);
+    queue_forget(&r);
+    queue_forget(&s);
+}
+
+static void locks(void **state)
+{
+    (void)state;
+    struct gnt_queue_options o = options();
+    o.lock_ms = 10000;
+    uint64_t q = queue_id(&w, "q", &o);
+    send_all(q, "a b");
+    struct queue_reader r = {.count = 0}, s = {.count = 0};
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 2, false);
+    world_settle(&w);
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &s);
+    queue_credit(&s, 9, false);
+    world_pass(&w, 6);
+    queue_settle_one(&r, "b", &(struct gnt_settling){.outcome = GNT_SETTLE_RENEW, .tell = true});
+    world_settle(&w);
+    world_pass(&w, 6);
+    assert_string_equal(queue_text(&s), "a ");
+    assert_int_equal(s.held[0].failed, 1);
+    queue_settle_one(&r, "a", &(struct gnt_settling){.tell = true});
+    world_settle(&w);
+    assert_true(r.settled == 2 && r.settled_result == GNT_QUEUE_LOCK_LOST);
+    queue_settle_one(&r, "b", &(struct gnt_settling){.tell = true});
+    world_settle(&w);
+    assert_true(r.settled == 3 && r.settled_result == GNT_QUEUE_DONE);
+    queue_settle(&s, GNT_SETTLE_ACCEPT);
+    queue_close(&r, false);
+    queue_close(&s, false);
+    queue_forget(&r);
+    queue_forget(&s);
+}
+
+static void expiry(void **state)
+{
+    (void)state;
+    struct gnt_queue_options o = options();
+    o.ttl_ms = 20000;
+    uint64_t q = queue_id(&w, "q", NULL), t = queue_id(&w, "t", &o);
+    o.dead_letter_on_expiry = 1;
+    uint64_t d = queue_id(&w, "d", &o);
+    uint64_t soon = w.now + 10 * GNT_NS_PER_S;
+    for (int i = 0; i < 3; i++) {
+        uint64_t to = i == 0 ? q : i == 1 ? t : d;
+        queue_send_with(&w, 0, to, "a", false, 4, NULL, soon, NULL);
+        queue_send_with(&w, 0, to, "b", false, 4, NULL, GNT_NEVER, NULL);
+    }
+    world_settle(&w);
+    world_pass(&w, 11);
+    assert_int_equal(queue_facts(&w, "q").ready, 1);
+    assert_int_equal(queue_facts(&w, "t").ready, 1);
+    assert_int_equal(queue_facts(&w, "d").dead_letters, 1);
+    world_pass(&w, 10);
+    assert_int_equal(queue_facts(&w, "q").ready, 1);
+    assert_int_equal(queue_facts(&w, "t").ready, 0);
+    assert_int_equal(queue_facts(&w, "d").dead_letters, 2);
+    assert_counted(&w, GNT_COUNT_EXPIRED, 3);
+    world_pass(&w, 100);
+    assert_int_equal(queue_facts(&w, "d").dead_letters, 2);
+    struct queue_reader r = {.count = 0};
+    queue_open(&w, 0, queue_facts(&w, "d/$DeadLetterQueue").id, GNT_CONSUME_TAKE, &r);
+    queue_credit(&r, 9, false);
+    world_settle(&w);
+    assert_string_equal(queue_text(&r), "a b ");
+    assert_string_equal(r.held[0].reason, "TTLExpiredException");
+    queue_close(&r, false);
+    queue_forget(&r);
+}
+
+struct room {
+    struct gnt_room room;
+    unsigned times;
+    enum gnt_queue_result result;
+};
+
+static void on_room(struct gnt_home *home, struct gnt_room *room, enum gnt_queue_result result)
+{
+    struct room *r = GNT_CONTAINER(room, struct room, room);
+    (void)home;
+    r->times++;
+    r->result = result;
+}
+
+static void blocks(void **state)
+{
+    (void)state;
+    struct gnt_queue_options o = options();
+    o.max_messages = 3;
+    uint64_t q = queue_id(&w, "q", &o);
+    struct queue_sent s[4];
+    for (int i = 0; i < 4; i++)
+        queue_send(&w, 1, q, "x", false, &s[i]);
+    world_settle(&w);
+    assert_true(!s[1].full && s[2].full && s[3].full);
+    assert_int_equal(s[3].result, GNT_QUEUE_DONE); /* it was under way */
+    struct room r = {.room.done = on_room}, gone = {.room.done = on_room};
+    gnt_queue_await_room(&w.core->homes[1], q, &r.room);
+    gnt_queue_await_room(&w.core->homes[2], q, &gone.room);
+    world_settle(&w);
+    assert_true(r.times == 0 && gone.times == 0);
+    gnt_queue_await_cancel(&w.core->homes[2], &gone.room);
+    world_settle(&w);
+    assert_true(gone.times == 1 && gone.result == GNT_QUEUE_CANCELLED);
+    struct queue_reader reader = {.count = 0};
+    queue_open(&w, 1, q, GNT_CONSUME_TAKE, &reader);
+    queue_credit(&reader, 1, false);
+    world_settle(&w);
+    assert_int_equal(r.times, 0);
+    queue_credit(&reader, 1, false);
+    world_settle(&w);
+    assert_true(r.times == 1 && r.result == GNT_QUEUE_DONE && gone.times == 1);
+    gnt_queue_await_room(&w.core->homes[1], q, &r.room);
+    world_settle(&w);
+    assert_true(r.times == 2 && r.result == GNT_QUEUE_DONE); /* at once */
+    queue_send(&w, 1, q, "x", false, NULL);
+    gnt_queue_await_room(&w.core->homes[1], q, &r.room);
+    queue_close(&reader, false);
+    queue_ask(&w, 0, GNT_ENTITY_DELETE, "q", NULL, NULL);
+    assert_true(r.times == 3 && r.result == GNT_QUEUE_NOT_FOUND);
+    queue_forget(&reader);
+}
+
+static void rejects_and_drops(void **state)
+{
+    (void)state;
+    struct gnt_queue_options o = options();
+    o.max_bytes = 3;
+    o.overflow = GNT_QUEUE_REJECT;
+    uint64_t q = queue_id(&w, "q", &o);
+    o.overflow = GNT_QUEUE_DROP_OLDEST;
+    uint64_t d = queue_id(&w, "d", &o);
+    struct queue_sent s[4], t[4];
+    const char *words[] = {"a", "b", "c", "d"};
+    for (int i = 0; i < 4; i++) {
+        queue_send(&w, 1, q, words[i], false, &s[i]);
+        queue_send(&w, 1, d, words[i], false, &t[i]);
+    }
+    world_settle(&w);
+    assert_int_equal(s[2].result, GNT_QUEUE_DONE);
+    assert_int_equal(s[3].result, GNT_QUEUE_FULL);
+    assert_false(s[3].sequence);
+    assert_int_equal(t[3].result, GNT_QUEUE_DONE);
+    assert_counted(&w, GNT_COUNT_DROPPED_QUEUE_FULL, 1);
+    struct queue_reader r = {.count = 0};
+    queue_open(&w, 0, d, GNT_CONSUME_TAKE, &r);
+    queue_credit(&r, 9, false);
+    world_settle(&w);
+    assert_string_equal(queue_text(&r), "b c d ");
+    queue_close(&r, false);
+    queue_forget(&r);
+}
+
+/* ---- Looking before taking */
+
+struct vowels {
+    struct gnt_consumer_filter filter;
+    unsigned refs, asked;
+};
+
+static bool is_vowel(struct gnt_consumer_filter *filter, const struct gnt_message *m)
+{
+    GNT_CONTAINER(filter, struct vowels, filter)->asked++;
+    return m->payload.size && memchr("aeiou", m->payload.data[0], 5);
+}
+
+static void unref(struct gnt_consumer_filter *filter)
+{
+    GNT_CONTAINER(filter, struct vowels, filter)->refs--;
+}
+
+static void filters(void **state)
+{
+    (void)state;
+    struct vowels v = {.filter = {is_vowel, unref}, .refs = 2};
+    uint64_t q = queue_id(&w, "q", NULL);
+    send_all(q, "b a c d e");
+    struct queue_reader r = {.c.filter = &v.filter}, s = {.count = 0},
+                        none = {.c.filter = &v.filter};
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 100, true);
+    world_settle(&w);
+    assert_string_equal(queue_text(&r), "a e ");
+    assert_int_equal(r.drained, 1);
+    queue_credit(&r, 100, false);
+    unsigned asked = v.asked;
+    send_all(q, "f i");
+    assert_string_equal(queue_text(&r), "a e i ");
+    assert_int_equal(v.asked, asked + 2); /* nothing is looked at twice */
+    queue_open(&w, 2, q, GNT_CONSUME_TAKE, &s);
+    queue_credit(&s, 100, false);
+    world_settle(&w);
+    assert_string_equal(queue_text(&s), "b c d f ");
+    queue_close(&s, false);
+    queue_settle_one(&r, "e", &(struct gnt_settling){.outcome = GNT_SETTLE_RELEASE});
+    queue_settle_one(&r, "a", &(struct gnt_settling){.outcome = GNT_SETTLE_RELEASE});
+    world_settle(&w);
+    assert_string_equal(queue_text(&r), "a e i a e ");
+    assert_int_equal(v.refs, 2);
+    queue_close(&r, false);
+    assert_int_equal(v.refs, 1);
+    queue_ask(&w, 0, GNT_ENTITY_DELETE, "q", NULL, NULL);
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &none);
+    world_settle(&w);
+    assert_int_equal(none.result, GNT_QUEUE_NOT_FOUND);
+    assert_int_equal(v.refs, 0);
+    queue_close(&none, false);
+    queue_forget(&r);
+    queue_forget(&s);
+}
+
+static void browsing(void **state)
+{
+    (void)state;
+    uint64_t q = queue_id(&w, "q", NULL);
+    send_all(q, "a b c d");
+    struct queue_reader r = {.count = 0}, b = {.count = 0}, from = {.c.browse_from = 3};
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 2, false);
+    world_settle(&w);
+    queue_open(&w, 2, q, GNT_CONSUME_BROWSE, &b);
+    queue_credit(&b, 3, false);
+    queue_open(&w, 2, q, GNT_CONSUME_BROWSE, &from);
+    queue_credit(&from, 9, true);
+    world_settle(&w);
+    assert_string_equal(queue_text(&b), "a b c ");
+    assert_string_equal(queue_text(&from), "c d ");
+    assert_int_equal(from.drained, 1);
+    queue_credit(&b, 9, true);
+    world_settle(&w);
+    assert_string_equal(queue_text(&b), "a b c d ");
+    struct gnt_queue_facts f = queue_facts(&w, "q");
+    assert_true(f.ready == 2 && f.held == 2 && f.consumers == 1);
+    queue_close(&b, false);
+    queue_close(&from, false);
+    queue_close(&r, false);
+    queue_forget(&b);
+    queue_forget(&from);
+    queue_forget(&r);
+}
+
+/* ---- Groups */
+
+static void groups(void **state)
+{
+    (void)state;
+    struct gnt_queue_options o = options();
+    o.groups = 1;
+    uint64_t q = queue_id(&w, "q", &o);
+    struct queue_reader r = {.count = 0}, s = {.count = 0};
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    queue_open(&w, 2, q, GNT_CONSUME_LOCK, &s);
+    queue_credit(&r, 1, false);
+    world_settle(&w);
+    const char *words[] = {"a1", "a2", "b1", "x", "a3", "b2"};
+    for (int i = 0; i < 6; i++) {
+        char group[2] = {words[i][0], 0};
+        queue_send_with(&w, 0, q, words[i], false, 4, words[i][0] == 'x' ? NULL : group, GNT_NEVER,
+                        NULL);
+    }
+    world_settle(&w);
+    assert_string_equal(queue_text(&r), "a1 ");
+    queue_credit(&s, 9, false);
+    world_settle(&w);
+    assert_string_equal(queue_text(&s), "b1 x b2 "); /* group a is the other's */
+    queue_credit(&r, 1, false);
+    world_settle(&w);
+    assert_string_equal(queue_text(&r), "a1 a2 ");
+    queue_settle(&r, GNT_SETTLE_ACCEPT);
+    world_settle(&w);
+    assert_string_equal(queue_text(&s), "b1 x b2 ");
+    queue_settle(&r, GNT_SETTLE_RELEASE); /* the group is free: from its first message on */
+    world_settle(&w);
+    assert_string_equal(queue_text(&s), "b1 x b2 a2 a3 ");
+    queue_close(&s, false);
+    queue_credit(&r, 9, false);
+    world_settle(&w);
+    assert_string_equal(queue_text(&r), "a1 a2 a2 b1 x a3 b2 ");
+    queue_close(&r, false);
+    queue_forget(&r);
+    queue_forget(&s);
+}
+
+/* ---- Ends */
+
+static void deleted(void **state)
+{
+    (void)state;
+    uint64_t q = queue_id(&w, "q", NULL);
+    send_all(q, "a b c");
+    struct queue_reader r = {.count = 0};
+    struct queue_sent sent;
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 1, false);
+    world_settle(&w);
+    queue_ask(&w, 0, GNT_ENTITY_DELETE, "q", NULL, NULL);
+    assert_true(r.ended && r.result == GNT_QUEUE_NOT_FOUND);
+    queue_settle_one(&r, "a", &(struct gnt_settling){.tell = true});
+    queue_credit(&r, 5, true);
+    queue_send(&w, 2, q, "d", false, &sent);
+    world_settle(&w);
+    assert_true(r.settled == 1 && r.settled_result == GNT_QUEUE_LOCK_LOST);
+    assert_int_equal(sent.result, GNT_QUEUE_NOT_FOUND);
+    queue_close(&r, false);
+    queue_forget(&r);
+    assert_counted(&w, GNT_COUNT_DROPPED_DELETED, 3);
+}
+
+static void purged(void **state)
+{
+    (void)state;
+    uint64_t q = queue_id(&w, "q", NULL);
+    send_all(q, "a b c");
+    struct queue_reader r = {.count = 0};
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 1, false);
+    world_settle(&w);
+    struct gnt_queue_facts f;
+    assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_PURGE, "q", NULL, &f), GNT_QUEUE_DONE);
+    assert_true(f.ready == 0 && f.held == 1);
+    queue_close(&r, false);
+    assert_int_equal(queue_facts(&w, "q").ready, 1);
+    queue_forget(&r);
+}
+
+/* Closed and settled in one breath, and closed before it is open. */
+static void in_one_breath(void **state)
+{
+    (void)state;
+    uint64_t q = queue_id(&w, "q", NULL);
+    send_all(q, "a b");
+    struct queue_reader r = {.count = 0};
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 9, false);
+    queue_close(&r, false);
+    assert_false(r.opened);
+    assert_int_equal(queue_facts(&w, "q").ready, 2);
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 9, false);
+    world_settle(&w);
+    queue_settle_one(&r, "a", &(struct gnt_settling){.tell = true});
+    queue_settle_one(&r, "b", &(struct gnt_settling){.tell = false});
+    queue_close(&r, false);
+    assert_int_equal(r.settled, 1);
+    assert_int_equal(queue_facts(&w, "q").ready, 0);
+    queue_forget(&r);
+}
+
+static void idle(void **state)
+{
+    (void)state;
+    struct gnt_queue_options o = options();
+    o.auto_delete_ms = 10000;
+    uint64_t q = queue_id(&w, "q", &o);
+    world_pass(&w, 6);
+    send_all(q, "a");
+    world_pass(&w, 6);
+    struct queue_reader r = {.count = 0};
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    world_settle(&w);
+    world_pass(&w, 30);
+    assert_false(r.ended);
+    queue_close(&r, false);
+    world_pass(&w, 9);
+    assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_FIND, "q", NULL, NULL), GNT_QUEUE_DONE);
+    world_pass(&w, 11);
+    assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_FIND, "q", NULL, NULL), GNT_QUEUE_NOT_FOUND);
+    assert_counted(&w, GNT_COUNT_DROPPED_DELETED, 1);
+}
+
+/* ---- Topics */
+
+static void bound(void **state)
+{
+    (void)state;
+    assert_int_equal(queue_ask_bound(&w, "q", "site/+/t", NULL), GNT_QUEUE_DONE);
+    for (unsigned from = 0; from < HOMES; from++) {
+        assert_int_equal(world_publish(&w, from, "site/1/t", "a", 1, false), GNT_DONE);
+        world_publish(&w, from, "site/1/x", "b", 1, false);
+    }
+    world_settle(&w);
+    assert_int_equal(queue_facts(&w, "q").ready, HOMES);
+    assert_int_equal(queue_ask_bound(&w, "q", "site/1/x", NULL), GNT_QUEUE_DONE);
+    world_publish(&w, 0, "site/1/t", "a", 1, false);
+    world_publish(&w, 0, "site/1/x", "c", 0, false);
+    world_settle(&w);
+    assert_int_equal(queue_facts(&w, "q").ready, HOMES + 1);
+    struct queue_reader r = {.count = 0};
+    queue_open(&w, 1, queue_id(&w, "q", NULL), GNT_CONSUME_TAKE, &r);
+    queue_credit(&r, 9, false);
+    world_settle(&w);
+    assert_string_equal(queue_text(&r), "a a a c ");
+    queue_close(&r, false);
+    queue_forget(&r);
+}
+
+/* Publishers of MQTT wait for their acknowledgement while the queue is full. */
+static void withholds(void **state)
+{
+    (void)state;
+    struct gnt_queue_options o = options();
+    o.max_messages = 1;
+    assert_int_equal(queue_ask_bound(&w, "q", "t", &o), GNT_QUEUE_DONE);
+    uint64_t q = queue_id(&w, "q", NULL);
+    unsigned own = gnt_sink_home(q);
+    struct world_publication p[3] = {{.outcome = GNT_FAILED}};
+    for (int i = 0; i < 2; i++) {
+        world_publish_waiting(&w, own, "t", "a", 1, &p[i]);
+        world_settle(&w);
+    }
+    assert_int_equal(p[0].outcome, GNT_DONE);
+    assert_int_equal(p[1].outcome, GNT_WITHHELD);
+    world_publish_waiting(&w, (own + 1) % HOMES, "t", "b", 1, &p[2]);
+    world_publish(&w, own, "t", "nobody waits", 0, false);
+    world_settle(&w);
+    assert_int_equal(p[2].outcome, GNT_WITHHELD);
+    assert_counted(&w, GNT_COUNT_DROPPED_QUEUE_FULL, 1);
+    struct queue_reader r = {.count = 0};
+    queue_open(&w, 1, q, GNT_CONSUME_TAKE, &r);
+    queue_credit(&r, 9, false);
+    world_settle(&w);
+    assert_string_equal(queue_text(&r), "a a b ");
+    assert_int_equal(p[1].outcome, GNT_DONE);
+    assert_int_equal(p[2].outcome, GNT_DONE);
+    queue_close(&r, false);
+    queue_forget(&r);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(names),       TEST(bad_options),
+        TEST(listing),     TEST(through),
+        TEST(comes_back),  TEST(takes_for_good),
+        TEST(turns),       TEST(exclusive),
+        TEST(priorities),  TEST(draining),
+        TEST(held_max),    TEST(dead_letters),
+        TEST(annotations), TEST(undeliverable_here),
+        TEST(locks),       TEST(expiry),
+        TEST(blocks),      TEST(rejects_and_drops),
+        TEST(filters),     TEST(browsing),
+        TEST(groups),      TEST(deleted),
+        TEST(purged),      TEST(in_one_breath),
+        TEST(idle),        TEST(bound),
+        TEST(withholds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
