@@ -24,6 +24,8 @@ static struct filter_field message[] = {
     {"min", FIELD_INTEGER(INT64_MIN)},
     {"small_unsigned", FIELD_UNSIGNED(7)},
     {"huge", FIELD_UNSIGNED(UINT64_MAX)},
+    {"max_unsigned", FIELD_UNSIGNED(INT64_MAX)},
+    {"over", FIELD_UNSIGNED((uint64_t)INT64_MAX + 1)},
     {"nan", FIELD_REAL((double)NAN)},
     {"infinity", FIELD_REAL((double)INFINITY)},
     {"flag", FIELD_BOOLEAN(true)},
@@ -197,6 +199,13 @@ static const struct row rows[] = {
     {"huge > small_unsigned", T},
     {"huge = -1", F},
     {"huge > 1e19", T},
+    {"max_unsigned = max", T},
+    {"max = max_unsigned", T},
+    {"max_unsigned + 0 = max", T},
+    {"max < over", T},
+    {"over > max_unsigned", T},
+    {"over < huge", T},
+    {"over = min", F},
     {"max > min", T},
     {"min < max", T},
     {"nan = nan", F},
@@ -590,6 +599,19 @@ static void what_is_none(void **state)
     check_mistake(LITERAL("a = '\0'"), 0, "not text in UTF-8");
 }
 
+static void what_not_does_not_stand_in_front_of(void **state)
+{
+    static const char *const operators[] = {"=",   "<>", "<", "<=", ">", ">=", "IS", "NOT",
+                                            "AND", "OR", "+", "-",  "*", "/",  ")",  "ESCAPE"};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(operators); i++) {
+        char text[32], words[64];
+        snprintf(text, sizeof text, "a NOT %s 1", operators[i]);
+        snprintf(words, sizeof words, "expected BETWEEN, IN or LIKE, found %s", operators[i]);
+        check_mistake(gnt_slice_str(text), 7, words);
+    }
+}
+
 /* A selector that was fine is none when it is cut, or is another one; never a crash. */
 static void cut_everywhere(void **state)
 {
@@ -793,10 +815,10 @@ static void dialects(void **state)
 {
     static const struct gnt_dialect other = {.unlike = GNT_UNKNOWN, .resolve = resolve};
     static const struct row meanings[] = {
-        {"sys.Label = 7", T},   {"Label = 0", T},      {"\"sys.Label\" = 7", T},
-        {"Label = 'a'", U},     {"Label <> 'a'", U},   {"NOT Label = 'a'", U},
-        {"Label LIKE 'a'", U},  {"Label IN ('a')", U}, {"Label IN ('a', 0)", T},
-        {"sys.missing = 7", U},
+        {"sys.Label = 7", T},  {"Label = 1", F},         {"Label IN (1, 2)", F},
+        {"Label = 0", T},      {"\"sys.Label\" = 7", T}, {"Label = 'a'", U},
+        {"Label <> 'a'", U},   {"NOT Label = 'a'", U},   {"Label LIKE 'a'", U},
+        {"Label IN ('a')", U}, {"Label IN ('a', 0)", T}, {"sys.missing = 7", U},
     };
     struct gnt_expression *made = NULL;
     struct gnt_expression_error error;
@@ -902,6 +924,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_they_mean),
         cmocka_unit_test(what_is_none),
+        cmocka_unit_test(what_not_does_not_stand_in_front_of),
         cmocka_unit_test(cut_everywhere),
         cmocka_unit_test(nesting_has_a_bound),
         cmocka_unit_test(a_long_text_is_no_deep_one),
