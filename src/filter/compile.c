@@ -483,8 +483,8 @@ static void shorten_jumps(struct gnt_expression *e)
     }
 }
 
-/* One allocation with room for all that the words of TEXT can become: two steps each, a value or a
- * name, and no more bytes than they have themselves. */
+/* One allocation with room for all that the words of TEXT can become: a step each, and a jump for
+ * AND and OR; a value or a name; and no more bytes than they have themselves. */
 static struct gnt_expression *allocate(struct gnt_slice text, uint32_t *step_max)
 {
     struct gnt_slice rest = text;
@@ -492,11 +492,10 @@ static struct gnt_expression *allocate(struct gnt_slice text, uint32_t *step_max
     struct gnt_token t;
     do {
         t = gnt_token_take(&rest);
-        bool named = t.kind == GNT_TOKEN_NAME || t.kind == GNT_TOKEN_QUOTED_NAME;
-        names += named;
+        names += t.kind == GNT_TOKEN_NAME || t.kind == GNT_TOKEN_QUOTED_NAME;
         literals += is_number(t.kind) || t.kind == GNT_TOKEN_STRING || t.kind == GNT_TOKEN_TRUE ||
                     t.kind == GNT_TOKEN_FALSE;
-        steps += 2;
+        steps += t.kind == GNT_TOKEN_AND || t.kind == GNT_TOKEN_OR ? 2 : 1;
     } while (t.kind != GNT_TOKEN_END && t.kind != GNT_TOKEN_BAD);
     struct gnt_expression *e =
         malloc(sizeof *e + literals * sizeof e->values[0] + names * sizeof e->names[0] +

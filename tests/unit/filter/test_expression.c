@@ -356,6 +356,7 @@ static const struct row rows[] = {
     {"-7 / 2 = -3", T},
     {"7 / 2.0 = 3.5", T},
     {"7. / 2 = 3.5", T},
+    {"7d / 2 = 3.5", T},
     {"price * 2 = 19", T},
     {"weight / zero = 0", U},
     {"weight / zero > 0 OR a = 1", T},
