@@ -9,6 +9,7 @@
 int gnt_command_bench(int argc, char **argv);
 int gnt_command_broker(int argc, char **argv);
 int gnt_command_cert(int argc, char **argv);
+int gnt_command_decode(int argc, char **argv);
 int gnt_command_passwd(int argc, char **argv);
 int gnt_command_pub(int argc, char **argv);
 int gnt_command_store(int argc, char **argv);

@@ -17,6 +17,7 @@ static const struct subcommand {
     {"cert", "makes and shows certificates for TLS", gnt_command_cert},
     {"passwd", "keeps the file of users and their passwords", gnt_command_passwd},
     {"store", "looks at a data directory, checks it, makes it smaller", gnt_command_store},
+    {"decode", "shows captured bytes of MQTT or AMQP as text", gnt_command_decode},
     {"bench", "puts a load on brokers and measures them", gnt_command_bench},
     {"thermometer", "reads a sensor and publishes what it says as JSON", gnt_command_thermometer},
 };

@@ -6,7 +6,7 @@ import unittest
 
 import harness
 
-COMMANDS = ["bench", "broker", "cert", "passwd", "pub", "store", "sub", "thermometer"]
+COMMANDS = ["bench", "broker", "cert", "decode", "passwd", "pub", "store", "sub", "thermometer"]
 
 
 def run(*argv, **options):
