@@ -1,12 +1,12 @@
 #include "mapping/text.h"
 
 #include "base/base64.h"
+#include "base/date.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { SHORT_MAX = 64 }; /* of the texts of everything but strings, symbols and binaries */
 
@@ -90,20 +90,11 @@ static size_t put_char(char *to, const struct gnt_amqp_value *v)
     return size;
 }
 
-/* ISO 8601 from the year 0 to the year 9999; milliseconds beyond. */
+/* Milliseconds, where there is no date. */
 static size_t put_timestamp(char *to, const struct gnt_amqp_value *v)
 {
-    int64_t seconds = v->integer / 1000, ms = v->integer % 1000;
-    if (ms < 0) {
-        ms += 1000;
-        seconds--;
-    }
-    struct tm tm;
-    const time_t when = (time_t)seconds;
-    if (!gmtime_r(&when, &tm) || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900)
-        return put_signed(to, v);
-    return (size_t)snprintf(to, SHORT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900,
-                            tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)ms);
+    const size_t size = gnt_date_print(v->integer, to);
+    return size ? size : put_signed(to, v);
 }
 
 static size_t (*const put[GNT_AMQP_TYPE_COUNT])(char *to, const struct gnt_amqp_value *v) = {

@@ -2,19 +2,12 @@
 
 #include "amqp/codec/composite.h"
 #include "amqp/codec/message.h"
+#include "base/date.h"
 #include "base/printer.h"
 
 #include <inttypes.h>
 
 enum { DEPTH_MAX = GNT_AMQP_DEPTH_MAX };
-
-/* Milliseconds since 1970 of the years 0 to 9999, and days of the Gregorian calendar. */
-#define DATE_FIRST   INT64_C(-62167219200000)
-#define DATE_LAST    INT64_C(253402300799999)
-#define DAY_MS       INT64_C(86400000)
-#define DAYS_TO_1970 719468 /* from the first of March of the year 0 */
-#define DAYS_400Y    146097
-#define DAYS_153     153 /* of five months from March on, which repeat */
 
 static const char more[] = "...", broken[] = "(malformed)";
 
@@ -34,30 +27,13 @@ static void print_uuid(struct gnt_printer *p, struct gnt_slice bytes)
                          bytes.data[i]);
 }
 
-/* Years are counted from March on, so that the day that is not in every year comes last. */
-static void print_date(struct gnt_printer *p, int64_t day)
-{
-    day += DAYS_TO_1970;
-    const int64_t era = (day < 0 ? day - (DAYS_400Y - 1) : day) / DAYS_400Y;
-    const int64_t in_era = day - era * DAYS_400Y;
-    const int64_t year = (in_era - in_era / 1460 + in_era / 36524 - in_era / (DAYS_400Y - 1)) / 365;
-    const int64_t in_year = in_era - (365 * year + year / 4 - year / 100);
-    const int64_t month = (5 * in_year + 2) / DAYS_153; /* 0 is March */
-    const int64_t in_month = in_year - (DAYS_153 * month + 2) / 5 + 1;
-    gnt_printer_tell(p, "%04d-%02d-%02d", (int)(year + era * 400 + (month > 9)),
-                     (int)(month > 9 ? month - 9 : month + 3), (int)in_month);
-}
-
 static void print_timestamp(struct gnt_printer *p, int64_t unix_ms)
 {
-    if (unix_ms < DATE_FIRST || unix_ms > DATE_LAST) {
+    char date[GNT_DATE_SIZE];
+    if (gnt_date_print(unix_ms, date))
+        gnt_printer_say(p, date);
+    else
         gnt_printer_tell(p, "timestamp %" PRId64, unix_ms);
-        return;
-    }
-    const int ms = (int)((unix_ms % DAY_MS + DAY_MS) % DAY_MS);
-    print_date(p, (unix_ms - ms) / DAY_MS);
-    gnt_printer_tell(p, "T%02d:%02d:%02d.%03dZ", ms / 3600000, ms / 60000 % 60, ms / 1000 % 60,
-                     ms % 1000);
 }
 
 /* A number of floating point so that reading it gives the same bits; of a NaN the bits themselves.
