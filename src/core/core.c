@@ -51,9 +51,11 @@ void gnt_core_free(struct gnt_core **core)
     struct gnt_core *c = *core;
     if (!c)
         return;
-    gnt_errands_finish(c);
-    for (unsigned i = 0; i < c->count; i++)
+    for (unsigned i = 0; i < c->count; i++) {
         gnt_groups_leave_store(&c->homes[i]);
+        gnt_queues_leave_store(&c->homes[i]);
+    }
+    gnt_errands_finish(c);
     for (unsigned i = 0; i < c->count; i++) {
         struct gnt_home *home = &c->homes[i];
         home->config.post = refuse_mail; /* there is nobody left to run it */

@@ -82,7 +82,7 @@ static bool is_name(struct gnt_slice name)
     return true;
 }
 
-static struct gnt_queue *named(struct gnt_home *home, struct gnt_slice name)
+struct gnt_queue *gnt_queue_named(struct gnt_home *home, struct gnt_slice name)
 {
     struct gnt_map_node *node = gnt_map_first(&home->queues, gnt_entity_hash(name));
     for (; node; node = gnt_map_next(node)) {
@@ -131,7 +131,7 @@ static enum gnt_queue_result result_of(gnt_err err)
 
 static bool is_kept(const struct gnt_queue *q)
 {
-    return gnt_keeps(q->home) && !q->temporary && q->options.durable != GNT_QUEUE_NEVER;
+    return gnt_keeps(q->home) && !q->home->ending && !q->temporary && q->options.durable != GNT_QUEUE_NEVER;
 }
 
 static enum gnt_queue_result create(struct gnt_home *home, struct gnt_entity_asking *a,
@@ -181,7 +181,7 @@ static enum gnt_queue_result look_up(struct gnt_home *home, struct gnt_entity_as
                    a->verb == GNT_ENTITY_DECLARE;
     struct gnt_slice base;
     bool dead = is_of_dead(a->name, &base);
-    struct gnt_queue *q = named(home, base);
+    struct gnt_queue *q = gnt_queue_named(home, base);
     *out = q;
     if (!q)
         return creates && !dead ? create(home, a, base, out) : GNT_QUEUE_NOT_FOUND;

@@ -91,6 +91,7 @@ struct gnt_home {
     struct gnt_core_config config; /* its own copy, so that limits can be changed while it runs */
     unsigned index;
     bool recovering;           /* no home runs, and one thread may use all of them */
+    bool ending;               /* likewise; nothing is written any more */
     const uint64_t *now;       /* the turn's time, of the worker's loop */
     struct gnt_timers *timers; /* the worker's loop's */
     struct gnt_counters counters;

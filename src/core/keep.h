@@ -18,10 +18,13 @@
  *   received   session number, packet id  an exactly-once message of the client, before its PUBREL
  *   released   session number, sequence   an exactly-once delivery, between PUBREC and PUBCOMP
  *   group      group number               struct gnt_group_record, of a shared group
+ *   queue      queue number               struct gnt_queue_record, of a queue or its dead letters
+ *   queued     queue number, sequence     struct gnt_queued_record, of a message that has failed
  *   retained   topic name, or its digest  the message
  *   log
  *   s NUMBER   what waits for a session or is in flight: its deliveries of QoS 1 and 2
  *   g NUMBER   what waits in a shared group, or is with a member that has not settled it
+ *   q NUMBER   what waits in a queue, one log for each priority (core/queue_record.h)
  *   h FROM TO  what one home has for another: written with the publication, taken out with what
  *              the other one makes of it
  *
@@ -129,7 +132,7 @@ void gnt_keep_cancel(struct gnt_kept *kept);
 void gnt_keep_completion(struct gnt_home *home, struct gnt_completion *c,
                          void (*done)(struct gnt_completion *c, gnt_err result));
 
-/* A number that no session and no group has had. */
+/* A number that no session, group or queue has had. */
 uint64_t gnt_keep_number(struct gnt_home *home);
 
 /* Commits what has been written in this turn: before its mail is sent. */

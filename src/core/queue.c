@@ -195,9 +195,8 @@ unsigned gnt_queue_lane_number(const struct gnt_queue *q, uint8_t priority)
     return priority < GNT_QUEUE_PRIORITY_MAX ? priority : GNT_QUEUE_PRIORITY_MAX;
 }
 
-struct gnt_lane *gnt_queue_lane(struct gnt_queue *q, uint8_t priority)
+struct gnt_lane *gnt_queue_lane_at(struct gnt_queue *q, unsigned number)
 {
-    unsigned number = gnt_queue_lane_number(q, priority);
     struct gnt_lane *lane = q->lanes[number];
     if (lane)
         return lane;
@@ -209,6 +208,11 @@ struct gnt_lane *gnt_queue_lane(struct gnt_queue *q, uint8_t priority)
     lane->number = (uint8_t)number;
     q->lanes[number] = lane;
     return lane;
+}
+
+struct gnt_lane *gnt_queue_lane(struct gnt_queue *q, uint8_t priority)
+{
+    return gnt_queue_lane_at(q, gnt_queue_lane_number(q, priority));
 }
 
 struct gnt_entry *gnt_lane_back_from(const struct gnt_lane *lane, uint64_t sequence)
@@ -402,6 +406,18 @@ void gnt_queue_end(struct gnt_queue *q, enum gnt_counter why)
     q->dead = NULL;
     gnt_queue_keep_end(q);
     queue_free(q, why);
+}
+
+void gnt_queues_leave_store(struct gnt_home *home)
+{
+    struct gnt_map_cursor cursor = {0};
+    home->ending = true;
+    for (struct gnt_map_node *node; (node = gnt_map_walk(&home->queues, &cursor));) {
+        struct gnt_queue *q = GNT_CONTAINER(node, struct gnt_queue, by_name);
+        q->number = 0;
+        if (q->dead)
+            q->dead->number = 0;
+    }
 }
 
 void gnt_queues_free(struct gnt_home *home)

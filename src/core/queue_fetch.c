@@ -198,7 +198,7 @@ static void on_fetched(struct gnt_completion *completion, gnt_err result)
 void gnt_lane_fetch(struct gnt_lane *lane)
 {
     struct gnt_home *home = lane->queue->home;
-    if (lane->fetch || home->keep.lost || !wants(lane))
+    if (lane->fetch || home->keep.lost || home->ending || !wants(lane))
         return;
     struct gnt_lane_fetch *f = calloc(1, sizeof *f);
     if (!f)

@@ -178,6 +178,24 @@ void gnt_queue_keep_state(struct gnt_entry *e)
 
 /* ---- States that an earlier process has left, of messages that are in the store only */
 
+gnt_err gnt_queue_state_new(struct gnt_queue *q, uint64_t sequence,
+                            const struct gnt_queued_record *state)
+{
+    struct gnt_queue_state *s = calloc(1, sizeof *s);
+    gnt_err err = s ? gnt_note_new(&state->note, &s->note) : GNT_NOMEM;
+    if (!err)
+        err = gnt_map_insert(&q->states, &s->by_sequence, gnt_hash_mix(0, sequence));
+    if (err) {
+        if (s)
+            gnt_note_unref(&s->note);
+        free(s);
+        return err;
+    }
+    s->sequence = sequence;
+    s->failed = state->failed;
+    return GNT_OK;
+}
+
 struct gnt_queue_state *gnt_queue_state_of(const struct gnt_queue *q, uint64_t sequence)
 {
     struct gnt_map_node *node = gnt_map_first(&q->states, gnt_hash_mix(0, sequence));

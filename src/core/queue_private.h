@@ -111,7 +111,8 @@ static inline struct gnt_slice gnt_binding_filter(const struct gnt_binding *b)
 
 struct gnt_queue {
     struct gnt_sink sink;
-    struct gnt_map_node by_name; /* in home->queues, by the folded name */
+    struct gnt_map_node by_name;   /* in home->queues, by the folded name */
+    struct gnt_map_node by_number; /* while it is recovered */
     struct gnt_home *home;
     struct gnt_queue *dead;   /* its dead-letter queue; NULL: there is none yet */
     struct gnt_queue *parent; /* whose dead-letter queue this is; NULL: nobody's */
@@ -212,7 +213,10 @@ void gnt_queue_facts_of(const struct gnt_queue *q, struct gnt_queue_facts *out);
  * that this takes too long now; NO_MEMORY. */
 enum gnt_queue_result gnt_queue_purge(struct gnt_queue *q, uint64_t *count);
 
-/* Frees all queues of HOME, which ends; what is kept stays. */
+/* HOME ends: whatever becomes of its queues, what is kept of them stays. */
+void gnt_queues_leave_store(struct gnt_home *home);
+
+/* Frees all queues of HOME. */
 void gnt_queues_free(struct gnt_home *home);
 
 /* It is of use to somebody just now (options.auto_delete_ms). */
@@ -224,7 +228,8 @@ void gnt_queue_set_options(struct gnt_queue *q, const struct gnt_queue_options *
 
 unsigned gnt_queue_lane_number(const struct gnt_queue *q, uint8_t priority);
 
-/* The lane of PRIORITY, made if there is none; NULL: no memory. */
+/* The lane with this number, and that of PRIORITY, made if there is none; NULL: no memory. */
+struct gnt_lane *gnt_queue_lane_at(struct gnt_queue *q, unsigned number);
 struct gnt_lane *gnt_queue_lane(struct gnt_queue *q, uint8_t priority);
 
 struct gnt_arrival;
@@ -394,6 +399,9 @@ void gnt_queue_keep_settled(struct gnt_entry *e); /* it is no more */
 void gnt_queue_keep_state(struct gnt_entry *e);   /* its count and note have changed */
 
 /* What is known of a message that is in the store only, or NULL; it is in memory now. */
+struct gnt_queued_record;
+GNT_MUST gnt_err gnt_queue_state_new(struct gnt_queue *q, uint64_t sequence,
+                                     const struct gnt_queued_record *state);
 struct gnt_queue_state *gnt_queue_state_of(const struct gnt_queue *q, uint64_t sequence);
 void gnt_queue_state_free(struct gnt_queue *q, struct gnt_queue_state *state);
 void gnt_queue_states_end(struct gnt_queue *q); /* out of the store */
@@ -444,5 +452,8 @@ void gnt_queue_unbind(struct gnt_queue *q);
 /* ---- entity.c */
 
 uint64_t gnt_entity_hash(struct gnt_slice name);
+
+/* The one of this name, or NULL; it is none of dead letters. */
+struct gnt_queue *gnt_queue_named(struct gnt_home *home, struct gnt_slice name);
 
 #endif

@@ -67,7 +67,8 @@ static bool is_expired(const struct gnt_entry *e)
     return e->expires <= *e->queue->home->now;
 }
 
-/* Whoever takes all that comes. */
+/* For whoever takes all that comes.  While something of a higher priority is on its way from the
+ * store, what is lower waits. */
 static struct gnt_entry *first_for_all(struct gnt_queue *q)
 {
     for (int i = GNT_QUEUE_PRIORITY_MAX; i >= 0; i--) {
@@ -78,6 +79,8 @@ static struct gnt_entry *first_for_all(struct gnt_queue *q)
                 return e;
             gnt_entry_expire(e);
         }
+        if (lane && gnt_lane_comes(lane))
+            break;
     }
     return NULL;
 }
@@ -128,8 +131,12 @@ static struct gnt_entry *first_in(struct gnt_taker *t, const struct gnt_lane *la
 static struct gnt_entry *first_for(struct gnt_taker *t)
 {
     struct gnt_entry *parked = gnt_queue_group_first(t), *e = NULL;
-    for (int i = GNT_QUEUE_PRIORITY_MAX; !e && i >= 0; i--)
-        e = t->queue->lanes[i] ? first_in(t, t->queue->lanes[i]) : NULL;
+    for (int i = GNT_QUEUE_PRIORITY_MAX; !e && i >= 0; i--) {
+        const struct gnt_lane *lane = t->queue->lanes[i];
+        e = lane ? first_in(t, lane) : NULL;
+        if (!e && lane && gnt_lane_comes(lane))
+            break;
+    }
     bool before = parked && (!e || parked->lane->number > e->lane->number ||
                              (parked->lane == e->lane && parked->sequence < e->sequence));
     return before ? parked : e;
@@ -290,7 +297,7 @@ void gnt_queue_pump(struct gnt_home *home, struct gnt_chore *chore)
     gnt_err err = serve(q);
     if (!err)
         err = serve_browsers(q);
-    for (unsigned i = 0; i < GNT_QUEUE_LANES; i++)
+    for (int i = GNT_QUEUE_PRIORITY_MAX; i >= 0; i--)
         if (q->lanes[i])
             gnt_lane_fetch(q->lanes[i]);
     if (!err && q->draining)

@@ -227,7 +227,7 @@ void gnt_queue_take(struct gnt_sink *sink, struct gnt_message *message,
                             .enqueued_ms = gnt_queue_time_ms(q->home),
                             .priority = GNT_QUEUE_PRIORITY_DEFAULT,
                             .durable = message->qos > 0};
-    bool full = gnt_queue_is_full(q, message->payload.size);
+    bool full = !q->home->recovering && gnt_queue_is_full(q, message->payload.size);
     if (full && q->options.overflow == GNT_QUEUE_BLOCK && !waits(q, receipt)) {
         gnt_ledger_pass(q->home, &q->ledger, GNT_COUNT_DROPPED_QUEUE_FULL);
         return;

@@ -2,6 +2,7 @@
 
 #include "core/group_private.h"
 #include "core/ledger.h"
+#include "core/queue_private.h"
 #include "core/session_private.h"
 
 /* ---- Homes */
@@ -134,6 +135,8 @@ static bool lived_at(const struct gnt_recover *r, struct gnt_sink *sink, uint32_
         struct gnt_slice id = gnt_slice(s->client_id, s->client_id_size);
         return gnt_hash_with(key, id) % r->before.homes == home;
     }
+    if (gnt_queue_is(sink))
+        return gnt_entity_home(key, r->before.homes, gnt_queue_of(sink)->name) == home;
     const struct gnt_group *g = gnt_group_of(sink);
     return gnt_group_hash(key, g->name, g->filter) % r->before.homes == home;
 }
@@ -279,12 +282,16 @@ gnt_err gnt_core_recover(struct gnt_core *core, const struct gnt_recovery *recov
         err = gnt_recover_sessions(&r);
     if (!err)
         err = gnt_recover_each(&r, "group", on_group);
+    if (!err)
+        err = gnt_recover_queues(&r);
     if (!err) {
         begin_numbering(&r);
         err = gnt_recover_of_sessions(&r);
     }
     if (!err)
         err = recover_groups(&r);
+    if (!err)
+        err = gnt_recover_of_queues(&r);
     if (!err)
         err = gnt_recover_each(&r, "retained", on_retained);
     if (!err) {
@@ -298,6 +305,7 @@ gnt_err gnt_core_recover(struct gnt_core *core, const struct gnt_recovery *recov
     for (unsigned i = 0; !err && i < core->count; i++)
         gnt_keep_commit(&core->homes[i]);
     gnt_recover_sessions_end(&r);
+    gnt_recover_queues_end(&r);
     set_limits(&r, &limits);
     return err;
 }

@@ -4,9 +4,10 @@
  * are more or fewer of them now; what waits for them stays in the store until they need it.  Who
  * was connected when the process ended is taken for one whose connection broke just now.
  * Publications that were on their way from one home to another go on to who has not got them.
+ * Queues come back with what waits in them, which likewise stays in the store.
  *
- * The time it takes, and the memory, grow with the number of sessions, subscriptions and retained
- * messages, not with what waits. */
+ * The time it takes, and the memory, grow with the number of sessions, subscriptions, retained
+ * messages and queues, not with what waits. */
 #ifndef GNT_CORE_RECOVER_H
 #define GNT_CORE_RECOVER_H
 
@@ -26,6 +27,7 @@ struct gnt_recovery {
 
 struct gnt_recovered {
     uint64_t sessions, subscriptions, retained, deliveries;
+    uint64_t queues;  /* without those of dead letters */
     uint64_t damaged; /* records that say nothing */
 };
 

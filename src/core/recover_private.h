@@ -1,6 +1,7 @@
 /* The inside of recovering, for the recover*.c files:
  *   recover.c          in which order, and what is nobody's alone: homes, groups, mail, retained
  *   recover_session.c  sessions, and what is theirs
+ *   recover_queue.c    queues
  *   recover_read.c     reads that are waited for */
 #ifndef GNT_CORE_RECOVER_PRIVATE_H
 #define GNT_CORE_RECOVER_PRIVATE_H
@@ -18,6 +19,7 @@ struct gnt_recover {
     const struct gnt_recovery *how;
     struct gnt_recovered *result;
     struct gnt_map sessions; /* struct gnt_returning */
+    struct gnt_map queues;   /* struct gnt_queue, by number */
     struct gnt_homes_record before;
     uint64_t last_number;
     gnt_err err; /* of what a record led to */
@@ -95,6 +97,13 @@ void gnt_recover_keep_sessions(struct gnt_recover *r);
 
 /* Frees what was only for recovering them. */
 void gnt_recover_sessions_end(struct gnt_recover *r);
+
+/* ---- recover_queue.c */
+
+/* Which there are; what is in them, for which all numbers must be known. */
+GNT_MUST gnt_err gnt_recover_queues(struct gnt_recover *r);
+GNT_MUST gnt_err gnt_recover_of_queues(struct gnt_recover *r);
+void gnt_recover_queues_end(struct gnt_recover *r);
 
 /* Whether from SEQUENCE on nothing is missing. */
 static inline bool gnt_recover_is_whole(const struct gnt_recover *r, uint64_t sequence)

@@ -1,0 +1,437 @@
+/* Queues that outlive the process. */
+#include "support/unit.h"
+
+#include "core/queue_private.h"
+#include "store/memory.h"
+#include "support/queue_world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { HOMES = 2 };
+
+static struct world w;
+static struct gnt_store *store;
+
+static void begin(unsigned homes)
+{
+    world_init_kept(&w, homes, NULL, store);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    assert_int_equal(gnt_store_memory_open(NULL, &store), GNT_OK);
+    begin(HOMES);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    world_fini(&w);
+    gnt_store_close(&store);
+    return 0;
+}
+
+static void again(unsigned homes)
+{
+    world_crash(&w, NULL, 0);
+    queue_letters_lost();
+    begin(homes);
+}
+
+static void send_all(uint64_t q, const char *words, bool durable)
+{
+    char copy[256];
+    snprintf(copy, sizeof copy, "%s", words);
+    for (char *save, *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
+        queue_send(&w, 0, q, word, durable, NULL);
+    world_settle(&w);
+}
+
+/* All that is in the queue, in order; it is taken out. */
+static const char *all_of(const char *name)
+{
+    static char text[4096];
+    struct queue_reader r = {.count = 0};
+    queue_open(&w, 0, queue_facts(&w, name).id, GNT_CONSUME_TAKE, &r);
+    queue_credit(&r, 1000, true);
+    world_settle(&w);
+    assert_int_equal(r.drained, 1);
+    snprintf(text, sizeof text, "%s", queue_text(&r));
+    queue_close(&r, false);
+    queue_forget(&r);
+    return text;
+}
+
+struct counting {
+    struct gnt_store_read read;
+    size_t count;
+};
+
+static void count_one(struct gnt_store_read *read, const struct gnt_store_record *record)
+{
+    (void)record;
+    GNT_CONTAINER(read, struct counting, read)->count++;
+}
+
+static void counted(struct gnt_completion *c, gnt_err result)
+{
+    (void)c;
+    assert_int_equal(result, GNT_OK);
+}
+
+static size_t records(const char *table)
+{
+    static const struct gnt_slice all;
+    struct counting counting = {
+        .read = {.completion = {.done = counted, .deliver = gnt_store_deliver_here},
+                 .record = count_one}};
+    gnt_store_scan(store, gnt_slice_str(table), all, all, GNT_STORE_READ_MAX, &counting.read);
+    return counting.count;
+}
+
+/* ---- Coming back */
+
+static void a_queue_comes_back(void **state)
+{
+    (void)state;
+    struct gnt_queue_options o = gnt_queue_options_default();
+    o.max_deliveries = 7;
+    o.lock_ms = 1234;
+    uint64_t q = queue_id(&w, "Orders", &o);
+    send_all(q, "a b c", true);
+    send_all(q, "x y", false);
+    again(HOMES);
+    assert_int_equal(w.recovered.queues, 1);
+    assert_int_equal(w.recovered.deliveries, 3);
+    struct gnt_queue_facts f = queue_facts(&w, "orders");
+    assert_true(f.ready == 3 && f.options.max_deliveries == 7 && f.options.lock_ms == 1234);
+    assert_int_equal(f.last_sequence, 3);
+    assert_string_equal(all_of("orders"), "a b c ");
+    again(1);
+    assert_string_equal(all_of("orders"), "");
+    send_all(queue_facts(&w, "orders").id, "d", true);
+    again(3); /* homes may be more or fewer */
+    assert_string_equal(all_of("ORDERS"), "d ");
+}
+
+static void what_is_done_with_is_gone(void **state)
+{
+    (void)state;
+    uint64_t q = queue_id(&w, "q", NULL);
+    struct queue_reader r = {.count = 0};
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 3, false);
+    send_all(q, "a b c d e", true);
+    queue_settle_one(&r, "b", &(struct gnt_settling){.outcome = GNT_SETTLE_ACCEPT, .tell = true});
+    queue_settle_one(&r, "c",
+                     &(struct gnt_settling){.outcome = GNT_SETTLE_MODIFY,
+                                            .failed = true,
+                                            .annotations = gnt_slice_str("noted")});
+    world_settle(&w);
+    assert_int_equal(r.settled, 1);
+    assert_int_equal(records("queued"), 1);
+    again(HOMES); /* r knows nothing of that */
+    queue_forget(&r);
+    struct queue_reader s = {.count = 0};
+    queue_open(&w, 1, queue_facts(&w, "q").id, GNT_CONSUME_LOCK, &s);
+    queue_credit(&s, 9, false);
+    world_settle(&w);
+    assert_string_equal(queue_text(&s), "a c d e ");
+    assert_int_equal(s.held[0].failed, 0);
+    assert_int_equal(s.held[1].failed, 1);
+    assert_int_equal(s.held[1].sequence, 3);
+    assert_true(s.held[1].durable);
+    assert_string_equal(s.held[1].annotations, "noted");
+    while (s.count)
+        queue_settle(&s, GNT_SETTLE_ACCEPT);
+    queue_close(&s, false);
+    assert_int_equal(records("queued"), 0);
+    queue_forget(&s);
+}
+
+static void dead_letters_come_back(void **state)
+{
+    (void)state;
+    uint64_t q = queue_id(&w, "q", NULL);
+    struct queue_reader r = {.count = 0};
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 9, false);
+    send_all(q, "a b c", true);
+    queue_settle_one(&r, "b",
+                     &(struct gnt_settling){.outcome = GNT_SETTLE_REJECT,
+                                            .reason = gnt_slice_str("why"),
+                                            .description = gnt_slice_str("because")});
+    world_settle(&w);
+    again(HOMES);
+    queue_forget(&r);
+    struct gnt_queue_facts f = queue_facts(&w, "q");
+    assert_true(f.ready == 2 && f.dead_letters == 1);
+    queue_open(&w, 0, queue_facts(&w, "q/" GNT_DEAD_LETTERS).id, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 9, false);
+    world_settle(&w);
+    assert_string_equal(queue_text(&r), "b ");
+    assert_string_equal(r.held[0].reason, "why");
+    assert_string_equal(r.held[0].description, "because");
+    assert_string_equal(r.held[0].source, "q");
+    assert_int_equal(r.held[0].source_sequence, 2);
+    queue_close(&r, false);
+    queue_forget(&r);
+    assert_string_equal(all_of("q"), "a c ");
+}
+
+static void what_is_deleted_stays_away(void **state)
+{
+    (void)state;
+    uint64_t q = queue_id(&w, "q", NULL);
+    send_all(q, "a b", true);
+    queue_facts(&w, "q/" GNT_DEAD_LETTERS);
+    assert_int_equal(records("queue"), 2);
+    assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_DELETE, "q", NULL, NULL), GNT_QUEUE_DONE);
+    assert_int_equal(records("queue"), 0);
+    queue_id(&w, "q", NULL);
+    again(HOMES);
+    assert_string_equal(all_of("q"), "");
+    send_all(queue_facts(&w, "q").id, "c", true);
+    assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_PURGE, "q", NULL, NULL), GNT_QUEUE_DONE);
+    again(HOMES);
+    assert_string_equal(all_of("q"), "");
+}
+
+static void what_is_not_to_be_kept(void **state)
+{
+    (void)state;
+    struct gnt_queue_options o = gnt_queue_options_default();
+    o.durable = GNT_QUEUE_NEVER;
+    send_all(queue_id(&w, "never", &o), "a", true);
+    o.durable = GNT_QUEUE_ALWAYS;
+    send_all(queue_id(&w, "always", &o), "a", false);
+    again(HOMES);
+    assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_FIND, "never", NULL, NULL), GNT_QUEUE_NOT_FOUND);
+    assert_string_equal(all_of("always"), "a ");
+}
+
+static void priorities_and_groups_come_back(void **state)
+{
+    (void)state;
+    struct gnt_queue_options o = gnt_queue_options_default();
+    o.groups = 1;
+    uint64_t q = queue_id(&w, "q", &o);
+    const char *const words[] = {"c", "a", "d", "b"};
+    const uint8_t priority[] = {4, 9, 0, 8};
+    for (int i = 0; i < 4; i++)
+        queue_send_with(&w, 0, q, words[i], true, priority[i], i ? "g" : NULL, GNT_NEVER, NULL);
+    world_settle(&w);
+    again(HOMES);
+    struct queue_reader r = {.count = 0}, s = {.count = 0};
+    q = queue_facts(&w, "q").id;
+    queue_open(&w, 0, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 1, false);
+    world_settle(&w);
+    queue_open(&w, 0, q, GNT_CONSUME_LOCK, &s);
+    queue_credit(&s, 9, false);
+    world_settle(&w);
+    assert_string_equal(queue_text(&r), "a ");
+    assert_string_equal(queue_text(&s), "c ");
+    queue_close(&s, false);
+    queue_close(&r, false);
+    queue_forget(&r);
+    queue_forget(&s);
+    assert_string_equal(all_of("q"), "a b c d ");
+}
+
+/* ---- Safe before it is said */
+
+static void a_turn(unsigned home)
+{
+    w.now++;
+    gnt_timers_run(&w.timers[home], w.now);
+}
+
+/* The queue as its home sees it. */
+static struct gnt_queue *inside(const char *name)
+{
+    struct gnt_queue *q = NULL;
+    for (unsigned i = 0; !q && i < w.homes; i++)
+        q = gnt_queue_named(&w.core->homes[i], gnt_slice_str(name));
+    return q;
+}
+
+static void accepted_when_safe(void **state)
+{
+    (void)state;
+    uint64_t q = queue_id(&w, "q", NULL);
+    unsigned home = gnt_sink_home(q);
+    struct queue_sent durable, other;
+    queue_send(&w, home, q, "a", true, &durable);
+    queue_send(&w, home, q, "b", false, &other);
+    for (int i = 0; i < 5; i++)
+        a_turn(home);
+    assert_true(other.done && !durable.done);
+    assert_int_equal(inside("q")->ready, 2);
+    again(HOMES);
+    assert_string_equal(all_of("q"), "");
+    q = queue_facts(&w, "q").id;
+    queue_send(&w, home, q, "c", true, &durable);
+    a_turn(home);
+    gnt_keep_commit(&w.core->homes[home]);
+    assert_false(durable.done);
+    while (world_mail_one(&w, home, home))
+        a_turn(home);
+    assert_true(durable.done && durable.result == GNT_QUEUE_DONE);
+    again(HOMES);
+    assert_string_equal(all_of("q"), "c ");
+}
+
+/* The same of what is settled. */
+static void settled_when_safe(void **state)
+{
+    (void)state;
+    uint64_t q = queue_id(&w, "q", NULL);
+    unsigned home = gnt_sink_home(q);
+    struct queue_reader r = {.count = 0};
+    queue_open(&w, home, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 9, false);
+    send_all(q, "a", true);
+    queue_settle_one(&r, "a", &(struct gnt_settling){.tell = true});
+    for (int i = 0; i < 5; i++)
+        a_turn(home);
+    assert_int_equal(r.settled, 0);
+    world_settle(&w);
+    assert_int_equal(r.settled, 1);
+    queue_close(&r, false);
+    queue_forget(&r);
+    again(HOMES);
+    assert_string_equal(all_of("q"), "");
+}
+
+/* ---- Long queues */
+
+static size_t in_memory(const struct gnt_queue *q)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < GNT_QUEUE_LANES; i++)
+        if (q->lanes[i])
+            gnt_list_each (place, &q->lanes[i]->all)
+                n++;
+    return n;
+}
+
+static void long_queues_are_not_in_memory(void **state)
+{
+    (void)state;
+    enum { COUNT = 20000 };
+    uint64_t q = queue_id(&w, "q", NULL);
+    char text[16];
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(text, sizeof text, "%d", i);
+        queue_send(&w, 0, q, text, i % 3 != 0, NULL);
+        if (i % 1000 == 0)
+            world_settle(&w);
+    }
+    world_settle(&w);
+    assert_true(in_memory(inside("q")) <= GNT_QUEUE_WINDOW_AWAY);
+    struct queue_reader r = {.count = 0};
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    for (int i = 0; i < COUNT / 2; i += 100) {
+        queue_credit(&r, 100, false);
+        world_settle(&w);
+        assert_int_equal(r.count, 100);
+        assert_true(in_memory(inside("q")) <= 2 * GNT_QUEUE_WINDOW);
+        for (int k = 0; k < 100; k++) {
+            assert_int_equal(atoi(r.held[0].payload), i + k);
+            queue_settle(&r, GNT_SETTLE_ACCEPT);
+        }
+    }
+    queue_credit(&r, 10, false);
+    world_settle(&w);
+    queue_close(&r, false);
+    assert_true(in_memory(inside("q")) <= 10 + GNT_QUEUE_WINDOW_AWAY);
+    queue_forget(&r);
+    again(HOMES);
+    assert_int_equal(queue_facts(&w, "q").ready, COUNT / 2);
+    assert_int_equal(in_memory(inside("q")), 0);
+    queue_open(&w, 1, queue_facts(&w, "q").id, GNT_CONSUME_TAKE, &r);
+    queue_credit(&r, COUNT, true);
+    world_settle(&w);
+    assert_int_equal(r.count, COUNT / 2);
+    for (int i = 0; i < COUNT / 2; i++)
+        assert_int_equal(atoi(r.held[i].payload), COUNT / 2 + i);
+    assert_true(r.drained == 1 && r.drained_upto == COUNT);
+    queue_close(&r, false);
+    queue_forget(&r);
+    assert_counted(&w, GNT_COUNT_QUEUED_BYTES, 0);
+}
+
+static void a_long_queue_is_purged(void **state)
+{
+    (void)state;
+    uint64_t q = queue_id(&w, "q", NULL);
+    for (int i = 0; i < 5000; i++)
+        queue_send(&w, 0, q, "x", true, NULL);
+    world_settle(&w);
+    struct queue_reader r = {.count = 0};
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 2, false);
+    world_settle(&w);
+    assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_PURGE, "q", NULL, NULL), GNT_QUEUE_DONE);
+    struct gnt_queue_facts f = queue_facts(&w, "q");
+    assert_true(f.ready == 0 && f.held == 2);
+    queue_send(&w, 0, q, "y", true, NULL);
+    world_settle(&w);
+    again(HOMES);
+    queue_forget(&r);
+    assert_string_equal(all_of("q"), "x x y ");
+    q = queue_facts(&w, "q").id;
+    for (int i = 0; i < 5000; i++)
+        queue_send(&w, 0, q, "x", true, NULL);
+    world_settle(&w);
+    assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_PURGE, "q", NULL, NULL), GNT_QUEUE_DONE);
+    queue_send(&w, 0, q, "z", true, NULL);
+    world_settle(&w);
+    again(HOMES);
+    assert_string_equal(all_of("q"), "z ");
+}
+
+/* ---- Topics */
+
+/* From a home to the queue's, a crash at each step on the way: once, and there. */
+static void publications_arrive(void **state)
+{
+    (void)state;
+    assert_int_equal(queue_ask_bound(&w, "q", "t/#", NULL), GNT_QUEUE_DONE);
+    for (int steps = 0; steps < 6; steps++) {
+        unsigned from = inside("q")->home->index ? 0 : 1;
+        char payload[8];
+        snprintf(payload, sizeof payload, "%d", steps);
+        assert_int_equal(world_publish(&w, from, "t/1", payload, 1, false), GNT_DONE);
+        for (int i = 0; i < steps; i++) {
+            if (i % 2)
+                world_mail_one(&w, from, !from);
+            else
+                gnt_keep_commit(&w.core->homes[i / 2 % 2 ? !from : from]);
+        }
+        bool written = steps > 0;
+        while (!written && world_mail_one(&w, from, !from)) {
+        }
+        again(HOMES);
+        char expected[16];
+        snprintf(expected, sizeof expected, written ? "%d " : "", steps);
+        assert_string_equal(all_of("q"), expected);
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_queue_comes_back),     TEST(what_is_done_with_is_gone),
+        TEST(dead_letters_come_back), TEST(what_is_deleted_stays_away),
+        TEST(what_is_not_to_be_kept), TEST(priorities_and_groups_come_back),
+        TEST(accepted_when_safe),     TEST(long_queues_are_not_in_memory),
+        TEST(a_long_queue_is_purged), TEST(publications_arrive),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
