@@ -427,11 +427,17 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_queue_comes_back),     TEST(what_is_done_with_is_gone),
-        TEST(dead_letters_come_back), TEST(what_is_deleted_stays_away),
-        TEST(what_is_not_to_be_kept), TEST(priorities_and_groups_come_back),
-        TEST(accepted_when_safe),     TEST(long_queues_are_not_in_memory),
-        TEST(a_long_queue_is_purged), TEST(publications_arrive),
+        TEST(a_queue_comes_back),
+        TEST(what_is_done_with_is_gone),
+        TEST(dead_letters_come_back),
+        TEST(what_is_deleted_stays_away),
+        TEST(what_is_not_to_be_kept),
+        TEST(priorities_and_groups_come_back),
+        TEST(accepted_when_safe),
+        TEST(settled_when_safe),
+        TEST(long_queues_are_not_in_memory),
+        TEST(a_long_queue_is_purged),
+        TEST(publications_arrive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
