@@ -283,7 +283,7 @@ gnt_err gnt_peer_check_url(const char *text, struct gnt_why *why)
 {
     struct gnt_url url;
     gnt_err err = gnt_url_parse(text, &url, why);
-    if (err || gnt_url_is_peer(&url))
+    if (err || gnt_url_is_peer(&url, GNT_URL_MQTT))
         return err;
     gnt_why_set(why,
                 "expected mqtt://HOST:PORT, ws://HOST:PORT/mqtt or unix:///PATH; for TLS mqtts "

@@ -9,6 +9,10 @@ static gnt_err check_url(const char *text, struct gnt_why *why)
 {
     struct gnt_url url;
     gnt_err err = gnt_url_parse(text, &url, why);
+    if (!err && url.scheme->kind == GNT_URL_AMQP) {
+        gnt_why_set(why, "there are no listeners for AMQP yet");
+        return GNT_INVALID;
+    }
     if (err || url.scheme->kind != GNT_URL_WEBSOCKET)
         return err;
     const char *scheme = url.scheme->tls ? "https" : "http";

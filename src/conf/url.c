@@ -11,9 +11,11 @@
 static const struct gnt_url_scheme schemes[] = {
     {"mqtt", 1883, .kind = GNT_URL_MQTT},
     {"unix", 0, .path = true, .file = true, .kind = GNT_URL_MQTT},
+    {"amqp", 5672, .kind = GNT_URL_AMQP},
     {"http", 80, .kind = GNT_URL_HTTP},
     {"ws", 80, .path = true, .kind = GNT_URL_WEBSOCKET},
     {"mqtts", 8883, .tls = true, .kind = GNT_URL_MQTT},
+    {"amqps", 5671, .tls = true, .kind = GNT_URL_AMQP},
     {"https", 443, .tls = true, .kind = GNT_URL_HTTP},
     {"wss", 443, .path = true, .tls = true, .kind = GNT_URL_WEBSOCKET},
 };
@@ -41,8 +43,8 @@ static gnt_err parse_scheme(struct gnt_slice name, struct gnt_url *url, struct g
         gnt_why_set(why, "unknown scheme '%s', did you mean '%s'?", shown, near.word);
     else
         gnt_why_set(why,
-                    "unknown scheme '%s', expected mqtt or http (ws for clients), with TLS mqtts "
-                    "or https (wss), or unix",
+                    "unknown scheme '%s', expected mqtt, amqp or http (ws for clients), with TLS "
+                    "mqtts, amqps or https (wss), or unix",
                     shown);
     return GNT_INVALID;
 }
@@ -228,9 +230,11 @@ const char *gnt_url_websocket_path(const struct gnt_url *url)
     return *url->path ? url->path : "/mqtt";
 }
 
-bool gnt_url_is_peer(const struct gnt_url *url)
+bool gnt_url_is_peer(const struct gnt_url *url, enum gnt_url_kind kind)
 {
-    return url->scheme->kind != GNT_URL_HTTP && (*url->host || url->scheme->file);
+    const struct gnt_url_scheme *scheme = url->scheme;
+    return scheme->file ||
+           ((scheme->kind == kind || scheme->kind == GNT_URL_WEBSOCKET) && *url->host);
 }
 
 bool gnt_url_is_loopback(const struct gnt_url *url)

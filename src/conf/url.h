@@ -2,8 +2,9 @@
  *
  *     mqtt://127.0.0.1:1883    mqtt://[::1]    mqtt://broker.example    mqtt://:1883
  *     http://127.0.0.1:8080 for a listener, ws://127.0.0.1:8080/mqtt for a client of it
- *     mqtts, https and wss: the same over TLS
- *     unix:///run/gnatter/mqtt.sock, MQTT over the Unix socket of that path, which is taken as it
+ *     amqp://127.0.0.1:5672
+ *     mqtts, amqps, https and wss: the same over TLS
+ *     unix:///run/gnatter/mqtt.sock, MQTT or AMQP over the Unix socket of that path, taken as it
  *     stands there: nothing in it is escaped
  *
  * Nothing is allocated; any thread. */
@@ -14,6 +15,7 @@
 
 enum gnt_url_kind {
     GNT_URL_MQTT,      /* listeners and clients */
+    GNT_URL_AMQP,      /* the same */
     GNT_URL_HTTP,      /* listeners */
     GNT_URL_WEBSOCKET, /* clients */
 };
@@ -47,8 +49,9 @@ void gnt_url_host_text(const struct gnt_url *url, char out[GNT_URL_HOST_MAX]);
 /* The path of a WebSocket: MQTT's usual one if the URL has none. */
 const char *gnt_url_websocket_path(const struct gnt_url *url);
 
-/* Whether a client can go there: the scheme is a client's, and it says where. */
-bool gnt_url_is_peer(const struct gnt_url *url);
+/* Whether a client of KIND, MQTT or AMQP, can go there: the scheme is one of its, and it says
+ * where. */
+bool gnt_url_is_peer(const struct gnt_url *url, enum gnt_url_kind kind);
 
 /* Whether only this machine can reach it: 127.0.0.0/8, ::1, the name localhost, or a Unix socket.
  */

@@ -2,13 +2,8 @@
 
 #include "base/assert.h"
 #include "base/random.h"
-#include "callback/tls_client.h"
 #include "client/mqtt/convert.h"
-#include "client/mqtt/tls.h"
-#include "conf/url.h"
-#include "net/epoll.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,10 +38,7 @@ static const char *client_id(const struct gnatter_mqtt_options *o, char *made, s
 
 static gnt_err check_options(const struct gnatter_client_options *o)
 {
-    const struct gnatter_transport *t = &o->transport;
-    bool whole = t->open && t->read && t->write && t->close;
-    bool none = !t->open && !t->read && !t->write && !t->close;
-    bool good = o->size == sizeof *o && (o->url || (o->host && *o->host)) && (whole || none) &&
+    bool good = o->size == sizeof *o && (o->url || (o->host && *o->host)) &&
                 o->reconnect_min_ms > 0 && o->reconnect_max_ms >= o->reconnect_min_ms;
     return good ? GNT_OK : GNT_INVALID;
 }
@@ -55,74 +47,28 @@ static void destroy(gnatter_client *c)
 {
     gnt_client_free(&c->engine);
     gnt_client_login_free(&c->login);
-    gnt_client_tls_free(&c->tls);
-    pthread_cond_destroy(&c->changed);
-    pthread_mutex_destroy(&c->lock);
-    free((void *)(uintptr_t)c->options.host);
-    free(c->path);
-    free(c->websocket_host);
+    gnt_link_fini(&c->link);
+    gnt_thread_fini(&c->thread);
     free(c);
 }
 
-static gnt_err set_address(gnatter_client *c, const char *host, uint16_t port)
-{
-    c->options.port = port;
-    c->options.host = strdup(host);
-    return c->options.host ? GNT_OK : GNT_NOMEM;
-}
-
-static gnt_err set_tls(gnatter_client *c, const struct gnatter_client_options *o, bool on)
-{
-    c->options.tls = (struct gnatter_tls_options){.on = on};
-    if (gnt_tls_client_mistake(&o->tls, on))
-        return GNT_INVALID;
-    return on ? gnt_client_tls_new(&o->tls, c->options.host, &c->tls) : GNT_OK;
-}
-
-static gnt_err set_websocket(gnatter_client *c, const struct gnt_url *url)
-{
-    char text[GNT_URL_HOST_MAX];
-    gnt_url_host_text(url, text);
-    c->websocket_host = strdup(text);
-    c->path = strdup(gnt_url_websocket_path(url));
-    return c->path && c->websocket_host ? GNT_OK : GNT_NOMEM;
-}
-
-/* Where the client goes: its own copy of what the options say. */
+/* Where the client goes. */
 static gnt_err set_target(gnatter_client *c, const struct gnatter_client_options *o)
 {
-    struct gnt_url url;
-    struct gnt_why why;
-    c->options.host = NULL;
-    c->options.url = NULL;
-    if (!o->url) {
-        gnt_err err = set_address(c, o->host, o->port);
-        return err ? err : set_tls(c, o, o->tls.on);
-    }
-    if (gnt_url_parse(o->url, &url, &why) || !gnt_url_is_peer(&url))
-        return GNT_INVALID;
-    c->file = url.scheme->file;
-    gnt_err err = set_address(c, c->file ? url.path : url.host, url.port);
-    if (!err)
-        err = set_tls(c, o, url.scheme->tls);
-    if (!err && url.scheme->kind == GNT_URL_WEBSOCKET)
-        err = set_websocket(c, &url);
-    return err;
+    const struct gnt_link_target target = {.url = o->url,
+                                           .kind = GNT_URL_MQTT,
+                                           .protocol = "mqtt",
+                                           .host = o->host,
+                                           .port = o->port,
+                                           .tls = &o->tls,
+                                           .transport = &o->transport};
+    c->options.host = c->options.url = NULL;
+    return gnt_link_init(&c->link, &c->thread.loop, &target);
 }
 
-static gnt_err create(const struct gnatter_client_options *o, gnatter_client **out)
+static gnt_err fill(gnatter_client *c, const struct gnatter_client_options *o)
 {
     char made[32];
-    gnatter_client *c = calloc(1, sizeof *c);
-    if (!c)
-        return GNT_NOMEM;
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&c->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
-    pthread_mutex_init(&c->lock, NULL);
-    atomic_init(&c->transport_ready, false);
     c->deadline = GNT_NEVER;
     c->options = *o;
     gnt_err err = set_target(c, o);
@@ -133,47 +79,26 @@ static gnt_err create(const struct gnatter_client_options *o, gnatter_client **o
     if (!err)
         err = gnt_convert_new(&mqtt, client_id(&mqtt, made, sizeof made), &c->engine);
     free(props);
-    if (err) {
-        destroy(c);
-        return err;
-    }
-    *out = c;
-    return GNT_OK;
-}
-
-/* The program's signals are the program's affair: its own threads get them. */
-static gnt_err start_thread(gnatter_client *c)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&c->thread, NULL, gnt_thread_run, c);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed ? gnt_err_from_errno(failed) : GNT_OK;
+    return err;
 }
 
 int gnatter_client_new(const struct gnatter_client_options *options, gnatter_client **out)
 {
-    gnatter_client *c;
-    struct gnt_poller *poller;
     gnt_err err = check_options(options);
-    if (!err)
-        err = create(options, &c);
     if (err)
         return err;
-    err = gnt_epoll_new(&poller);
+    gnatter_client *c = calloc(1, sizeof *c);
+    if (!c)
+        return GNT_NOMEM;
+    err = gnt_thread_init(&c->thread);
     if (err) {
-        destroy(c);
+        free(c);
         return err;
     }
-    err = gnt_loop_init(&c->loop, &gnt_clock_system, &poller);
+    err = fill(c, options);
+    if (!err)
+        err = gnt_thread_start(&c->thread, gnt_client_run, c);
     if (err) {
-        destroy(c);
-        return err;
-    }
-    err = start_thread(c);
-    if (err) {
-        gnt_loop_fini(&c->loop);
         destroy(c);
         return err;
     }
@@ -185,59 +110,22 @@ void gnatter_client_free(gnatter_client *c)
 {
     if (!c)
         return;
-    GNT_ASSERT(!gnt_thread_in_callback(c));
-    pthread_mutex_lock(&c->lock);
+    GNT_ASSERT(!gnt_thread_in_callback(&c->thread));
+    pthread_mutex_lock(&c->thread.lock);
     c->quit = true;
     c->wanted = false;
-    gnt_thread_wake(c);
-    pthread_mutex_unlock(&c->lock);
-    pthread_join(c->thread, NULL);
-    gnt_loop_fini(&c->loop);
+    gnt_thread_wake(&c->thread);
+    pthread_mutex_unlock(&c->thread.lock);
+    pthread_join(c->thread.id, NULL);
     destroy(c);
 }
 
 /* ---- Shared */
 
-/* Which client's callback this thread is in: its own thread runs nothing else. */
-static _Thread_local const gnatter_client *running;
-
-void gnt_thread_enter(const gnatter_client *c)
-{
-    running = c;
-}
-
-bool gnt_thread_in_callback(const gnatter_client *c)
-{
-    return running == c;
-}
-
-void gnt_thread_wake(gnatter_client *c)
-{
-    c->asked = true;
-    if (!c->asleep)
-        return;
-    c->asleep = false; /* once is enough */
-    c->loop.poller->wake(c->loop.poller);
-}
-
-void gnt_thread_touch(gnatter_client *c)
+void gnt_client_touch(gnatter_client *c)
 {
     if (!c->touched)
         c->touched = c->wanted = true;
-}
-
-uint64_t gnt_thread_wait_deadline(uint32_t timeout_ms)
-{
-    return gnt_deadline(gnt_now(&gnt_clock_system), timeout_ms * GNT_NS_PER_MS);
-}
-
-bool gnt_thread_wait(gnatter_client *c, uint64_t deadline)
-{
-    const struct timespec until = {
-        .tv_sec = (time_t)(deadline / GNT_NS_PER_S),
-        .tv_nsec = (long)(deadline % GNT_NS_PER_S),
-    };
-    return pthread_cond_timedwait(&c->changed, &c->lock, &until) == 0;
 }
 
 /* ---- Connection */
@@ -248,16 +136,16 @@ static void want(gnatter_client *c)
     c->touched = c->wanted = true;
     if (c->state == GNT_LINK_WAITING)
         c->deadline = 0;
-    gnt_thread_wake(c);
+    gnt_thread_wake(&c->thread);
 }
 
 int gnatter_client_start(gnatter_client *c)
 {
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->thread.lock);
     gnt_err err = c->quit ? GNT_STATE : GNT_OK;
     if (!err)
         want(c);
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->thread.lock);
     return err;
 }
 
@@ -265,7 +153,7 @@ static int connect_locked(gnatter_client *c, uint64_t deadline)
 {
     /* A connection that is just being closed is not the one that is waited for. */
     while (c->state == GNT_LINK_CLOSING)
-        if (!gnt_thread_wait(c, deadline))
+        if (!gnt_thread_wait(&c->thread, deadline))
             return GNT_TIMEOUT;
     const uint64_t endings = c->endings;
     if (!c->was_connected) {
@@ -275,9 +163,9 @@ static int connect_locked(gnatter_client *c, uint64_t deadline)
     while (!c->was_connected) {
         if (c->endings != endings)
             return c->error ? c->error : GNT_CLOSED;
-        if (!gnt_thread_wait(c, deadline)) {
+        if (!gnt_thread_wait(&c->thread, deadline)) {
             c->wanted = false;
-            gnt_thread_wake(c);
+            gnt_thread_wake(&c->thread);
             return GNT_TIMEOUT;
         }
     }
@@ -287,11 +175,11 @@ static int connect_locked(gnatter_client *c, uint64_t deadline)
 int gnatter_client_connect(gnatter_client *c, uint32_t timeout_ms)
 {
     const uint64_t deadline = gnt_thread_wait_deadline(timeout_ms);
-    if (gnt_thread_in_callback(c))
+    if (gnt_thread_in_callback(&c->thread))
         return GNT_STATE;
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->thread.lock);
     int err = connect_locked(c, deadline);
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->thread.lock);
     return err;
 }
 
@@ -308,16 +196,16 @@ static gnt_err stop(gnatter_client *c, const struct gnatter_disconnect *how)
     if (!err) {
         c->touched = true;
         c->wanted = false;
-        gnt_thread_wake(c);
+        gnt_thread_wake(&c->thread);
     }
     return err;
 }
 
 int gnatter_client_stop(gnatter_client *c, const struct gnatter_disconnect *how)
 {
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->thread.lock);
     gnt_err err = stop(c, how);
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->thread.lock);
     return err;
 }
 
@@ -338,7 +226,7 @@ static gnt_err flush(gnatter_client *c, uint64_t deadline)
     while (outstanding(c)) {
         if (at_rest(c))
             return c->error ? (gnt_err)c->error : GNT_CLOSED;
-        if (!gnt_thread_wait(c, deadline))
+        if (!gnt_thread_wait(&c->thread, deadline))
             return GNT_TIMEOUT;
     }
     return GNT_OK;
@@ -347,11 +235,11 @@ static gnt_err flush(gnatter_client *c, uint64_t deadline)
 int gnatter_client_flush(gnatter_client *c, uint32_t timeout_ms)
 {
     const uint64_t deadline = gnt_thread_wait_deadline(timeout_ms);
-    if (gnt_thread_in_callback(c))
+    if (gnt_thread_in_callback(&c->thread))
         return GNT_STATE;
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->thread.lock);
     gnt_err err = flush(c, deadline);
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->thread.lock);
     return err;
 }
 
@@ -359,23 +247,23 @@ int gnatter_client_disconnect(gnatter_client *c, const struct gnatter_disconnect
                               uint32_t timeout_ms)
 {
     const uint64_t deadline = gnt_thread_wait_deadline(timeout_ms);
-    if (gnt_thread_in_callback(c))
+    if (gnt_thread_in_callback(&c->thread))
         return GNT_STATE;
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->thread.lock);
     gnt_err drained = flush(c, deadline);
     gnt_err err = stop(c, how);
     uint64_t closed = gnt_thread_wait_deadline(CLOSE_MS);
     while (!err && !at_rest(c))
-        if (!gnt_thread_wait(c, closed))
+        if (!gnt_thread_wait(&c->thread, closed))
             break;
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->thread.lock);
     return err ? err : drained;
 }
 
 void gnatter_client_get_info(gnatter_client *c, struct gnatter_client_info *out)
 {
     struct gnt_client_status s;
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->thread.lock);
     gnt_client_status(c->engine, &s);
     *out = (struct gnatter_client_info){
         .connected = s.connected,
@@ -396,52 +284,52 @@ void gnatter_client_get_info(gnatter_client *c, struct gnatter_client_info *out)
         s.client_id.size < sizeof out->client_id ? s.client_id.size : sizeof out->client_id - 1;
     if (size)
         memcpy(out->client_id, s.client_id.data, size);
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->thread.lock);
 }
 
 /* ---- Passed on to the engine */
 
 int gnatter_client_ack(gnatter_client *c, uint64_t ack, uint8_t reason)
 {
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->thread.lock);
     gnt_err err = gnt_client_ack(c->engine, ack, reason);
-    gnt_thread_wake(c);
-    pthread_mutex_unlock(&c->lock);
+    gnt_thread_wake(&c->thread);
+    pthread_mutex_unlock(&c->thread.lock);
     return err;
 }
 
 int gnatter_client_reauthenticate(gnatter_client *c)
 {
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->thread.lock);
     gnt_err err = gnt_client_login_again(c);
     if (!err)
-        gnt_thread_wake(c);
-    pthread_mutex_unlock(&c->lock);
+        gnt_thread_wake(&c->thread);
+    pthread_mutex_unlock(&c->thread.lock);
     return err;
 }
 
 int gnatter_client_auth(gnatter_client *c, uint8_t reason,
                         const struct gnatter_property_list *properties)
 {
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->thread.lock);
     gnt_err err = c->login ? GNT_INVALID : gnt_convert_auth(c->engine, reason, properties);
-    gnt_thread_wake(c);
-    pthread_mutex_unlock(&c->lock);
+    gnt_thread_wake(&c->thread);
+    pthread_mutex_unlock(&c->thread.lock);
     return err;
 }
 
 int gnatter_client_save(gnatter_client *c, void *to, size_t cap, size_t *size)
 {
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->thread.lock);
     gnt_err err = gnt_client_save(c->engine, gnt_now(&gnt_clock_system), to, cap, size);
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->thread.lock);
     return err;
 }
 
 int gnatter_client_restore(gnatter_client *c, const void *bytes, size_t size)
 {
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->thread.lock);
     gnt_err err = gnt_client_restore(c->engine, gnt_slice(bytes, size), gnt_now(&gnt_clock_system));
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->thread.lock);
     return err;
 }

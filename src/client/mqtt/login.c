@@ -147,11 +147,11 @@ void gnt_client_login_answer(gnatter_client *c, const struct gnt_mqtt_props *pro
 {
     struct gnt_client_login *login = c->login;
     struct gnt_buf answer = {0};
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->thread.lock);
     gnt_err err =
         gnt_scram_client_answer(&login->scram, gnt_mqtt_text(props, GNT_PROP_AUTH_DATA),
                                 gnt_slice(login->password, login->password_size), &answer);
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->thread.lock);
     if (!err)
         err = say(c, GNT_REASON_CONTINUE_AUTHENTICATION, gnt_buf_slice(&answer));
     if (err && err != GNT_STATE) /* it may have been stopped meanwhile */

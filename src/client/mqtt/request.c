@@ -24,11 +24,11 @@ void gnt_request_complete(gnatter_client *c, const struct gnatter_engine_event *
     if (completion && completion->waiter)
         tell_waiter(completion->waiter, &event->result);
     free(completion);
-    pthread_cond_broadcast(&c->changed);
+    pthread_cond_broadcast(&c->thread.changed);
     if (done) {
-        pthread_mutex_unlock(&c->lock);
+        pthread_mutex_unlock(&c->thread.lock);
         done(c, &event->result, context);
-        pthread_mutex_lock(&c->lock);
+        pthread_mutex_lock(&c->thread.lock);
     }
 }
 
@@ -61,10 +61,10 @@ static gnt_err ask_locked(gnatter_client *c, const struct asked *a,
     gnt_err err = hand_over(c, a, *completion, token);
     if (err == GNT_OK) {
         *completion = NULL;
-        gnt_thread_touch(c);
+        gnt_client_touch(c);
     }
     /* Even if it was refused an older one may have been dropped, which has to be told. */
-    gnt_thread_wake(c);
+    gnt_thread_wake(&c->thread);
     return err;
 }
 
@@ -78,9 +78,9 @@ static int ask(gnatter_client *c, const struct asked *a, gnatter_on_done *done, 
             return GNT_NOMEM;
         *completion = (struct gnt_completion){done, context, NULL};
     }
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->thread.lock);
     gnt_err err = ask_locked(c, a, &completion, token);
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->thread.lock);
     free(completion);
     return err;
 }
@@ -91,7 +91,7 @@ static int wait_for(gnatter_client *c, struct gnt_completion *completion, struct
 {
     bool late = false;
     while (!w->done && !late && (c->wanted || c->state != GNT_LINK_DOWN))
-        late = !gnt_thread_wait(c, deadline);
+        late = !gnt_thread_wait(&c->thread, deadline);
     if (w->done)
         return w->error;
     completion->waiter = NULL; /* the request goes on without us */
@@ -104,18 +104,18 @@ static int ask_and_wait(gnatter_client *c, const struct asked *a, uint32_t timeo
                         struct gnt_waiter *w)
 {
     const uint64_t deadline = gnt_thread_wait_deadline(timeout_ms);
-    if (gnt_thread_in_callback(c))
+    if (gnt_thread_in_callback(&c->thread))
         return GNT_STATE;
     struct gnt_completion *completion = malloc(sizeof *completion);
     if (!completion)
         return GNT_NOMEM;
     struct gnt_completion *mine = completion;
     *completion = (struct gnt_completion){.waiter = w};
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->thread.lock);
     int err = ask_locked(c, a, &completion, NULL);
     if (!err)
         err = wait_for(c, mine, w, deadline);
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->thread.lock);
     free(completion);
     return err;
 }

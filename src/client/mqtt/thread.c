@@ -2,17 +2,16 @@
 #include "client/mqtt/client.h"
 
 #include "base/assert.h"
-#include "base/random.h"
 #include "client/mqtt/convert.h"
 
 #include <string.h>
 
 enum {
+    WORDS_MAX = 768, /* of a property of words of ours */
     CHUNK = 16 * 1024,
     READS_A_TURN = 16,
-    FLUSH_MS = 2000,        /* for the last output of a connection, DISCONNECT and all */
-    STEADY_MS = 5000,       /* a connection that lasted so long was a success */
-    BACK_OFF_DOUBLINGS = 20 /* more would be over any maximum */
+    FLUSH_MS = 2000,  /* for the last output of a connection, DISCONNECT and all */
+    STEADY_MS = 5000, /* a connection that lasted so long was a success */
 };
 
 /* Refusals that the next attempt would only meet again [MQTT5 3.2.2.2, 3.14.2.1]. */
@@ -54,18 +53,6 @@ static bool will_reconnect(const gnatter_client *c, const struct ending *e)
            (c->options.reconnect_on_refusal || !for_good);
 }
 
-/* Doubles with each failure in a row, less up to half of it, so that clients that lost their server
- * together do not come back together. */
-static uint32_t back_off_ms(gnatter_client *c)
-{
-    uint32_t doublings = c->failures < BACK_OFF_DOUBLINGS ? c->failures : BACK_OFF_DOUBLINGS;
-    uint64_t ms = (uint64_t)c->options.reconnect_min_ms << doublings;
-    if (ms > c->options.reconnect_max_ms)
-        ms = c->options.reconnect_max_ms;
-    c->failures++;
-    return (uint32_t)(ms - gnt_random_below(&gnt_random_system, ms / 2 + 1));
-}
-
 /* OUT has CAP bytes. */
 static void keep_text(struct gnatter_properties properties, uint8_t id, char *out, size_t cap)
 {
@@ -85,6 +72,11 @@ static void keep_words(gnatter_client *c, struct gnatter_properties properties)
     keep_text(properties, GNATTER_REASON_STRING, c->reason_string, sizeof c->reason_string);
     keep_text(properties, GNATTER_SERVER_REFERENCE, c->server_reference,
               sizeof c->server_reference);
+}
+
+static uint32_t back_off_ms(gnatter_client *c)
+{
+    return gnt_back_off_ms(c->options.reconnect_min_ms, c->options.reconnect_max_ms, c->failures++);
 }
 
 /* What comes next, and telling of it. */
@@ -112,25 +104,39 @@ static void ended(gnatter_client *c, const struct ending *e, uint64_t now)
     c->deadline = again ? gnt_deadline(now, told.retry_in_ms * GNT_NS_PER_MS) : GNT_NEVER;
     /* The stream stays for the last output: see closing(). */
     c->flush_from = now;
-    c->state = c->stream ? GNT_LINK_CLOSING : again ? GNT_LINK_WAITING : GNT_LINK_DOWN;
+    c->state = c->link.stream ? GNT_LINK_CLOSING : again ? GNT_LINK_WAITING : GNT_LINK_DOWN;
     c->endings++;
-    pthread_cond_broadcast(&c->changed);
+    pthread_cond_broadcast(&c->thread.changed);
     if (c->options.on_disconnected) {
-        pthread_mutex_unlock(&c->lock);
+        pthread_mutex_unlock(&c->thread.lock);
         c->options.on_disconnected(c, &told, c->options.context);
-        pthread_mutex_lock(&c->lock);
+        pthread_mutex_lock(&c->thread.lock);
     }
+}
+
+/* WORDS as the properties of a server's that says so; OUT has room for them. */
+static struct gnatter_properties as_properties(const char *words, uint8_t out[WORDS_MAX])
+{
+    size_t size = strlen(words);
+    if (!size || size > WORDS_MAX - 3)
+        return (struct gnatter_properties){NULL, 0};
+    out[0] = GNATTER_REASON_STRING;
+    out[1] = (uint8_t)(size >> 8);
+    out[2] = (uint8_t)size;
+    memcpy(out + 3, words, size);
+    return (struct gnatter_properties){out, 3 + size};
 }
 
 static void attempt_failed(gnatter_client *c, gnt_err err, uint64_t now)
 {
     struct gnt_link_trouble trouble;
-    gnt_link_trouble(c, err, &trouble);
-    gnt_link_abandon(c);
+    uint8_t words[WORDS_MAX];
+    gnt_link_trouble(&c->link, err, &trouble);
+    gnt_link_abandon(&c->link);
     const struct ending e = {.error = trouble.err,
                              .tls = trouble.tls,
                              .lasting = trouble.lasting,
-                             .properties = trouble.words};
+                             .properties = as_properties(trouble.words, words)};
     ended(c, &e, now);
 }
 
@@ -150,22 +156,36 @@ static void on_connected(gnatter_client *c, const struct gnatter_engine_event *e
     c->reason = 0;
     c->reason_string[0] = c->server_reference[0] = '\0';
     c->deadline = GNT_NEVER;
-    pthread_cond_broadcast(&c->changed);
+    pthread_cond_broadcast(&c->thread.changed);
     if (c->options.on_connected) {
-        pthread_mutex_unlock(&c->lock);
+        pthread_mutex_unlock(&c->thread.lock);
         c->options.on_connected(c, &connected, c->options.context);
-        pthread_mutex_lock(&c->lock);
+        pthread_mutex_lock(&c->thread.lock);
     }
+}
+
+static void opening_begins(gnatter_client *c)
+{
+    c->state = GNT_LINK_OPENING;
+    c->was_connected = c->heard = c->broken = false;
+}
+
+static gnt_err next_address(gnatter_client *c)
+{
+    gnt_err err = gnt_link_next_address(&c->link);
+    if (!err)
+        opening_begins(c);
+    return err;
 }
 
 /* A host has several addresses, and this one has not said a word: the next one may. */
 static bool try_next_address(gnatter_client *c, const struct gnt_link_trouble *trouble)
 {
-    bool mute = trouble->err && !trouble->tls && !c->heard && c->wanted && c->next_address;
+    bool mute = trouble->err && !trouble->tls && !c->heard && c->wanted && c->link.next_address;
     if (!mute)
         return false;
-    gnt_link_close(c);
-    return gnt_link_next_address(c) == GNT_OK;
+    gnt_link_close(&c->link);
+    return next_address(c) == GNT_OK;
 }
 
 /* A server that wants a better certificate may say so only when the client is through with its part
@@ -173,13 +193,15 @@ static bool try_next_address(gnatter_client *c, const struct gnt_link_trouble *t
 static void on_closed(gnatter_client *c, const struct gnatter_engine_event *event, uint64_t now)
 {
     struct gnt_link_trouble trouble;
-    gnt_link_trouble(c, (gnt_err)event->error, &trouble);
+    uint8_t words[WORDS_MAX];
+    gnt_link_trouble(&c->link, (gnt_err)event->error, &trouble);
     bool said = event->reason || event->properties.size;
     const struct ending e = {.error = trouble.err,
                              .reason = event->reason,
                              .tls = trouble.tls,
                              .lasting = trouble.lasting,
-                             .properties = said ? event->properties : trouble.words};
+                             .properties =
+                                 said ? event->properties : as_properties(trouble.words, words)};
     if (!try_next_address(c, &trouble))
         ended(c, &e, now);
 }
@@ -188,18 +210,18 @@ static void on_message(gnatter_client *c, const struct gnatter_engine_event *eve
 {
     if (!c->options.on_message)
         return;
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->thread.lock);
     c->options.on_message(c, &event->message, c->options.context);
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->thread.lock);
 }
 
 static void on_auth(gnatter_client *c, const struct gnatter_engine_event *event)
 {
     if (!c->options.on_auth)
         return;
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->thread.lock);
     c->options.on_auth(c, event->reason, event->properties, c->options.context);
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->thread.lock);
 }
 
 static void dispatch(gnatter_client *c, const struct gnt_client_event *inner, uint64_t now)
@@ -246,7 +268,7 @@ static gnt_err write_out(gnatter_client *c)
         /* iovec's base is not const, though writev only reads. */
         const struct iovec iov = {(void *)(uintptr_t)out.data, out.size};
         size_t n = 0;
-        gnt_err err = gnt_stream_writev(c->stream, &iov, 1, &n);
+        gnt_err err = gnt_stream_writev(c->link.stream, &iov, 1, &n);
         if (err)
             return err;
         gnt_client_sent(c->engine, n, gnt_now(&gnt_clock_system));
@@ -257,7 +279,7 @@ static gnt_err read_in(gnatter_client *c)
 {
     uint8_t chunk[CHUNK];
     size_t n = 0;
-    gnt_err err = gnt_stream_read(c->stream, chunk, sizeof chunk, &n);
+    gnt_err err = gnt_stream_read(c->link.stream, chunk, sizeof chunk, &n);
     if (err)
         return err;
     c->heard = true;
@@ -273,7 +295,7 @@ static void give_up(gnatter_client *c, gnt_err in, gnt_err out)
         take_events(c);
     }
     if (in == GNT_MORE && !c->broken) {
-        c->broken = c->asked = true;
+        c->broken = c->thread.asked = true;
         return;
     }
     gnt_client_lost(c->engine, in < 0 ? in : out);
@@ -305,40 +327,42 @@ static void begin(gnatter_client *c, uint64_t now)
 {
     uint32_t timeout_ms = c->options.mqtt.connect_timeout_ms;
     c->deadline = timeout_ms ? gnt_deadline(now, timeout_ms * GNT_NS_PER_MS) : GNT_NEVER;
-    gnt_err err = gnt_link_open(c);
-    if (err)
+    c->state = GNT_LINK_RESOLVING; /* what is asked for meanwhile is seen afterwards */
+    pthread_mutex_unlock(&c->thread.lock);
+    gnt_err err = gnt_link_prepare(&c->link);
+    pthread_mutex_lock(&c->thread.lock);
+    if (!err)
+        err = gnt_link_open(&c->link);
+    if (!err)
+        opening_begins(c);
+    else if (err < 0)
         attempt_failed(c, err, now);
 }
 
 static void resolving(gnatter_client *c, uint64_t now)
 {
     gnt_err err;
-    if (!gnt_link_resolved(c, &err))
+    if (!gnt_link_resolved(&c->link, &err))
         return;
     if (!err)
-        err = gnt_link_next_address(c);
+        err = next_address(c);
     if (err)
         attempt_failed(c, err == GNT_NOTFOUND ? GNT_RESOLVE : err, now);
 }
 
-/* Writable: connected, or failed, which a read tells.  A server does not speak first. */
 static void opening(gnatter_client *c, uint64_t now)
 {
-    uint8_t byte;
-    size_t n = 0;
-    if (!(c->stream->events & GNT_WRITABLE))
+    gnt_err err = gnt_link_opened(&c->link);
+    if (err == GNT_MORE)
         return;
-    gnt_err err = gnt_stream_read(c->stream, &byte, 1, &n);
-    if (err == GNT_OK)
-        err = GNT_PROTOCOL;
-    else if (err == GNT_MORE)
+    if (!err)
         err = gnt_client_login_connect(c, now);
     if (!err) {
         c->state = GNT_LINK_UP;
         return;
     }
     struct gnt_link_trouble trouble;
-    gnt_link_trouble(c, err, &trouble);
+    gnt_link_trouble(&c->link, err, &trouble);
     if (!try_next_address(c, &trouble))
         attempt_failed(c, err, now);
 }
@@ -351,12 +375,12 @@ static bool flushed(gnatter_client *c)
     size_t n;
     if (write_out(c) == GNT_MORE)
         return false;
-    if (c->options.transport.open)
+    if (c->link.own.open)
         return true;
-    gnt_stream_finish(c->stream);
+    gnt_stream_finish(c->link.stream);
     gnt_err err;
     do
-        err = gnt_stream_read(c->stream, rest, sizeof rest, &n);
+        err = gnt_stream_read(c->link.stream, rest, sizeof rest, &n);
     while (!err);
     return err < 0;
 }
@@ -368,16 +392,16 @@ static void closing(gnatter_client *c, uint64_t now)
     uint64_t flush_until = gnt_deadline(c->flush_from, FLUSH_MS * GNT_NS_PER_MS);
     if (wait && now < flush_until && !flushed(c))
         return;
-    gnt_link_abandon(c);
+    gnt_link_abandon(&c->link);
     c->state = c->deadline == GNT_NEVER ? GNT_LINK_DOWN : GNT_LINK_WAITING;
-    pthread_cond_broadcast(&c->changed);
+    pthread_cond_broadcast(&c->thread.changed);
 }
 
 static void not_wanted(gnatter_client *c, uint64_t now)
 {
     if (c->state == GNT_LINK_WAITING) {
         c->state = GNT_LINK_DOWN;
-        pthread_cond_broadcast(&c->changed);
+        pthread_cond_broadcast(&c->thread.changed);
     } else if (c->state == GNT_LINK_RESOLVING || c->state == GNT_LINK_OPENING) {
         attempt_failed(c, GNT_OK, now);
     } else if (c->state == GNT_LINK_UP) {
@@ -388,8 +412,7 @@ static void not_wanted(gnatter_client *c, uint64_t now)
 static void step(gnatter_client *c)
 {
     uint64_t now = gnt_now(&gnt_clock_system);
-    if (atomic_exchange(&c->transport_ready, false) && c->transport)
-        gnt_stream_notify(c->transport, GNT_READABLE | GNT_WRITABLE);
+    gnt_link_look(&c->link);
     if (!c->wanted)
         not_wanted(c, now);
     bool late = c->deadline <= now;
@@ -414,14 +437,14 @@ static void step(gnatter_client *c)
 /* What the stream has to wake us for. */
 static void want(gnatter_client *c)
 {
-    if (!c->stream)
+    if (!c->link.stream)
         return;
     unsigned events = 0;
     if (c->state == GNT_LINK_OPENING || gnt_client_output(c->engine).size)
         events |= GNT_WRITABLE;
     if (c->state == GNT_LINK_CLOSING || (c->state == GNT_LINK_UP && gnt_client_hungry(c->engine)))
         events |= GNT_READABLE;
-    gnt_stream_want(c->stream, (uint8_t)events);
+    gnt_stream_want(c->link.stream, (uint8_t)events);
 }
 
 static uint64_t wait_ns(const gnatter_client *c)
@@ -435,30 +458,26 @@ static uint64_t wait_ns(const gnatter_client *c)
     return next > now ? next - now : 0;
 }
 
-void *gnt_thread_run(void *client)
+void *gnt_client_run(void *client)
 {
     gnatter_client *c = client;
-    gnt_thread_enter(c);
-    pthread_mutex_lock(&c->lock);
+    gnt_thread_enter(&c->thread);
+    pthread_mutex_lock(&c->thread.lock);
     for (;;) {
-        c->asked =
+        c->thread.asked =
             false; /* callbacks let go of the lock: what is asked meanwhile comes next turn */
         step(c);
         if (c->quit && c->state == GNT_LINK_DOWN && !c->wanted)
             break;
         want(c);
-        bool more = c->asked || (c->state == GNT_LINK_DOWN && c->wanted);
+        bool more = c->thread.asked || (c->state == GNT_LINK_DOWN && c->wanted);
         uint64_t wait = more ? 0 : wait_ns(c);
-        c->asleep = wait > 0;
-        pthread_mutex_unlock(&c->lock);
-        gnt_loop_turn(&c->loop, wait);
-        pthread_mutex_lock(&c->lock);
-        c->asleep = false;
+        gnt_thread_turn(&c->thread, wait);
     }
     /* Nobody is left to ask for more: what is outstanding will not be answered. */
     gnt_err err = gnt_client_cancel(c->engine);
     GNT_ASSERT(err == GNT_OK);
     take_events(c);
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->thread.lock);
     return NULL;
 }

@@ -65,8 +65,9 @@ static void bad(void **state)
         {"1883", "expected a URL such as mqtt://127.0.0.1:1883, got '1883'"},
         {"://x", "expected a URL such as mqtt://127.0.0.1:1883, got '://x'"},
         {"mqt://x", "unknown scheme 'mqt', did you mean 'mqtt'?"},
-        {"gopher://x", "unknown scheme 'gopher', expected mqtt or http (ws for clients), with TLS "
-                       "mqtts or https (wss), or unix"},
+        {"gopher://x",
+         "unknown scheme 'gopher', expected mqtt, amqp or http (ws for clients), with "
+         "TLS mqtts, amqps or https (wss), or unix"},
         {"mqtt://h:", "expected a port from 0 to 65535, got ''"},
         {"mqtt://h:65536", "expected a port from 0 to 65535, got '65536'"},
         {"mqtt://h:-1", "expected a port from 0 to 65535, got '-1'"},
@@ -127,16 +128,18 @@ static void peers(void **state)
     (void)state;
     static const struct {
         const char *text;
-        bool peer;
+        bool mqtt, amqp;
     } rows[] = {
-        {"mqtt://h", true}, {"ws://h", true},    {"unix:///s", true},
-        {"mqtt://", false}, {"http://h", false}, {"ws://:80", false},
+        {"mqtt://h", true, false},  {"amqps://h", false, true}, {"wss://h", true, true},
+        {"unix:///s", true, true},  {"mqtt://", false, false},  {"amqp://", false, false},
+        {"http://h", false, false}, {"ws://:80", false, false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct gnt_url url;
         struct gnt_why why;
         assert_int_equal(gnt_url_parse(rows[i].text, &url, &why), GNT_OK);
-        assert_int_equal(gnt_url_is_peer(&url), rows[i].peer);
+        assert_int_equal(gnt_url_is_peer(&url, GNT_URL_MQTT), rows[i].mqtt);
+        assert_int_equal(gnt_url_is_peer(&url, GNT_URL_AMQP), rows[i].amqp);
     }
 }
 

@@ -1,4 +1,4 @@
-#include "client/mqtt/tls.h"
+#include "client/base/tls.h"
 
 #include "base/file.h"
 #include "callback/tls.h"
@@ -148,7 +148,8 @@ static void tell_files(const struct gnt_client_tls *t, struct gnt_client_tls_tro
     (void)snprintf(out->words, sizeof out->words, "%s", t->why.text);
 }
 
-/* Its end without close_notify is no worse than that of TCP: MQTT knows where its packets end. */
+/* Its end without close_notify is no worse than that of TCP: the
+ * protocols know where their packets and frames end. */
 static void tell_stream(const struct gnt_stream *s, struct gnt_client_tls_trouble *out)
 {
     char words[GNT_TLS_WORDS_MAX];

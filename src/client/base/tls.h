@@ -1,9 +1,9 @@
-/* TLS below the threaded client: its options, and what they have become.
+/* TLS below a client: its options, and what they have become.
  *
  * Ownership  gnt_client_tls_new() to gnt_client_tls_free().
  * Threads    the client's own, without its lock where that is said; _new and _free any. */
-#ifndef GNT_CLIENT_MQTT_TLS_H
-#define GNT_CLIENT_MQTT_TLS_H
+#ifndef GNT_CLIENT_BASE_TLS_H
+#define GNT_CLIENT_BASE_TLS_H
 
 #include "net/tls.h"
 
