@@ -9,25 +9,17 @@ bool gnt_amqp_link_usable(const struct gnt_amqp_link *l)
     return l->attach_sent && !l->detach_sent && gnt_amqp_session_usable(l->session);
 }
 
-static uint32_t handles_allowed(const struct gnt_amqp_session *s)
-{
-    uint32_t ours = s->connection->options->links_max;
-    if (!s->begin_seen || ours - 1 < s->peer_handle_max)
-        return ours;
-    return s->peer_handle_max + 1;
-}
-
 static size_t link_bytes(const struct gnt_amqp_link *l)
 {
     return sizeof *l + l->name.size;
 }
 
-/* On the lowest handle that is free. */
-static gnt_err link_new(struct gnt_amqp_session *s, struct gnt_slice name, bool sender,
-                        struct gnt_amqp_link **out)
+/* On the lowest handle that is free and below MAX, and that the peer takes. */
+static gnt_err link_new(struct gnt_amqp_session *s, uint32_t max, struct gnt_slice name,
+                        bool sender, struct gnt_amqp_link **out)
 {
     uint32_t handle = gnt_amqp_table_free_place(&s->local);
-    if (handle >= handles_allowed(s))
+    if (handle >= max || (s->begin_seen && handle > s->peer_handle_max))
         return GNT_FULL;
     if (gnt_amqp_table_reserve(&s->local, handle))
         return GNT_NOMEM;
@@ -164,7 +156,7 @@ gnt_err gnt_amqp_link_attach(struct gnt_amqp_session *s, const struct gnt_amqp_a
     if (find(&s->links, attach->name, sender))
         return GNT_EXISTS;
     struct gnt_amqp_link *l;
-    gnt_err err = link_new(s, attach->name, sender, &l);
+    gnt_err err = link_new(s, s->connection->options->links_max, attach->name, sender, &l);
     if (err)
         return err;
     take_ours(l, attach);
@@ -255,7 +247,8 @@ static gnt_err match(struct gnt_amqp_session *s, const struct gnt_amqp_attach *a
         }
     }
     *out = l;
-    return l ? GNT_OK : link_new(s, attach->name, sender, out);
+    /* The peer's handles bound how many there are. */
+    return l ? GNT_OK : link_new(s, UINT32_MAX, attach->name, sender, out);
 }
 
 static gnt_err check_attach(struct gnt_amqp_session *s, const struct gnt_amqp_attach *attach,
@@ -393,7 +386,7 @@ gnt_err gnt_amqp_link_fail(struct gnt_amqp_link *l, enum gnt_amqp_condition cond
 static gnt_err close_again(struct gnt_amqp_link *l)
 {
     struct gnt_amqp_link *again;
-    gnt_err err = link_new(l->session, l->name, l->sender, &again);
+    gnt_err err = link_new(l->session, UINT32_MAX, l->name, l->sender, &again);
     if (err)
         return err == GNT_FULL ? GNT_OK : err;
     again->delivery_count = l->delivery_count;

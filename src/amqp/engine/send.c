@@ -260,6 +260,8 @@ gnt_err gnt_amqp_link_send(struct gnt_amqp_link *l, const struct gnt_amqp_sendin
         if (err == GNT_MORE)
             gnt_amqp_link_block(l);
     } else {
+        if (gnt_amqp_link_aborts(l)) /* which waits for the window, as L does */
+            return GNT_MORE;
         if (l->partial || (d && d->resume == GNT_AMQP_RESUME_NONE))
             return GNT_INVALID;
         err = d ? GNT_OK : refusal(l, sending, all);

@@ -8,17 +8,12 @@ bool gnt_amqp_session_usable(const struct gnt_amqp_session *s)
     return !s->end_sent && gnt_amqp_talking(s->connection);
 }
 
-static uint32_t channels_allowed(const struct gnt_amqp_connection *c)
-{
-    uint32_t peers = (uint32_t)c->peer_channel_max + 1;
-    return c->options->sessions_max < peers ? c->options->sessions_max : peers;
-}
-
-/* On the lowest channel that is free, in both tables' terms not yet told to anybody. */
-static gnt_err session_new(struct gnt_amqp_connection *c, struct gnt_amqp_session **out)
+/* On the lowest channel that is free and below MAX, and that the peer takes. */
+static gnt_err session_new(struct gnt_amqp_connection *c, uint32_t max,
+                           struct gnt_amqp_session **out)
 {
     uint32_t channel = gnt_amqp_table_free_place(&c->local);
-    if (channel >= channels_allowed(c))
+    if (channel >= max || channel > c->peer_channel_max)
         return GNT_FULL;
     if (gnt_amqp_table_reserve(&c->local, channel))
         return GNT_NOMEM;
@@ -58,7 +53,7 @@ gnt_err gnt_amqp_session_begin(struct gnt_amqp_connection *c, struct gnt_amqp_se
     if (!gnt_amqp_talking(c))
         return GNT_STATE;
     struct gnt_amqp_session *s;
-    gnt_err err = session_new(c, &s);
+    gnt_err err = session_new(c, c->options->sessions_max, &s);
     if (err)
         return err;
     err = say_begin(s);
@@ -111,7 +106,7 @@ gnt_err gnt_amqp_on_begin(struct gnt_amqp_connection *c, const struct gnt_amqp_a
     if (begin->has.remote_channel)
         return on_answer(c, begin, in->channel, out);
     struct gnt_amqp_session *s;
-    gnt_err err = session_new(c, &s);
+    gnt_err err = session_new(c, UINT16_MAX + 1, &s); /* the peer's channels bound it */
     if (err == GNT_FULL)
         return gnt_amqp_fail(c, GNT_PROTOCOL, GNT_AMQP_RESOURCE_LIMIT_EXCEEDED,
                              "no channel is left to answer a begin");
