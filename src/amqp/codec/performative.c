@@ -1,6 +1,7 @@
 #include "amqp/codec/performative.h"
 
 #include "amqp/codec/composite.h"
+#include "amqp/codec/form.h"
 #include "base/assert.h"
 
 /* Where the structs of all composites lie in a struct gnt_amqp_composite. */
@@ -79,18 +80,27 @@ static uint64_t code_of_symbol(struct gnt_slice symbol)
     return 0;
 }
 
-uint64_t gnt_amqp_read_descriptor(struct gnt_reader *in)
+__attribute__((noinline)) static uint64_t read_any_descriptor(struct gnt_reader *in)
 {
-    if (gnt_read_u8(in) != GNT_AMQP_FORM_DESCRIBED)
-        in->bad = true;
-    struct gnt_amqp_value descriptor;
-    gnt_amqp_read(in, &descriptor);
+    struct gnt_amqp_value descriptor = {0};
+    if (gnt_read_u8(in) == GNT_AMQP_FORM_DESCRIBED)
+        gnt_amqp_read(in, &descriptor);
     if (descriptor.type == GNT_AMQP_ULONG)
         return descriptor.number;
     if (descriptor.type == GNT_AMQP_SYMBOL)
         return code_of_symbol(descriptor.bytes);
     in->bad = true;
     return 0;
+}
+
+uint64_t gnt_amqp_read_descriptor(struct gnt_reader *in)
+{
+    const uint8_t *at = in->at;
+    if (gnt_read_left(in) < 3 || at[0] != GNT_AMQP_FORM_DESCRIBED ||
+        at[1] != GNT_AMQP_FORM_SMALLULONG) /* as nearly everybody writes it */
+        return read_any_descriptor(in);
+    in->at = at + 3;
+    return at[2];
 }
 
 enum gnt_amqp_descriptor gnt_amqp_code_of(struct gnt_slice encoded)
@@ -131,84 +141,110 @@ static void store_number(uint8_t *at, unsigned size, uint64_t number)
     }
 }
 
-static uint64_t load_number(const uint8_t *at, unsigned size)
+/* A number of FORM, whose bytes have been seen to be there. */
+static bool take_number(struct gnt_reader *in, uint8_t form, enum gnt_amqp_kind kind, uint8_t *to)
 {
-    uint16_t two = 0;
-    uint32_t four = 0;
-    uint64_t eight = 0;
-    switch (size) {
-    case 1: return *at;
-    case 2: memcpy(&two, at, 2); return two;
-    case 4: memcpy(&four, at, 4); return four;
-    default: memcpy(&eight, at, 8); return eight;
-    }
-}
-
-/* Puts V, which is not null, into the struct at AT; false if it is none for a field of KIND. */
-static bool take_field(enum gnt_amqp_kind kind, const struct gnt_amqp_value *v, uint8_t *at)
-{
-    const enum gnt_amqp_type type = gnt_amqp_kind_type(kind);
+    const unsigned width = gnt_amqp_width_of_form[form >> 4];
+    const uint64_t number = gnt_amqp_unsigned(in->at, width) + (form == GNT_AMQP_FORM_TRUE);
     const unsigned choices = kinds[kind].choices;
-    if (type != GNT_AMQP_NULL && v->type != type)
-        return false;
-    bool good = true;
-    switch (kind) {
-    case GNT_AMQP_KIND_BOOLEAN:
-    case GNT_AMQP_KIND_UBYTE:
-    case GNT_AMQP_KIND_USHORT:
-    case GNT_AMQP_KIND_UINT:
-    case GNT_AMQP_KIND_ULONG:
-    case GNT_AMQP_KIND_TIMESTAMP:
-    case GNT_AMQP_KIND_ROLE:
-    case GNT_AMQP_KIND_SENDER_MODE:
-    case GNT_AMQP_KIND_RECEIVER_MODE:
-    case GNT_AMQP_KIND_DURABILITY:
-    case GNT_AMQP_KIND_SASL_CODE:
-        store_number(at, kinds[kind].size, v->number);
-        return choices == 0 || v->number < choices;
-    case GNT_AMQP_KIND_BINARY:
-    case GNT_AMQP_KIND_SECRET:
-    case GNT_AMQP_KIND_COMPOSITE:
-    case GNT_AMQP_KIND_COUNT: break;
-    case GNT_AMQP_KIND_STRING: good = gnt_amqp_text_valid(v->bytes); break;
-    case GNT_AMQP_KIND_SYMBOL: good = gnt_amqp_ascii_valid(v->bytes); break;
-    case GNT_AMQP_KIND_SYMBOLS: good = symbols_valid(v); break;
-    case GNT_AMQP_KIND_MESSAGE_ID: good = is_message_id(v); break;
-    case GNT_AMQP_KIND_MAP:
-    case GNT_AMQP_KIND_ANY: good = gnt_amqp_valid(v->encoded); break;
-    }
-    if (kinds[kind].size == sizeof v->bytes)
-        memcpy(at, &v->bytes, sizeof v->bytes);
-    else
-        memcpy(at, v, sizeof *v);
-    return good;
+    in->at += width;
+    store_number(to, kinds[kind].size, number);
+    return choices == 0 || number < choices;
 }
 
-/* Reads the fields that LIST has into OUT, and gives the others their defaults. */
+static bool take_text(struct gnt_reader *in, uint8_t form, enum gnt_amqp_kind kind, uint8_t *to)
+{
+    const size_t size = gnt_amqp_size_at(in->at, form);
+    in->at += gnt_amqp_size_bytes(form);
+    if (gnt_read_left(in) < size)
+        return false;
+    const struct gnt_slice text = gnt_slice(in->at, size);
+    in->at += size;
+    memcpy(to, &text, sizeof text);
+    return kind == GNT_AMQP_KIND_STRING   ? gnt_amqp_text_valid(text)
+           : kind == GNT_AMQP_KIND_SYMBOL ? gnt_amqp_ascii_valid(text)
+                                          : true;
+}
+
+static bool value_valid(enum gnt_amqp_kind kind, const struct gnt_amqp_value *v)
+{
+    if (kind == GNT_AMQP_KIND_SYMBOLS)
+        return symbols_valid(v);
+    if (kind == GNT_AMQP_KIND_MESSAGE_ID)
+        return is_message_id(v);
+    if (kind == GNT_AMQP_KIND_COMPOSITE)
+        return v->type == GNT_AMQP_DESCRIBED;
+    return (kind == GNT_AMQP_KIND_ANY || v->type == GNT_AMQP_MAP) && gnt_amqp_valid(v->encoded);
+}
+
+static bool take_value(struct gnt_reader *in, enum gnt_amqp_kind kind, uint8_t *to)
+{
+    struct gnt_amqp_value v;
+    gnt_amqp_read(in, &v);
+    memcpy(to, &v, sizeof v);
+    return !in->bad && value_valid(kind, &v);
+}
+
+/* Takes a value that is not null off the front into the struct; false if it is none for KIND. */
+static bool take_field(struct gnt_reader *in, enum gnt_amqp_kind kind, uint8_t *to)
+{
+    const uint8_t type = kinds[kind].type;
+    if (kinds[kind].size == sizeof(struct gnt_amqp_value))
+        return take_value(in, kind, to);
+    const uint8_t form = *in->at++;
+    if (gnt_amqp_type_of_form[form] != type + 1 ||
+        gnt_read_left(in) < gnt_amqp_width_of_form[form >> 4])
+        return false;
+    return form >= GNT_AMQP_FORM_BINARY8 ? take_text(in, form, kind, to)
+                                         : take_number(in, form, kind, to);
+}
+
+/* Reads the fields of ROW that LIST has into OUT. */
+static bool take_present(const struct gnt_amqp_row *row, const struct gnt_amqp_value *list,
+                         uint8_t *out)
+{
+    struct gnt_reader in = gnt_reader(list->bytes);
+    bool *has = (bool *)out;
+    for (unsigned i = 0; i < list->count; i++) {
+        if (gnt_read_left(&in) == 0)
+            return false;
+        if (*in.at == GNT_AMQP_FORM_NULL) {
+            in.at++;
+            continue;
+        }
+        const struct gnt_amqp_field *f = &row->fields[i];
+        has[i] = true;
+        if (!take_field(&in, (enum gnt_amqp_kind)f->kind, out + f->offset))
+            return false;
+    }
+    return gnt_read_left(&in) == 0;
+}
+
+/* Gives the fields that were absent their defaults; false if one of them is mandatory. */
+static bool take_defaults(const struct gnt_amqp_row *row, uint8_t *out)
+{
+    const bool *has = (const bool *)out;
+    bool complete = true;
+    for (unsigned i = 0; i < row->count; i++) {
+        const struct gnt_amqp_field *f = &row->fields[i];
+        if (has[i])
+            continue;
+        complete &= !f->must;
+        if (f->absent)
+            store_number(out + f->offset, kinds[f->kind].size, f->absent);
+    }
+    return complete;
+}
+
 static gnt_err take_fields(const struct gnt_amqp_row *row, const struct gnt_amqp_value *list,
                            uint8_t *out)
 {
     if (list->type != GNT_AMQP_LIST || list->count > row->count)
         return GNT_MALFORMED;
     memset(out, 0, row->size);
-    bool *has = (bool *)out, missing = false;
-    struct gnt_amqp_items items = gnt_amqp_items(list);
-    for (unsigned i = 0; i < row->count; i++) {
-        const struct gnt_amqp_field *f = &row->fields[i];
-        struct gnt_amqp_value v;
-        has[i] = gnt_amqp_items_next(&items, &v) && v.type != GNT_AMQP_NULL;
-        if (has[i]) {
-            if (!take_field((enum gnt_amqp_kind)f->kind, &v, out + f->offset))
-                return GNT_MALFORMED;
-        } else if (f->must) {
-            missing = true;
-        } else if (f->absent) {
-            store_number(out + f->offset, kinds[f->kind].size, f->absent);
-        }
-    }
-    if (items.in.bad || gnt_read_left(&items.in) > 0)
+    if (!take_present(row, list, out))
         return GNT_MALFORMED;
-    return missing ? GNT_PROTOCOL : GNT_OK;
+    return take_defaults(row, out) ? GNT_OK : GNT_PROTOCOL;
 }
 
 gnt_err gnt_amqp_read_composite(struct gnt_reader *in, struct gnt_amqp_composite *out)
@@ -247,17 +283,29 @@ gnt_err gnt_amqp_decode_as(enum gnt_amqp_descriptor code, struct gnt_slice encod
 
 /* ---- Encoding */
 
-static void put_field(struct gnt_amqp_writer *w, const struct gnt_amqp_field *f, const uint8_t *at)
+static uint64_t load_number(const uint8_t *at, unsigned size)
 {
-    const unsigned size = kinds[f->kind].size;
-    const enum gnt_amqp_type type = gnt_amqp_kind_type((enum gnt_amqp_kind)f->kind);
-    struct gnt_amqp_value v = {.type = type};
+    uint16_t two;
+    uint32_t four;
+    uint64_t eight;
+    switch (size) {
+    case 1: return *at;
+    case 2: memcpy(&two, at, 2); return two;
+    case 4: memcpy(&four, at, 4); return four;
+    default: memcpy(&eight, at, 8); return eight;
+    }
+}
+
+static void put_field(struct gnt_amqp_writer *w, enum gnt_amqp_kind kind, const uint8_t *from)
+{
+    const unsigned size = kinds[kind].size;
+    struct gnt_amqp_value v = {.type = gnt_amqp_kind_type(kind)};
     if (size == sizeof v)
-        memcpy(&v, at, sizeof v);
+        memcpy(&v, from, sizeof v);
     else if (size == sizeof v.bytes)
-        memcpy(&v.bytes, at, sizeof v.bytes);
+        memcpy(&v.bytes, from, sizeof v.bytes);
     else
-        v.number = load_number(at, size);
+        v.number = load_number(from, size);
     gnt_amqp_put_value(w, &v);
 }
 
@@ -268,20 +316,17 @@ void gnt_amqp_put_as(struct gnt_amqp_writer *w, enum gnt_amqp_descriptor code,
     GNT_ASSERT(row && !row->section);
     const uint8_t *from = composite;
     const bool *has = composite;
+    uint32_t count = row->count;
+    while (count > 0 && !has[count - 1])
+        count--;
     gnt_amqp_put_descriptor(w, code);
     const size_t mark = gnt_amqp_begin_list(w);
-    size_t end = w->size; /* of the last field that is there */
-    uint32_t count = 0;
-    for (unsigned i = 0; i < row->count; i++) {
-        if (!has[i]) {
+    for (unsigned i = 0; i < count; i++) {
+        if (has[i])
+            put_field(w, (enum gnt_amqp_kind)row->fields[i].kind, from + row->fields[i].offset);
+        else
             gnt_amqp_put_null(w);
-            continue;
-        }
-        put_field(w, &row->fields[i], from + row->fields[i].offset);
-        end = w->size;
-        count = i + 1;
     }
-    w->size = end;
     gnt_amqp_end_list(w, mark, count);
 }
 
@@ -307,5 +352,8 @@ struct gnt_amqp_value gnt_amqp_fieldless(enum gnt_amqp_descriptor code)
     static const uint8_t encodings[][4] = {GNT_AMQP_FIELDLESS(FIELDLESS_BYTES)};
     const struct gnt_amqp_row *row = gnt_amqp_row(code);
     GNT_ASSERT(row && !row->section && row->count == 0);
-    return gnt_amqp_encoded(gnt_slice(encodings[code - GNT_AMQP_ACCEPTED], sizeof encodings[0]));
+    const uint8_t *encoding = encodings[code - GNT_AMQP_ACCEPTED];
+    return (struct gnt_amqp_value){.type = GNT_AMQP_DESCRIBED,
+                                   .bytes = gnt_slice(encoding + 1, sizeof encodings[0] - 1),
+                                   .encoded = gnt_slice(encoding, sizeof encodings[0])};
 }

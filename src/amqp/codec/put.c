@@ -1,13 +1,11 @@
 #include "amqp/codec/put.h"
 
+#include "amqp/codec/form.h"
+
 enum {
     HEAD8 = 3,  /* constructor, size and count of a short compound */
     HEAD32 = 9, /* of a long one */
     SHORT_MAX = UINT8_MAX,
-
-    /* The bit that a constructor with a size of four bytes has, and the one of the same type with a
-     * size of one byte has not [AMQP 1.2]. */
-    WIDE = 0x10,
 };
 
 /* Counts N more bytes; where they go if they fit. */
@@ -43,8 +41,12 @@ static void put_number(struct gnt_amqp_writer *w, unsigned width, uint64_t numbe
 
 static void put_fixed(struct gnt_amqp_writer *w, uint8_t form, unsigned width, uint64_t number)
 {
-    put_u8(w, form);
-    put_number(w, width, number);
+    uint8_t *at = room(w, 1 + width);
+    if (!at)
+        return;
+    *at = form;
+    for (unsigned i = width; i > 0; i--, number >>= 8)
+        at[i] = (uint8_t)number;
 }
 
 void gnt_amqp_put_raw(struct gnt_amqp_writer *w, struct gnt_slice bytes)
@@ -78,28 +80,24 @@ void gnt_amqp_put_ushort(struct gnt_amqp_writer *w, uint16_t number)
     put_fixed(w, GNT_AMQP_FORM_USHORT, 2, number);
 }
 
-static uint8_t uint_form(uint32_t number)
-{
-    return number == 0           ? GNT_AMQP_FORM_UINT0
-           : number <= UINT8_MAX ? GNT_AMQP_FORM_SMALLUINT
-                                 : GNT_AMQP_FORM_UINT;
-}
-
-static uint8_t ulong_form(uint64_t number)
-{
-    return number == 0           ? GNT_AMQP_FORM_ULONG0
-           : number <= UINT8_MAX ? GNT_AMQP_FORM_SMALLULONG
-                                 : GNT_AMQP_FORM_ULONG;
-}
-
 void gnt_amqp_put_uint(struct gnt_amqp_writer *w, uint32_t number)
 {
-    put_fixed(w, uint_form(number), number == 0 ? 0 : number <= UINT8_MAX ? 1 : 4, number);
+    if (number == 0)
+        put_u8(w, GNT_AMQP_FORM_UINT0);
+    else if (number <= UINT8_MAX)
+        put_fixed(w, GNT_AMQP_FORM_SMALLUINT, 1, number);
+    else
+        put_fixed(w, GNT_AMQP_FORM_UINT, 4, number);
 }
 
 void gnt_amqp_put_ulong(struct gnt_amqp_writer *w, uint64_t number)
 {
-    put_fixed(w, ulong_form(number), number == 0 ? 0 : number <= UINT8_MAX ? 1 : 8, number);
+    if (number == 0)
+        put_u8(w, GNT_AMQP_FORM_ULONG0);
+    else if (number <= UINT8_MAX)
+        put_fixed(w, GNT_AMQP_FORM_SMALLULONG, 1, number);
+    else
+        put_fixed(w, GNT_AMQP_FORM_ULONG, 8, number);
 }
 
 static bool is_small(int64_t number)
@@ -137,7 +135,7 @@ void gnt_amqp_put_uuid(struct gnt_amqp_writer *w, const uint8_t uuid[16])
 /* A size in the width that FORM says. */
 static void put_size(struct gnt_amqp_writer *w, uint8_t form, size_t size)
 {
-    const bool wide = form & WIDE;
+    const bool wide = form & GNT_AMQP_WIDE;
     if (size > (wide ? UINT32_MAX : UINT8_MAX)) {
         w->size = SIZE_MAX;
         return;
@@ -149,13 +147,15 @@ static void put_size(struct gnt_amqp_writer *w, uint8_t form, size_t size)
         *at = (uint8_t)size;
 }
 
-/* The head of text: FORM8 is the constructor with a size of one byte; the one with four bytes is
- * the next digit up. */
+/* What is in front of text; FORM8 is the short constructor. */
 static void put_head(struct gnt_amqp_writer *w, uint8_t form8, size_t size)
 {
-    const uint8_t form = size <= SHORT_MAX ? form8 : form8 | WIDE;
-    put_u8(w, form);
-    put_size(w, form, size);
+    if (size <= SHORT_MAX)
+        put_fixed(w, form8, 1, size);
+    else if (size <= UINT32_MAX)
+        put_fixed(w, form8 | GNT_AMQP_WIDE, 4, size);
+    else
+        w->size = SIZE_MAX;
 }
 
 static void put_text(struct gnt_amqp_writer *w, uint8_t form8, struct gnt_slice text)
@@ -218,7 +218,7 @@ static void end(struct gnt_amqp_writer *w, size_t mark, uint8_t form8, uint32_t 
     uint8_t *at = w->data + mark;
     if (wide) {
         memmove(at + HEAD32, at + HEAD8, inside);
-        at[0] = form8 | WIDE;
+        at[0] = form8 | GNT_AMQP_WIDE;
         store_u32(at + 1, (uint32_t)inside + 4);
         store_u32(at + 5, count);
     } else {
@@ -308,9 +308,8 @@ static bool is_raw(uint8_t form)
 /* What stands behind the constructor FORM. */
 static void put_body(struct gnt_amqp_writer *w, uint8_t form, const struct gnt_amqp_value *v)
 {
-    static const uint8_t widths[] = {[5] = 1, [6] = 2, [7] = 4, [8] = 8, [9] = 16};
     if (form >= GNT_AMQP_FORM_LIST8) {
-        put_size(w, form, v->bytes.size + (form & WIDE ? 4 : 1));
+        put_size(w, form, v->bytes.size + (form & GNT_AMQP_WIDE ? 4 : 1));
         put_size(w, form, v->count);
         gnt_amqp_put_raw(w, v->bytes);
     } else if (form >= GNT_AMQP_FORM_BINARY8) {
@@ -319,31 +318,40 @@ static void put_body(struct gnt_amqp_writer *w, uint8_t form, const struct gnt_a
     } else if (is_raw(form)) {
         gnt_amqp_put_raw(w, v->bytes);
     } else {
-        put_number(w, widths[form >> 4], v->number);
+        put_number(w, gnt_amqp_width_of_form[form >> 4], v->number);
     }
+}
+
+/* The short or the long constructor, as the size of V asks for. */
+static uint8_t form_of(const struct gnt_amqp_value *v)
+{
+    const uint8_t form = usual_form[v->type];
+    const bool counted = form >= GNT_AMQP_FORM_LIST8;
+    if (form >= GNT_AMQP_FORM_BINARY8 &&
+        (v->bytes.size + counted > SHORT_MAX || v->count > SHORT_MAX))
+        return form | GNT_AMQP_WIDE;
+    return form;
 }
 
 static void put_smallest(struct gnt_amqp_writer *w, const struct gnt_amqp_value *v)
 {
-    uint8_t form = usual_form[v->type];
-    if (v->type == GNT_AMQP_BOOLEAN)
-        form = v->number ? GNT_AMQP_FORM_TRUE : GNT_AMQP_FORM_FALSE;
-    else if (v->type == GNT_AMQP_UINT)
-        form = uint_form((uint32_t)v->number);
-    else if (v->type == GNT_AMQP_ULONG)
-        form = ulong_form(v->number);
-    else if (v->type == GNT_AMQP_INT && is_small(v->integer))
-        form = GNT_AMQP_FORM_SMALLINT;
-    else if (v->type == GNT_AMQP_LONG && is_small(v->integer))
-        form = GNT_AMQP_FORM_SMALLLONG;
-    else if (v->type == GNT_AMQP_LIST && v->count == 0)
-        form = GNT_AMQP_FORM_LIST0;
-    else if (form >= GNT_AMQP_FORM_LIST8 && (v->bytes.size + 1 > SHORT_MAX || v->count > SHORT_MAX))
-        form |= WIDE;
-    else if (form >= GNT_AMQP_FORM_BINARY8 && v->bytes.size > SHORT_MAX)
-        form |= WIDE;
-    put_u8(w, form);
-    put_body(w, form, v);
+    if (v->type == GNT_AMQP_BOOLEAN) {
+        gnt_amqp_put_boolean(w, v->number != 0);
+    } else if (v->type == GNT_AMQP_UINT) {
+        gnt_amqp_put_uint(w, (uint32_t)v->number);
+    } else if (v->type == GNT_AMQP_ULONG) {
+        gnt_amqp_put_ulong(w, v->number);
+    } else if (v->type == GNT_AMQP_INT) {
+        gnt_amqp_put_int(w, (int32_t)v->integer);
+    } else if (v->type == GNT_AMQP_LONG) {
+        gnt_amqp_put_long(w, v->integer);
+    } else if (v->type == GNT_AMQP_LIST && v->count == 0) {
+        put_u8(w, GNT_AMQP_FORM_LIST0);
+    } else {
+        const uint8_t form = form_of(v);
+        put_u8(w, form);
+        put_body(w, form, v);
+    }
 }
 
 void gnt_amqp_put_value(struct gnt_amqp_writer *w, const struct gnt_amqp_value *value)

@@ -1,15 +1,12 @@
 #include "amqp/codec/value.h"
 
+#include "amqp/codec/form.h"
 #include "base/utf8.h"
 
 enum {
     SCALAR_MAX = 0x10ffff,
     SURROGATE_FIRST = 0xd800,
     SURROGATE_LAST = 0xdfff,
-
-    /* The bit that a constructor with a size of four bytes has, and the one of the same type with a
-     * size of one byte has not [AMQP 1.2]. */
-    WIDE = 0x10,
 };
 
 static const char *const type_names[GNT_AMQP_TYPE_COUNT] = {
@@ -18,16 +15,13 @@ static const char *const type_names[GNT_AMQP_TYPE_COUNT] = {
 #undef TYPE_NAME
 };
 
-/* The type of each constructor plus one, 0 where there is none. */
-static const uint8_t type_of_form[256] = {
+const uint8_t gnt_amqp_type_of_form[256] = {
 #define FORM_TYPE(code, name, type) [code] = GNT_AMQP_##type + 1,
     GNT_AMQP_FORMS(FORM_TYPE)
 #undef FORM_TYPE
 };
 
-/* The bytes that a value takes behind its constructor, by the constructor's high digit; of those
- * with a size, the fewest. */
-static const uint8_t width_of_form[16] = {
+const uint8_t gnt_amqp_width_of_form[16] = {
     [5] = 1,   [6] = 2,   [7] = 4,   [8] = 8,   [9] = 16,  [0xa] = 1,
     [0xb] = 4, [0xc] = 2, [0xd] = 8, [0xe] = 2, [0xf] = 8,
 };
@@ -68,43 +62,31 @@ double gnt_amqp_as_double(const struct gnt_amqp_value *v)
 
 /* ---- Reading */
 
-static uint64_t read_u64(struct gnt_reader *in)
+static void fail(struct gnt_reader *in)
 {
-    const uint64_t high = gnt_read_u32(in);
-    return high << 32 | gnt_read_u32(in);
+    in->at = in->end;
+    in->bad = true;
 }
 
-/* A size of one or four bytes, as the form says: those of the lower kind have an even high digit.
- */
-static uint32_t read_size(struct gnt_reader *in, uint8_t form)
-{
-    const bool wide = form & 0x10;
-    return wide ? gnt_read_u32(in) : gnt_read_u8(in);
-}
-
-/* Jumps over what is behind the constructor FORM. */
-static void skip_body(struct gnt_reader *in, uint8_t form)
-{
-    if (type_of_form[form] == 0)
-        in->bad = true;
-    else
-        (void)gnt_read_bytes(in, form >= GNT_AMQP_FORM_BINARY8 ? read_size(in, form)
-                                                               : width_of_form[form >> 4]);
-}
+static const uint8_t *read_body(const uint8_t *at, const uint8_t *end, uint8_t form,
+                                struct gnt_amqp_value *out);
 
 /* A description is a descriptor and a value, either of which may be described again: as many values
  * are still to come as there are descriptions that have been begun and not ended. */
 void gnt_amqp_skip(struct gnt_reader *in)
 {
     for (unsigned left = 1; left > 0 && !in->bad;) {
+        struct gnt_amqp_value value;
         const uint8_t form = gnt_read_u8(in);
         if (form == GNT_AMQP_FORM_DESCRIBED) {
             if (++left > GNT_AMQP_DEPTH_MAX)
-                in->bad = true;
-        } else {
-            skip_body(in, form);
-            left--;
+                fail(in);
+            continue;
         }
+        in->at = read_body(in->at, in->end, form, &value);
+        if (!in->at)
+            fail(in);
+        left--;
     }
 }
 
@@ -117,7 +99,7 @@ static uint8_t read_constructor(struct gnt_reader *in, struct gnt_slice *descrip
         const uint8_t form = gnt_read_u8(in);
         if (form != GNT_AMQP_FORM_DESCRIBED) {
             *descriptor = gnt_slice(start, (size_t)(end - start));
-            in->bad |= type_of_form[form] == 0;
+            in->bad |= gnt_amqp_type_of_form[form] == 0;
             return form;
         }
         gnt_amqp_skip(in);
@@ -126,10 +108,16 @@ static uint8_t read_constructor(struct gnt_reader *in, struct gnt_slice *descrip
     return 0;
 }
 
+/* Types whose bytes are handed on as they are. */
+static bool is_opaque(enum gnt_amqp_type type)
+{
+    return (type >= GNT_AMQP_DECIMAL32 && type <= GNT_AMQP_DECIMAL128) || type == GNT_AMQP_UUID;
+}
+
 /* Whether COUNT elements of FORM can be in LEFT bytes. */
 static bool room_for(uint32_t count, uint8_t form, size_t left)
 {
-    const uint8_t width = width_of_form[form >> 4];
+    const uint8_t width = gnt_amqp_width_of_form[form >> 4];
     if (width == 0)
         return left == 0 && count <= GNT_AMQP_WIDTHLESS_MAX;
     if (form < GNT_AMQP_FORM_BINARY8)
@@ -138,7 +126,7 @@ static bool room_for(uint32_t count, uint8_t form, size_t left)
 }
 
 /* An array of none may go without a constructor: not by the standard, but some write it so. */
-static bool array_possible(const struct gnt_amqp_value *v)
+__attribute__((noinline)) static bool array_possible(const struct gnt_amqp_value *v)
 {
     if (v->bytes.size == 0)
         return v->count == 0;
@@ -148,101 +136,84 @@ static bool array_possible(const struct gnt_amqp_value *v)
     return !in.bad && room_for(v->count, form, gnt_read_left(&in));
 }
 
-/* LIST, MAP or ARRAY: a size, a count, and the rest of that many bytes. */
-static void read_compound(struct gnt_reader *in, uint8_t form, struct gnt_amqp_value *out)
+/* LIST, MAP or ARRAY: a count and the items in the SIZE bytes at AT. */
+static bool read_inside(const uint8_t *at, size_t size, uint8_t form, struct gnt_amqp_value *out)
 {
-    struct gnt_reader inside = gnt_reader(gnt_read_bytes(in, read_size(in, form)));
-    out->count = read_size(&inside, form);
-    out->bytes = gnt_slice(inside.at, gnt_read_left(&inside));
-    bool good = !inside.bad;
+    const size_t count_size = gnt_amqp_size_bytes(form);
+    if (size < count_size)
+        return false;
+    out->count = (uint32_t)gnt_amqp_size_at(at, form);
+    out->bytes = gnt_slice(at + count_size, size - count_size);
     if (out->type == GNT_AMQP_ARRAY)
-        good = good && array_possible(out);
-    else
-        good = good && out->count <= out->bytes.size && (out->count > 0 || out->bytes.size == 0);
-    if (!good || (out->type == GNT_AMQP_MAP && out->count % 2 != 0))
-        in->bad = true;
+        return array_possible(out);
+    return out->count <= out->bytes.size && (out->count > 0 || out->bytes.size == 0) &&
+           (out->type == GNT_AMQP_LIST || out->count % 2 == 0);
 }
 
-static void read_boolean(struct gnt_reader *in, struct gnt_amqp_value *out)
+/* A number of WIDTH bytes, or what has none to be read; those of two's complement, whose types are
+ * BYTE to LONG, keep their sign. */
+static bool read_number(const uint8_t *at, unsigned width, uint8_t form, struct gnt_amqp_value *out)
 {
-    out->number = gnt_read_u8(in);
-    if (out->number > 1)
-        in->bad = true;
-}
-
-/* What is behind the constructor FORM, which is one of the table. */
-static void read_body(struct gnt_reader *in, uint8_t form, struct gnt_amqp_value *out)
-{
-    out->type = (enum gnt_amqp_type)(type_of_form[form] - 1);
-    out->count = 0;
-    out->bytes = gnt_slice(NULL, 0);
-    out->encoded = gnt_slice(NULL, 0);
-    switch ((enum gnt_amqp_form)form) {
-    case GNT_AMQP_FORM_NULL:
-    case GNT_AMQP_FORM_FALSE:
-    case GNT_AMQP_FORM_UINT0:
-    case GNT_AMQP_FORM_ULONG0:
-    case GNT_AMQP_FORM_LIST0: break;
-    case GNT_AMQP_FORM_TRUE: out->number = 1; break;
-    case GNT_AMQP_FORM_BOOLEAN: read_boolean(in, out); break;
-    case GNT_AMQP_FORM_UBYTE:
-    case GNT_AMQP_FORM_SMALLUINT:
-    case GNT_AMQP_FORM_SMALLULONG: out->number = gnt_read_u8(in); break;
-    case GNT_AMQP_FORM_BYTE:
-    case GNT_AMQP_FORM_SMALLINT:
-    case GNT_AMQP_FORM_SMALLLONG: out->integer = (int8_t)gnt_read_u8(in); break;
-    case GNT_AMQP_FORM_USHORT: out->number = gnt_read_u16(in); break;
-    case GNT_AMQP_FORM_SHORT: out->integer = (int16_t)gnt_read_u16(in); break;
-    case GNT_AMQP_FORM_UINT:
-    case GNT_AMQP_FORM_FLOAT:
-    case GNT_AMQP_FORM_CHAR: out->number = gnt_read_u32(in); break;
-    case GNT_AMQP_FORM_INT: out->integer = (int32_t)gnt_read_u32(in); break;
-    case GNT_AMQP_FORM_ULONG:
-    case GNT_AMQP_FORM_DOUBLE: out->number = read_u64(in); break;
-    case GNT_AMQP_FORM_LONG:
-    case GNT_AMQP_FORM_TIMESTAMP: out->integer = (int64_t)read_u64(in); break;
-    case GNT_AMQP_FORM_DECIMAL32:
-    case GNT_AMQP_FORM_DECIMAL64:
-    case GNT_AMQP_FORM_DECIMAL128:
-    case GNT_AMQP_FORM_UUID: out->bytes = gnt_read_bytes(in, width_of_form[form >> 4]); break;
-    case GNT_AMQP_FORM_BINARY8:
-    case GNT_AMQP_FORM_STRING8:
-    case GNT_AMQP_FORM_SYMBOL8:
-    case GNT_AMQP_FORM_BINARY32:
-    case GNT_AMQP_FORM_STRING32:
-    case GNT_AMQP_FORM_SYMBOL32: out->bytes = gnt_read_bytes(in, read_size(in, form)); break;
-    case GNT_AMQP_FORM_LIST8:
-    case GNT_AMQP_FORM_MAP8:
-    case GNT_AMQP_FORM_LIST32:
-    case GNT_AMQP_FORM_MAP32:
-    case GNT_AMQP_FORM_ARRAY8:
-    case GNT_AMQP_FORM_ARRAY32: read_compound(in, form, out); break;
-    case GNT_AMQP_FORM_DESCRIBED: break; /* not in the table */
+    out->number = gnt_amqp_unsigned(at, width);
+    if (out->type >= GNT_AMQP_BYTE && out->type <= GNT_AMQP_LONG) {
+        const unsigned unused = 64 - 8 * width;
+        out->integer = (int64_t)(out->number << unused) >> unused;
     }
+    if (form == GNT_AMQP_FORM_TRUE)
+        out->number = 1;
+    return out->type != GNT_AMQP_BOOLEAN || out->number <= 1;
 }
 
-static void read_described(struct gnt_reader *in, const uint8_t *start, struct gnt_amqp_value *out)
+/* Reads what is behind the constructor FORM; where it ends, or NULL if it is broken. */
+static const uint8_t *read_body(const uint8_t *at, const uint8_t *end, uint8_t form,
+                                struct gnt_amqp_value *out)
 {
-    in->at = start;
-    gnt_amqp_skip(in);
-    *out = (struct gnt_amqp_value){.type = GNT_AMQP_DESCRIBED};
-    out->bytes = gnt_slice(start + 1, (size_t)(in->at - start) - 1);
+    const unsigned type = gnt_amqp_type_of_form[form];
+    size_t size = gnt_amqp_width_of_form[form >> 4];
+    if (type == 0 || (size_t)(end - at) < size)
+        return NULL;
+    out->type = (enum gnt_amqp_type)(type - 1);
+    out->count = 0;
+    if (form < GNT_AMQP_FORM_BINARY8) {
+        out->bytes = gnt_slice(at, size);
+        if (!is_opaque(out->type) && !read_number(at, (unsigned)size, form, out))
+            return NULL;
+        return at + size;
+    }
+    size = gnt_amqp_size_at(at, form);
+    at += gnt_amqp_size_bytes(form);
+    if ((size_t)(end - at) < size)
+        return NULL;
+    out->bytes = gnt_slice(at, size);
+    if (form >= GNT_AMQP_FORM_LIST8 && !read_inside(at, size, form, out))
+        return NULL;
+    return at + size;
+}
+
+__attribute__((noinline)) static const uint8_t *
+read_described(const uint8_t *start, const uint8_t *end, struct gnt_amqp_value *out)
+{
+    struct gnt_reader in = gnt_reader(gnt_slice(start, (size_t)(end - start)));
+    gnt_amqp_skip(&in);
+    out->type = GNT_AMQP_DESCRIBED;
+    out->count = 0;
+    out->bytes = gnt_slice(start + 1, (size_t)(in.at - start) - 1);
+    return in.bad ? NULL : in.at;
 }
 
 void gnt_amqp_read(struct gnt_reader *in, struct gnt_amqp_value *out)
 {
-    const uint8_t *start = in->at;
-    const uint8_t form = gnt_read_u8(in);
-    if (type_of_form[form] != 0)
-        read_body(in, form, out);
-    else if (form == GNT_AMQP_FORM_DESCRIBED && !in->bad)
-        read_described(in, start, out);
-    else
-        in->bad = true;
-    if (in->bad)
+    const uint8_t *start = in->at, *end = NULL;
+    if (!in->bad && start != in->end)
+        end = *start == GNT_AMQP_FORM_DESCRIBED ? read_described(start, in->end, out)
+                                                : read_body(start + 1, in->end, *start, out);
+    if (end) {
+        out->encoded = gnt_slice(start, (size_t)(end - start));
+        in->at = end;
+    } else {
+        fail(in);
         *out = (struct gnt_amqp_value){0};
-    else
-        out->encoded = gnt_slice(start, (size_t)(in->at - start));
+    }
 }
 
 gnt_err gnt_amqp_parse(struct gnt_slice encoded, struct gnt_amqp_value *out)
@@ -285,6 +256,17 @@ struct gnt_amqp_items gnt_amqp_items(const struct gnt_amqp_value *value)
     return items;
 }
 
+static void read_element(struct gnt_reader *in, uint8_t form, struct gnt_amqp_value *out)
+{
+    const uint8_t *end = in->bad ? NULL : read_body(in->at, in->end, form, out);
+    if (!end) {
+        fail(in);
+        return;
+    }
+    out->encoded = gnt_slice(NULL, 0);
+    in->at = end;
+}
+
 bool gnt_amqp_items_next(struct gnt_amqp_items *items, struct gnt_amqp_value *out)
 {
     if (items->left == 0) {
@@ -295,7 +277,7 @@ bool gnt_amqp_items_next(struct gnt_amqp_items *items, struct gnt_amqp_value *ou
     if (items->form == 0)
         gnt_amqp_read(&items->in, out);
     else
-        read_body(&items->in, items->form, out);
+        read_element(&items->in, items->form, out);
     return !items->in.bad;
 }
 
@@ -343,7 +325,8 @@ bool gnt_amqp_find(const struct gnt_amqp_value *map, struct gnt_slice name,
 
 /* ---- Checking */
 
-bool gnt_amqp_text_valid(struct gnt_slice text)
+/* What lies between the zeros has to be what MQTT would take. */
+__attribute__((noinline)) static bool pieces_valid(struct gnt_slice text)
 {
     while (!gnt_utf8_valid(text)) {
         const uint8_t *zero = memchr(text.data, 0, text.size);
@@ -357,12 +340,21 @@ bool gnt_amqp_text_valid(struct gnt_slice text)
     return true;
 }
 
+bool gnt_amqp_text_valid(struct gnt_slice text)
+{
+    return gnt_utf8_valid(text) || pieces_valid(text);
+}
+
 bool gnt_amqp_ascii_valid(struct gnt_slice text)
 {
-    uint8_t high = 0;
+    uint64_t all = 0, word;
+    for (; text.size >= sizeof word; text = gnt_slice_skip(text, sizeof word)) {
+        memcpy(&word, text.data, sizeof word);
+        all |= word;
+    }
     for (size_t i = 0; i < text.size; i++)
-        high |= text.data[i];
-    return high < 0x80;
+        all |= text.data[i];
+    return (all & UINT64_C(0x8080808080808080)) == 0;
 }
 
 static bool is_scalar(uint64_t code_point)
