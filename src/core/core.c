@@ -55,7 +55,6 @@ void gnt_core_free(struct gnt_core **core)
         gnt_groups_leave_store(&c->homes[i]);
         gnt_queues_leave_store(&c->homes[i]);
     }
-    gnt_errands_finish(c);
     for (unsigned i = 0; i < c->count; i++) {
         struct gnt_home *home = &c->homes[i];
         home->config.post = refuse_mail; /* there is nobody left to run it */
@@ -63,7 +62,7 @@ void gnt_core_free(struct gnt_core **core)
         gnt_groups_free(home);
         gnt_queues_free(home);
     }
-    gnt_errands_finish(c); /* what held on to queues is told that they have gone */
+    gnt_errands_finish(c); /* who wants something of a queue is told that it has gone */
     for (unsigned i = 0; i < c->count; i++)
         gnt_slips_free(&c->homes[i]);
     for (unsigned i = 0; i < c->count; i++) {

@@ -131,7 +131,7 @@ static enum gnt_queue_result result_of(gnt_err err)
 
 static bool is_kept(const struct gnt_queue *q)
 {
-    return gnt_keeps(q->home) && !q->home->ending && !q->temporary && q->options.durable != GNT_QUEUE_NEVER;
+    return gnt_keeps(q->home) && !q->temporary && q->options.durable != GNT_QUEUE_NEVER;
 }
 
 static enum gnt_queue_result create(struct gnt_home *home, struct gnt_entity_asking *a,
@@ -197,6 +197,8 @@ static enum gnt_queue_result answer(struct gnt_home *home, struct gnt_entity_ask
     struct gnt_slice base;
     bool dead = is_of_dead(a->name, &base);
     struct gnt_queue *q;
+    if (home->ending)
+        return GNT_QUEUE_NOT_FOUND;
     if (!is_name(base))
         return GNT_QUEUE_BAD_NAME;
     if (!are_valid(home, a))

@@ -130,9 +130,13 @@ gnt_err gnt_queue_group_asks(struct gnt_entry *e, const struct gnt_taker *t)
     return GNT_MORE;
 }
 
+/* What it does not want waits for the next one who holds the group. */
 struct gnt_entry *gnt_queue_group_first(const struct gnt_taker *t)
 {
-    return gnt_list_empty(&t->parked) ? NULL : entry_at(t->parked.next);
+    gnt_list_each (link, &t->parked)
+        if (gnt_taker_may_have(t, entry_at(link)))
+            return entry_at(link);
+    return NULL;
 }
 
 void gnt_queue_groups_free(struct gnt_queue *q)

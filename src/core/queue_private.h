@@ -352,6 +352,9 @@ void gnt_queue_pump(struct gnt_home *home, struct gnt_chore *chore);
 /* E has become ready, or come into memory: whoever waits for that is to look. */
 void gnt_queue_woken(struct gnt_queue *q, struct gnt_entry *e);
 
+/* Whether T's filter, and what it has said before, let it have E. */
+bool gnt_taker_may_have(const struct gnt_taker *t, const struct gnt_entry *e);
+
 /* All who have seen everything are to look again. */
 void gnt_queue_wake(struct gnt_queue *q);
 

@@ -85,7 +85,7 @@ static struct gnt_entry *first_for_all(struct gnt_queue *q)
     return NULL;
 }
 
-static bool may_have(const struct gnt_taker *t, const struct gnt_entry *e)
+bool gnt_taker_may_have(const struct gnt_taker *t, const struct gnt_entry *e)
 {
     return !gnt_entry_is_barred(e, t) && (!t->filter || t->filter->matches(t->filter, e->message));
 }
@@ -94,7 +94,8 @@ static struct gnt_entry *back_for(struct gnt_taker *t, const struct gnt_lane *la
 {
     uint64_t *from = &t->back_from[lane->number];
     struct gnt_entry *e;
-    while (lane->returned.count && (e = gnt_lane_back_from(lane, *from)) && !may_have(t, e))
+    while (lane->returned.count && (e = gnt_lane_back_from(lane, *from)) &&
+           !gnt_taker_may_have(t, e))
         *from = e->sequence + 1;
     return lane->returned.count ? e : NULL;
 }
@@ -102,7 +103,7 @@ static struct gnt_entry *back_for(struct gnt_taker *t, const struct gnt_lane *la
 static struct gnt_entry *fresh_for(struct gnt_taker *t, const struct gnt_lane *lane)
 {
     struct gnt_entry **at = &t->cursor[lane->number];
-    while (*at && ((*at)->state != GNT_ENTRY_FRESH || !may_have(t, *at)))
+    while (*at && ((*at)->state != GNT_ENTRY_FRESH || !gnt_taker_may_have(t, *at)))
         *at = behind(*at);
     return *at;
 }
@@ -203,7 +204,7 @@ static gnt_err show(struct gnt_taker *t)
     for (int i = GNT_QUEUE_PRIORITY_MAX; i >= 0; i--) {
         struct gnt_entry **at = &t->cursor[i];
         for (; *at; *at = behind(*at)) {
-            if ((*at)->sequence <= t->browsed || is_expired(*at) || !may_have(t, *at))
+            if ((*at)->sequence <= t->browsed || is_expired(*at) || !gnt_taker_may_have(t, *at))
                 continue;
             gnt_err err = gnt_taker_load(t);
             if (err)

@@ -206,6 +206,8 @@ static void on_deliver(struct gnt_home *home, struct gnt_consumer *c, const stru
         assert_non_null(r->held);
     }
     r->held[r->count++] = h;
+    if (r->on_delivered)
+        r->on_delivered(r);
 }
 
 static void on_drained(struct gnt_home *home, struct gnt_consumer *c, uint64_t upto)
@@ -225,6 +227,8 @@ static void on_settled(struct gnt_home *home, struct gnt_consumer *c, uint64_t s
     r->settled++;
     r->settled_sequence = sequence;
     r->settled_result = result;
+    if (r->on_settled)
+        r->on_settled(r, sequence, result);
 }
 
 static void on_ended(struct gnt_home *home, struct gnt_consumer *c, enum gnt_queue_result why)

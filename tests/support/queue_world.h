@@ -36,6 +36,9 @@ struct queue_reader {
     unsigned settled; /* answers */
     uint64_t settled_sequence;
     enum gnt_queue_result settled_result;
+    /* NULL, or called for each delivery, which is the last one held, and each answer. */
+    void (*on_delivered)(struct queue_reader *r);
+    void (*on_settled)(struct queue_reader *r, uint64_t sequence, enum gnt_queue_result result);
 };
 
 /* The queue NAME, asked for from home FROM with VERB; its answer.  OPTIONS may be NULL.  Settles
