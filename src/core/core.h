@@ -18,8 +18,9 @@ struct gnt_core {
 GNT_MUST gnt_err gnt_core_new(const struct gnt_core_config *config, struct gnt_core **out);
 
 /* Frees all sessions without publishing wills.  The homes' threads have stopped, all mail has been
- * run, the receivers are gone, the timers are still there; nothing is mailed any more.  The calling
- * thread is a registered RCU reader. */
+ * run, the receivers are gone, the timers are still there; nothing is mailed any more.  Whoever has
+ * sent something to a queue, or has a consumer there (core/queue.h), is still there and is told
+ * that it has gone.  The calling thread is a registered RCU reader. */
 void gnt_core_free(struct gnt_core **core);
 
 #endif

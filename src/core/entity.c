@@ -223,7 +223,7 @@ static enum gnt_queue_result answer(struct gnt_home *home, struct gnt_entity_ask
 static void on_answered(struct gnt_home *home, struct gnt_errand *errand)
 {
     struct gnt_entity_asking *a = GNT_CONTAINER(errand, struct gnt_entity_asking, errand);
-    a->done(home, a, a->result);
+    a->done(home, a, errand->lost ? GNT_QUEUE_NO_STORE : a->result);
 }
 
 static void on_asked(struct gnt_home *home, struct gnt_errand *errand)

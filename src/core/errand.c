@@ -87,6 +87,7 @@ void gnt_errand_send(struct gnt_home *home, unsigned to, struct gnt_errand *erra
 {
     errand->from = home->index;
     errand->to = to;
+    errand->lost = false;
     errand->run = run;
     gnt_ring_push_back(&home->errands->out[to], &errand->kept.link);
     gnt_home_later(home, &home->errands->work);
@@ -158,8 +159,22 @@ static bool run_out(struct gnt_core *core, struct gnt_home *home)
     return any;
 }
 
+static void lose(struct gnt_home *home)
+{
+    gnt_list_each_safe (link, &home->keep.waiting) {
+        struct gnt_kept *kept = GNT_CONTAINER(link, struct gnt_kept, link);
+        if (kept->safe != on_safe)
+            continue;
+        gnt_keep_cancel(kept);
+        on_safe(home, kept);
+        GNT_CONTAINER(kept, struct gnt_errand, kept)->lost = true;
+    }
+}
+
 void gnt_errands_finish(struct gnt_core *core)
 {
+    for (unsigned i = 0; i < core->count; i++)
+        lose(&core->homes[i]);
     for (bool any = true; any;) {
         any = false;
         for (unsigned i = 0; i < core->count; i++)

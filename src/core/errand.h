@@ -19,6 +19,7 @@ struct gnt_errand {
     struct gnt_kept kept; /* its link is the errand's; free for _when_safe */
     void (*run)(struct gnt_home *home, struct gnt_errand *errand);
     unsigned from, to;
+    bool lost; /* it waited until something is safe, and that never will be: the core ends */
 };
 
 struct gnt_core;
@@ -26,8 +27,8 @@ struct gnt_core;
 /* Of HOME, which is new.  GNT_NOMEM. */
 GNT_MUST gnt_err gnt_errands_new(struct gnt_home *home);
 
-/* Runs what is under way, wherever to, until nothing is: no home runs any more, and all mail has
- * been run.  What waits for the store goes on waiting. */
+/* The core ends.  Runs what is under way, wherever to, until nothing is: no home runs any more, and
+ * all mail has been run.  What waits for the store is `lost`. */
 void gnt_errands_finish(struct gnt_core *core);
 void gnt_errands_free(struct gnt_home *home); /* there are none */
 

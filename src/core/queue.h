@@ -159,7 +159,8 @@ struct gnt_consumer_ops {
      * to `tell`. */
     void (*settled)(struct gnt_home *home, struct gnt_consumer *c, uint64_t sequence,
                     enum gnt_queue_result result);
-    /* The queue has let it go: nothing comes any more.  The front closes it. */
+    /* The queue has let it go: nothing comes any more.  The front closes it; but where that is
+     * because the core ends (gnt_core_free) it need not. */
     void (*ended)(struct gnt_home *home, struct gnt_consumer *c, enum gnt_queue_result why);
     /* The last to be called, after gnt_consumer_close: C is the front's again. */
     void (*closed)(struct gnt_home *home, struct gnt_consumer *c);

@@ -158,6 +158,10 @@ static void on_ended(struct gnt_home *home, struct gnt_errand *errand)
     struct gnt_consumer *c = t->consumer;
     if (!c->closing)
         c->ops->ended(home, c, t->why);
+    if (home->ending && !c->closing) { /* nobody will close it */
+        c->taker = NULL;
+        free(t);
+    }
 }
 
 void gnt_taker_end(struct gnt_taker *t, enum gnt_queue_result why)

@@ -150,7 +150,7 @@ enum gnt_queue_result gnt_queue_take_in(struct gnt_queue *q, struct gnt_arrival 
 static void on_sent(struct gnt_home *home, struct gnt_errand *errand)
 {
     struct gnt_sending *s = GNT_CONTAINER(errand, struct gnt_sending, errand);
-    s->done(home, s, s->result);
+    s->done(home, s, errand->lost ? GNT_QUEUE_NO_STORE : s->result);
 }
 
 static enum gnt_queue_result receive(struct gnt_queue *q, struct gnt_sending *s, bool *kept)

@@ -242,10 +242,12 @@ static void settlings_free(struct gnt_settlings *s)
 static void on_settled(struct gnt_home *home, struct gnt_errand *errand)
 {
     struct gnt_settlings *s = GNT_CONTAINER(errand, struct gnt_settlings, errand);
+    struct gnt_consumer *c = s->consumer;
     for (unsigned i = 0; i < s->count; i++)
         if (s->item[i].tell)
-            s->consumer->ops->settled(home, s->consumer, s->item[i].sequence, s->item[i].result);
-    gnt_consumer_answered(s->consumer);
+            c->ops->settled(home, c, s->item[i].sequence,
+                            errand->lost ? GNT_QUEUE_NO_STORE : s->item[i].result);
+    gnt_consumer_answered(c);
     settlings_free(s);
 }
 

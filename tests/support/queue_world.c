@@ -80,19 +80,7 @@ struct gnt_queue_facts queue_facts(struct world *w, const char *name)
 struct letter {
     struct gnt_sending sending;
     struct queue_sent *sent;
-    struct gnt_list link; /* in letters */
 };
-
-static struct gnt_list letters = {&letters, &letters};
-
-void queue_letters_lost(void)
-{
-    for (struct gnt_list *link; (link = gnt_list_pop_front(&letters));) {
-        struct letter *l = GNT_CONTAINER(link, struct letter, link);
-        gnt_message_unref(&l->sending.message);
-        free(l);
-    }
-}
 
 static void on_sent(struct gnt_home *home, struct gnt_sending *sending,
                     enum gnt_queue_result result)
@@ -104,7 +92,6 @@ static void on_sent(struct gnt_home *home, struct gnt_sending *sending,
         assert_false(l->sent->done);
         *l->sent = (struct queue_sent){result, true, sending->full, sending->sequence};
     }
-    gnt_list_remove(&l->link);
     free(l);
 }
 
@@ -123,7 +110,6 @@ void queue_send_with(struct world *w, unsigned from, uint64_t queue, const char 
     struct letter *l = __real_malloc(sizeof *l);
     assert_non_null(l);
     *l = (struct letter){.sent = sent};
-    gnt_list_init(&l->link);
     if (sent)
         *sent = (struct queue_sent){.result = GNT_QUEUE_CANCELLED};
     if (gnt_message_new(&init, &l->sending.message)) {
@@ -132,7 +118,6 @@ void queue_send_with(struct world *w, unsigned from, uint64_t queue, const char 
         free(l);
         return;
     }
-    gnt_list_push_back(&letters, &l->link);
     l->sending.done = on_sent;
     l->sending.durable = durable;
     l->sending.priority = priority;

@@ -66,9 +66,6 @@ void queue_send_with(struct world *w, unsigned from, uint64_t queue, const char 
                      bool durable, uint8_t priority, const char *group, uint64_t expires,
                      struct queue_sent *sent);
 
-/* After a crash: those that were not done never will be. */
-void queue_letters_lost(void);
-
 /* A receiver at home HOME; no settling.  What is filled in of r->c before stays. */
 void queue_open(struct world *w, unsigned home, uint64_t queue, enum gnt_consume mode,
                 struct queue_reader *r);

@@ -105,7 +105,7 @@ static void on_settled(struct queue_reader *q, uint64_t sequence, enum gnt_queue
 {
     struct reader *r = GNT_CONTAINER(q, struct reader, r);
     struct life *l = r->life;
-    assert_true(result == GNT_QUEUE_DONE || q->ended ||
+    assert_true(result == GNT_QUEUE_DONE || q->ended || result == GNT_QUEUE_NO_STORE ||
                 (result == GNT_QUEUE_LOCK_LOST && l->options.lock_ms));
     for (unsigned i = 0; i < l->count && result == GNT_QUEUE_DONE; i++)
         if (l->m[i].sequence == sequence && l->m[i].asked && !l->options.lock_ms)
@@ -148,7 +148,6 @@ static void crash(struct life *l)
 {
     note_accepted(l);
     world_crash(&l->w, NULL, 0);
-    queue_letters_lost();
     for (int i = 0; i < READERS; i++)
         drop_reader(&l->readers[i]);
     for (unsigned i = 0; i < l->count; i++) {
