@@ -70,6 +70,7 @@ UNSIGNED = {"ubyte": 1, "ushort": 2, "uint": 4, "ulong": 8}
 SIGNED = {"byte": 1, "short": 2, "int": 4, "long": 8, "timestamp": 8}
 AS_BYTES = {"float": 4, "double": 8, "decimal32": 4, "decimal64": 8, "decimal128": 16, "uuid": 16}
 VARIABLE = ("binary", "string", "symbol")
+COMPOUND = ("list", "map", "array")
 # All encodings of a type, the smallest first.
 OF_TYPE = {kind: sorted((c for c, e in ENCODINGS.items() if e[1] == kind),
                         key=lambda c: (ENCODINGS[c][2], c)) for kind in TYPES}
@@ -104,39 +105,40 @@ def symbols(*names):
 
 # ---- Values -> bytes
 
-def fits(code, value):
-    """Whether the encoding CODE can hold VALUE, whose type it has."""
+def fits(code, value, content):
+    """Whether the encoding CODE can hold VALUE, whose type it has, and its CONTENT."""
     name, kind, width = ENCODINGS[code]
-    held = value.value
     if name in ("true", "false"):
-        return held is (name == "true")
+        return value.value is (name == "true")
     if kind in UNSIGNED:
-        return 0 <= held < 256 ** width
+        return 0 <= value.value < 256 ** width
     if kind in ("int", "long"):
-        return -(256 ** width) <= 2 * held < 256 ** width
+        return -(256 ** width) <= 2 * value.value < 256 ** width
     if kind in VARIABLE:
-        return len(text_of(value)) < 256 ** width
+        return len(content) < 256 ** width
     if name == "list0":
-        return not held
-    if kind in ("list", "map", "array"):
-        return width == 4 or len(body_of(value)) < 255 and count_of(value) < 256
+        return not value.value
+    if kind in COMPOUND:
+        return len(content) + width < 256 ** width and count_of(value) < 256 ** width
     return True
 
 
-def text_of(value):
+def count_of(value):
+    if value.type == "array":
+        return len(value.value[1])
+    return len(value.value) * (2 if value.type == "map" else 1)
+
+
+def content_of(value):
+    """What stands behind size, or size and count."""
     if value.type == "binary":
         return bytes(value.value)
-    return value.value.encode("utf-8" if value.type == "string" else "ascii")
-
-
-def count_of(value):
-    held = value.value
-    return {"map": lambda: 2 * len(held), "array": lambda: len(held[1])}.get(
-        value.type, lambda: len(held))()
+    if value.type in VARIABLE:
+        return value.value.encode("utf-8" if value.type == "string" else "ascii")
+    return body_of(value) if value.type in COMPOUND else b""
 
 
 def body_of(value):
-    """What stands behind size and count."""
     if value.type == "list":
         return b"".join(map(encode, value.value))
     if value.type == "map":
@@ -156,10 +158,10 @@ def element(constructor, item):
     """An element of an array: data without its constructor."""
     if isinstance(constructor, tuple):
         return element(constructor[1], item.value[1])
-    return data_of(constructor, item)
+    return data_of(constructor, item, content_of(item))
 
 
-def data_of(code, value):
+def data_of(code, value, content):
     """What follows the constructor CODE."""
     name, kind, width = ENCODINGS[code]
     held = value.value
@@ -175,11 +177,9 @@ def data_of(code, value):
         assert len(held) == width, value
         return held
     if kind in VARIABLE:
-        text = text_of(value)
-        return len(text).to_bytes(width, "big") + text
-    body = body_of(value)
+        return len(content).to_bytes(width, "big") + content
     count = count_of(value).to_bytes(width, "big")
-    return (len(body) + width).to_bytes(width, "big") + count + body
+    return (width + len(content)).to_bytes(width, "big") + count + content
 
 
 def encode(value):
@@ -188,10 +188,10 @@ def encode(value):
         return value.value
     if value.type == "described":
         return b"\0" + encode(value.value[0]) + encode(value.value[1])
-    code = value.code
+    code, content = value.code, content_of(value)
     if code is None:
-        code = next(c for c in OF_TYPE[value.type] if fits(c, value))
-    return bytes([code]) + data_of(code, value)
+        code = next(c for c in OF_TYPE[value.type] if fits(c, value, content))
+    return bytes([code]) + data_of(code, value, content)
 
 
 # ---- Bytes -> values
@@ -229,7 +229,7 @@ def decode_as(constructor, data, depth):
         value, data = decode_as(constructor[1], data, depth - 1)
         return Value("described", (constructor[0], value)), data
     _, kind, width = ENCODINGS[constructor]
-    if kind in ("list", "map", "array"):
+    if kind in COMPOUND:
         return decode_compound(constructor, data, depth)
     if kind in VARIABLE:
         size, data = take(data, width)
@@ -483,6 +483,15 @@ def check_field(name, field, item):
         raise Malformed(f"{what} is no {item.type}")
     elif item.type == "described":
         parse(item)
+
+
+def is_right(name, field, item):
+    """Whether ITEM is there and can be that field."""
+    try:
+        check_field(name, next(f for f in BY_NAME[name][1] if f.name == field), item)
+    except Malformed:
+        return False
+    return item.type not in ("null", "raw")
 
 
 def check_type(what, wanted, item):

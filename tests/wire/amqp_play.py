@@ -73,7 +73,7 @@ class Client:
     def note(self, name, fields, channel):
         if self.wire is None:
             self.write(b"")
-        self.state.sent(name, {k: v for k, v in fields.items() if v.type != "null"}, channel)
+        self.state.sent(name, {k: v for k, v in fields.items() if amqp.is_right(name, k, v)}, channel)
 
     def text(self, text):
         return Text(text, self.words)
@@ -116,6 +116,7 @@ class Client:
     def expect(self, patterns, any_of=False):
         """The next frames are these, in any order, or the next one is one of them; the last one."""
         left, passed, got = list(patterns), [], None
+        deadline = time.monotonic() + self.wire.patience if self.wire else 0
         names = {p.name for p in left}
         skipped = ({"flow", "empty"} | self.skipped) - names
         while left:
@@ -129,7 +130,8 @@ class Client:
                           and self.fits(p, got)), None)
             if match:
                 left = [] if any_of else [p for p in left if p is not match]
-            elif isinstance(got, amqp.Frame) and (got.name in skipped or got.name == "flow"):
+            elif isinstance(got, amqp.Frame) and (got.name in skipped or got.name == "flow") \
+                    and time.monotonic() < deadline:
                 passed.append(got)
             else:
                 raise Failed(f"expected {wanted}\n    came     {tell_frame(got)}")
@@ -166,6 +168,13 @@ class Client:
             self.do_ping("")
             self.do_close("")
 
+    def go(self):
+        """Closes, whatever may still be on its way."""
+        if self.wire and self.state.opened and not self.state.closing:
+            self.put("close", {})
+            while not self.state.closed and self.next() is not None:
+                pass
+
     # ---- the verbs: bytes
 
     def do_send(self, rest):
@@ -188,7 +197,7 @@ class Client:
 
     def do_within(self, rest):
         """`within N s STATEMENT`."""
-        seconds, unit, verb, rest = rest.split(None, 3)
+        seconds, unit, verb, rest = (rest.split(None, 3) + [""])[:4]
         assert unit == "s"
         patience, self.wire.patience = self.wire.patience, float(seconds)
         try:
@@ -290,11 +299,12 @@ class Client:
         left = set(range(int(first), int(last or first) + 1))
         while left:
             got = self.expect_text(f"disposition role=receiver settled=true state={state}", channel)
-            some = range(got.fields["first"].value,
-                         got.fields.get("last", got.fields["first"]).value + 1)
-            if len(some) > len(left) or not left.issuperset(some):
+            first = got.fields["first"].value
+            last = got.fields.get("last", got.fields["first"]).value
+            told = {number for number in left if first <= number <= last}
+            if not told:
                 raise Failed(f"expected dispositions of {rest}\n    came     {tell_frame(got)}")
-            left.difference_update(some)
+            left -= told
 
     def do_detach(self, rest):
         """`detach FIELDS`, by default of handle 0 and closed; it is answered likewise."""
@@ -337,6 +347,29 @@ class Client:
         self.expect_text("end error=none", channel)
         del self.state.sessions[channel]
 
+    # ---- the verbs: too much
+
+    def do_exceed(self, rest):
+        """`exceed credit|window|size`: sends more than the broker has allowed on handle 0, as far as
+        it has told a limit, in one piece."""
+        session = self.session(0)
+        link = session.links[0]
+        one = {"handle": uint(0), "delivery-id": uint(session.next_id), "message-format": uint(0),
+               "delivery-tag": Value("binary", b"x"), "more": Value("boolean", True)}
+        if rest == "credit":
+            some = [{**one, "delivery-id": uint(session.next_id + n), "more": amqp.NULL,
+                     "settled": Value("boolean", True)} for n in range(link.credit + 2000)]
+            pieces = [amqp.encode(build(self.text('data("x")').one()))] * len(some)
+        elif rest == "window":
+            some = [one] * min(session.peer_window + 2000, 100000)
+            pieces = [b""] * len(some)
+        else:
+            size = min(link.size_max, 2 ** 26)
+            some = [one] * (size // 400 + bool(size))
+            pieces = [b"\0\x53\x75\xb0" + (2 ** 27).to_bytes(4, "big")] + [b"x" * 400] * len(some)
+        self.write(b"".join(amqp.frame(amqp.encode(amqp.composite("transfer", fields)) + piece)
+                            for fields, piece in zip(some, pieces)))
+
     # ---- the verbs: ends
 
     def do_leave(self, rest):
@@ -371,45 +404,52 @@ def place_of(rest):
 
 class Reaction:
     """`KIND [CONDITION|CONDITION] or ..`: close, end or detach with one of these conditions; header
-    [KIND], and the end; sasl CODE|CODE, and the end; drop, the end without a word; an outcome of
+    [KIND|KIND], and the end; sasl CODE|CODE, and the end; drop, the end without a word; an outcome of
     a delivery, by its name; fine, nothing happens.  A connection that stands must go on working."""
 
     def __init__(self, client, text):
         self.client, self.text = client, text
-        self.options = {}
+        self.options, self.let_in, self.may_come_later = {}, False, False
         for option in text.split(" or "):
             kind, _, told = option.strip().partition(" ")
             if not hasattr(self, f"after_{kind}"):
                 raise Mistake(f"there is no reaction '{kind}'")
-            self.options[kind] = told.split("|") if told else []
+            self.options.setdefault(kind, []).extend(told.split("|") if told else [])
 
     def see(self):
         client, knocked = self.client, None
         goes_on = {"fine", "end", "detach", *OUTCOMES} & set(self.options)
+        self.may_come_later = {"detach", *OUTCOMES} & goes_on
         if goes_on and client.state.opened:
             knocked = client.knock()
-        kind, got = self.wait(knocked)
+        try:
+            kind, got = self.wait(knocked)
+        except Failed as e:
+            raise Failed(f"expected {self.text}\n    but      {e}") from None
         if kind not in self.options:
             raise Failed(f"expected {self.text}\n    came     {kind}: {tell_frame(got)}")
         getattr(self, f"after_{kind}")(got, self.options[kind])
-        if kind in goes_on and client.state.opened:
-            if kind != "fine":
+        if kind in goes_on and knocked is not None:
+            if not self.let_in:
                 client.expect_text(f"begin remote-channel={knocked}", knocked)
             client.answered(knocked)
 
     def wait(self, knocked):
         """(kind, frame): the first that is more than an answer to what was right."""
-        while True:
+        deadline = time.monotonic() + self.client.wire.patience
+        while time.monotonic() < deadline:
             got = self.client.next()
             if got is None:
                 return "drop", got
             if isinstance(got, bytes):
                 return "header", got
             if got.name == "begin" and got.channel == knocked:
-                return "fine", got
+                self.let_in = True
+                if "fine" in self.options or not self.may_come_later:
+                    return "fine", got
             if got.name == "sasl-outcome":
                 return "sasl", got
-            if got.name == "open" and not knocked and "fine" in self.options:
+            if got.name == "open" and knocked is None and "fine" in self.options:
                 return "fine", got
             if got.name == "disposition":
                 state = amqp.name_of(got.fields.get("state", amqp.NULL))
@@ -417,6 +457,7 @@ class Reaction:
                     return state, got
             elif got.name not in ANSWERS and (got.name != "detach" or "error" in got.fields):
                 return got.name, got
+        raise Failed("nothing but answers to what was right")
 
     def check(self, got, conditions):
         error = got.fields.get("error")
@@ -441,7 +482,7 @@ class Reaction:
                                    "closed": Value("boolean", True)}, got.channel)
 
     def after_header(self, got, kinds):
-        if got != amqp.HEADERS[kinds[0] if kinds else "amqp"]:
+        if got not in [amqp.HEADERS[kind] for kind in kinds or ["amqp"]]:
             raise Failed(f"expected {self.text}\n    came     {tell_frame(got)}")
         self.client.expect_end()
 
@@ -468,23 +509,38 @@ class Play(BasePlay):
     # Rows of a table, by how far the client has come when it sends its input.
     ROWS = ("first", "headed", "secured", "opened", "begun", "sending", "receiving")
 
-    trips = 0
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.trips, self.reactions = 0, {}
+
+    @classmethod
+    def verbs(cls):
+        return super().verbs() | {"reaction"}
 
     def step(self, verb, rest):
         name, at, place = verb.partition("@")
+        if verb == "reaction":  # NAME REACTION, for the rows that follow
+            name, _, told = rest.partition(" ")
+            self.reactions[name] = told
+            return
         super().step(name, f"{at}{place} {rest}" if at else rest)
 
     def row(self, verb, rest):
         """`STAGE REACTION : INPUT`."""
         reaction, _, text = rest.partition(" : ")
+        reaction = " or ".join(self.reactions.get(r, r) for r in reaction.strip().split(" or "))
         self.rows += 1
         self.current = self.clients.get("bystander") or self.new_bystander()
-        client = Client(self, f"r{self.rows}")
+        self.current = client = Client(self, f"r{self.rows}")
+        client.skipped = {"disposition"}
         try:
             self.come(client, verb)
             client.do_send(text.strip())
-            client.do_fails(reaction.strip())
-            client.part()
+            client.do_fails(reaction)
+            if reaction == "fine":
+                client.part()
+            else:
+                client.go()
         finally:
             client.hang_up()
         try:

@@ -33,12 +33,13 @@ class Link:
         self.receives = fields["role"].value
         self.peer_handle = None
         self.count = fields.get("initial-delivery-count", uint(0)).value
-        self.limit = self.count  # of delivery-count, by credit
+        self.credit = 0
         self.within = False      # a delivery
+        self.size_max = 0        # of a message; none
 
-    @property
-    def credit(self):
-        return serial(self.limit, self.count)
+    def began(self, deliveries):
+        self.count = (self.count + deliveries) % 2 ** 32
+        self.credit -= deliveries
 
 
 class Session:
@@ -48,9 +49,9 @@ class Session:
         self.begun = False
         self.links = {}  # by our handle
         self.next_out = self.next_id = fields.get("next-outgoing-id", uint(0)).value
-        self.next_in = self.peer_id = 0
-        self.window = fields.get("incoming-window", uint(0)).value
-        self.limit = self.window
+        self.next_in = 0
+        self.window = fields.get("incoming-window", uint(0)).value  # so many may come
+        self.peer_window = 0
 
     def link(self, peer_handle):
         for handle, link in self.links.items():
@@ -89,7 +90,7 @@ class State:
         session.next_out = (session.next_out + 1) % 2 ** 32
         link = session.links.get(fields["handle"].value) if "handle" in fields else None
         if link:
-            link.count = (link.count + (not link.within)) % 2 ** 32
+            link.began(1 - link.within)
             link.within = unfinished(fields)
         if "delivery-id" in fields:
             session.next_id = (fields["delivery-id"].value + (not unfinished(fields))) % 2 ** 32
@@ -98,14 +99,12 @@ class State:
     def sent_flow(session, fields):
         if "incoming-window" in fields:
             start = fields.get("next-incoming-id", uint(session.next_in)).value
-            session.limit = max(session.limit, session.next_in, start
-                                + fields["incoming-window"].value)
+            session.window = max(session.window, serial(start, session.next_in)
+                                 + fields["incoming-window"].value)
         link = session.links.get(fields["handle"].value) if "handle" in fields else None
         if link and link.receives and "link-credit" in fields:
             count = fields.get("delivery-count", uint(link.count)).value
-            limit = count + fields["link-credit"].value
-            if serial(limit, link.limit) > 0:
-                link.limit = limit % 2 ** 32
+            link.credit = max(link.credit, serial(count, link.count) + fields["link-credit"].value)
 
     def got(self, frame):
         """Frames get our channel and our handle."""
@@ -141,19 +140,18 @@ class State:
             raise Failed(f"a channel over channel-max: {tell_frame(frame)}")
         session.begun = True
         self.channels[frame.channel] = ours.value
-        session.next_in = session.peer_id = frame.fields["next-outgoing-id"].value
-        session.limit = session.next_in + session.window
+        session.next_in = frame.fields["next-outgoing-id"].value
+        session.peer_window = frame.fields["incoming-window"].value
 
     def got_attach(self, session, fields):
         for link in session.links.values():
             if link.name == fields["name"].value and link.receives != fields["role"].value:
                 link.peer_handle = fields["handle"].value
+                link.size_max = fields.get("max-message-size", uint(0)).value
                 if link.receives:
                     if "initial-delivery-count" not in fields:
                         raise Failed("attach of a sender without initial-delivery-count")
-                    ahead = link.credit
                     link.count = fields["initial-delivery-count"].value
-                    link.limit = link.count + ahead
                 return
         raise Failed(f"nobody has asked for an attach of {fields['name'].value}")
 
@@ -161,9 +159,10 @@ class State:
     def got_flow_on(_, link, frame):
         count = frame.fields.get("delivery-count")
         if link.receives and count:
-            link.count = count.value
+            link.began(serial(count.value, link.count))
         elif "link-credit" in frame.fields:
-            link.limit = (count or uint(link.count)).value + frame.fields["link-credit"].value
+            link.credit = serial((count or uint(link.count)).value, link.count) \
+                + frame.fields["link-credit"].value
 
     @staticmethod
     def got_detach_on(_, link, __):
@@ -171,7 +170,8 @@ class State:
 
     @staticmethod
     def got_transfer_on(session, link, frame):
-        if serial(session.limit, session.next_in) <= 0:
+        session.window -= 1
+        if session.window < 0:
             raise Failed(f"a transfer beyond the session's window: {tell_frame(frame)}")
         session.next_in = (session.next_in + 1) % 2 ** 32
         if not link.within:
@@ -179,5 +179,5 @@ class State:
                 raise Failed(f"a transfer without credit: {tell_frame(frame)}")
             if "delivery-id" not in frame.fields or "delivery-tag" not in frame.fields:
                 raise Failed(f"a delivery without id or tag: {tell_frame(frame)}")
-            link.count = (link.count + 1) % 2 ** 32
+            link.began(1)
         link.within = unfinished(frame.fields)

@@ -114,7 +114,7 @@ class Text:
         code = int(code, 16) if code else None
         if not rest:
             return "typed", (kind, code, self.one())
-        number = NUMBER.match(rest)
+        number = NUMBER.match(rest) and kind not in amqp.VARIABLE
         return "typed", (kind, code, ("number", int(rest, 0)) if number else ("word", rest))
 
     def called(self, name):
@@ -169,7 +169,7 @@ class Text:
                 parts.append(len(inside).to_bytes(int(token[1]), "big") + inside)
             elif self.accept("("):
                 parts.append(self.items(")"))
-            elif HEX.match(token) and self.peek(1) != "(":
+            elif HEX.match(token):
                 parts.append(bytes.fromhex(self.next()))
             else:
                 parts.append(amqp.encode(build(self.one())))
@@ -199,7 +199,8 @@ def build(node, types=("any",), variables=None):
     if kind == "list":
         return Value("list", tuple(build(item, variables=variables) for item in what))
     if kind == "map":
-        return Value("map", tuple((build(k), build(v, variables=variables)) for k, v in what))
+        return Value("map", tuple((build(k, variables=variables), build(v, variables=variables))
+                                  for k, v in what))
     if kind == "composite":
         return build_composite(*what, variables)
     if kind == "one of":
@@ -284,7 +285,7 @@ def matches(node, types, value, variables):
     if kind == "one of":
         return any(matches(option, types, value, variables) for option in what)
     if node in (("word", "none"), ("word", "null")):
-        return value is None
+        return value in (None, amqp.NULL)
     if value is None:
         return node == ("word", "false") or node == ("composite", ("source", {}))
     if node == ("word", "any"):
@@ -302,7 +303,8 @@ def matches(node, types, value, variables):
     if kind == "map" and value.type == "map":
         held = dict(value.value)
         return all(matches(v, ("any",), held.get(build(k)), variables) for k, v in what)
-    return build(node, types, variables) == value
+    wanted, _ = amqp.decode(amqp.encode(build(node, types, variables)))  # raw bytes become values
+    return wanted == value
 
 
 def fields_match(name, wanted, found, variables):
@@ -351,7 +353,7 @@ def read_frame(text, channel, variables):
     if name == "raw":
         return text.items(), None
     if name == "frame":
-        return free_frame(text, channel), None
+        return noted(free_frame(text, channel))
     if name not in amqp.FRAMES + amqp.SASL_FRAMES:
         raise Mistake(f"there is no frame '{name}' in: {text.text}")
     value = performative(name, text.fields(name), variables)
@@ -374,6 +376,15 @@ def free_frame(text, channel):
     if told["doff"] is not None:
         data[4] = told["doff"]
     return bytes(data)
+
+
+def noted(data):
+    """With what DATA means if it is right after all."""
+    try:
+        frame = amqp.parse_frame(data)
+    except amqp.Malformed:
+        return data, None
+    return data, (frame.name, frame.fields, frame.channel) if frame.kind == "amqp" else None
 
 
 def read_frames(text, channel, variables):

@@ -153,7 +153,7 @@ class Script:
             self.versions = [self.play.VERSIONS[v] for v in rest.split()]
         elif verb == "needs":
             self.needs.append(rest)
-        elif verb in self.play.verbs():
+        elif verb.partition("@")[0] in self.play.verbs():
             self.steps.append((self.last, verb, rest))
         else:
             raise Mistake(f"{self.path}:{self.last}: there is no verb '{verb}'")

@@ -140,6 +140,8 @@ class Types(unittest.TestCase):
                     decode(hexes(text))
 
     def test_nesting(self):
+        deep = build(Text("[" * 60 + "{}" + "]" * 60, {}).node())  # no worse than linear
+        self.assertEqual(decode(encode(deep)), (deep, b""))
         deep = b"\x45"
         for _ in range(40):
             deep = b"\xd0" + (len(deep) + 4).to_bytes(4, "big") + b"\0\0\0\1" + deep
