@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct gnt_amqp_value value;
     gnt_amqp_read(&in, &value);
     gnt_amqp_skip(&skipping);
-    GNT_ASSERT(in.bad == skipping.bad && in.at == skipping.at);
+    GNT_ASSERT(in.bad || (!skipping.bad && in.at == skipping.at));
     const bool whole = gnt_amqp_parse(encoded, &value) == GNT_OK;
     GNT_ASSERT(whole == (!in.bad && gnt_read_left(&in) == 0));
     const bool walked = whole && walk(value, 0);

@@ -1,6 +1,7 @@
 #include "amqp/codec/message.h"
 
 #include "amqp/codec/composite.h"
+#include "amqp/codec/form.h"
 
 /* What a section's value is [AMQP 3.2]; NULL: anything. */
 static const uint8_t section_types[] = {
@@ -20,17 +21,17 @@ static bool is_body(uint64_t code)
     return code >= GNT_AMQP_DATA && code <= GNT_AMQP_VALUE;
 }
 
-/* Takes a section off the front; its code, or 0 with in->bad. */
-static uint64_t read_section(struct gnt_reader *in, struct gnt_amqp_value *value)
+/* Takes the descriptor of a section off the front; its code, or 0 with in->bad if none is there
+ * whose value, behind it, is of the right type. */
+static uint64_t read_section_code(struct gnt_reader *in)
 {
     const uint64_t code = gnt_amqp_read_descriptor(in);
-    gnt_amqp_read(in, value);
-    if (code < GNT_AMQP_HEADER || code > GNT_AMQP_FOOTER)
+    if (in->bad || code < GNT_AMQP_HEADER || code > GNT_AMQP_FOOTER || gnt_read_left(in) == 0) {
         in->bad = true;
-    if (in->bad)
         return 0;
+    }
     const uint8_t type = section_types[code - GNT_AMQP_HEADER];
-    in->bad = type != GNT_AMQP_NULL && type != value->type;
+    in->bad = type != GNT_AMQP_NULL && gnt_amqp_type_of_form[*in->at] != type + 1;
     return in->bad ? 0 : code;
 }
 
@@ -78,8 +79,8 @@ gnt_err gnt_amqp_message_split(struct gnt_slice encoded, struct gnt_amqp_message
     uint64_t last = 0;
     while (gnt_read_left(&in) > 0) {
         const uint8_t *start = in.at;
-        struct gnt_amqp_value value;
-        const uint64_t code = read_section(&in, &value);
+        const uint64_t code = read_section_code(&in);
+        gnt_amqp_skip(&in);
         if (in.bad || !may_follow(last, code))
             return GNT_MALFORMED;
         take_section(out, code, gnt_slice(start, (size_t)(in.at - start)));
@@ -92,14 +93,11 @@ gnt_err gnt_amqp_message_split(struct gnt_slice encoded, struct gnt_amqp_message
 
 bool gnt_amqp_next_section(struct gnt_slice *body, struct gnt_amqp_value *out)
 {
-    *out = (struct gnt_amqp_value){0};
-    if (body->size == 0)
-        return false;
     struct gnt_reader in = gnt_reader(*body);
-    if (read_section(&in, out) == 0) {
-        *out = (struct gnt_amqp_value){0};
+    (void)read_section_code(&in);
+    gnt_amqp_read(&in, out); /* null, where anything was bad */
+    if (in.bad)
         return false;
-    }
     *body = gnt_slice(in.at, gnt_read_left(&in));
     return true;
 }

@@ -112,9 +112,11 @@ enum gnt_amqp_descriptor gnt_amqp_code_of(struct gnt_slice encoded)
 
 /* ---- Decoding */
 
+/* One symbol or an array of them [AMQP 1.4]; or a list, as qpid-proton writes what its Python users
+ * have given it. */
 static bool symbols_valid(const struct gnt_amqp_value *v)
 {
-    if (v->type != GNT_AMQP_SYMBOL && v->type != GNT_AMQP_ARRAY)
+    if (v->type != GNT_AMQP_SYMBOL && v->type != GNT_AMQP_ARRAY && v->type != GNT_AMQP_LIST)
         return false;
     struct gnt_amqp_items items = gnt_amqp_symbols(v);
     struct gnt_amqp_value symbol;

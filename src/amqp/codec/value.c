@@ -68,22 +68,29 @@ static void fail(struct gnt_reader *in)
     in->bad = true;
 }
 
-static const uint8_t *read_body(const uint8_t *at, const uint8_t *end, uint8_t form,
-                                struct gnt_amqp_value *out);
+/* Where what is behind the constructor FORM ends, NULL if it does not. */
+static const uint8_t *end_of_body(const uint8_t *at, const uint8_t *end, uint8_t form)
+{
+    size_t size = gnt_amqp_width_of_form[form >> 4];
+    if (gnt_amqp_type_of_form[form] == 0 || (size_t)(end - at) < size)
+        return NULL;
+    if (form >= GNT_AMQP_FORM_BINARY8)
+        size = gnt_amqp_size_bytes(form) + gnt_amqp_size_at(at, form);
+    return (size_t)(end - at) < size ? NULL : at + size;
+}
 
 /* A description is a descriptor and a value, either of which may be described again: as many values
  * are still to come as there are descriptions that have been begun and not ended. */
 void gnt_amqp_skip(struct gnt_reader *in)
 {
     for (unsigned left = 1; left > 0 && !in->bad;) {
-        struct gnt_amqp_value value;
         const uint8_t form = gnt_read_u8(in);
         if (form == GNT_AMQP_FORM_DESCRIBED) {
             if (++left > GNT_AMQP_DEPTH_MAX)
                 fail(in);
             continue;
         }
-        in->at = read_body(in->at, in->end, form, &value);
+        in->at = end_of_body(in->at, in->end, form);
         if (!in->at)
             fail(in);
         left--;
@@ -164,9 +171,10 @@ static bool read_number(const uint8_t *at, unsigned width, uint8_t form, struct 
     return out->type != GNT_AMQP_BOOLEAN || out->number <= 1;
 }
 
-/* Reads what is behind the constructor FORM; where it ends, or NULL if it is broken. */
-static const uint8_t *read_body(const uint8_t *at, const uint8_t *end, uint8_t form,
-                                struct gnt_amqp_value *out)
+/* Reads what is behind the constructor FORM; where it ends, or NULL if it is broken.  Inline, for
+ * there is nothing that is done more often. */
+__attribute__((always_inline)) static inline const uint8_t *
+read_body(const uint8_t *at, const uint8_t *end, uint8_t form, struct gnt_amqp_value *out)
 {
     const unsigned type = gnt_amqp_type_of_form[form];
     size_t size = gnt_amqp_width_of_form[form >> 4];
@@ -267,12 +275,17 @@ static void read_element(struct gnt_reader *in, uint8_t form, struct gnt_amqp_va
     in->at = end;
 }
 
+/* At the end nothing may be left over. */
+static bool no_more(struct gnt_amqp_items *items)
+{
+    items->in.bad |= gnt_read_left(&items->in) > 0;
+    return false;
+}
+
 bool gnt_amqp_items_next(struct gnt_amqp_items *items, struct gnt_amqp_value *out)
 {
-    if (items->left == 0) {
-        items->in.bad |= gnt_read_left(&items->in) > 0;
-        return false;
-    }
+    if (items->left == 0)
+        return no_more(items);
     items->left--;
     if (items->form == 0)
         gnt_amqp_read(&items->in, out);
@@ -284,7 +297,12 @@ bool gnt_amqp_items_next(struct gnt_amqp_items *items, struct gnt_amqp_value *ou
 bool gnt_amqp_items_pair(struct gnt_amqp_items *items, struct gnt_amqp_value *key,
                          struct gnt_amqp_value *value)
 {
-    return gnt_amqp_items_next(items, key) && gnt_amqp_items_next(items, value);
+    if (items->left < 2)
+        return no_more(items);
+    items->left -= 2;
+    gnt_amqp_read(&items->in, key);
+    gnt_amqp_read(&items->in, value);
+    return !items->in.bad;
 }
 
 struct gnt_amqp_items gnt_amqp_symbols(const struct gnt_amqp_value *value)

@@ -162,7 +162,7 @@ double gnt_amqp_as_double(const struct gnt_amqp_value *v);
  * GNT_AMQP_WIDTHLESS_MAX elements without a byte).  Text is not looked at. */
 void gnt_amqp_read(struct gnt_reader *in, struct gnt_amqp_value *out);
 
-/* Jumps over one value; the same verdict. */
+/* Jumps over one value by its size; of what is in it nothing is looked at. */
 void gnt_amqp_skip(struct gnt_reader *in);
 
 /* ENCODED as a value: GNT_MALFORMED if it is not exactly one, as gnt_amqp_read sees it. */

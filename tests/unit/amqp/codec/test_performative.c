@@ -261,7 +261,7 @@ static void test_wrong_types(void **state)
         {GNT_AMQP_KIND_SECRET, "h"},
         {GNT_AMQP_KIND_STRING, "i"},
         {GNT_AMQP_KIND_SYMBOL, "j"},
-        {GNT_AMQP_KIND_SYMBOLS, "jm"},
+        {GNT_AMQP_KIND_SYMBOLS, "jkm"},
         {GNT_AMQP_KIND_MAP, "l"},
         {GNT_AMQP_KIND_ANY, "abcdefghijklmno"},
         {GNT_AMQP_KIND_MESSAGE_ID, "ehi"},
@@ -328,6 +328,8 @@ static void test_bad(void **state)
     check_error("00 53 28 c0 05 02 a100 5203", GNT_MALFORMED);
     check_error("00 53 40 c0 06 01 e0 03 01 5001", GNT_MALFORMED);   /* an array of ubytes */
     check_error("00 53 40 c0 07 01 e0 04 01 a301ff", GNT_MALFORMED); /* of no symbols */
+    check_error("00 53 40 c0 08 01 c0 05 01 a302'ab'", GNT_OK);  /* a list, as proton may send it */
+    check_error("00 53 40 c0 05 01 c0 02 01 43", GNT_MALFORMED); /* of other things */
     check_error("00 53 73 c0 04 01 a101ff", GNT_MALFORMED);
     check_error("00 53 31 c0 05 01 c0 02 02 40", GNT_MALFORMED); /* broken inside */
     check_error("00 53 27 c0 08 03 40 40 c103 02 4056", GNT_MALFORMED);
