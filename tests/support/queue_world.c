@@ -10,9 +10,10 @@ void *__real_realloc(void *p, size_t size);
 
 /* ---- Asking */
 
+/* Lives until it is answered: the store may have had no memory, and then that is at the end. */
 struct asked {
     struct gnt_entity_asking asking;
-    bool done;
+    bool done, abandoned;
     enum gnt_queue_result result;
 };
 
@@ -24,39 +25,52 @@ static void on_answer(struct gnt_home *home, struct gnt_entity_asking *asking,
     assert_false(a->done);
     a->done = true;
     a->result = result;
+    if (a->abandoned)
+        free(a);
 }
 
-static enum gnt_queue_result ask(struct world *w, unsigned from, struct asked *a)
+static enum gnt_queue_result ask(struct world *w, unsigned from,
+                                 const struct gnt_entity_asking *asking,
+                                 struct gnt_queue_facts *facts)
 {
+    struct asked *a = __real_malloc(sizeof *a);
+    assert_non_null(a);
+    *a = (struct asked){.asking = *asking};
     a->asking.done = on_answer;
     gnt_entity_ask(&w->core->homes[from], &a->asking);
     assert_false(a->done);
     world_settle(w);
-    assert_true(a->done);
-    return a->result;
+    if (facts)
+        *facts = a->asking.facts;
+    if (!a->done) {
+        a->abandoned = true;
+        return GNT_QUEUE_NO_STORE;
+    }
+    enum gnt_queue_result result = a->result;
+    free(a);
+    return result;
 }
 
 enum gnt_queue_result queue_ask(struct world *w, unsigned from, enum gnt_entity_verb verb,
                                 const char *name, const struct gnt_queue_options *options,
                                 struct gnt_queue_facts *facts)
 {
-    struct asked a = {.asking = {.verb = verb, .name = gnt_slice_str(name), .options = options}};
-    enum gnt_queue_result result = ask(w, from, &a);
-    if (facts)
-        *facts = a.asking.facts;
-    return result;
+    const struct gnt_entity_asking a = {.verb = verb,
+                                        .name = gnt_slice_str(name),
+                                        .options = options};
+    return ask(w, from, &a, facts);
 }
 
 enum gnt_queue_result queue_ask_bound(struct world *w, const char *name, const char *filter,
                                       const struct gnt_queue_options *options)
 {
     struct gnt_slice bind = gnt_slice_str(filter);
-    struct asked a = {.asking = {.verb = GNT_ENTITY_DECLARE,
-                                 .name = gnt_slice_str(name),
-                                 .options = options,
-                                 .bind = &bind,
-                                 .bind_count = filter ? 1 : 0}};
-    return ask(w, 0, &a);
+    const struct gnt_entity_asking a = {.verb = GNT_ENTITY_DECLARE,
+                                        .name = gnt_slice_str(name),
+                                        .options = options,
+                                        .bind = &bind,
+                                        .bind_count = filter ? 1 : 0};
+    return ask(w, 0, &a, NULL);
 }
 
 uint64_t queue_id(struct world *w, const char *name, const struct gnt_queue_options *options)
