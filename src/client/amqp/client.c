@@ -200,7 +200,7 @@ static gnt_err fill(gnatter_amqp *c, const struct gnatter_amqp_options *o)
     if (!err) {
         struct gnatter_amqp_options asked = c->options;
         asked.mechanism = o->mechanism;
-        err = gnt_login_options(&asked, &c->link, &c->mechanisms);
+        err = gnt_amqp_login_options(&asked, &c->link, &c->mechanisms);
     }
     address_fini(&a);
     return err;
@@ -238,7 +238,7 @@ int gnatter_amqp_new(const struct gnatter_amqp_options *options, gnatter_amqp **
     }
     err = fill(c, options);
     if (!err)
-        err = gnt_thread_start(&c->thread, gnt_client_run, c);
+        err = gnt_thread_start(&c->thread, gnt_amqp_client_run, c);
     if (err) {
         destroy(c);
         return err;
@@ -281,14 +281,14 @@ void gnatter_amqp_free(gnatter_amqp *c)
 
 /* ---- Shared */
 
-void gnt_client_touch(gnatter_amqp *c)
+void gnt_amqp_client_touch(gnatter_amqp *c)
 {
     if (!c->touched)
         c->touched = c->wanted = true;
     gnt_thread_wake(&c->thread);
 }
 
-void gnt_client_news(gnatter_amqp *c, struct gnt_news *news, enum gnt_news_kind kind)
+void gnt_amqp_client_news(gnatter_amqp *c, struct gnt_news *news, enum gnt_news_kind kind)
 {
     news->kind = (uint8_t)kind;
     if (!gnt_list_linked(&news->in))
@@ -296,12 +296,12 @@ void gnt_client_news(gnatter_amqp *c, struct gnt_news *news, enum gnt_news_kind 
     pthread_cond_broadcast(&c->thread.changed);
 }
 
-bool gnt_client_at_rest(const gnatter_amqp *c)
+bool gnt_amqp_client_at_rest(const gnatter_amqp *c)
 {
     return !c->wanted && c->state == GNT_LINK_DOWN;
 }
 
-void gnt_client_keep_text(struct gnt_slice text, char *out, size_t cap)
+void gnt_amqp_client_keep_text(struct gnt_slice text, char *out, size_t cap)
 {
     size_t size = text.size < cap ? text.size : cap - 1;
     while (size < text.size && size && (text.data[size] & 0xc0) == 0x80)
@@ -311,15 +311,15 @@ void gnt_client_keep_text(struct gnt_slice text, char *out, size_t cap)
     out[size] = '\0';
 }
 
-void gnt_client_keep_error(struct gnt_slice encoded, struct gnatter_amqp_error *out)
+void gnt_amqp_client_keep_error(struct gnt_slice encoded, struct gnatter_amqp_error *out)
 {
     struct gnt_amqp_error error;
     out->condition[0] = out->description[0] = '\0';
     if (!encoded.size || gnt_amqp_decode_error(encoded, &error))
         return;
-    gnt_client_keep_text(error.condition, out->condition, sizeof out->condition);
+    gnt_amqp_client_keep_text(error.condition, out->condition, sizeof out->condition);
     if (error.has.description)
-        gnt_client_keep_text(error.description, out->description, sizeof out->description);
+        gnt_amqp_client_keep_text(error.description, out->description, sizeof out->description);
 }
 
 /* ---- Connection */
@@ -380,7 +380,7 @@ int gnatter_amqp_connect(gnatter_amqp *c, uint32_t timeout_ms)
 static gnt_err flush(gnatter_amqp *c, uint64_t deadline)
 {
     while (c->queued_messages) {
-        if (gnt_client_at_rest(c))
+        if (gnt_amqp_client_at_rest(c))
             return c->error ? (gnt_err)c->error : GNT_CLOSED;
         if (!gnt_thread_wait(&c->thread, deadline))
             return GNT_TIMEOUT;
@@ -399,7 +399,7 @@ int gnatter_amqp_close(gnatter_amqp *c, uint32_t timeout_ms)
     c->wanted = false;
     gnt_thread_wake(&c->thread);
     const uint64_t closed = gnt_thread_wait_deadline(CLOSE_MS);
-    while (!gnt_client_at_rest(c))
+    while (!gnt_amqp_client_at_rest(c))
         if (!gnt_thread_wait(&c->thread, closed))
             break;
     pthread_mutex_unlock(&c->thread.lock);
@@ -418,11 +418,11 @@ void gnatter_amqp_get_info(gnatter_amqp *c, struct gnatter_amqp_info *out)
         .queued_bytes = c->queued_bytes,
         .connections = c->connections,
     };
-    gnt_client_keep_text(c->terms.container_id, out->container_id, sizeof out->container_id);
+    gnt_amqp_client_keep_text(c->terms.container_id, out->container_id, sizeof out->container_id);
     memcpy(out->peer_container_id, c->peer, sizeof c->peer);
     if (c->sasl_begun)
-        gnt_client_keep_text(gnt_slice_str(gnt_sasl_name(c->sasl.mechanism)), out->mechanism,
-                             sizeof out->mechanism);
+        gnt_amqp_client_keep_text(gnt_slice_str(gnt_sasl_name(c->sasl.mechanism)), out->mechanism,
+                                  sizeof out->mechanism);
     pthread_mutex_unlock(&c->thread.lock);
 }
 
@@ -442,7 +442,7 @@ static gnt_err session_new(gnatter_amqp *c, gnatter_amqp_session **out)
     return GNT_OK;
 }
 
-gnt_err gnt_client_session(gnatter_amqp *c, gnatter_amqp_session **session)
+gnt_err gnt_amqp_client_session(gnatter_amqp *c, gnatter_amqp_session **session)
 {
     gnt_err err = GNT_OK;
     if (*session)

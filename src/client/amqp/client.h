@@ -206,29 +206,29 @@ struct gnatter_amqp_transaction {
 
 /* ---- client.c */
 
-void gnt_client_touch(gnatter_amqp *c);
-void gnt_client_news(gnatter_amqp *c, struct gnt_news *news, enum gnt_news_kind kind);
+void gnt_amqp_client_touch(gnatter_amqp *c);
+void gnt_amqp_client_news(gnatter_amqp *c, struct gnt_news *news, enum gnt_news_kind kind);
 
 /* Whether nothing comes any more until the program says so. */
-bool gnt_client_at_rest(const gnatter_amqp *c);
+bool gnt_amqp_client_at_rest(const gnatter_amqp *c);
 
 /* An error of the peer's in *out, and of ENCODED (an error, or nothing). */
-void gnt_client_keep_error(struct gnt_slice encoded, struct gnatter_amqp_error *out);
-void gnt_client_keep_text(struct gnt_slice text, char *out, size_t cap);
+void gnt_amqp_client_keep_error(struct gnt_slice encoded, struct gnatter_amqp_error *out);
+void gnt_amqp_client_keep_text(struct gnt_slice text, char *out, size_t cap);
 
 /* ---- thread.c: the thread; and that the connection has to end because of ERR. */
-void *gnt_client_run(void *client);
+void *gnt_amqp_client_run(void *client);
 
 /* ---- login.c: SASL, by the thread.  _answer lets go of the lock while it works. */
-GNT_MUST gnt_err gnt_login_options(const struct gnatter_amqp_options *o, const struct gnt_link *l,
-                                   uint32_t *mechanisms);
-GNT_MUST gnt_err gnt_login_begin(gnatter_amqp *c);
-GNT_MUST gnt_err gnt_login_event(gnatter_amqp *c, const struct gnt_amqp_event *event);
+GNT_MUST gnt_err gnt_amqp_login_options(const struct gnatter_amqp_options *o,
+                                        const struct gnt_link *l, uint32_t *mechanisms);
+GNT_MUST gnt_err gnt_amqp_login_begin(gnatter_amqp *c);
+GNT_MUST gnt_err gnt_amqp_login_event(gnatter_amqp *c, const struct gnt_amqp_event *event);
 
 /* ---- event.c: what the engine says, by the thread; and the end of a connection for all that has
  * been on it. */
-void gnt_client_event(gnatter_amqp *c, const struct gnt_amqp_event *event);
-void gnt_client_detach_all(gnatter_amqp *c);
+void gnt_amqp_client_event(gnatter_amqp *c, const struct gnt_amqp_event *event);
+void gnt_amqp_client_detach_all(gnatter_amqp *c);
 
 /* ---- end.c */
 
@@ -238,7 +238,7 @@ GNT_MUST gnt_err gnt_end_init(struct gnt_end *e, gnatter_amqp *c,
 void gnt_end_fini(struct gnt_end *e);
 
 /* Says what there is to say: begin, attach, messages, credit.  A failure ends the connection. */
-GNT_MUST gnt_err gnt_client_work(gnatter_amqp *c);
+GNT_MUST gnt_err gnt_amqp_client_work(gnatter_amqp *c);
 
 /* The peer has ended it: it is told, and what was to be sent has failed. */
 void gnt_end_ended(struct gnt_end *e, struct gnt_slice error);
@@ -255,7 +255,7 @@ int gnt_end_ready(struct gnt_end *e, uint32_t timeout_ms);
 void gnt_end_info(struct gnt_end *e, struct gnatter_amqp_link_info *out);
 
 /* The connection's own session, or the one that is named. */
-GNT_MUST gnt_err gnt_client_session(gnatter_amqp *c, gnatter_amqp_session **session);
+GNT_MUST gnt_err gnt_amqp_client_session(gnatter_amqp *c, gnatter_amqp_session **session);
 
 static inline struct gnatter_amqp_sender *gnt_sender_of(struct gnt_end *e)
 {

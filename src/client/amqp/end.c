@@ -259,7 +259,7 @@ gnt_err gnt_end_init(struct gnt_end *e, gnatter_amqp *c, const struct gnatter_am
         return GNT_INVALID;
     if (c->quit)
         return GNT_STATE;
-    gnt_err err = gnt_client_session(c, &e->session);
+    gnt_err err = gnt_amqp_client_session(c, &e->session);
     if (!err && e->session->error)
         err = GNT_REFUSED;
     if (!err)
@@ -271,7 +271,7 @@ gnt_err gnt_end_init(struct gnt_end *e, gnatter_amqp *c, const struct gnatter_am
     if (err)
         return err;
     gnt_list_push_back(&e->session->ends, &e->in_session);
-    gnt_client_touch(c);
+    gnt_amqp_client_touch(c);
     return GNT_OK;
 }
 
@@ -305,7 +305,7 @@ static void leave_locked(struct gnt_end *e)
         gnt_sender_fail_all(gnt_sender_of(e), GNT_CLOSED, NULL);
     else
         gnt_receiver_left(gnt_receiver_of(e));
-    gnt_client_news(e->amqp, &e->left_news, GNT_NEWS_LEFT);
+    gnt_amqp_client_news(e->amqp, &e->left_news, GNT_NEWS_LEFT);
     gnt_thread_wake(&e->amqp->thread);
 }
 
@@ -368,10 +368,10 @@ void gnt_end_ended(struct gnt_end *e, struct gnt_slice error)
     e->state = GNT_END_ENDED;
     e->error = GNT_REFUSED;
     if (error.size)
-        gnt_client_keep_error(error, &e->why);
+        gnt_amqp_client_keep_error(error, &e->why);
     if (e->sender)
         gnt_sender_fail_all(gnt_sender_of(e), GNT_REFUSED, &e->why);
-    gnt_client_news(e->amqp, &e->detached_news, GNT_NEWS_DETACHED);
+    gnt_amqp_client_news(e->amqp, &e->detached_news, GNT_NEWS_DETACHED);
 }
 
 static gnt_err attach(struct gnt_end *e)
@@ -413,7 +413,7 @@ static gnt_err begin(gnatter_amqp_session *s)
     return err;
 }
 
-gnt_err gnt_client_work(gnatter_amqp *c)
+gnt_err gnt_amqp_client_work(gnatter_amqp *c)
 {
     gnt_err err = GNT_OK;
     gnt_list_each (node, &c->sessions) {
@@ -443,7 +443,7 @@ int gnt_end_ready(struct gnt_end *e, uint32_t timeout_ms)
     while (e->state != GNT_END_ATTACHED && !err) {
         if (e->state == GNT_END_ENDED)
             err = e->error;
-        else if (gnt_client_at_rest(c))
+        else if (gnt_amqp_client_at_rest(c))
             err = c->error ? c->error : GNT_CLOSED;
         else if (!gnt_thread_wait(&c->thread, deadline))
             err = GNT_TIMEOUT;
@@ -458,7 +458,7 @@ void gnt_end_info(struct gnt_end *e, struct gnatter_amqp_link_info *out)
                                            .error = e->error,
                                            .why = e->why};
     if (out->attached && e->address)
-        gnt_client_keep_text(gnt_slice_str(e->address), out->address, sizeof out->address);
+        gnt_amqp_client_keep_text(gnt_slice_str(e->address), out->address, sizeof out->address);
     if (e->engine) {
         out->message_max = e->engine->max_message_size;
         out->credit = e->engine->credit;

@@ -18,9 +18,9 @@ static void keep_ours(const struct gnt_amqp_event *event, struct gnatter_amqp_er
 {
     if (event->performative.code || !event->condition)
         return;
-    gnt_client_keep_text(gnt_amqp_condition_symbol(event->condition), why->condition,
-                         sizeof why->condition);
-    gnt_client_keep_text(gnt_slice_str(event->why), why->description, sizeof why->description);
+    gnt_amqp_client_keep_text(gnt_amqp_condition_symbol(event->condition), why->condition,
+                              sizeof why->condition);
+    gnt_amqp_client_keep_text(gnt_slice_str(event->why), why->description, sizeof why->description);
 }
 
 /* ---- Attach and detach */
@@ -39,7 +39,7 @@ static gnt_err keep_address(struct gnt_end *e, const struct gnt_amqp_attach *att
     char *text = malloc(address.size + 1);
     if (!text)
         return GNT_NOMEM;
-    gnt_client_keep_text(address, text, address.size + 1);
+    gnt_amqp_client_keep_text(address, text, address.size + 1);
     free(e->address);
     e->address = text;
     return GNT_OK;
@@ -59,7 +59,7 @@ static void on_attach(struct gnt_end *e, const struct gnt_amqp_event *event)
         return;
     }
     e->state = GNT_END_ATTACHED;
-    gnt_client_news(e->amqp, &e->attached_news, GNT_NEWS_ATTACHED);
+    gnt_amqp_client_news(e->amqp, &e->attached_news, GNT_NEWS_ATTACHED);
 }
 
 static void on_detach(struct gnt_end *e, const struct gnt_amqp_event *event)
@@ -73,7 +73,7 @@ static void on_end(gnatter_amqp_session *s, const struct gnt_amqp_event *event)
 {
     s->engine = NULL;
     s->error = GNT_REFUSED;
-    gnt_client_keep_error(error_of(event), &s->why);
+    gnt_amqp_client_keep_error(error_of(event), &s->why);
     keep_ours(event, &s->why);
     gnt_list_each (node, &s->ends) {
         struct gnt_end *e = GNT_CONTAINER(node, struct gnt_end, in_session);
@@ -123,7 +123,7 @@ static void on_link(struct gnt_end *e, const struct gnt_amqp_event *event)
     }
 }
 
-void gnt_client_event(gnatter_amqp *c, const struct gnt_amqp_event *event)
+void gnt_amqp_client_event(gnatter_amqp *c, const struct gnt_amqp_event *event)
 {
     struct gnt_end *e = event->link ? event->link->context : NULL;
     gnatter_amqp_session *s = event->session->context;
@@ -138,7 +138,7 @@ void gnt_client_event(gnatter_amqp *c, const struct gnt_amqp_event *event)
 
 /* ---- The end of a connection */
 
-void gnt_client_detach_all(gnatter_amqp *c)
+void gnt_amqp_client_detach_all(gnatter_amqp *c)
 {
     gnt_list_each (node, &c->sessions) {
         gnatter_amqp_session *s = GNT_CONTAINER(node, struct gnatter_amqp_session, in_amqp);

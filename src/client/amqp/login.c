@@ -18,8 +18,8 @@ static uint32_t usual(const struct gnatter_amqp_options *o, const struct gnt_lin
     return set | (external && !o->user ? GNT_SASL_BIT(GNT_SASL_EXTERNAL) : 0);
 }
 
-gnt_err gnt_login_options(const struct gnatter_amqp_options *o, const struct gnt_link *l,
-                          uint32_t *mechanisms)
+gnt_err gnt_amqp_login_options(const struct gnatter_amqp_options *o, const struct gnt_link *l,
+                               uint32_t *mechanisms)
 {
     *mechanisms = usual(o, l);
     if (!o->mechanism)
@@ -53,7 +53,7 @@ static gnt_err say_open(gnatter_amqp *c)
     return gnt_amqp_connection_open(&c->engine, &open);
 }
 
-gnt_err gnt_login_begin(gnatter_amqp *c)
+gnt_err gnt_amqp_login_begin(gnatter_amqp *c)
 {
     gnt_sasl_client_fini(&c->sasl);
     c->sasl = (struct gnt_sasl_client){.proved = false};
@@ -133,7 +133,7 @@ static gnt_err on_outcome(gnatter_amqp *c, const struct gnt_amqp_sasl_outcome *o
     return say_open(c);
 }
 
-gnt_err gnt_login_event(gnatter_amqp *c, const struct gnt_amqp_event *event)
+gnt_err gnt_amqp_login_event(gnatter_amqp *c, const struct gnt_amqp_event *event)
 {
     const struct gnt_amqp_composite *p = &event->performative;
     switch ((int)event->type) {

@@ -32,8 +32,8 @@ void gnatter_amqp_message_free(gnatter_amqp_message *m)
     free(m);
 }
 
-gnt_err gnt_message_received(uint8_t **bytes, size_t size, uint32_t format,
-                             gnatter_amqp_message **out)
+gnt_err gnt_client_message_received(uint8_t **bytes, size_t size, uint32_t format,
+                                    gnatter_amqp_message **out)
 {
     struct gnt_amqp_message split;
     gnatter_amqp_message *m = NULL;
@@ -59,12 +59,12 @@ gnt_err gnt_message_received(uint8_t **bytes, size_t size, uint32_t format,
     return GNT_OK;
 }
 
-gnt_err gnt_message_failure(const gnatter_amqp_message *m)
+gnt_err gnt_client_message_failure(const gnatter_amqp_message *m)
 {
     return m->err;
 }
 
-size_t gnt_message_size(const gnatter_amqp_message *m)
+size_t gnt_client_message_size(const gnatter_amqp_message *m)
 {
     size_t size = 0;
     for (size_t i = 0; i < SLOTS; i++)
@@ -72,7 +72,7 @@ size_t gnt_message_size(const gnatter_amqp_message *m)
     return size;
 }
 
-void gnt_message_write(const gnatter_amqp_message *m, uint8_t *out)
+void gnt_client_message_write(const gnatter_amqp_message *m, uint8_t *out)
 {
     for (size_t i = 0; i < SLOTS; i++) {
         if (m->section[i].size)
@@ -88,7 +88,7 @@ static gnt_err copy_of(const void *bytes, size_t size, uint32_t format, gnatter_
         return GNT_NOMEM;
     if (size)
         memcpy(copy, bytes, size);
-    gnt_err err = gnt_message_received(&copy, size, format, out);
+    gnt_err err = gnt_client_message_received(&copy, size, format, out);
     free(copy);
     return err;
 }
@@ -100,12 +100,12 @@ int gnatter_amqp_decode(const void *bytes, size_t size, gnatter_amqp_message **o
 
 int gnatter_amqp_encode(const gnatter_amqp_message *m, void *to, size_t cap, size_t *size)
 {
-    *size = gnt_message_size(m);
+    *size = gnt_client_message_size(m);
     if (m->err)
         return m->err;
     if (*size > cap)
         return GNT_TOOBIG;
-    gnt_message_write(m, to);
+    gnt_client_message_write(m, to);
     return GNT_OK;
 }
 
@@ -113,12 +113,12 @@ int gnatter_amqp_message_copy(const gnatter_amqp_message *m, gnatter_amqp_messag
 {
     if (m->err)
         return m->err;
-    size_t size = gnt_message_size(m);
+    size_t size = gnt_client_message_size(m);
     uint8_t *bytes = malloc(size ? size : 1);
     if (!bytes)
         return GNT_NOMEM;
-    gnt_message_write(m, bytes);
-    gnt_err err = gnt_message_received(&bytes, size, m->format, out);
+    gnt_client_message_write(m, bytes);
+    gnt_err err = gnt_client_message_received(&bytes, size, m->format, out);
     free(bytes);
     return err;
 }

@@ -70,7 +70,7 @@ static gnt_err read_message(gnatter_amqp_delivery *d, uint32_t format)
         return GNT_MALFORMED;
     d->bytes =
         (struct gnt_buf){0}; /* nothing was taken off its front: it begins where `all` does */
-    gnt_err err = gnt_message_received(&bytes, all.size, format, &d->message);
+    gnt_err err = gnt_client_message_received(&bytes, all.size, format, &d->message);
     free(bytes);
     return err;
 }
@@ -90,7 +90,7 @@ static void whole(gnatter_amqp_receiver *r, gnatter_amqp_delivery *d,
         return;
     }
     if (r->on_message) {
-        gnt_client_news(r->end.amqp, &d->news, GNT_NEWS_MESSAGE);
+        gnt_amqp_client_news(r->end.amqp, &d->news, GNT_NEWS_MESSAGE);
         return;
     }
     gnt_list_push_back(&r->waiting, &d->in_waiting);
@@ -399,7 +399,7 @@ static int hopeless(const gnatter_amqp_receiver *r)
     const gnatter_amqp *c = r->end.amqp;
     if (r->end.state == GNT_END_ENDED)
         return r->end.error;
-    if (gnt_client_at_rest(c))
+    if (gnt_amqp_client_at_rest(c))
         return c->error ? c->error : GNT_CLOSED;
     return GNT_OK;
 }
@@ -439,7 +439,7 @@ int gnatter_amqp_receiver_credit(gnatter_amqp_receiver *r, uint32_t credit)
     else if (fits)
         r->target = credit;
     r->draining = r->draining && !fits;
-    gnt_client_touch(c);
+    gnt_amqp_client_touch(c);
     pthread_mutex_unlock(&c->thread.lock);
     return fits ? GNT_OK : GNT_INVALID;
 }
@@ -453,7 +453,7 @@ int gnatter_amqp_receiver_drain(gnatter_amqp_receiver *r, uint32_t timeout_ms)
         return GNT_STATE;
     pthread_mutex_lock(&c->thread.lock);
     r->draining = true;
-    gnt_client_touch(c);
+    gnt_amqp_client_touch(c);
     while (r->draining && !err) {
         err = hopeless(r);
         if (!err && !gnt_thread_wait(&c->thread, deadline))

@@ -30,7 +30,7 @@ static void keep_why(struct gnt_sending *sending, struct gnt_slice error)
 {
     sending->why = sending->why || !error.size ? sending->why : malloc(sizeof *sending->why);
     if (sending->why && error.size)
-        gnt_client_keep_error(error, sending->why);
+        gnt_amqp_client_keep_error(error, sending->why);
 }
 
 /* It is told, and forgotten then. */
@@ -41,7 +41,7 @@ static void decided(struct gnt_sending *sending)
         sending->delivery->context = NULL;
     sending->delivery = NULL;
     gnt_list_remove(&sending->in_sender);
-    gnt_client_news(c, &sending->news, GNT_NEWS_OUTCOME);
+    gnt_amqp_client_news(c, &sending->news, GNT_NEWS_OUTCOME);
 }
 
 static void fail(struct gnt_sending *sending, int error, const struct gnatter_amqp_error *why)
@@ -283,8 +283,8 @@ gnt_err gnt_sender_queue(gnatter_amqp_sender *s, const gnatter_amqp_message *m,
                          const struct gnt_send_request *request, struct gnt_sending **out)
 {
     gnatter_amqp *c = s->end.amqp;
-    const size_t size = gnt_message_size(m);
-    gnt_err err = gnt_message_failure(m);
+    const size_t size = gnt_client_message_size(m);
+    gnt_err err = gnt_client_message_failure(m);
     if (!err && size == 0)
         err = GNT_INVALID;
     if (!err && (c->quit || s->end.leaving))
@@ -309,14 +309,14 @@ gnt_err gnt_sender_queue(gnatter_amqp_sender *s, const gnatter_amqp_message *m,
                                     .references = 1,
                                     .format = gnatter_amqp_format(m),
                                     .size = size};
-    gnt_message_write(m, sending->payload);
+    gnt_client_message_write(m, sending->payload);
     gnt_list_init(&sending->in_sender);
     gnt_list_init(&sending->news.in);
     gnt_list_push_back(&s->waiting, &sending->in_sender);
     s->count++;
     c->queued_messages++;
     c->queued_bytes += size;
-    gnt_client_touch(c);
+    gnt_amqp_client_touch(c);
     *out = sending;
     return GNT_OK;
 }
@@ -327,7 +327,7 @@ int gnt_sender_wait(gnatter_amqp_sender *s, struct gnt_sending *sending, struct 
 {
     gnatter_amqp *c = s->end.amqp;
     bool late = false;
-    while (!w->done && !late && !gnt_client_at_rest(c))
+    while (!w->done && !late && !gnt_amqp_client_at_rest(c))
         late = !gnt_thread_wait(&c->thread, deadline);
     if (w->done)
         return w->outcome.error;
@@ -424,7 +424,7 @@ int gnatter_amqp_sender_flush(gnatter_amqp_sender *s, uint32_t timeout_ms)
         return GNT_STATE;
     pthread_mutex_lock(&c->thread.lock);
     while (s->count && !err) {
-        if (gnt_client_at_rest(c))
+        if (gnt_amqp_client_at_rest(c))
             err = c->error ? c->error : GNT_CLOSED;
         else if (!gnt_thread_wait(&c->thread, deadline))
             err = GNT_TIMEOUT;

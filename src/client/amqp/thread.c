@@ -31,7 +31,7 @@ static void tell_attached(struct gnt_end *e)
     char address[1024];
     if (!e->on_attached || e->leaving)
         return;
-    gnt_client_keep_text(gnt_slice_str(e->address), address, sizeof address);
+    gnt_amqp_client_keep_text(gnt_slice_str(e->address), address, sizeof address);
     pthread_mutex_unlock(&e->amqp->thread.lock);
     e->on_attached(address, e->context);
     pthread_mutex_lock(&e->amqp->thread.lock);
@@ -105,7 +105,7 @@ static uint32_t back_off_ms(gnatter_amqp *c)
 /* What is in the queue stays for CLOSING, if there is still somebody to write it to. */
 static void end_engine(gnatter_amqp *c)
 {
-    gnt_client_detach_all(c);
+    gnt_amqp_client_detach_all(c);
     if (c->has_engine)
         gnt_amqp_connection_fini(&c->engine);
     c->has_engine = false;
@@ -136,7 +136,7 @@ static void ended(gnatter_amqp *c, const struct ending *e)
     end_engine(c);
     c->state = c->link.stream ? GNT_LINK_CLOSING : again ? GNT_LINK_WAITING : GNT_LINK_DOWN;
     c->endings++;
-    gnt_client_news(c, &c->disconnected_news, GNT_NEWS_DISCONNECTED);
+    gnt_amqp_client_news(c, &c->disconnected_news, GNT_NEWS_DISCONNECTED);
 }
 
 static void drop_output(gnatter_amqp *c)
@@ -155,7 +155,8 @@ static void attempt_failed(gnatter_amqp *c, gnt_err err)
     drop_output(c);
     e.error = trouble.err;
     e.lasting = trouble.lasting;
-    gnt_client_keep_text(gnt_slice_str(trouble.words), e.why.description, sizeof e.why.description);
+    gnt_amqp_client_keep_text(gnt_slice_str(trouble.words), e.why.description,
+                              sizeof e.why.description);
     ended(c, &e);
 }
 
@@ -200,11 +201,11 @@ static void broke(gnatter_amqp *c, gnt_err err)
     const char *words = trouble.words[0] || !c->engine.why ? trouble.words : c->engine.why;
     e.error = c->wanted ? trouble.err : GNT_OK;
     e.lasting = trouble.lasting || err == GNT_DENIED || err == GNT_UNSUPPORTED;
-    gnt_client_keep_text(gnt_slice_str(words), e.why.description, sizeof e.why.description);
+    gnt_amqp_client_keep_text(gnt_slice_str(words), e.why.description, sizeof e.why.description);
     if (c->engine.condition)
-        gnt_client_keep_text(gnt_amqp_condition_symbol(
-                                 (enum gnt_amqp_condition)c->engine.condition),
-                             e.why.condition, sizeof e.why.condition);
+        gnt_amqp_client_keep_text(gnt_amqp_condition_symbol(
+                                      (enum gnt_amqp_condition)c->engine.condition),
+                                  e.why.condition, sizeof e.why.condition);
     ended(c, &e);
 }
 
@@ -213,7 +214,7 @@ static void on_close(gnatter_amqp *c, const struct gnt_amqp_event *event)
 {
     struct ending e = {0};
     if (event->performative.code == GNT_AMQP_CLOSE && event->performative.close.has.error)
-        gnt_client_keep_error(event->performative.close.error.encoded, &e.why);
+        gnt_amqp_client_keep_error(event->performative.close.error.encoded, &e.why);
     e.lasting = lasting_condition(e.why.condition);
     if (e.lasting || c->wanted)
         e.error = e.lasting ? GNT_REFUSED : GNT_CLOSED;
@@ -254,7 +255,7 @@ static gnt_err read_in(gnatter_amqp *c)
 
 static gnt_err on_open(gnatter_amqp *c, const struct gnt_amqp_event *event)
 {
-    gnt_client_keep_text(event->performative.open.container_id, c->peer, sizeof c->peer);
+    gnt_amqp_client_keep_text(event->performative.open.container_id, c->peer, sizeof c->peer);
     c->connected = true;
     c->connected_at = gnt_now(&gnt_clock_system);
     c->connections++;
@@ -262,7 +263,7 @@ static gnt_err on_open(gnatter_amqp *c, const struct gnt_amqp_event *event)
     c->error = 0;
     c->why = (struct gnatter_amqp_error){{0}, {0}};
     c->deadline = GNT_NEVER;
-    gnt_client_news(c, &c->connected_news, GNT_NEWS_CONNECTED);
+    gnt_amqp_client_news(c, &c->connected_news, GNT_NEWS_CONNECTED);
     return GNT_OK;
 }
 
@@ -278,7 +279,7 @@ static gnt_err act(gnatter_amqp *c, const struct gnt_amqp_event *event)
     case GNT_AMQP_EVENT_SASL_CHALLENGE:
     case GNT_AMQP_EVENT_SASL_RESPONSE:
     case GNT_AMQP_EVENT_SASL_OUTCOME: {
-        gnt_err err = gnt_login_event(c, event);
+        gnt_err err = gnt_amqp_login_event(c, event);
         if (err)
             broke(c, err);
         return err ? GNT_CLOSED : GNT_OK;
@@ -290,7 +291,7 @@ static gnt_err act(gnatter_amqp *c, const struct gnt_amqp_event *event)
     case GNT_AMQP_EVENT_TRANSFER:
     case GNT_AMQP_EVENT_DISPOSITION:
     case GNT_AMQP_EVENT_DETACH:
-    case GNT_AMQP_EVENT_END: gnt_client_event(c, event); return GNT_OK;
+    case GNT_AMQP_EVENT_END: gnt_amqp_client_event(c, event); return GNT_OK;
     }
     return GNT_OK;
 }
@@ -323,7 +324,8 @@ static gnt_err take_events(gnatter_amqp *c)
 static gnt_err say(gnatter_amqp *c)
 {
     const uint64_t now = gnt_now(&gnt_clock_system);
-    gnt_err err = c->connected && c->engine.state == GNT_AMQP_OPENED ? gnt_client_work(c) : GNT_OK;
+    gnt_err err =
+        c->connected && c->engine.state == GNT_AMQP_OPENED ? gnt_amqp_client_work(c) : GNT_OK;
     if (!err && gnt_amqp_connection_deadline(&c->engine) <= now)
         err = gnt_amqp_connection_tick(&c->engine, now);
     if (!err)
@@ -401,7 +403,7 @@ static void opening(gnatter_amqp *c)
         gnt_amqp_connection_init(&c->engine, GNT_AMQP_CLIENT, &c->terms, &c->out,
                                  gnt_now(&gnt_clock_system));
         c->has_engine = true;
-        err = gnt_login_begin(c);
+        err = gnt_amqp_login_begin(c);
     }
     if (!err) {
         c->state = GNT_LINK_UP;
@@ -453,7 +455,7 @@ static void not_wanted(gnatter_amqp *c, uint64_t now)
         attempt_failed(c, GNT_OK);
     } else if (c->state == GNT_LINK_UP && c->engine.state == GNT_AMQP_OPENED) {
         c->deadline = gnt_deadline(now, FLUSH_MS * GNT_NS_PER_MS);
-        gnt_client_detach_all(c);
+        gnt_amqp_client_detach_all(c);
         (void)!gnt_amqp_connection_close(&c->engine, NULL);
     }
 }
@@ -521,7 +523,7 @@ static void fail_all(gnatter_amqp *c)
     tell(c);
 }
 
-void *gnt_client_run(void *client)
+void *gnt_amqp_client_run(void *client)
 {
     gnatter_amqp *c = client;
     gnt_thread_enter(&c->thread);
@@ -530,7 +532,7 @@ void *gnt_client_run(void *client)
         c->thread.asked = false; /* callbacks let go of the lock: what is asked comes next turn */
         step(c);
         tell(c);
-        if (c->quit && gnt_client_at_rest(c))
+        if (c->quit && gnt_amqp_client_at_rest(c))
             break;
         want(c);
         bool more = c->thread.asked || (c->state == GNT_LINK_DOWN && c->wanted);

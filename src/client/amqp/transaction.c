@@ -115,7 +115,7 @@ static gnt_err transaction_new(gnatter_amqp_session *session, const struct gnt_w
 static int declare(gnatter_amqp *c, gnatter_amqp_session *session, uint64_t deadline,
                    struct gnt_waiter *w, gnatter_amqp_transaction **out)
 {
-    int err = gnt_client_session(c, &session);
+    int err = gnt_amqp_client_session(c, &session);
     if (!err && session->coordinator && session->coordinator->end.state == GNT_END_ENDED)
         session->coordinator = NULL; /* refused once: it is freed with the connection */
     if (!err && !session->coordinator)
