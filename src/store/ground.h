@@ -26,7 +26,7 @@ struct gnt_ground_mark {
 };
 
 struct gnt_ground_log {
-    uint64_t first, last, count; /* as in struct gnt_store_read; all 0: there is no such log */
+    uint64_t last, count; /* as in struct gnt_store_read; both 0: there is no such log */
 };
 
 struct gnt_ground {

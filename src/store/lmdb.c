@@ -388,30 +388,21 @@ static gnt_err lmdb_get(struct gnt_ground *g, struct gnt_slice table, struct gnt
 
 /* --- logs --- */
 
-/* Goes over the entries of a log; the first one that is whole, and what there is in all. */
-struct survey {
-    struct gnt_slice log;
-    uint64_t first, last, count;
-    bool all; /* else only up to the first whole one */
-};
-
-static gnt_err survey(struct gnt_lmdb *l, MDB_txn *txn, struct survey *s)
+/* The numbers of a log as its entries show them. */
+static gnt_err survey(struct gnt_lmdb *l, MDB_txn *txn, struct gnt_slice name,
+                      struct gnt_lmdb_log *out)
 {
-    struct gnt_lmdb_key start = gnt_lmdb_entry_key(s->log, 0);
+    struct gnt_lmdb_key start = gnt_lmdb_entry_key(name, 0);
     MDB_cursor *cursor;
     int rc = mdb_cursor_open(txn, l->file.db[GNT_LMDB_ENTRIES], &cursor);
     if (rc)
         return gnt_lmdb_err(rc);
     struct gnt_lmdb_walk w =
         gnt_lmdb_walk(l, cursor, GNT_LMDB_ENTRIES, &start, gnt_slice(start.bytes, start.common));
-    while ((s->all || !s->first) && !(rc = gnt_lmdb_walk_next(&w))) {
-        s->count++;
-        if (!w.whole)
-            continue;
-        gnt_lmdb_key_sequence(gnt_lmdb_slice(&w.key), &s->last);
-        if (!s->first)
-            s->first = s->last;
-    }
+    *out = (struct gnt_lmdb_log){0};
+    for (; !(rc = gnt_lmdb_walk_next(&w)); out->count++)
+        if (w.whole)
+            gnt_lmdb_key_sequence(gnt_lmdb_slice(&w.key), &out->last);
     mdb_cursor_close(cursor);
     return rc == MDB_NOTFOUND ? GNT_OK : gnt_lmdb_err(rc);
 }
@@ -441,15 +432,12 @@ gnt_err gnt_lmdb_log_find(struct gnt_lmdb *l, MDB_txn *txn, struct gnt_slice nam
 {
     *out = (struct gnt_lmdb_log){0};
     gnt_err err = find_numbers(l, txn, name, out);
-    bool lost = err == GNT_MALFORMED || (err == GNT_NOTFOUND && l->doubtful[GNT_LMDB_LOGS]);
-    if (!lost)
+    if (err != GNT_MALFORMED && !(err == GNT_NOTFOUND && l->doubtful[GNT_LMDB_LOGS]))
         return err;
-    struct survey s = {.log = name, .all = true};
-    gnt_err failed = survey(l, txn, &s);
-    if (failed)
-        return failed;
-    *out = (struct gnt_lmdb_log){.last = s.last, .count = s.count};
-    return err == GNT_NOTFOUND && s.count == 0 ? err : GNT_OK;
+    gnt_err failed = survey(l, txn, name, out);
+    bool lost = err == GNT_MALFORMED || out->count;
+    atomic_fetch_add(&l->damaged, lost);
+    return failed || lost ? failed : err;
 }
 
 struct log_query {
@@ -461,17 +449,14 @@ static gnt_err run_log(struct gnt_lmdb *l, void *of)
 {
     struct log_query *q = of;
     struct gnt_lmdb_log log = {0};
-    struct survey s = {.log = q->name};
     int rc = mdb_txn_renew(l->reader);
     if (rc)
         return gnt_lmdb_err(rc);
     gnt_err err = gnt_lmdb_log_find(l, l->reader, q->name, &log);
-    if (!err && log.count)
-        err = survey(l, l->reader, &s);
     mdb_txn_reset(l->reader);
     gnt_lmdb_file_touched(&l->file, TOUCH);
     if (!err)
-        *q->out = (struct gnt_ground_log){.first = s.first, .last = log.last, .count = log.count};
+        *q->out = (struct gnt_ground_log){.last = log.last, .count = log.count};
     return err == GNT_NOTFOUND ? GNT_OK : err;
 }
 

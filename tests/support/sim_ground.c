@@ -437,14 +437,11 @@ static gnt_err sim_read(struct gnt_ground *ground, struct gnt_slice log, uint64_
 static gnt_err sim_log(struct gnt_ground *ground, struct gnt_slice log, struct gnt_ground_log *out)
 {
     struct sim_ground *g = sim_of(ground);
-    struct place start = entry_place(log, 0);
     *out = (struct gnt_ground_log){0};
     gnt_err err = begin(g);
     struct furrow *f = err ? NULL : furrow_find(g->soil, log);
     if (f)
         *out = (struct gnt_ground_log){.last = f->last, .count = f->count};
-    if (out->count)
-        out->first = sequence_of(sown_of(gnt_ordered_from(&g->soil->sown, place_slice(&start))));
     pthread_mutex_unlock(&g->soil->lock);
     return err;
 }
