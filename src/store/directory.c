@@ -115,6 +115,15 @@ static gnt_err directory_new(const char *path, char *why, struct directory **out
     return err;
 }
 
+/* LMDB does not always say that it is its pages, and not the disk. */
+static bool is_damaged(const char *path, struct gnt_ground *ground)
+{
+    struct gnt_lmdb_report found;
+    return ground->ops->damaged(ground) > 0 ||
+           (gnt_lmdb_check(path, &found) == GNT_OK &&
+            found.damaged + found.misplaced + found.unreadable > 0);
+}
+
 /* On the journal and the ground, both of which are open. */
 static gnt_err open_store(const char *path, struct gnt_durable_options *o,
                           struct gnt_directory_report *report, struct gnt_store **out)
@@ -123,7 +132,7 @@ static gnt_err open_store(const char *path, struct gnt_durable_options *o,
     if (err == GNT_UNSUPPORTED)
         snprintf(report->why, sizeof report->why, "a newer version has written the journal in %s",
                  path);
-    else if (err == GNT_IO && o->ground->ops->damaged(o->ground) > 0) {
+    else if (err == GNT_IO && is_damaged(path, o->ground)) {
         err = GNT_MALFORMED;
         snprintf(report->why, sizeof report->why, "data.mdb in %s is damaged", path);
     } else if (err)

@@ -38,6 +38,7 @@ gnt_err gnt_lmdb_err(int rc)
     case MDB_PAGE_NOTFOUND:
     case MDB_CURSOR_FULL: /* these it calls internal errors: its pages are not as it left them */
     case MDB_PAGE_FULL:
+    case MDB_BAD_TXN: /* it went on after one of these */
     case MDB_INCOMPATIBLE:
     case MDB_BAD_VALSIZE: return GNT_MALFORMED;
     case MDB_VERSION_MISMATCH: return GNT_UNSUPPORTED;

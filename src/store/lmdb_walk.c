@@ -3,7 +3,10 @@
 #include "base/assert.h"
 #include "store/bytes.h"
 
-enum { PAGE = 4096 }; /* at least; what is on one page is not looked up for each key */
+enum {
+    PAGE = 4096, /* at least; what is on one page is not looked up for each key */
+    LEAF = 2,    /* flags of a page with records, as LMDB 0.9 writes them */
+};
 
 struct gnt_lmdb_walk gnt_lmdb_walk(struct gnt_lmdb *l, MDB_cursor *cursor,
                                    enum gnt_lmdb_database database, const struct gnt_lmdb_key *at,
@@ -188,6 +191,20 @@ static bool leads_to(MDB_cursor *aside, const MDB_val *key)
            mdb_cursor_get(aside, &found, NULL, MDB_SET_KEY) == 0 && found.mv_data == key->mv_data;
 }
 
+/* Whether the page that KEY lies on says that it is one with records, and nothing else: LMDB reads
+ * others, too, but once it has changed them it writes more than them, or nothing.  A page begins
+ * with its number, and two bytes that are not used. */
+static bool on_leaf(MDB_cursor *cursor, const MDB_val *key)
+{
+    MDB_stat stat;
+    const uint8_t *at = key->mv_data;
+    uint16_t flags;
+    if (mdb_stat(mdb_cursor_txn(cursor), mdb_cursor_dbi(cursor), &stat))
+        return false;
+    memcpy(&flags, at - (uintptr_t)at % stat.ms_psize + sizeof(size_t) + 2, sizeof flags);
+    return flags == LEAF;
+}
+
 bool gnt_lmdb_is_in_place(MDB_cursor *aside, const MDB_val *key, bool backward,
                           struct gnt_lmdb_key *last)
 {
@@ -198,7 +215,7 @@ bool gnt_lmdb_is_in_place(MDB_cursor *aside, const MDB_val *key, bool backward,
     bool in_order = last->size == 0 || (backward ? order > 0 : order < 0);
     memcpy(last->bytes, now.data, now.size);
     last->size = now.size;
-    return in_order && leads_to(aside, key);
+    return in_order && on_leaf(aside, key) && leads_to(aside, key);
 }
 
 /* Two keys that stand one behind the other. */

@@ -49,8 +49,9 @@ int gnt_lmdb_look_for(struct gnt_lmdb *l, MDB_cursor *cursor, enum gnt_lmdb_data
                       struct gnt_slice key, MDB_val *value);
 
 /* Whether KEY, in the map, of a record that is whole, is behind *last, which it becomes, or
- * BACKWARD before it; and LMDB, looking for it, comes there.  *last of size 0: it is the first.
- * ASIDE: a cursor of a transaction that does not write, which nobody needs where it is. */
+ * BACKWARD before it; and LMDB, looking for it, comes there, to a page that is sound by its header.
+ * *last of size 0: it is the first. ASIDE: a cursor of a transaction that does not write, which
+ * nobody needs where it is. */
 bool gnt_lmdb_is_in_place(MDB_cursor *aside, const MDB_val *key, bool backward,
                           struct gnt_lmdb_key *last);
 
