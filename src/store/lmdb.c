@@ -29,15 +29,16 @@ static struct gnt_lmdb *lmdb_of(struct gnt_ground *g)
 
 /* --- when LMDB stops --- */
 
-/* Where this thread goes on if LMDB finds its pages impossible. */
+/* Where this thread goes on if LMDB finds its pages impossible, and why it does. */
 static _Thread_local sigjmp_buf *escape;
+enum { ASSERTED = 1, FAULTED };
 
 __attribute__((noreturn)) static void stop(MDB_env *env, const char *text)
 {
     (void)env;
     (void)text;
     GNT_ASSERT(escape);
-    siglongjmp(*escape, 1);
+    siglongjmp(*escape, ASSERTED);
 }
 
 /* Damaged pages may also lead LMDB to addresses that there are none.  All others than its faults
@@ -45,7 +46,7 @@ __attribute__((noreturn)) static void stop(MDB_env *env, const char *text)
 static void on_fault(int signum)
 {
     if (escape)
-        siglongjmp(*escape, 1);
+        siglongjmp(*escape, FAULTED);
     (void)signal(signum, SIG_DFL);
 }
 
@@ -61,19 +62,46 @@ static void catch_faults(void)
             (void)sigaction(faults[i], &ours, NULL);
 }
 
-gnt_err gnt_lmdb_guard(struct gnt_lmdb *l, gnt_err (*work)(struct gnt_lmdb *l, void *of), void *of)
+/* 0: WORK has come to its end, *err is what it said; else why it has not. */
+static int run(struct gnt_lmdb *l, gnt_err (*work)(struct gnt_lmdb *l, void *of), void *of,
+               gnt_err *err)
 {
     sigjmp_buf here;
-    if (atomic_load(&l->stopped))
-        return GNT_IO;
-    if (sigsetjmp(here, 0)) {
+    int why = sigsetjmp(here, 0);
+    if (why) {
         escape = NULL;
-        atomic_store(&l->stopped, true);
-        return GNT_IO;
+        return why;
     }
     escape = &here;
-    gnt_err err = work(l, of);
+    *err = work(l, of);
     escape = NULL;
+    return 0;
+}
+
+gnt_err gnt_lmdb_guard(struct gnt_lmdb *l, gnt_err (*work)(struct gnt_lmdb *l, void *of), void *of)
+{
+    gnt_err err = GNT_IO;
+    if (!atomic_load(&l->stopped) && run(l, work, of, &err)) {
+        gnt_lmdb_cursors_left(false);
+        atomic_store(&l->stopped, true);
+    }
+    return err;
+}
+
+/* The same for work that only looks: where LMDB says that it cannot go on, nothing has happened to
+ * what it holds, and it can be asked for something else. */
+static gnt_err guard_reading(struct gnt_lmdb *l, gnt_err (*work)(struct gnt_lmdb *l, void *of),
+                             void *of)
+{
+    gnt_err err = GNT_IO;
+    int why = atomic_load(&l->stopped) ? 0 : run(l, work, of, &err);
+    if (why == 0)
+        return err;
+    gnt_lmdb_cursors_left(why == ASSERTED);
+    if (why == ASSERTED)
+        mdb_txn_reset(l->reader);
+    else
+        atomic_store(&l->stopped, true);
     return err;
 }
 
@@ -298,11 +326,11 @@ static gnt_err run_query(struct gnt_lmdb *l, void *of)
     int rc = mdb_txn_renew(l->reader);
     if (rc)
         return gnt_lmdb_err(rc);
-    rc = mdb_cursor_open(l->reader, l->file.db[q->database], &cursor);
+    rc = gnt_lmdb_cursor_open(l->reader, l->file.db[q->database], &cursor);
     gnt_err err = gnt_lmdb_err(rc);
     if (!rc) {
         err = collect(l, q, cursor);
-        mdb_cursor_close(cursor);
+        gnt_lmdb_cursor_close(cursor);
     }
     mdb_txn_reset(l->reader);
     return err;
@@ -312,7 +340,7 @@ static gnt_err run_query(struct gnt_lmdb *l, void *of)
 static gnt_err reading(struct gnt_lmdb *l, gnt_err (*work)(struct gnt_lmdb *l, void *of), void *of)
 {
     pthread_mutex_lock(&l->reading);
-    gnt_err err = l->reader ? gnt_lmdb_guard(l, work, of) : GNT_IO;
+    gnt_err err = l->reader ? guard_reading(l, work, of) : GNT_IO;
     pthread_mutex_unlock(&l->reading);
     if (err == GNT_MALFORMED || err == GNT_DENIED)
         err = GNT_IO;
@@ -387,58 +415,6 @@ static gnt_err lmdb_get(struct gnt_ground *g, struct gnt_slice table, struct gnt
 }
 
 /* --- logs --- */
-
-/* The numbers of a log as its entries show them. */
-static gnt_err survey(struct gnt_lmdb *l, MDB_txn *txn, struct gnt_slice name,
-                      struct gnt_lmdb_log *out)
-{
-    struct gnt_lmdb_key start = gnt_lmdb_entry_key(name, 0);
-    MDB_cursor *cursor;
-    int rc = mdb_cursor_open(txn, l->file.db[GNT_LMDB_ENTRIES], &cursor);
-    if (rc)
-        return gnt_lmdb_err(rc);
-    struct gnt_lmdb_walk w =
-        gnt_lmdb_walk(l, cursor, GNT_LMDB_ENTRIES, &start, gnt_slice(start.bytes, start.common));
-    *out = (struct gnt_lmdb_log){0};
-    for (; !(rc = gnt_lmdb_walk_next(&w)); out->count++)
-        if (w.whole)
-            gnt_lmdb_key_sequence(gnt_lmdb_slice(&w.key), &out->last);
-    mdb_cursor_close(cursor);
-    return rc == MDB_NOTFOUND ? GNT_OK : gnt_lmdb_err(rc);
-}
-
-/* As gnt_lmdb_log_get, wherever they stand. */
-static gnt_err find_numbers(struct gnt_lmdb *l, MDB_txn *txn, struct gnt_slice name,
-                            struct gnt_lmdb_log *out)
-{
-    MDB_cursor *cursor;
-    MDB_val key = gnt_lmdb_val(name), value;
-    struct gnt_slice body;
-    int rc = mdb_cursor_open(txn, l->file.db[GNT_LMDB_LOGS], &cursor);
-    if (rc)
-        return gnt_lmdb_err(rc);
-    rc = gnt_lmdb_look_for(l, cursor, GNT_LMDB_LOGS, name, &value);
-    mdb_cursor_close(cursor);
-    if (rc)
-        return gnt_lmdb_err(rc);
-    return gnt_lmdb_unseal(&l->file, GNT_LMDB_LOGS, &key, &value, &body) &&
-                   gnt_lmdb_log_read(body, out)
-               ? GNT_OK
-               : GNT_MALFORMED;
-}
-
-gnt_err gnt_lmdb_log_find(struct gnt_lmdb *l, MDB_txn *txn, struct gnt_slice name,
-                          struct gnt_lmdb_log *out)
-{
-    *out = (struct gnt_lmdb_log){0};
-    gnt_err err = find_numbers(l, txn, name, out);
-    if (err != GNT_MALFORMED && !(err == GNT_NOTFOUND && l->doubtful[GNT_LMDB_LOGS]))
-        return err;
-    gnt_err failed = survey(l, txn, name, out);
-    bool lost = err == GNT_MALFORMED || out->count;
-    atomic_fetch_add(&l->damaged, lost);
-    return failed || lost ? failed : err;
-}
 
 struct log_query {
     struct gnt_slice name;

@@ -19,10 +19,10 @@
  *            is resident does not grow with what is stored.  An _apply needs memory for each page
  *            that it changes, until it is done.
  * Damage     records are checked when they are read.  LMDB itself does not survive all damage to
- *            its pages: what it notices becomes GNT_IO, and if it stops in the middle of something
- *            (by SIGSEGV or SIGBUS, too, unless the program has handlers for them), the ground
- *            answers nothing but GNT_IO from then on.  gnt_lmdb_check looks at all of it in a
- *            process of its own. */
+ *            its pages: what it notices becomes GNT_IO, of that read alone.  If it stops in the
+ *            middle of writing, or by SIGSEGV or SIGBUS (unless the program has handlers for them),
+ *            the ground answers nothing but GNT_IO from then on.  gnt_lmdb_check looks at all of it
+ *            in a process of its own. */
 #ifndef GNT_STORE_LMDB_H
 #define GNT_STORE_LMDB_H
 

@@ -32,10 +32,6 @@ GNT_MUST gnt_err gnt_lmdb_guard(struct gnt_lmdb *l, gnt_err (*work)(struct gnt_l
 /* Opens the file anew, with MAP_SIZE, and nobody reading. */
 GNT_MUST gnt_err gnt_lmdb_reopen(struct gnt_lmdb *l, size_t map_size);
 
-/* The log's state as it is written or, if that is damaged, as its entries show. */
-GNT_MUST gnt_err gnt_lmdb_log_find(struct gnt_lmdb *l, MDB_txn *txn, struct gnt_slice name,
-                                   struct gnt_lmdb_log *out);
-
 gnt_err gnt_lmdb_apply(struct gnt_ground *ground, const struct gnt_memtable *table,
                        const struct gnt_ground_mark *mark);
 

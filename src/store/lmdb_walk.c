@@ -8,6 +8,37 @@ enum {
     LEAF = 2,    /* flags of a page with records, as LMDB 0.9 writes them */
 };
 
+/* Those of this thread that are open. */
+static _Thread_local MDB_cursor *cursors[4];
+
+int gnt_lmdb_cursor_open(MDB_txn *txn, MDB_dbi db, MDB_cursor **out)
+{
+    size_t i = 0;
+    while (cursors[i])
+        GNT_ASSERT(++i < sizeof cursors / sizeof cursors[0]);
+    int rc = mdb_cursor_open(txn, db, out);
+    cursors[i] = rc ? NULL : *out;
+    return rc;
+}
+
+void gnt_lmdb_cursor_close(MDB_cursor *cursor)
+{
+    size_t i = 0;
+    while (cursors[i] != cursor)
+        i++;
+    cursors[i] = NULL;
+    mdb_cursor_close(cursor);
+}
+
+void gnt_lmdb_cursors_left(bool close)
+{
+    for (size_t i = 0; i < sizeof cursors / sizeof cursors[0]; i++) {
+        if (cursors[i] && close)
+            mdb_cursor_close(cursors[i]);
+        cursors[i] = NULL;
+    }
+}
+
 struct gnt_lmdb_walk gnt_lmdb_walk(struct gnt_lmdb *l, MDB_cursor *cursor,
                                    enum gnt_lmdb_database database, const struct gnt_lmdb_key *at,
                                    struct gnt_slice common)
@@ -117,12 +148,12 @@ static bool is_next(struct gnt_lmdb_walk *w)
     MDB_val key = w->key, before;
     if (is_adjacent(w) || (w->database != GNT_LMDB_ENTRIES && !w->l->doubtful[w->database]))
         return true;
-    if (mdb_cursor_open(mdb_cursor_txn(w->cursor), mdb_cursor_dbi(w->cursor), &aside))
+    if (gnt_lmdb_cursor_open(mdb_cursor_txn(w->cursor), mdb_cursor_dbi(w->cursor), &aside))
         return true;
     int rc = mdb_cursor_get(aside, &key, NULL, MDB_SET_KEY);
     if (!rc)
         rc = find_before(w, aside, &w->key, &before);
-    mdb_cursor_close(aside);
+    gnt_lmdb_cursor_close(aside);
     return rc || !is_behind(w, &before);
 }
 
@@ -239,16 +270,70 @@ gnt_err gnt_lmdb_look_over(struct gnt_lmdb *l, MDB_txn *txn, enum gnt_lmdb_datab
     uint64_t found = 0;
     int rc = mdb_stat(txn, db, &stat);
     if (!rc)
-        rc = mdb_cursor_open(txn, db, &cursor);
+        rc = gnt_lmdb_cursor_open(txn, db, &cursor);
     if (rc)
         return gnt_lmdb_err(rc);
     *in_order = true;
-    rc = mdb_cursor_open(txn, db, &aside);
+    rc = gnt_lmdb_cursor_open(txn, db, &aside);
     for (; !rc && !mdb_cursor_get(cursor, &key, NULL, MDB_NEXT); found++, before = key)
         *in_order = *in_order && (found == 0 || pair_in_order(l, aside, &before, &key));
     *wrong = found < stat.ms_entries ? stat.ms_entries - found : found - stat.ms_entries;
     if (!rc)
-        mdb_cursor_close(aside);
-    mdb_cursor_close(cursor);
+        gnt_lmdb_cursor_close(aside);
+    gnt_lmdb_cursor_close(cursor);
     return gnt_lmdb_err(rc);
+}
+
+/* --- numbers of logs --- */
+
+/* The numbers of a log as its entries show them. */
+static gnt_err survey(struct gnt_lmdb *l, MDB_txn *txn, struct gnt_slice name,
+                      struct gnt_lmdb_log *out)
+{
+    struct gnt_lmdb_key start = gnt_lmdb_entry_key(name, 0);
+    MDB_cursor *cursor;
+    int rc = gnt_lmdb_cursor_open(txn, l->file.db[GNT_LMDB_ENTRIES], &cursor);
+    if (rc)
+        return gnt_lmdb_err(rc);
+    struct gnt_lmdb_walk w =
+        gnt_lmdb_walk(l, cursor, GNT_LMDB_ENTRIES, &start, gnt_slice(start.bytes, start.common));
+    *out = (struct gnt_lmdb_log){0};
+    for (; !(rc = gnt_lmdb_walk_next(&w)); out->count++)
+        if (w.whole)
+            gnt_lmdb_key_sequence(gnt_lmdb_slice(&w.key), &out->last);
+    gnt_lmdb_cursor_close(cursor);
+    return rc == MDB_NOTFOUND ? GNT_OK : gnt_lmdb_err(rc);
+}
+
+/* As gnt_lmdb_log_get, wherever they stand. */
+static gnt_err find_numbers(struct gnt_lmdb *l, MDB_txn *txn, struct gnt_slice name,
+                            struct gnt_lmdb_log *out)
+{
+    MDB_cursor *cursor;
+    MDB_val key = gnt_lmdb_val(name), value;
+    struct gnt_slice body;
+    int rc = gnt_lmdb_cursor_open(txn, l->file.db[GNT_LMDB_LOGS], &cursor);
+    if (rc)
+        return gnt_lmdb_err(rc);
+    rc = gnt_lmdb_look_for(l, cursor, GNT_LMDB_LOGS, name, &value);
+    gnt_lmdb_cursor_close(cursor);
+    if (rc)
+        return gnt_lmdb_err(rc);
+    return gnt_lmdb_unseal(&l->file, GNT_LMDB_LOGS, &key, &value, &body) &&
+                   gnt_lmdb_log_read(body, out)
+               ? GNT_OK
+               : GNT_MALFORMED;
+}
+
+gnt_err gnt_lmdb_log_find(struct gnt_lmdb *l, MDB_txn *txn, struct gnt_slice name,
+                          struct gnt_lmdb_log *out)
+{
+    *out = (struct gnt_lmdb_log){0};
+    gnt_err err = find_numbers(l, txn, name, out);
+    if (err != GNT_MALFORMED && !(err == GNT_NOTFOUND && l->doubtful[GNT_LMDB_LOGS]))
+        return err;
+    gnt_err failed = survey(l, txn, name, out);
+    bool lost = err == GNT_MALFORMED || out->count;
+    atomic_fetch_add(&l->damaged, lost);
+    return failed || lost ? failed : err;
 }

@@ -16,6 +16,12 @@
 
 #include "store/lmdb_ground.h"
 
+/* As LMDB's own, at most four at once in a thread; and what becomes of those that are open when
+ * LMDB has stopped in the middle of something.  One that writes cannot be closed any more. */
+int gnt_lmdb_cursor_open(MDB_txn *txn, MDB_dbi db, MDB_cursor **out);
+void gnt_lmdb_cursor_close(MDB_cursor *cursor);
+void gnt_lmdb_cursors_left(bool close);
+
 struct gnt_lmdb_walk {
     struct gnt_lmdb *l;
     MDB_cursor *cursor; /* lent, of DATABASE */
@@ -60,5 +66,9 @@ bool gnt_lmdb_is_in_place(MDB_cursor *aside, const MDB_val *key, bool backward,
 GNT_MUST gnt_err gnt_lmdb_look_over(struct gnt_lmdb *l, MDB_txn *txn,
                                     enum gnt_lmdb_database database, uint64_t *wrong,
                                     bool *in_order);
+
+/* The log's state as it is written or, if that is damaged, as its entries show. */
+GNT_MUST gnt_err gnt_lmdb_log_find(struct gnt_lmdb *l, MDB_txn *txn, struct gnt_slice name,
+                                   struct gnt_lmdb_log *out);
 
 #endif

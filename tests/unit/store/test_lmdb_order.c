@@ -2,6 +2,7 @@
  * finds its way, and what it does with them while it believes them. */
 #include "support/unit.h"
 
+#include "base/list.h"
 #include "store/lmdb_ground.h"
 #include "support/ground_contract.h"
 #include "support/place.h"
@@ -428,6 +429,43 @@ static void records_that_changed_places(void **state)
     assert_true(lost_some > 100);
 }
 
+/* A page that cannot be gone through is no reason not to read the others. */
+static unsigned failed_reads;
+
+static void spoil_page(struct node *n)
+{
+    enum { NEITHER = 4, OTHERS = 2 }; /* what stands on one page is of two logs, at most */
+    bool told = false;
+    unsigned whole = 0;
+    if (n->index || n->count < 8)
+        return;
+    n->page[FLAGS_AT] = NEITHER;
+    write_page(n);
+    n->page[FLAGS_AT] = LEAF;
+    if (open_lmdb(&fixture.time, &fixture.ground) == GNT_OK) {
+        for (int twice = 0; twice < 2; twice++) {
+            whole = 0;
+            for (size_t l = 0; l < COUNT_OF(logs); l++) {
+                bool failed = false;
+                whole += read_log(logs[l], &failed, &told) == ENTRIES;
+                failed_reads += failed;
+            }
+        }
+        assert_true(whole + OTHERS >= COUNT_OF(logs));
+        assert_false(GNT_CONTAINER(fixture.ground, struct gnt_lmdb, ground)->stopped);
+        ground_fixture_close(&fixture);
+    }
+    write_page(n);
+}
+
+static void pages_that_are_none(void **state)
+{
+    (void)state;
+    failed_reads = 0;
+    each_node(LEAF, spoil_page);
+    assert_true(failed_reads > 40);
+}
+
 /* ---- Changing what is damaged */
 
 /* A key in the middle of the page, where look-ups begin, becomes too low, or too high. */
@@ -529,6 +567,7 @@ int main(void)
         TEST(numbers_of_pages),
         TEST(pages_in_the_place_of_others),
         TEST(records_that_changed_places),
+        TEST(pages_that_are_none),
         TEST(what_is_removed_is_gone),
         TEST(what_is_removed_is_gone_here_too),
         TEST(what_is_replaced_is_there_once),
