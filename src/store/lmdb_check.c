@@ -26,10 +26,9 @@ struct shared {
     struct gnt_lmdb_report report;
     struct gnt_lmdb_mark mark;
     gnt_err err;
-    uint64_t expected;        /* records in the database */
-    uint64_t walked_by_check; /* of it, from the front and from the back */
-    uint64_t steps;           /* of this leg */
-    size_t map_size;          /* for a copy */
+    uint64_t expected; /* records in the database */
+    uint64_t steps;    /* of this leg */
+    size_t map_size;   /* for a copy */
 };
 
 /* One way through one database, from one end, in a child process. */
@@ -47,6 +46,7 @@ struct walker {
     const struct leg *leg;
     struct gnt_lmdb_file from, to;
     MDB_txn *reading, *writing;
+    MDB_txn *looking; /* for payloads: after an error a transaction finds nothing any more */
     struct gnt_buf scratch;
     struct gnt_slice log_name; /* entries of this log have been copied, and are not counted yet */
     struct gnt_lmdb_log log;
@@ -76,8 +76,12 @@ static bool record_is_good(struct walker *w, const MDB_val *key, const MDB_val *
 {
     if (!gnt_lmdb_record_get(&w->from, w->leg->database, key, value, r))
         return false;
-    return r->carries != GNT_LMDB_PAYLOAD ||
-           gnt_lmdb_payload_get(&w->from, w->reading, r->payload, &r->message) == GNT_OK;
+    if (r->carries != GNT_LMDB_PAYLOAD ||
+        gnt_lmdb_payload_get(&w->from, w->looking, r->payload, &r->message) == GNT_OK)
+        return true;
+    mdb_txn_reset(w->looking);
+    (void)!mdb_txn_renew(w->looking);
+    return false;
 }
 
 static void set_name(struct gnt_lmdb_damage *d, struct gnt_slice name)
@@ -318,6 +322,12 @@ static gnt_err count_spare(struct walker *w)
     return GNT_OK;
 }
 
+static gnt_err begin_reading(struct walker *w)
+{
+    int rc = mdb_txn_begin(w->from.env, NULL, MDB_RDONLY, &w->reading);
+    return gnt_lmdb_err(rc ? rc : mdb_txn_begin(w->from.env, NULL, MDB_RDONLY, &w->looking));
+}
+
 /* Format, mark, and how many records there should be. */
 static gnt_err look_at_meta(struct walker *w)
 {
@@ -325,7 +335,9 @@ static gnt_err look_at_meta(struct walker *w)
     uint32_t format;
     MDB_stat stat;
     char *why = s->report.where;
-    gnt_err err = gnt_lmdb_file_databases(&w->from, w->reading, 0);
+    gnt_err err = gnt_lmdb_file_find_databases(&w->from);
+    if (!err)
+        err = begin_reading(w);
     if (!err)
         err = gnt_lmdb_format_get(&w->from, w->reading, &format);
     if (err)
@@ -358,9 +370,7 @@ static gnt_err run_leg(struct walker *w)
     if (err)
         return err;
     mdb_env_set_assert(w->from.env, stop);
-    err = gnt_lmdb_err(mdb_txn_begin(w->from.env, NULL, MDB_RDONLY, &w->reading));
-    if (!err)
-        err = look_at_meta(w);
+    err = look_at_meta(w);
     if (err || !w->leg->copy)
         return err ? err : (err = count_spare(w)) ? err : walk(w);
     err = gnt_lmdb_file_open(&w->to, w->leg->copy, MDB_NOSUBDIR | MDB_NOLOCK, s->map_size,
@@ -385,7 +395,8 @@ __attribute__((noreturn)) static void child(const struct leg *leg)
         signal(crashes[i], SIG_DFL);
     struct walker w = {.leg = leg};
     leg->shared->err = run_leg(&w);
-    mdb_txn_abort(w.reading); /* its place among the readers would keep pages from being reused */
+    mdb_txn_abort(w.looking); /* their places as readers would keep pages from being reused */
+    mdb_txn_abort(w.reading);
     _exit(0);
 }
 

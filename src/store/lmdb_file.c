@@ -109,6 +109,19 @@ gnt_err gnt_lmdb_file_databases(struct gnt_lmdb_file *f, MDB_txn *txn, unsigned 
     return gnt_lmdb_err(rc);
 }
 
+gnt_err gnt_lmdb_file_find_databases(struct gnt_lmdb_file *f)
+{
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(f->env, NULL, MDB_RDONLY, &txn);
+    if (rc)
+        return gnt_lmdb_err(rc);
+    gnt_err err = gnt_lmdb_file_databases(f, txn, 0);
+    if (!err)
+        return gnt_lmdb_err(mdb_txn_commit(txn));
+    mdb_txn_abort(txn);
+    return err;
+}
+
 static gnt_err make_databases(struct gnt_lmdb_file *f, uint32_t format)
 {
     MDB_txn *txn;

@@ -43,6 +43,10 @@ void gnt_lmdb_file_close(struct gnt_lmdb_file *f);
 /* The numbers of the databases; made where FLAGS says MDB_CREATE. */
 GNT_MUST gnt_err gnt_lmdb_file_databases(struct gnt_lmdb_file *f, MDB_txn *txn, unsigned flags);
 
+/* The same of what is there, without a transaction to go on with; the numbers are those of a single
+ * transaction, until one that found them is committed. */
+GNT_MUST gnt_err gnt_lmdb_file_find_databases(struct gnt_lmdb_file *f);
+
 /* Makes an empty file of FORMAT, named FILE, which is safe, but not its name. */
 GNT_MUST gnt_err gnt_lmdb_file_make(const char *file, uint32_t format, char why[GNT_LMDB_WHY_MAX]);
 

@@ -466,6 +466,57 @@ static void pages_that_are_none(void **state)
     assert_true(failed_reads > 40);
 }
 
+/* ---- Messages of several records */
+
+static struct gnt_message *message(unsigned number)
+{
+    char payload[128];
+    struct gnt_message *m = NULL;
+    const struct gnt_message_init init = {.topic = LITERAL("t"),
+                                          .payload = text(payload, "m", number, ""),
+                                          .qos = 1};
+    assert_int_equal(gnt_message_new(&init, &m), GNT_OK);
+    return m;
+}
+
+static unsigned leads_to_messages;
+
+/* The number of one page of messages, which is nowhere. */
+static void lose_messages(struct node *n)
+{
+    enum { NUMBER_AND_PART = 9 };
+    if (n->index != 2 || get16(n->page + n->pos + KEY_SIZE_AT) != NUMBER_AND_PART)
+        return;
+    n->page[n->pos + 3] ^= 1;
+    write_page(n);
+    leads_to_messages++;
+}
+
+static void a_page_of_messages_costs_these(void **state)
+{
+    (void)state;
+    enum { PER_PAGE = PAGE / 100 };
+    struct gnt_batch b = {0};
+    struct gnt_lmdb_report report;
+    assert_int_equal(open_lmdb(&fixture.time, &fixture.ground), GNT_OK);
+    for (unsigned i = 1; i <= ENTRIES; i++) {
+        struct gnt_message *m = message(i);
+        gnt_batch_append(&b, LITERAL("x"), i, LITERAL(""), m);
+        gnt_batch_append(&b, LITERAL("y"), i, LITERAL(""), m);
+        gnt_message_unref(&m);
+    }
+    apply(&b);
+    ground_fixture_close(&fixture);
+    leads_to_messages = 0;
+    each_node(BRANCH, lose_messages);
+    assert_int_equal(leads_to_messages, 1);
+    assert_int_equal(gnt_lmdb_compact(place->path, &report), GNT_OK);
+    assert_int_equal(gnt_lmdb_check(place->path, &report), GNT_OK);
+    assert_int_equal(report.damaged + report.misplaced + report.unreadable, 0);
+    uint64_t all = (COUNT_OF(logs) + 2) * ENTRIES + RECORDS + COUNT_OF(logs) + 2;
+    assert_in_range(report.good, all - 2 * PER_PAGE, all - 2);
+}
+
 /* ---- Changing what is damaged */
 
 /* A key in the middle of the page, where look-ups begin, becomes too low, or too high. */
@@ -568,6 +619,7 @@ int main(void)
         TEST(pages_in_the_place_of_others),
         TEST(records_that_changed_places),
         TEST(pages_that_are_none),
+        TEST(a_page_of_messages_costs_these),
         TEST(what_is_removed_is_gone),
         TEST(what_is_removed_is_gone_here_too),
         TEST(what_is_replaced_is_there_once),
