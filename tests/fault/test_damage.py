@@ -6,6 +6,7 @@ By hand:  ... tests/fault/test_damage.py COUNT SEED"""
 
 import os
 import random
+import struct
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,19 @@ def flip(f, at, random_):
     f.write(bytes([byte ^ 1 << random_.randrange(8)]))
 
 
+def structure(data, random_):
+    """A byte by which LMDB finds its way in DATA: of the head of a page, a pointer, or a node."""
+    while True:
+        page = random_.randrange(2, len(data) // 4096) * 4096
+        kind, lower = struct.unpack_from("<HH", data, page + 10)
+        count = (lower - 16) // 2
+        if kind not in (1, 2) or not 0 < count < 1000 or random_.random() < (kind == 2) / 2:
+            continue
+        node = page + struct.unpack_from("<H", data, page + 16 + 2 * random_.randrange(count))[0]
+        places = range(page, page + 16), range(page + 16, page + lower), range(node, node + 26)
+        return min(random_.choice(random_.choice(places)), page + 4095)
+
+
 def damage(folder, random_):
     """Does one thing to one file of FOLDER; returns what."""
     names = [name for name in sorted(os.listdir(folder))
@@ -48,7 +62,11 @@ def damage(folder, random_):
     while not blocks.get(name := random_.choice(names)):
         blocks[name] = used_blocks(os.path.join(folder, name))
     at = random_.choice(blocks[name]) + random_.randrange(4096)
-    way = random_.choice(("flip", "flip", "flip", "flips", "sector", "cut"))
+    way = random_.choice(("flip", "flip", "flip", "flips", "sector", "cut", "structure"))
+    if way == "structure":
+        way, name = "flip", "data.mdb"
+        with open(os.path.join(folder, name), "rb") as f:
+            at = structure(f.read(), random_)
     with open(os.path.join(folder, name), "r+b") as f:
         if way == "flip":
             flip(f, at, random_)
