@@ -16,7 +16,8 @@
     X(PUBLISH_SENT, "publish/messages/sent", "PUBLISH packets sent")                              \
     X(PUBLISH_BYTES_RECEIVED, "publish/bytes/received", "payload bytes received")                 \
     X(PUBLISH_BYTES_SENT, "publish/bytes/sent", "payload bytes sent")                             \
-    X(DUE, "ledger/received", "deliveries that sessions and shared groups were given to make")    \
+    X(DUE, "ledger/received",                                                                     \
+      "deliveries that sessions, shared groups and queues were given to make")                    \
     X(DELIVERED, "ledger/delivered", "deliveries sent at QoS 0, or acknowledged by their client") \
     X(EXPIRED, "ledger/expired", "deliveries that expired in a queue")                            \
     X(DEAD_LETTERED, "ledger/dead_lettered", "messages moved to a dead-letter queue")             \
@@ -57,16 +58,20 @@
     X(KEEP_FAILURES, "store/unwritten",                                                           \
       "records not written for want of memory: after a restart they are as they were before")     \
     X(TAKE_OVERS, "connections/take_overs", "connections closed because their client came again") \
-    X(SESSIONS_EXPIRED, "clients/expired", "sessions that expired")
+    X(SESSIONS_EXPIRED, "clients/expired", "sessions that expired")                               \
+    X(LOCKS_EXPIRED, "queues/locks_expired",                                                      \
+      "messages whose receivers held them unsettled for too long")
 
 /*    gauges: they rise and fall */
-#define GNT_GAUGES(X)                                                               \
-    X(CONNECTED, "clients/connected", "clients that are connected")                 \
-    X(SESSIONS, "clients/total", "sessions, connected or not")                      \
-    X(SUBSCRIPTIONS, "subscriptions/count", "subscriptions, shared ones included")  \
-    X(SHARED_SUBSCRIPTIONS, "shared_subscriptions/count", "shared subscriptions")   \
-    X(RETAINED, "retained messages/count", "retained messages")                     \
-    X(QUEUED, "store/messages/count", "deliveries queued or in flight in sessions") \
+#define GNT_GAUGES(X)                                                                          \
+    X(CONNECTED, "clients/connected", "clients that are connected")                            \
+    X(SESSIONS, "clients/total", "sessions, connected or not")                                 \
+    X(SUBSCRIPTIONS, "subscriptions/count", "subscriptions, shared ones included")             \
+    X(SHARED_SUBSCRIPTIONS, "shared_subscriptions/count", "shared subscriptions")              \
+    X(RETAINED, "retained messages/count", "retained messages")                                \
+    X(QUEUES, "queues/count", "queues, without those of dead letters")                         \
+    X(CONSUMERS, "queues/consumers", "receivers of queues, without browsers")                  \
+    X(QUEUED, "store/messages/count", "deliveries queued or in flight in sessions and queues") \
     X(QUEUED_BYTES, "store/messages/bytes", "payload bytes of those")
 
 enum gnt_counter {

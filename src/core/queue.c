@@ -324,6 +324,7 @@ gnt_err gnt_queue_new(struct gnt_home *home, struct gnt_slice name,
         free(q);
         return err;
     }
+    gnt_count(&home->counters, GNT_COUNT_QUEUES, !parent);
     gnt_queue_used(q);
     *out = q;
     return GNT_OK;
@@ -393,6 +394,7 @@ static void queue_free(struct gnt_queue *q, enum gnt_counter why)
     gnt_chore_cancel(&q->pump);
     gnt_timer_cancel(home->timers, &q->lock_due);
     gnt_timer_cancel(home->timers, &q->idle_due);
+    gnt_count(&home->counters, GNT_COUNT_QUEUES, -!q->parent);
     if (!q->parent)
         gnt_map_remove(&home->queues, &q->by_name);
     gnt_slots_remove(&home->slots, &q->sink);
@@ -528,4 +530,14 @@ void gnt_queue_on_idle(struct gnt_timer *timer, uint64_t now)
     set_idle(q, due);
     if (due <= now)
         gnt_queue_end(q, GNT_COUNT_DROPPED_DELETED);
+    else if (q->shows_full || !gnt_list_empty(&q->rooms))
+        gnt_queue_stir(q);
+}
+
+void gnt_queue_look_later(struct gnt_queue *q)
+{
+    enum { LOOK_MS = 10 };
+    uint64_t then = *q->home->now + LOOK_MS * GNT_NS_PER_MS;
+    if (then < q->idle_due.deadline)
+        set_idle(q, then);
 }

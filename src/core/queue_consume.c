@@ -83,6 +83,14 @@ static enum gnt_queue_result may_join(const struct gnt_queue *q, const struct gn
     return q->exclusive || (c->exclusive && q->consumers) ? GNT_QUEUE_IN_USE : GNT_QUEUE_DONE;
 }
 
+static void count_consumer(const struct gnt_taker *t, int by)
+{
+    if (t->mode == GNT_CONSUME_BROWSE)
+        return;
+    t->queue->consumers += (unsigned)by;
+    gnt_count(&t->queue->home->counters, GNT_COUNT_CONSUMERS, by);
+}
+
 static enum gnt_queue_result join(struct gnt_queue *q, struct gnt_consumer *c, unsigned home)
 {
     enum gnt_queue_result result = may_join(q, c);
@@ -111,7 +119,7 @@ static enum gnt_queue_result join(struct gnt_queue *q, struct gnt_consumer *c, u
     t->filter = c->filter;
     c->filter = NULL;
     gnt_list_push_back(&q->takers, &t->link);
-    q->consumers += t->mode != GNT_CONSUME_BROWSE;
+    count_consumer(t, 1);
     q->exclusive = c->exclusive && t->mode != GNT_CONSUME_BROWSE ? t : q->exclusive;
     gnt_queue_used(q);
     c->taker = t;
@@ -136,7 +144,7 @@ static void part(struct gnt_taker *t, bool failed)
     gnt_list_remove(&t->pick);
     t->upto = t->delivered; /* so that nothing of what follows gives it a turn */
     gnt_taker_return_all(t, failed);
-    q->consumers -= t->mode != GNT_CONSUME_BROWSE;
+    count_consumer(t, -1);
     if (q->exclusive == t)
         q->exclusive = NULL;
     if (t->filter)

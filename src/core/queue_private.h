@@ -221,6 +221,9 @@ void gnt_queues_free(struct gnt_home *home);
 
 /* It is of use to somebody just now (options.auto_delete_ms). */
 void gnt_queue_used(struct gnt_queue *q);
+
+/* Somebody waits for room in the whole broker, of which a home that is idle hears nothing. */
+void gnt_queue_look_later(struct gnt_queue *q);
 void gnt_queue_on_idle(struct gnt_timer *timer, uint64_t now);
 
 /* Other options; for it and its dead-letter queue. */

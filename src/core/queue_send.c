@@ -305,8 +305,11 @@ void gnt_queue_await_cancel(struct gnt_home *home, struct gnt_room *r)
 
 void gnt_queue_tell_room(struct gnt_queue *q, bool end)
 {
-    if (!end && !has_room(q))
+    if (!end && !has_room(q)) {
+        if (gnt_total_exceeds(q->home, 1, 0))
+            gnt_queue_look_later(q);
         return;
+    }
     for (struct gnt_list *link; (link = gnt_list_pop_front(&q->rooms));) {
         struct gnt_kept *kept = GNT_CONTAINER(link, struct gnt_kept, link);
         struct gnt_errand *errand = GNT_CONTAINER(kept, struct gnt_errand, kept);

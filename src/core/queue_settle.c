@@ -167,6 +167,7 @@ void gnt_queue_on_locks(struct gnt_timer *timer, uint64_t now)
     struct gnt_queue *q = GNT_CONTAINER(timer, struct gnt_queue, lock_due);
     for (struct gnt_entry *e; (e = first_locked(q)) && e->locked_until <= now;) {
         struct gnt_taker *t = e->taker;
+        gnt_count(&q->home->counters, GNT_COUNT_LOCKS_EXPIRED, 1);
         gnt_entry_give_back(e, true);
         gnt_taker_place(t);
     }

@@ -466,89 +466,6 @@ static void expiry(void **state)
     queue_forget(&r);
 }
 
-struct room {
-    struct gnt_room room;
-    unsigned times;
-    enum gnt_queue_result result;
-};
-
-static void on_room(struct gnt_home *home, struct gnt_room *room, enum gnt_queue_result result)
-{
-    struct room *r = GNT_CONTAINER(room, struct room, room);
-    (void)home;
-    r->times++;
-    r->result = result;
-}
-
-static void blocks(void **state)
-{
-    (void)state;
-    struct gnt_queue_options o = options();
-    o.max_messages = 3;
-    uint64_t q = queue_id(&w, "q", &o);
-    struct queue_sent s[4];
-    for (int i = 0; i < 4; i++)
-        queue_send(&w, 1, q, "x", false, &s[i]);
-    world_settle(&w);
-    assert_true(!s[1].full && s[2].full && s[3].full);
-    assert_int_equal(s[3].result, GNT_QUEUE_DONE); /* it was under way */
-    struct room r = {.room.done = on_room}, gone = {.room.done = on_room};
-    gnt_queue_await_room(&w.core->homes[1], q, &r.room);
-    gnt_queue_await_room(&w.core->homes[2], q, &gone.room);
-    world_settle(&w);
-    assert_true(r.times == 0 && gone.times == 0);
-    gnt_queue_await_cancel(&w.core->homes[2], &gone.room);
-    world_settle(&w);
-    assert_true(gone.times == 1 && gone.result == GNT_QUEUE_CANCELLED);
-    struct queue_reader reader = {.count = 0};
-    queue_open(&w, 1, q, GNT_CONSUME_TAKE, &reader);
-    queue_credit(&reader, 1, false);
-    world_settle(&w);
-    assert_int_equal(r.times, 0);
-    queue_credit(&reader, 1, false);
-    world_settle(&w);
-    assert_true(r.times == 1 && r.result == GNT_QUEUE_DONE && gone.times == 1);
-    gnt_queue_await_room(&w.core->homes[1], q, &r.room);
-    world_settle(&w);
-    assert_true(r.times == 2 && r.result == GNT_QUEUE_DONE); /* at once */
-    queue_send(&w, 1, q, "x", false, NULL);
-    gnt_queue_await_room(&w.core->homes[1], q, &r.room);
-    queue_close(&reader, false);
-    queue_ask(&w, 0, GNT_ENTITY_DELETE, "q", NULL, NULL);
-    assert_true(r.times == 3 && r.result == GNT_QUEUE_NOT_FOUND);
-    queue_forget(&reader);
-}
-
-static void rejects_and_drops(void **state)
-{
-    (void)state;
-    struct gnt_queue_options o = options();
-    o.max_bytes = 3;
-    o.overflow = GNT_QUEUE_REJECT;
-    uint64_t q = queue_id(&w, "q", &o);
-    o.overflow = GNT_QUEUE_DROP_OLDEST;
-    uint64_t d = queue_id(&w, "d", &o);
-    struct queue_sent s[4], t[4];
-    const char *words[] = {"a", "b", "c", "d"};
-    for (int i = 0; i < 4; i++) {
-        queue_send(&w, 1, q, words[i], false, &s[i]);
-        queue_send(&w, 1, d, words[i], false, &t[i]);
-    }
-    world_settle(&w);
-    assert_int_equal(s[2].result, GNT_QUEUE_DONE);
-    assert_int_equal(s[3].result, GNT_QUEUE_FULL);
-    assert_false(s[3].sequence);
-    assert_int_equal(t[3].result, GNT_QUEUE_DONE);
-    assert_counted(&w, GNT_COUNT_DROPPED_QUEUE_FULL, 1);
-    struct queue_reader r = {.count = 0};
-    queue_open(&w, 0, d, GNT_CONSUME_TAKE, &r);
-    queue_credit(&r, 9, false);
-    world_settle(&w);
-    assert_string_equal(queue_text(&r), "b c d ");
-    queue_close(&r, false);
-    queue_forget(&r);
-}
-
 /* ---- Looking before taking */
 
 struct vowels {
@@ -792,56 +709,16 @@ static void bound(void **state)
     queue_forget(&r);
 }
 
-/* Publishers of MQTT wait for their acknowledgement while the queue is full. */
-static void withholds(void **state)
-{
-    (void)state;
-    struct gnt_queue_options o = options();
-    o.max_messages = 1;
-    assert_int_equal(queue_ask_bound(&w, "q", "t", &o), GNT_QUEUE_DONE);
-    uint64_t q = queue_id(&w, "q", NULL);
-    unsigned own = gnt_sink_home(q);
-    struct world_publication p[3] = {{.outcome = GNT_FAILED}};
-    for (int i = 0; i < 2; i++) {
-        world_publish_waiting(&w, own, "t", "a", 1, &p[i]);
-        world_settle(&w);
-    }
-    assert_int_equal(p[0].outcome, GNT_DONE);
-    assert_int_equal(p[1].outcome, GNT_WITHHELD);
-    world_publish_waiting(&w, (own + 1) % HOMES, "t", "b", 1, &p[2]);
-    world_publish(&w, own, "t", "nobody waits", 0, false);
-    world_settle(&w);
-    assert_int_equal(p[2].outcome, GNT_WITHHELD);
-    assert_counted(&w, GNT_COUNT_DROPPED_QUEUE_FULL, 1);
-    struct queue_reader r = {.count = 0};
-    queue_open(&w, 1, q, GNT_CONSUME_TAKE, &r);
-    queue_credit(&r, 9, false);
-    world_settle(&w);
-    assert_string_equal(queue_text(&r), "a a b ");
-    assert_int_equal(p[1].outcome, GNT_DONE);
-    assert_int_equal(p[2].outcome, GNT_DONE);
-    queue_close(&r, false);
-    queue_forget(&r);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(names),       TEST(bad_options),
-        TEST(listing),     TEST(through),
-        TEST(comes_back),  TEST(takes_for_good),
-        TEST(turns),       TEST(exclusive),
-        TEST(priorities),  TEST(draining),
-        TEST(held_max),    TEST(dead_letters),
-        TEST(annotations), TEST(undeliverable_here),
-        TEST(locks),       TEST(expiry),
-        TEST(blocks),      TEST(rejects_and_drops),
-        TEST(filters),     TEST(browsing),
-        TEST(groups),      TEST(deleted),
-        TEST(purged),      TEST(in_one_breath),
-        TEST(idle),        TEST(bound),
-        TEST(withholds),
+        TEST(names),       TEST(bad_options),        TEST(listing),  TEST(through),
+        TEST(comes_back),  TEST(takes_for_good),     TEST(turns),    TEST(exclusive),
+        TEST(priorities),  TEST(draining),           TEST(held_max), TEST(dead_letters),
+        TEST(annotations), TEST(undeliverable_here), TEST(locks),    TEST(expiry),
+        TEST(filters),     TEST(browsing),           TEST(groups),   TEST(deleted),
+        TEST(purged),      TEST(in_one_breath),      TEST(idle),     TEST(bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
