@@ -39,7 +39,8 @@ bool gnt_amqp_message_valid(const struct gnt_amqp_message *m);
 /* The value in the first section of SECTION; false and null if that is empty or no section. */
 bool gnt_amqp_section(struct gnt_slice section, struct gnt_amqp_value *out);
 
-/* Takes the next section off *body; false at the end. */
+/* Takes the next section off *body; false, and null, at the end or before one whose inside is
+ * broken. */
 bool gnt_amqp_next_section(struct gnt_slice *body, struct gnt_amqp_value *out);
 
 /* The value under NAME in a section that is a map; false and null if there is none. */
