@@ -16,7 +16,8 @@ from script import Failed, Harmed, Stream, tcp
 from script import Play as BasePlay
 
 WINDOW = 2048
-ANSWERS = {"open", "begin", "attach", "flow", "empty"}  # to what came before that which matters
+# To what came before that which matters.
+ANSWERS = {"open", "begin", "attach", "flow", "detach", "end", "disposition", "empty"}
 OUTCOMES = ("accepted", "rejected", "released", "modified")
 
 
@@ -403,13 +404,15 @@ def place_of(rest):
 
 
 class Reaction:
-    """`KIND [CONDITION|CONDITION] or ..`: close, end or detach with one of these conditions; header
+    """`KIND [CONDITION|CONDITION] or ..`: close, end or detach with one of these conditions; closed,
+    the same without any; header
     [KIND|KIND], and the end; sasl CODE|CODE, and the end; drop, the end without a word; an outcome of
     a delivery, by its name; fine, nothing happens.  A connection that stands must go on working."""
 
     def __init__(self, client, text):
         self.client, self.text = client, text
-        self.options, self.let_in, self.may_come_later = {}, False, False
+        self.options, self.passed = {}, []
+        self.let_in = self.may_come_later = False
         for option in text.split(" or "):
             kind, _, told = option.strip().partition(" ")
             if not hasattr(self, f"after_{kind}"):
@@ -425,7 +428,8 @@ class Reaction:
         try:
             kind, got = self.wait(knocked)
         except Failed as e:
-            raise Failed(f"expected {self.text}\n    but      {e}") from None
+            passed = "".join(f"\n    passed   {tell_frame(f)}" for f in self.passed[-5:])
+            raise Failed(f"expected {self.text}\n    but      {e}{passed}") from None
         if kind not in self.options:
             raise Failed(f"expected {self.text}\n    came     {kind}: {tell_frame(got)}")
         getattr(self, f"after_{kind}")(got, self.options[kind])
@@ -451,12 +455,14 @@ class Reaction:
                 return "sasl", got
             if got.name == "open" and knocked is None and "fine" in self.options:
                 return "fine", got
-            if got.name == "disposition":
-                state = amqp.name_of(got.fields.get("state", amqp.NULL))
-                if state in self.options:
-                    return state, got
-            elif got.name not in ANSWERS and (got.name != "detach" or "error" in got.fields):
+            state = amqp.name_of(got.fields.get("state", amqp.NULL))
+            if got.name == "disposition" and state in self.options:
+                return state, got
+            if got.name == "close":
+                return "close" if "error" in got.fields else "closed", got
+            if got.name not in ANSWERS or "error" in got.fields:
                 return got.name, got
+            self.passed.append(got)
         raise Failed("nothing but answers to what was right")
 
     def check(self, got, conditions):
@@ -466,10 +472,14 @@ class Reaction:
             raise Failed(f"expected {self.text}\n    came     {tell_frame(got)}")
 
     def after_close(self, got, conditions):
-        self.check(got, conditions)
+        if conditions is not None:
+            self.check(got, conditions)
         if not self.client.state.closing:
             self.client.put("close", {})
         self.client.expect_end()
+
+    def after_closed(self, got, _):
+        self.after_close(got, None)
 
     def after_end(self, got, conditions):
         self.check(got, conditions)

@@ -50,6 +50,7 @@ class Session:
         self.links = {}  # by our handle
         self.next_out = self.next_id = fields.get("next-outgoing-id", uint(0)).value
         self.next_in = 0
+        self.handle_max = fields.get("handle-max", uint(-1)).value
         self.window = fields.get("incoming-window", uint(0)).value  # so many may come
         self.peer_window = 0
 
@@ -143,7 +144,10 @@ class State:
         session.next_in = frame.fields["next-outgoing-id"].value
         session.peer_window = frame.fields["incoming-window"].value
 
-    def got_attach(self, session, fields):
+    @staticmethod
+    def got_attach(session, fields):
+        if fields["handle"].value > session.handle_max:
+            raise Failed(f"a handle over handle-max: {fields['handle'].value}")
         for link in session.links.values():
             if link.name == fields["name"].value and link.receives != fields["role"].value:
                 link.peer_handle = fields["handle"].value
