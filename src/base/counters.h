@@ -16,6 +16,9 @@
     X(PUBLISH_SENT, "publish/messages/sent", "PUBLISH packets sent")                              \
     X(PUBLISH_BYTES_RECEIVED, "publish/bytes/received", "payload bytes received")                 \
     X(PUBLISH_BYTES_SENT, "publish/bytes/sent", "payload bytes sent")                             \
+    X(AMQP_RECEIVED, "amqp/messages/received", "messages received over AMQP")                     \
+    X(AMQP_SENT, "amqp/messages/sent", "messages sent over AMQP")                                 \
+    X(AMQP_REJECTED, "amqp/messages/rejected", "messages over AMQP that were rejected")           \
     X(DUE, "ledger/received",                                                                     \
       "deliveries that sessions, shared groups and queues were given to make")                    \
     X(DELIVERED, "ledger/delivered", "deliveries sent at QoS 0, or acknowledged by their client") \

@@ -4,6 +4,7 @@
 #include "base/rcu.h"
 #include "broker/access.h"
 #include "broker/data.h"
+#include "broker/entities.h"
 #include "broker/inbox.h"
 #include "broker/listener.h"
 #include "broker/seats.h"
@@ -77,6 +78,9 @@ static gnt_err fill(struct gnt_broker *b, const struct gnt_config *config, char 
     err = gnt_workers_read_users(b->workers, config, problem, cap);
     if (err)
         return err == GNT_NOMEM ? err : GNT_INVALID;
+    err = gnt_entities_declare(b->workers, config);
+    if (err)
+        return err;
     b->inbox.worker = &b->workers->worker[0];
     return gnt_seats_new(b->workers, &b->listeners, &b->inbox, &gnt_seats_usual, &b->seats);
 }
@@ -207,5 +211,7 @@ gnt_err gnt_broker_reload(struct gnt_broker *b, const struct gnt_config *config)
                 GNT_F_STR("users", "as before"));
     if (!err)
         gnt_listeners_reload(&b->listeners, config);
+    if (!err)
+        err = gnt_entities_declare(b->workers, config);
     return err;
 }

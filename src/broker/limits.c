@@ -82,6 +82,23 @@ struct gnt_mqtt_limits gnt_limits_mqtt(const struct gnt_config *c)
     };
 }
 
+struct gnt_amqp_limits gnt_limits_amqp(const struct gnt_config *c)
+{
+    return (struct gnt_amqp_limits){
+        .frame_max = c->limits.frame_bytes,
+        .message_max = c->limits.packet_bytes,
+        .sessions = c->limits.amqp_sessions,
+        .links = c->limits.amqp_links,
+        .unsettled = c->limits.amqp_unsettled,
+        .idle_ms = c->limits.amqp_idle_ms,
+        .connections_max = c->limits.connections,
+        .connect_timeout_ms = c->limits.connect_timeout_ms,
+        .write_timeout_ms = c->limits.write_timeout_ms,
+        .output_max = in_memory(c->limits.output_bytes),
+        .auto_create = gnt_config_creates(c),
+    };
+}
+
 struct gnt_guess_limits gnt_limits_guess(const struct gnt_config_guessing *g)
 {
     return (struct gnt_guess_limits){

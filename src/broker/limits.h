@@ -6,12 +6,15 @@
 #include "auth/guess.h"
 #include "conf/config.h"
 #include "core/core.h"
+#include "front/amqp/front.h"
 #include "front/mqtt/front.h"
 
 /* Without its homes, and how they reach each other: workers.c adds these. */
 struct gnt_core_config gnt_limits_core(const struct gnt_config *c);
 
 struct gnt_mqtt_limits gnt_limits_mqtt(const struct gnt_config *c);
+
+struct gnt_amqp_limits gnt_limits_amqp(const struct gnt_config *c);
 
 struct gnt_guess_limits gnt_limits_guess(const struct gnt_config_guessing *g);
 

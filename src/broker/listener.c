@@ -1,7 +1,6 @@
 #include "broker/listener.h"
 
 #include "base/log.h"
-#include "conf/url.h"
 #include "net/resolve.h"
 #include "net/tcp.h"
 
@@ -45,7 +44,7 @@ static gnt_err next_item(struct opening *o, struct gnt_listener **out)
     *out = &item[l->count];
     **out = (struct gnt_listener){
         .fd = -1,
-        .http = o->url.scheme->kind == GNT_URL_HTTP,
+        .kind = o->url.scheme->kind,
         .terms = o->terms,
         .origins = {o->terms->origins.items, o->terms->origins.count, false},
     };
@@ -241,7 +240,8 @@ static void warn_idle_tls(const struct gnt_config *config)
                                      "certificate: --ca FILE"));
     if (!any && (config->tls.certificates.count || config->tls.pfxs.count || config->tls.cas.count))
         gnt_log(GNT_LOG_WARNING, NULL, "tls",
-                GNT_F_STR("problem", "there are certificates, and no listener is mqtts or https"));
+                GNT_F_STR("problem",
+                          "there are certificates, and no listener is mqtts, amqps or https"));
 }
 
 gnt_err gnt_listeners_open(struct gnt_listeners *l, const struct gnt_config *config, char *problem,

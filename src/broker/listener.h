@@ -4,6 +4,7 @@
 
 #include "broker/tls.h"
 #include "conf/config.h"
+#include "conf/url.h"
 #include "front/http/front.h"
 #include "net/acceptor.h"
 #include "net/unix.h"
@@ -18,7 +19,7 @@ struct gnt_listener_terms {
 struct gnt_listener {
     int fd;                           /* -1 once it is shut */
     char url[128];                    /* "mqtt://127.0.0.1:1883", the port as it was bound */
-    bool http;                        /* else MQTT */
+    enum gnt_url_kind kind;           /* MQTT, AMQP or HTTP */
     struct gnt_listener_terms *terms; /* lent by gnt_listeners, */
     struct gnt_http_origins origins;  /* and so is this list */
     struct gnt_unix_file file;        /* that the URL names; inode 0: none */

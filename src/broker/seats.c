@@ -213,10 +213,13 @@ static void *run(void *context)
 static void go_in(void *context, struct gnt_stream *stream)
 {
     const struct entrance *e = context;
-    if (e->listener->http)
-        gnt_worker_accept_http(e->seat->worker, stream, &e->listener->origins);
+    struct gnt_worker *worker = e->seat->worker;
+    if (e->listener->kind == GNT_URL_HTTP)
+        gnt_worker_accept_http(worker, stream, &e->listener->origins);
+    else if (e->listener->kind == GNT_URL_AMQP)
+        gnt_worker_accept_amqp(worker, stream);
     else
-        gnt_worker_accept(e->seat->worker, stream);
+        gnt_worker_accept(worker, stream);
 }
 
 static void on_accept(void *context, struct gnt_stream *stream)

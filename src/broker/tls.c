@@ -1,7 +1,6 @@
 #include "broker/tls.h"
 
 #include "base/log.h"
-#include "conf/url.h"
 #include "pki/certs.h"
 #include "pki/facts.h"
 #include "pki/key.h"
@@ -168,7 +167,9 @@ static gnt_err agree(const struct files *f, const struct gnt_config_tls *c,
         [GNT_CONFIG_IDENTITY_SUBJECT] = GNT_TLS_NAME_SUBJECT,
         [GNT_CONFIG_IDENTITY_NONE] = GNT_TLS_NAME_NONE,
     };
-    const char *const protocol = tls->http ? "http/1.1" : "mqtt";
+    static const char *const protocols[] = {
+        [GNT_URL_MQTT] = "mqtt", [GNT_URL_HTTP] = "http/1.1", [GNT_URL_AMQP] = "amqp"};
+    const char *const protocol = protocols[tls->kind];
     const struct gnt_callback_tls *program = tls->program;
     const struct gnt_tls_terms terms = {
         .server = true,
@@ -259,7 +260,7 @@ gnt_err gnt_listener_tls_open(struct gnt_listener_tls *tls, const struct gnt_con
     if (!tls->url)
         return GNT_NOMEM;
     pthread_mutex_init(&tls->lock, NULL);
-    tls->http = url.scheme->kind == GNT_URL_HTTP;
+    tls->kind = url.scheme->kind;
     tls->needed = gnt_config_needs_certificates(config, listener);
     if (tls->program && tls->program->choose && gnt_tls_choices_new(tls->program, &tls->choices))
         return GNT_NOMEM;

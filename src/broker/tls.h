@@ -8,12 +8,13 @@
 
 #include "broker/tls_choice.h"
 #include "conf/config.h"
+#include "conf/url.h"
 
 #include <pthread.h>
 
 struct gnt_listener_tls {
     char *url;                       /* of the configuration's listener; NULL: it is without TLS */
-    bool http;                       /* else MQTT */
+    enum gnt_url_kind kind;          /* MQTT, AMQP or HTTP */
     bool needed;                     /* nothing but certificates keeps other machines out */
     pthread_mutex_t lock;            /* guards `context`, taken last, held for taking a reference */
     struct gnt_tls_context *context; /* for the connections to come */

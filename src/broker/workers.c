@@ -71,6 +71,19 @@ static gnt_err fill_shared(struct gnt_mqtt_shared *s, const struct gnt_config *c
     return gnt_config_users(c) ? let_log_in(s, c) : GNT_OK;
 }
 
+/* What is the broker's, and not of one protocol, is in MQTT. */
+static void fill_amqp(struct gnt_amqp_shared *s, const struct gnt_config *c,
+                      struct gnt_mqtt_shared *mqtt)
+{
+    *s = (struct gnt_amqp_shared){.limits = gnt_limits_amqp(c),
+                                  .anonymous = mqtt->anonymous,
+                                  .random = mqtt->random,
+                                  .hasher = mqtt->hasher,
+                                  .guess = mqtt->guess,
+                                  .connections = &mqtt->connections,
+                                  .next_number = &mqtt->next_number};
+}
+
 /* A sleeping worker holds nobody's memory back. */
 static void on_sleeping(void *context, bool asleep)
 {
@@ -96,11 +109,18 @@ static void open_mqtt(void *worker, struct gnt_stream *websocket)
     gnt_worker_accept(worker, websocket);
 }
 
+static void open_amqp(void *worker, struct gnt_stream *websocket)
+{
+    gnt_worker_accept_amqp(worker, websocket);
+}
+
 /* What is where on an HTTP listener.  MQTT 3.1 had a name of its own [IANA's registry]. */
 static const char *const mqtt_protocols[] = {"mqtt", "mqttv3.1", NULL};
+static const char *const amqp_protocols[] = {"amqp", NULL}; /* [AMQP WebSocket Binding 2.1] */
 
 static const struct gnt_http_path paths[] = {
     {"/mqtt", mqtt_protocols, open_mqtt},
+    {"/amqp", amqp_protocols, open_amqp},
     {NULL, NULL, NULL},
 };
 
@@ -130,6 +150,8 @@ static gnt_err worker_init(struct gnt_worker *w, struct gnt_workers *all, unsign
     if (!err)
         err = gnt_mqtt_front_init(front, &all->mqtt, &w->loop, w->home);
     if (!err)
+        err = gnt_amqp_front_init(&w->amqp, &all->amqp, &w->loop, w->home);
+    if (!err)
         err = gnt_porch_init(&w->porch, &w->loop, &w->home->counters, &front->limits);
     return err ? err : gnt_accounts_new(w, accounts_ms, &w->accounts);
 }
@@ -153,6 +175,7 @@ static gnt_err fill(struct gnt_workers *w, const struct gnt_config *config,
     err = fill_shared(&w->mqtt, config, door);
     if (err)
         return err;
+    fill_amqp(&w->amqp, config, &w->mqtt);
     w->worker = calloc(w->count, sizeof *w->worker);
     w->mqtt.fronts = calloc(w->count, sizeof *w->mqtt.fronts);
     if (!w->worker || !w->mqtt.fronts)
@@ -182,6 +205,7 @@ gnt_err gnt_workers_heed(struct gnt_workers *w, const struct gnt_config *config,
                          const struct gnt_mqtt_hooks *hooks)
 {
     w->mqtt.hooks = hooks;
+    w->amqp.refuses = hooks->login != NULL; /* it is not asked about AMQP */
     return hooks->login ? let_log_in(&w->mqtt, config) : GNT_OK;
 }
 
@@ -202,6 +226,7 @@ struct reload {
     _Atomic unsigned refs;
     struct gnt_core_config core;
     struct gnt_mqtt_limits mqtt;
+    struct gnt_amqp_limits amqp;
     uint64_t sys_interval_ms;
     uint64_t accounts_interval_ms;
 };
@@ -218,6 +243,7 @@ static void on_reload(const struct gnt_mail *mail)
     struct reload *r = mail->object;
     gnt_home_configure(worker->home, &r->core);
     gnt_mqtt_front_configure(worker->mqtt, &r->mqtt);
+    gnt_amqp_front_configure(&worker->amqp, &r->amqp);
     if (worker->index == 0)
         gnt_sys_set_interval(worker->all->sys, r->sys_interval_ms);
     gnt_accounts_set_interval(worker->accounts, r->accounts_interval_ms);
@@ -232,6 +258,7 @@ gnt_err gnt_workers_reload(struct gnt_workers *w, const struct gnt_config *confi
     *r = (struct reload){.refs = w->count,
                          .core = core_config(config, w->count, w->post),
                          .mqtt = gnt_limits_mqtt(config),
+                         .amqp = gnt_limits_amqp(config),
                          .sys_interval_ms = config->sys_interval_ms,
                          .accounts_interval_ms = accounts_interval_ms(config)};
     if (w->mqtt.guess) {
@@ -294,21 +321,27 @@ static void on_bad_line(void *context, const char *file, unsigned line, const ch
         gnt_log(GNT_LOG_WARNING, NULL, "users", GNT_F_STR("file", file), GNT_F_STR("problem", why));
 }
 
+static void take_users(struct gnt_worker *worker, struct gnt_users *users)
+{
+    struct gnt_users *one = gnt_users_ref(users), *other = gnt_users_ref(users);
+    gnt_mqtt_front_take_users(worker->mqtt, &one);
+    gnt_amqp_front_take_users(&worker->amqp, &other);
+}
+
 static void on_users(const struct gnt_mail *mail)
 {
     struct gnt_worker *worker = mail->to;
     struct gnt_users *users = mail->object;
-    gnt_mqtt_front_take_users(worker->mqtt, &users);
+    take_users(worker, users);
+    gnt_users_unref(&users);
 }
 
 /* Before the workers run: what has come for them by mail may be read behind the first connection
  * that another worker has sent, and nobody may be let in without a look at the users. */
 static void put_in_place(struct gnt_workers *w, struct gnt_users *users)
 {
-    for (unsigned i = 0; i < w->count; i++) {
-        struct gnt_users *one = gnt_users_ref(users);
-        gnt_mqtt_front_take_users(w->worker[i].mqtt, &one);
-    }
+    for (unsigned i = 0; i < w->count; i++)
+        take_users(&w->worker[i], users);
 }
 
 /* A reference for each worker.  On failure some may have got it. */
@@ -449,6 +482,8 @@ static void free_workers(struct gnt_workers *w, void (*leave_store)(struct gnt_w
         if (w->worker[i].mqtt && w->worker[i].mqtt->shared)
             gnt_mqtt_front_fini(w->worker[i].mqtt);
     for (unsigned i = 0; w->worker && i < w->count; i++)
+        gnt_amqp_front_fini(&w->worker[i].amqp);
+    for (unsigned i = 0; w->worker && i < w->count; i++)
         if (w->worker[i].all) {
             gnt_porch_fini(&w->worker[i].porch);
             gnt_http_front_fini(&w->worker[i].http);
@@ -486,11 +521,22 @@ void gnt_workers_abandon(struct gnt_workers **w)
     *w = NULL;
 }
 
-void gnt_worker_turn(struct gnt_worker *worker, uint64_t max_wait_ns)
+static bool begin_turn(struct gnt_worker *worker)
 {
     bool more = gnt_mqtt_front_turn(worker->mqtt);
+    return gnt_amqp_front_turn(&worker->amqp) || more;
+}
+
+bool gnt_worker_has_more(const struct gnt_worker *worker)
+{
+    return gnt_mqtt_front_has_more(worker->mqtt) || gnt_amqp_front_has_more(&worker->amqp);
+}
+
+void gnt_worker_turn(struct gnt_worker *worker, uint64_t max_wait_ns)
+{
+    bool more = begin_turn(worker);
     gnt_list_each (link, &worker->loop.guests)
-        more |= gnt_mqtt_front_turn(GNT_CONTAINER(link, struct gnt_worker, loop.guest)->mqtt);
+        more |= begin_turn(GNT_CONTAINER(link, struct gnt_worker, loop.guest));
     gnt_loop_turn(&worker->loop, more ? 0 : max_wait_ns);
     gnt_rcu_quiescent();
 }
@@ -499,6 +545,12 @@ void gnt_worker_accept(struct gnt_worker *worker, struct gnt_stream *stream)
 {
     if (!gnt_mqtt_front_blocks(worker->mqtt, &stream))
         gnt_mqtt_front_accept(worker->mqtt, stream);
+}
+
+void gnt_worker_accept_amqp(struct gnt_worker *worker, struct gnt_stream *stream)
+{
+    if (!gnt_mqtt_front_blocks(worker->mqtt, &stream))
+        gnt_amqp_front_accept(&worker->amqp, stream);
 }
 
 void gnt_worker_accept_http(struct gnt_worker *worker, struct gnt_stream *stream,
@@ -513,9 +565,11 @@ void gnt_worker_stop(struct gnt_worker *worker)
     gnt_porch_stop(&worker->porch);
     gnt_http_front_stop(&worker->http);
     gnt_mqtt_front_stop(worker->mqtt);
+    gnt_amqp_front_stop(&worker->amqp);
 }
 
 bool gnt_worker_idle(const struct gnt_worker *worker)
 {
-    return gnt_mqtt_front_idle(worker->mqtt) && gnt_http_front_idle(&worker->http);
+    return gnt_mqtt_front_idle(worker->mqtt) && gnt_amqp_front_idle(&worker->amqp) &&
+           gnt_http_front_idle(&worker->http);
 }

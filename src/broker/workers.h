@@ -11,6 +11,7 @@
 #include "broker/porch.h"
 #include "conf/config.h"
 #include "core/core.h"
+#include "front/amqp/front.h"
 #include "front/http/front.h"
 #include "front/mqtt/front.h"
 #include "net/post.h"
@@ -30,6 +31,7 @@ struct gnt_worker {
     struct gnt_loop loop;
     struct gnt_home *home;
     struct gnt_mqtt_front *mqtt; /* in all->mqtt.fronts */
+    struct gnt_amqp_front amqp;
     struct gnt_http_front http;
     struct gnt_porch porch; /* of TLS */
     struct gnt_accounts *accounts;
@@ -40,6 +42,7 @@ struct gnt_workers {
     struct gnt_core *core;
     struct gnt_post *post;
     struct gnt_mqtt_shared mqtt;
+    struct gnt_amqp_shared amqp;
     struct gnt_sys *sys;     /* lives at worker 0 */
     struct gnt_users *users; /* that the workers have been given, for the next reading */
     struct gnt_worker *worker;
@@ -84,8 +87,12 @@ void gnt_workers_abandon(struct gnt_workers **w);
  * MAX_WAIT_NS. */
 void gnt_worker_turn(struct gnt_worker *worker, uint64_t max_wait_ns);
 
-/* A connection for this worker, on its thread, in its loop. */
+/* Between turns: whether something is left for the next one, which its loop does not know of. */
+bool gnt_worker_has_more(const struct gnt_worker *worker);
+
+/* A connection for this worker, on its thread, in its loop, that speaks MQTT, or AMQP. */
 void gnt_worker_accept(struct gnt_worker *worker, struct gnt_stream *stream);
+void gnt_worker_accept_amqp(struct gnt_worker *worker, struct gnt_stream *stream);
 
 /* The same for one that begins with HTTP, where ORIGINS, which stay, are permitted. */
 void gnt_worker_accept_http(struct gnt_worker *worker, struct gnt_stream *stream,

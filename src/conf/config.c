@@ -1,6 +1,7 @@
 #include "conf/config.h"
 #include "conf/access_rules.h"
 #include "conf/listeners.h"
+#include "conf/queues.h"
 #include "conf/reference.h"
 #include "conf/yaml.h"
 
@@ -22,13 +23,17 @@ gnt_err gnt_config_load(const char *file, struct gnt_config *config, struct gnt_
 }
 
 /* Where people look for it, too, if they have not said anything about listeners. */
-static gnt_err add_http(struct gnt_config *config)
+static gnt_err add_usual(struct gnt_config *config)
 {
+    static const char *const urls[] = {"amqp://127.0.0.1:5672", "http://127.0.0.1:8080"};
     const struct gnt_option *row = gnt_option_find(&gnt_config_table, "listeners");
     struct gnt_why why;
-    gnt_err err = gnt_option_set(row, config, gnt_slice_str("http://127.0.0.1:8080"), &why);
-    if (!err)
-        config->listeners.items[config->listeners.count - 1].optional = true;
+    gnt_err err = GNT_OK;
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0] && !err; i++) {
+        err = gnt_option_set(row, config, gnt_slice_str(urls[i]), &why);
+        if (!err)
+            config->listeners.items[config->listeners.count - 1].optional = true;
+    }
     return err;
 }
 
@@ -56,7 +61,7 @@ gnt_err gnt_config_args(int argc, char **argv, struct gnt_config *config,
     gnt_err err = gnt_config_init(&fresh);
     if (err)
         return err;
-    err = add_http(&fresh);
+    err = add_usual(&fresh);
     if (!err)
         err = read_all(argc, argv, &fresh, result, diag);
     if (err || result->help || result->version) {
@@ -89,6 +94,13 @@ const char *gnt_config_access_file(const struct gnt_config *config)
     return unless_none(config->access_file);
 }
 
+bool gnt_config_creates(const struct gnt_config *config)
+{
+    if (config->auto_create == GNT_CONFIG_AUTO_CREATE_UNDECLARED)
+        return !config->queues.count;
+    return config->auto_create == GNT_CONFIG_AUTO_CREATE_YES;
+}
+
 size_t gnt_config_diff(const struct gnt_config *a, const struct gnt_config *b,
                        const struct gnt_option **changed, size_t cap)
 {
@@ -117,6 +129,10 @@ gnt_err gnt_config_reference(struct gnt_buf *out)
         err = gnt_text_put(out, "\n### One rule of access\n\n");
     if (!err)
         err = gnt_reference_options(&gnt_config_rule_table, out);
+    if (!err)
+        err = gnt_text_put(out, "\n### One queue\n\n");
+    if (!err)
+        err = gnt_reference_options(&gnt_config_queue_table, out);
     if (!err)
         err = gnt_text_put(out, "\n### On the command line only\n\n");
     return err ? err : gnt_reference_flags(&gnt_config_table, out);

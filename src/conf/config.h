@@ -14,6 +14,7 @@
 #include "conf/args.h"
 #include "conf/diag.h"
 #include "conf/option.h"
+#include "model/queue_options.h"
 
 /* Whether a listener asks its clients for certificates; AUTO: what follows from the rest. */
 enum gnt_config_ask {
@@ -69,6 +70,25 @@ struct gnt_config_rule {
 struct gnt_config_rules {
     struct gnt_config_rule *items;
     size_t count;
+};
+
+/* A queue that is to be there. */
+struct gnt_config_queue {
+    char *name;
+    struct gnt_strings bind; /* topic filters */
+    struct gnt_queue_options options;
+};
+
+struct gnt_config_queues {
+    struct gnt_config_queue *items;
+    size_t count;
+};
+
+/* Whether a name that is not known becomes a queue. */
+enum gnt_config_auto_create {
+    GNT_CONFIG_AUTO_CREATE_UNDECLARED, /* where no queue is declared */
+    GNT_CONFIG_AUTO_CREATE_YES,
+    GNT_CONFIG_AUTO_CREATE_NO,
 };
 
 /* Who may connect without a user name. */
@@ -131,6 +151,11 @@ struct gnt_config_limits {
     uint32_t connect_timeout_ms;
     uint32_t connect_rate;     /* clients a second; 0: any number */
     uint32_t write_timeout_ms; /* without progress; 0: any time */
+    uint32_t frame_bytes;      /* of AMQP, received */
+    uint32_t amqp_sessions;    /* per connection */
+    uint32_t amqp_links;       /* likewise */
+    uint32_t amqp_unsettled;   /* deliveries, per connection and direction */
+    uint32_t amqp_idle_ms;     /* 0: any time */
     uint8_t maximum_qos;       /* of publications and wills from clients, and of subscriptions */
     bool retain_available;
     bool wildcard_available;
@@ -158,6 +183,8 @@ struct gnt_config {
     enum gnt_config_anonymous allow_anonymous;
     struct gnt_config_rules access;
     char *access_file; /* or "none" */
+    struct gnt_config_queues queues;
+    enum gnt_config_auto_create auto_create;
     enum gnt_log_level log_level;
     enum gnt_log_format log_format;
     uint64_t sys_interval_ms; /* 0: no $SYS topics */
@@ -229,6 +256,9 @@ bool gnt_config_is_open(const struct gnt_config *config);
 
 /* Whether clients may connect that do not say who they are. */
 bool gnt_config_anonymous(const struct gnt_config *config);
+
+/* Whether a name that is not known becomes a queue. */
+bool gnt_config_creates(const struct gnt_config *config);
 
 /* Writes up to CAP rows whose values differ, in table order, and returns how many differ.  A row
  * with `restart` takes effect at the next start only; gnt_option_text() shows the values. */

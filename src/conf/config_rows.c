@@ -2,6 +2,7 @@
 #include "conf/access_rules.h"
 #include "conf/limits.h"
 #include "conf/listeners.h"
+#include "conf/queues.h"
 #include "conf/setting.h"
 
 #define FIELD(member) GNT_OPTION_FIELD(struct gnt_config, member)
@@ -37,6 +38,13 @@ static const struct gnt_option_word anonymous[] = {
     {"no", GNT_ANONYMOUS_NO},
     {"off", GNT_ANONYMOUS_NO},
     {NULL, 0},
+};
+
+static const struct gnt_option_word auto_create[] = {
+    {"auto", GNT_CONFIG_AUTO_CREATE_UNDECLARED}, {"true", GNT_CONFIG_AUTO_CREATE_YES},
+    {"yes", GNT_CONFIG_AUTO_CREATE_YES},         {"on", GNT_CONFIG_AUTO_CREATE_YES},
+    {"false", GNT_CONFIG_AUTO_CREATE_NO},        {"no", GNT_CONFIG_AUTO_CREATE_NO},
+    {"off", GNT_CONFIG_AUTO_CREATE_NO},          {NULL, 0},
 };
 
 static const struct gnt_option_word log_levels[] = {
@@ -91,10 +99,11 @@ static const struct gnt_option rows[] = {
      .restart = true,
      .metavar = "URL",
      .help = "Listens there, such as mqtt://127.0.0.1:1883, mqtt://:1883 for all addresses, "
-             "mqtts://:8883 for TLS, or http://127.0.0.1:8080 and https://:8443 for WebSockets "
-             "(ws://127.0.0.1:8080/mqtt). Can be given several times; naming any replaces the "
-             "default. Without --config and this, the "
-             "command listens on http://127.0.0.1:8080, too, if that is free."},
+             "mqtts://:8883 for TLS, amqp://127.0.0.1:5672 and amqps://:5671 for AMQP 1.0, or "
+             "http://127.0.0.1:8080 and https://:8443 for WebSockets (ws://127.0.0.1:8080/mqtt, "
+             "or /amqp). Can be given several times; naming any replaces the default. Without "
+             "--config and this, the command listens on amqp://127.0.0.1:5672 and "
+             "http://127.0.0.1:8080, too, where that is free."},
     {.path = "data",
      .flag = "data",
      .kind = GNT_OPTION_STRING,
@@ -175,6 +184,21 @@ static const struct gnt_option rows[] = {
      .help = "The same as mosquitto has it in its acl_file, which is read as it is. The rules of "
              "access come first. SIGHUP reads it again; a mistake in it changes nothing then, and "
              "a broker does not start with one."},
+    {.path = "entities.queues",
+     .kind = GNT_OPTION_MAPS,
+     FIELD(queues),
+     .items = &gnt_config_queue_table,
+     .min = 1,
+     .max = 65536,
+     .help = "Queues that are to be there, and their options. A queue that is there already gets "
+             "these options; one that is not named any more stays, with its messages."},
+    {.path = "entities.auto_create",
+     .kind = GNT_OPTION_WORD,
+     FIELD(auto_create),
+     .fallback = "auto",
+     .words = auto_create,
+     .help = "Whether a name that AMQP clients send to or receive from becomes a queue, if there "
+             "is none; auto: where entities.queues names none."},
     {.path = "queue_full",
      .flag = "queue-full",
      .kind = GNT_OPTION_WORD,
@@ -235,7 +259,7 @@ static const struct gnt_option rows[] = {
      .words = (words_),                                                               \
      .check = (check_),                                                               \
      .fallback = (fallback_),                                                         \
-     .group = "TLS, for mqtts and https listeners",                                   \
+     .group = "TLS, for mqtts, amqps and https listeners",                            \
      .metavar = (metavar_),                                                           \
      .help = (help_)},
     GNT_TLS_ROWS(ROW)
@@ -354,9 +378,9 @@ const struct gnt_option_table gnt_config_table = GNT_OPTION_TABLE(struct gnt_con
 const struct gnt_args gnt_config_arguments = {
     .usage = "gnatter broker [OPTION]...",
     .about = "Runs the broker until it is interrupted. Without options it listens for MQTT on "
-             "127.0.0.1, port 1883, and for WebSockets on port 8080, for anybody on this machine, "
-             "and keeps what has to last in the "
-             "data directory that --data describes.",
+             "127.0.0.1, port 1883, for AMQP 1.0 on port 5672, and for WebSockets on port 8080, "
+             "for anybody on this machine, and keeps what has to last in the data directory that "
+             "--data describes.",
     .footer = "The configuration file is YAML with the same options, and more, as\n"
               "docs/configuration.md describes them.",
     .table = GNT_OPTION_TABLE(struct gnt_config, rows),

@@ -116,6 +116,24 @@ extern const struct gnt_option_word gnt_limits_unlimited[];
     X("shared_available", BOOL, shared_available, .fallback = "true",                              \
       .help = "Whether there are shared subscriptions; MQTT 5 clients are told. Where there "      \
               "are none, such a filter is refused in SUBACK.")                                     \
+    X("amqp_frame", SIZE, frame_bytes, .fallback = "64KiB", .min = 512, .max = 1 << 20,            \
+      .help = "The largest frame that an AMQP peer may send; it is told. A message may take any "  \
+              "number of frames, and limits.packet bytes.")                                        \
+    X("amqp_sessions", INTEGER, amqp_sessions, .fallback = "256", .min = 1, .max = 65536,          \
+      .unit = "sessions",                                                                          \
+      .help = "How many sessions one AMQP connection may have; its peer is told.")                 \
+    X("amqp_links", INTEGER, amqp_links, .fallback = "10000", .min = 1, .max = 1000000,            \
+      .unit = "links",                                                                             \
+      .help = "How many links the sessions of one AMQP connection may have together. One more "    \
+              "is refused (amqp:resource-limit-exceeded).")                                        \
+    X("amqp_unsettled", INTEGER, amqp_unsettled, .fallback = "65536", .min = 1, .max = 1000000,    \
+      .unit = "deliveries",                                                                        \
+      .help = "How many unsettled deliveries there may be on one AMQP connection, in each "        \
+              "direction. While there are as many, a sender has no credit, and a receiver is "     \
+              "sent no more.")                                                                     \
+    X("amqp_idle", DURATION, amqp_idle_ms, .fallback = "1m", .max = 86400000,                      \
+      .help = "How long an AMQP peer may be silent before its connection is closed; it is told, "  \
+              "and sends an empty frame in time. 0 is for ever.")                                  \
     X("subscription_ids_available", BOOL, subscription_ids_available, .fallback = "true",          \
       .help = "Whether MQTT 5 clients may give their subscriptions identifiers; they are told. "   \
               "Where they may not, a SUBSCRIBE with one ends the connection.")

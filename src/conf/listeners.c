@@ -9,15 +9,12 @@ static gnt_err check_url(const char *text, struct gnt_why *why)
 {
     struct gnt_url url;
     gnt_err err = gnt_url_parse(text, &url, why);
-    if (!err && url.scheme->kind == GNT_URL_AMQP) {
-        gnt_why_set(why, "there are no listeners for AMQP yet");
-        return GNT_INVALID;
-    }
     if (err || url.scheme->kind != GNT_URL_WEBSOCKET)
         return err;
     const char *scheme = url.scheme->tls ? "https" : "http";
     gnt_why_set(why,
-                "WebSockets are at the path /mqtt of an %s listener, such as %s://127.0.0.1:%s",
+                "WebSockets are at the paths /mqtt and /amqp of an %s listener, such as "
+                "%s://127.0.0.1:%s",
                 scheme, scheme, url.scheme->tls ? "8443" : "8080");
     return GNT_INVALID;
 }
@@ -88,11 +85,12 @@ static const struct gnt_option listener_rows[] = {
      .required = true,
      .restart = true,
      .metavar = "URL",
-     .help = "Where to listen: SCHEME://HOST:PORT. mqtt is MQTT, on port 1883 unless named; http, "
-             "on port 80 unless named, is MQTT over WebSocket at its path /mqtt; mqtts, on port "
-             "8883, and https, on port 443, are the same over TLS. Without a host: on all "
-             "addresses. Port 0: any free one. unix:///PATH is MQTT over the Unix socket of that "
-             "path."},
+     .help =
+         "Where to listen: SCHEME://HOST:PORT. mqtt is MQTT, on port 1883 unless named; amqp is "
+         "AMQP 1.0, on port 5672; http, on port 80, is both over WebSocket, at its paths /mqtt "
+         "and /amqp; mqtts, on port 8883, amqps, on port 5671, and https, on port 443, are the "
+         "same over TLS. Without a host: on all addresses. Port 0: any free one. unix:///PATH "
+         "is MQTT over the Unix socket of that path."},
     {.path = "mode",
      .kind = GNT_OPTION_STRING,
      GNT_OPTION_FIELD(struct gnt_config_listener, mode),

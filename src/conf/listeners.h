@@ -16,7 +16,8 @@ gnt_err gnt_tls_check_passphrase(const char *text, struct gnt_why *why);
  * X(path, flag, kind, field of struct gnt_config_tls, words, check, fallback, metavar, help) */
 #define GNT_TLS_ROWS(X)                                                                            \
     X("certificate", "certificate", STRINGS, certificates, NULL, NULL, NULL, "FILE",               \
-      "The certificate that mqtts and https listeners show, in PEM or DER, with those of the CAs " \
+      "The certificate that mqtts, amqps and https listeners show, in PEM or DER, with those of "  \
+      "the CAs "                                                                                   \
       "between it and the root behind it; `gnatter cert init` makes one. Of several each client "  \
       "gets the one for the host name that it asks for (SNI), and the first where none is.")       \
     X("key", "key", STRINGS, keys, NULL, NULL, NULL, "FILE",                                       \

@@ -62,7 +62,7 @@ class Starting(Case):
         self.assertIn("did you mean '--listen'?", self.fails(64, "--lisen", "mqtt://:1883"))
         self.assertIn("expected", self.fails(64, "--listen", "gopher://x"))
         self.assertIn("did you mean 'http'?", self.fails(64, "--listen", "htp://x"))
-        self.assertIn("/mqtt of an http listener", self.fails(64, "--listen", "ws://127.0.0.1"))
+        self.assertIn("/amqp of an http listener", self.fails(64, "--listen", "ws://127.0.0.1"))
         err = self.fails(78, "--config", self.file("workers: 2\nworkrs: 3\n"))
         self.assertRegex(err, r"^gnatter broker: .*gnatter\.yaml:2:1: .*did you mean 'workers'\?\n$")
         self.assertEqual(self.fails(78, "--config", "/nonexistent.yaml").count("\n"), 1)

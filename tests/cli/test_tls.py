@@ -302,7 +302,7 @@ class Mistakes(Case):
         process = harness.Process([harness.GNATTER, "broker", "--data", "none", "--listen",
                                    "mqtt://127.0.0.1:0", "--ca", f"{PKI}/ca.pem"])
         self.addCleanup(process.kill)
-        process.line("stderr", b"no listener is mqtts or https")
+        process.line("stderr", b"no listener is mqtts, amqps or https")
         path = os.path.join(os.path.dirname(PKI), "plain.yaml")
         with open(path, "w", encoding="utf-8") as file:
             file.write(f"listeners: [{{url: mqtt://127.0.0.1:0, ca: {PKI}/ca.pem}}]\n")

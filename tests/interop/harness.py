@@ -45,8 +45,8 @@ def tied(words):
 
 
 class Broker:
-    """A broker's process; `port` is where it listens once start() has returned, and `web_port` where
-    it does for WebSockets."""
+    """A broker's process; `port` is where it listens once start() has returned, `web_port` where it
+    does for WebSockets, and `amqp_port` for AMQP."""
 
     name = ""
 
@@ -55,6 +55,7 @@ class Broker:
         self.process = None
         self.port = 0
         self.web_port = 0
+        self.amqp_port = 0
         self.log_path = os.path.join(folder, f"{self.name}-{id(self)}.log")
 
     def spawn(self, words):
@@ -92,20 +93,23 @@ class Gnatter(Broker):
 
     def start(self, settings=(), workers=WORKERS):
         words = [GNATTER, "broker", "--listen", "mqtt://127.0.0.1:0", "--listen",
-                 "http://127.0.0.1:0", "--data", "none", "--workers", str(workers)]
+                 "http://127.0.0.1:0", "--listen", "amqp://127.0.0.1:0", "--data", "none",
+                 "--workers", str(workers)]
         for setting in settings:
             words += ["--set", setting]
         self.spawn(words)
         return self.wait_for_port()
 
     def wait_for_port(self):
-        listens = re.compile(r"mqtts?://127\.0\.0\.1:([1-9]\d*)(?: https?://127\.0\.0\.1:(\d+))?")
+        listens = re.compile(r"mqtts?://127\.0\.0\.1:([1-9]\d*)(?: https?://127\.0\.0\.1:(\d+))?"
+                             r"(?: amqps?://127\.0\.0\.1:(\d+))?")
 
         def listening():
             self.check_alive()
             return listens.search(self.log())
         found = wait_until(listening, "gnatter's start")
         self.port, self.web_port = int(found[1]), int(found[2] or 0)
+        self.amqp_port = int(found[3] or 0)
         return self
 
 

@@ -85,7 +85,7 @@ static void settle_worker(struct sim_worker *worker)
 {
     struct gnt_loop *loop = &worker->real->loop;
     bool busy = !gnt_list_empty(&loop->ready) || !gnt_list_empty(&loop->tasks) ||
-                gnt_mqtt_front_has_more(worker->real->mqtt);
+                gnt_worker_has_more(worker->real);
     if (busy || !gnt_post_may_sleep(loop->post, loop->address)) {
         wake_worker(worker);
         return;

@@ -113,8 +113,8 @@ static struct gnt_http_answer decide_upgrade(const struct gnt_http_head *h,
     out.path = path;
     out.protocol = select_protocol(h, path->protocols);
     if (!out.protocol)
-        out = answer(HTTP_STATUS_BAD_REQUEST, "None of the sub-protocols is spoken here; MQTT's "
-                                              "name is mqtt.\n");
+        out = answer(HTTP_STATUS_BAD_REQUEST, "None of the sub-protocols is spoken here; those "
+                                              "that are have the names of their paths.\n");
     return out;
 }
 

@@ -224,8 +224,8 @@ static void mistakes_in_a_file(void **state)
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
-/* Only who says nothing about listeners, nor names a file, gets the one that may be left out. */
-static void http_by_default(void **state)
+/* Only who says nothing about listeners, nor names a file, gets those that may be left out. */
+static void more_by_default(void **state)
 {
     (void)state;
     struct gnt_config c = {.file = NULL};
@@ -234,11 +234,13 @@ static void http_by_default(void **state)
     char word[] = "--listen=mqtt://:1";
     char *argv[] = {word};
     assert_int_equal(gnt_config_args(0, argv, &c, &result, &diag), GNT_OK);
-    assert_int_equal(c.listeners.count, 2);
+    assert_int_equal(c.listeners.count, 3);
     assert_string_equal(c.listeners.items[0].url, "mqtt://127.0.0.1:1883");
     assert_false(c.listeners.items[0].optional);
-    assert_string_equal(c.listeners.items[1].url, "http://127.0.0.1:8080");
+    assert_string_equal(c.listeners.items[1].url, "amqp://127.0.0.1:5672");
     assert_true(c.listeners.items[1].optional);
+    assert_string_equal(c.listeners.items[2].url, "http://127.0.0.1:8080");
+    assert_true(c.listeners.items[2].optional);
     assert_true(gnt_config_anonymous(&c));
     assert_int_equal(gnt_config_args(1, argv, &c, &result, &diag), GNT_OK);
     assert_int_equal(c.listeners.count, 1);
@@ -506,7 +508,7 @@ int main(void)
         cmocka_unit_test(rows_are_sound),
         cmocka_unit_test(a_file),
         cmocka_unit_test(mistakes_in_a_file),
-        cmocka_unit_test(http_by_default),
+        cmocka_unit_test(more_by_default),
         cmocka_unit_test(origins_are_origins),
         cmocka_unit_test(the_command_line_overrides_the_file),
         cmocka_unit_test(mistakes_on_the_command_line),

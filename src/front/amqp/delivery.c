@@ -1,0 +1,61 @@
+#include "front/amqp/delivery.h"
+
+#include "front/amqp/envelope.h"
+
+static gnt_err rejected(struct gnt_slice encoded, struct gnt_settling *settling)
+{
+    struct gnt_amqp_rejected state;
+    struct gnt_amqp_error error;
+    if (gnt_amqp_decode_rejected(encoded, &state))
+        return GNT_MALFORMED;
+    settling->outcome = GNT_SETTLE_REJECT;
+    if (!state.has.error)
+        return GNT_OK;
+    if (gnt_amqp_decode_error(state.error.encoded, &error))
+        return GNT_MALFORMED;
+    settling->reason = error.condition;
+    settling->description = error.description;
+    return GNT_OK;
+}
+
+static gnt_err modified(struct gnt_slice encoded, const struct gnt_message *message,
+                        struct gnt_slice in_place, struct gnt_buf *scratch,
+                        struct gnt_settling *settling)
+{
+    struct gnt_amqp_modified state;
+    if (gnt_amqp_decode_modified(encoded, &state))
+        return GNT_MALFORMED;
+    settling->outcome = GNT_SETTLE_MODIFY;
+    settling->failed = state.delivery_failed;
+    settling->elsewhere = state.undeliverable_here;
+    if (!state.has.message_annotations)
+        return GNT_OK;
+    gnt_err err = gnt_envelope_annotate(message, in_place, &state.message_annotations, scratch);
+    settling->annotations = gnt_buf_slice(scratch);
+    return !err && settling->annotations.size > GNT_QUEUE_ANNOTATIONS_MAX ? GNT_TOOBIG : err;
+}
+
+gnt_err gnt_delivery_outcome(const struct gnt_amqp_value *state, const struct gnt_message *message,
+                             struct gnt_slice annotations, struct gnt_buf *scratch,
+                             struct gnt_settling *settling)
+{
+    if (state->type == GNT_AMQP_NULL)
+        return GNT_MORE;
+    switch (gnt_amqp_code_of(state->encoded)) {
+    case GNT_AMQP_ACCEPTED: settling->outcome = GNT_SETTLE_ACCEPT; return GNT_OK;
+    case GNT_AMQP_RELEASED: settling->outcome = GNT_SETTLE_RELEASE; return GNT_OK;
+    case GNT_AMQP_REJECTED: return rejected(state->encoded, settling);
+    case GNT_AMQP_MODIFIED:
+        return modified(state->encoded, message, annotations, scratch, settling);
+    case GNT_AMQP_RECEIVED: return GNT_MORE;
+    case GNT_AMQP_TRANSACTIONAL_STATE: return GNT_UNSUPPORTED;
+    default: return GNT_MALFORMED;
+    }
+}
+
+bool gnt_delivery_failed_by_default(const struct gnt_amqp_value *outcome)
+{
+    struct gnt_amqp_modified state;
+    return outcome->type != GNT_AMQP_NULL && !gnt_amqp_decode_modified(outcome->encoded, &state) &&
+           state.delivery_failed;
+}

@@ -1,0 +1,144 @@
+#include "front/amqp/outlet.h"
+
+#include "mapping/mapping.h"
+
+enum { LARGE = 4096 }; /* from here on a message is linked, and not copied */
+
+void gnt_outlet_init(struct gnt_outlet *o, const struct gnt_outlet_ops *ops, bool presettled,
+                     const struct gnt_random *random)
+{
+    o->ops = ops;
+    o->presettled = presettled;
+    o->tag[0] = gnt_random_u64(random);
+    gnt_list_init(&o->unsent);
+    gnt_list_init(&o->sent);
+}
+
+void gnt_going_fini(struct gnt_going *g)
+{
+    gnt_list_remove(&g->link);
+    gnt_message_unref(&g->message);
+    gnt_buf_fini(&g->head);
+}
+
+gnt_err gnt_outlet_put(struct gnt_outlet *o, struct gnt_going *g, struct gnt_message *message,
+                       struct gnt_envelope_hop *hop)
+{
+    struct gnt_buf *scratch = &o->t.front->scratch;
+    struct gnt_slice head;
+    gnt_err err = gnt_mapping_as_amqp(message, &g->said);
+    if (err)
+        return err == GNT_NOMEM ? err : GNT_TOOBIG;
+    hop->now = o->t.front->loop->now;
+    hop->mqtt = g->said != message;
+    gnt_buf_clear(scratch);
+    err = gnt_envelope_open(g->said, hop, scratch, &head, &g->rest);
+    if (!err)
+        err = gnt_buf_put(&g->head, head);
+    if (err)
+        return err;
+    g->outlet = o;
+    g->message = gnt_message_ref(message);
+    gnt_list_push_back(&o->unsent, &g->link);
+    o->unsent_count++;
+    return GNT_OK;
+}
+
+uint32_t gnt_outlet_credit(const struct gnt_outlet *o)
+{
+    uint32_t wait = o->unsent_count - o->begun, credit = o->t.link->credit;
+    return credit > wait ? credit - wait : 0;
+}
+
+static void keep_message(void *context)
+{
+    gnt_message_ref(context);
+}
+
+static void release_message(void *context)
+{
+    struct gnt_message *message = context;
+    gnt_message_unref(&message);
+}
+
+/* As gnt_amqp_link_send. */
+static gnt_err send(struct gnt_outlet *o, struct gnt_going *g)
+{
+    if (!g->delivery)
+        o->tag[1]++;
+    const struct gnt_amqp_sending sending = {.tag = gnt_slice(o->tag, sizeof o->tag),
+                                             .settled = o->presettled};
+    struct gnt_slice head = gnt_buf_slice(&g->head);
+    size_t of_head = g->done < head.size ? g->done : head.size, taken = 0;
+    struct gnt_amqp_piece pieces[2] = {
+        {.bytes = gnt_slice_skip(head, of_head)},
+        {.bytes = gnt_slice_skip(g->rest, g->done - of_head), .context = g->message},
+    };
+    if (g->rest.size >= LARGE) {
+        pieces[1].keep = keep_message;
+        pieces[1].release = release_message;
+    }
+    gnt_err err = gnt_amqp_link_send(o->t.link, &sending, pieces, 2, &taken, &g->delivery);
+    g->done += taken;
+    o->begun = g->delivery != NULL;
+    if (g->delivery)
+        g->delivery->context = g;
+    gnt_amqp_peer_dirty(o->t.peer);
+    return err;
+}
+
+/* G, the first, does not wait any more. */
+static void taken_off(struct gnt_outlet *o, struct gnt_going *g)
+{
+    gnt_list_remove(&g->link);
+    o->unsent_count--;
+    o->begun = 0;
+}
+
+static void sent(struct gnt_outlet *o, struct gnt_going *g)
+{
+    bool settled = o->presettled || g->over;
+    gnt_count(gnt_amqp_peer_counters(o->t.peer), GNT_COUNT_AMQP_SENT, 1);
+    taken_off(o, g);
+    gnt_buf_fini(&g->head);
+    if (!settled)
+        gnt_list_push_back(&o->sent, &g->link);
+    o->ops->sent(o, g, settled);
+}
+
+static bool has_room(struct gnt_outlet *o)
+{
+    const struct gnt_amqp_peer *p = o->t.peer;
+    if (p->out.size < p->front->limits.output_max)
+        return true;
+    gnt_terminus_wait(&o->t);
+    return false;
+}
+
+/* False: the first one has to wait. */
+static bool send_first(struct gnt_outlet *o)
+{
+    struct gnt_going *g = GNT_CONTAINER(o->unsent.next, struct gnt_going, link);
+    gnt_err err = send(o, g);
+    if (err == GNT_OK) {
+        sent(o, g);
+    } else if (err == GNT_TOOBIG) {
+        taken_off(o, g);
+        o->ops->too_large(o, g);
+    } else {
+        if (err == GNT_FULL)
+            gnt_terminus_wait(&o->t); /* until some have been settled */
+        else if (err == GNT_NOMEM)
+            gnt_amqp_peer_broke(o->t.peer, err);
+        return false;
+    }
+    return true;
+}
+
+void gnt_outlet_go_on(struct gnt_outlet *o)
+{
+    do {
+        while (o->t.peer && !gnt_list_empty(&o->unsent) && has_room(o) && send_first(o))
+            continue;
+    } while (o->t.peer && o->ops->room(o));
+}

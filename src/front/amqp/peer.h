@@ -1,0 +1,159 @@
+/* One AMQP connection, for the files of this room only:
+ *   front.c        all of a worker's: what they share, from start to stop
+ *   peer.c         its life: accepting, time, writing, closing
+ *   io.c           reading
+ *   login*.c       who the peer is
+ *   rights.c       what it may do
+ *   address.c      what an address names
+ *   link.c         attach, detach: what a link is to
+ *   incoming.c     messages from the peer
+ *   outgoing.c     messages to it
+ *   envelope.c     what of a message changes on its way, and what does not
+ *   topics.c       topics as sources
+ *   safe.c         answers that wait until what they say is safe */
+#ifndef GNT_FRONT_AMQP_PEER_H
+#define GNT_FRONT_AMQP_PEER_H
+
+#include "amqp/engine/connection.h"
+#include "front/amqp/front.h"
+
+/*   state       what goes on                                             next states */
+enum gnt_amqp_peer_state {
+    GNT_PEER_OPEN,    /* frames both ways                                 ENDING, DEAD */
+    GNT_PEER_ENDING,  /* the last bytes are written, nothing is read      LINGERING, DEAD */
+    GNT_PEER_LINGERS, /* written and finished; input is thrown away until the peer ends, so that
+                         it can read what it was told                     DEAD */
+    GNT_PEER_DEAD,    /* freed when its turn is over */
+};
+
+enum { GNT_PEER_NAME_SIZE = 24, GNT_PEER_READ_SIZE = 64 * 1024 };
+
+struct gnt_access;
+struct gnt_amqp_login;
+struct gnt_rights;
+
+struct gnt_amqp_peer {
+    struct gnt_amqp_connection engine;
+    struct gnt_amqp_front *front;
+    struct gnt_list link;   /* in front->peers */
+    struct gnt_list paused; /* in front->paused or ->held: nothing is read */
+    struct gnt_list dirty;  /* in front->dirty: it has something to write or to end */
+    struct gnt_stream *stream;
+    struct gnt_outq out;
+    struct gnt_buf in; /* a frame that has come in part */
+    struct gnt_timer timer;
+    struct gnt_list termini; /* our ends of its links, */
+    struct gnt_list waiting; /* and those that have something to send when there is room */
+    uint32_t terminus_count;
+    size_t assembled;             /* bytes of messages that have come in part */
+    struct gnt_amqp_login *login; /* until the connection is open */
+    char *container;              /* its container id */
+    char *user;                   /* NULL: anonymous, or not known yet */
+    const char *by;               /* what it has shown that with, for the log */
+    struct gnt_access *access;    /* counted: of which `rights` are */
+    struct gnt_rights *rights;    /* counted */
+    uint32_t number;              /* of the broker's connections, in the log */
+    uint32_t took_ms;             /* while stalled: when its peer took something last */
+    uint32_t untaken;             /* while stalled: gnt_stream_untaken then, or UINT32_MAX */
+    uint8_t state : 2;            /* enum gnt_amqp_peer_state */
+    bool opened : 1;              /* both sides have opened the connection */
+    bool stalled : 1;             /* there is output that could not be written */
+    bool unread : 1;              /* was not to be read, and what has come may be whole frames */
+    bool writes : 1;              /* has made its home write what has to be kept */
+};
+
+/* What the peers of one front that came under the same limits share.  They own it together. */
+struct gnt_amqp_terms {
+    struct gnt_amqp_options options;
+    uint32_t peers; /* that have them */
+};
+
+static inline struct gnt_home *gnt_amqp_peer_home(const struct gnt_amqp_peer *p)
+{
+    return p->front->home;
+}
+
+static inline struct gnt_counters *gnt_amqp_peer_counters(const struct gnt_amqp_peer *p)
+{
+    return &p->front->home->counters;
+}
+
+/* ---- peer.c */
+
+/* What the log calls it, "c17": OUT. */
+const char *gnt_amqp_peer_name(const struct gnt_amqp_peer *p, char out[GNT_PEER_NAME_SIZE]);
+
+/* There may be something to write: that is done at the end of the turn. */
+void gnt_amqp_peer_dirty(struct gnt_amqp_peer *p);
+
+/* front->flush: writes to all that are dirty. */
+void gnt_amqp_peer_flush(struct gnt_task *task);
+
+/* Something else is waited for than what the timer is set for. */
+void gnt_amqp_peer_keep_time(struct gnt_amqp_peer *p);
+
+/* Acts on one event of the engine's. */
+void gnt_amqp_peer_on_event(struct gnt_amqp_peer *p, const struct gnt_amqp_event *event);
+
+/* Ends the connection from this side, and tells the peer CONDITION and TEXT. */
+void gnt_amqp_peer_fail(struct gnt_amqp_peer *p, enum gnt_amqp_condition condition,
+                        const char *text);
+
+/* It has ended, and the engine has put into the output what there is to say; WHY is for the log. */
+void gnt_amqp_peer_end(struct gnt_amqp_peer *p, const char *why);
+
+/* The engine says ERR, after which nothing can be said; or memory is out. */
+void gnt_amqp_peer_broke(struct gnt_amqp_peer *p, gnt_err err);
+
+/* The peer writes no more, or has gone: ERR of the stream. */
+void gnt_amqp_peer_input_ended(struct gnt_amqp_peer *p, gnt_err err);
+
+/* The broker stops, which peers are told; _drop is for what is still there after that: it goes
+ * without a word, and is freed. */
+void gnt_amqp_peer_shut_down(struct gnt_amqp_peer *p);
+void gnt_amqp_peer_drop(struct gnt_amqp_peer *p);
+
+/* ---- answer.c: says OPEN, to the peer's. */
+GNT_MUST gnt_err gnt_amqp_peer_open(struct gnt_amqp_peer *p, const struct gnt_amqp_open *open);
+
+/* ---- io.c */
+
+/* Wants of the stream what the connection waits for, by its state. */
+void gnt_amqp_peer_want(struct gnt_amqp_peer *p);
+
+/* Reads what has come, within bounds, and acts on it. */
+void gnt_amqp_peer_read(struct gnt_amqp_peer *p);
+
+/* Whether it is not read for reasons that are not its peer's. */
+bool gnt_amqp_peer_is_unheard(const struct gnt_amqp_peer *p);
+
+/* front->held_until: the store has caught up. */
+void gnt_amqp_peer_hear_held(struct gnt_home *home, struct gnt_kept *kept);
+
+/* It may be read again: acts on what had come before, and reads on. */
+void gnt_amqp_peer_unpause(struct gnt_amqp_peer *p);
+
+/* Reads and throws away; an error is the end of the stream. */
+GNT_MUST gnt_err gnt_amqp_peer_discard(struct gnt_amqp_peer *p);
+
+/* ---- login.c */
+
+/* Before the first bytes: what the peer is offered.  GNT_NOMEM; GNT_DENIED: it has to be named by
+ * its certificate, and is not. */
+GNT_MUST gnt_err gnt_amqp_login_offer(struct gnt_amqp_peer *p);
+
+/* SASL_INIT or SASL_RESPONSE. */
+void gnt_amqp_login_on_event(struct gnt_amqp_peer *p, const struct gnt_amqp_event *event);
+
+/* Whether the peer, which opens the connection now, may; what was kept to ask it is freed. */
+bool gnt_amqp_login_is_over(struct gnt_amqp_peer *p);
+
+/* While the outcome of a login that has failed is held back: until when; else GNT_NEVER. */
+uint64_t gnt_amqp_login_held_until(const struct gnt_amqp_peer *p);
+
+/* Tells it. */
+void gnt_amqp_login_tell(struct gnt_amqp_peer *p);
+
+void gnt_amqp_login_free(struct gnt_amqp_login **login);
+
+#endif

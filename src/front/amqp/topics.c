@@ -1,0 +1,391 @@
+/* Topics as a source: what is published there, over whichever protocol, as messages of AMQP.  The
+ * link is a sink of its own in the topic tree, like a session that ends with its client: what is
+ * retained comes first, and what waits is bounded as a session's queue is. */
+
+#include "core/backlog.h"
+#include "core/ledger.h"
+#include "front/amqp/delivery.h"
+#include "front/amqp/outlet.h"
+
+#include <stdlib.h>
+
+enum { RETAINED_AT_ONCE = 32, PUT_AT_ONCE = 64 };
+
+struct topics {
+    struct gnt_outlet o;
+    struct gnt_sink sink;
+    struct gnt_tree_node *place;
+    struct gnt_slice filter; /* behind the struct */
+    struct gnt_consumer_filter *select;
+    struct gnt_backlog waiting; /* `sequence`: deliveries that have failed */
+    struct gnt_ledger ledger;
+    struct gnt_tree_cursor cursor;
+    struct gnt_work walk; /* over what is retained */
+    bool walking;
+};
+
+struct given {
+    struct gnt_going going;
+    uint32_t failed;
+};
+
+static struct topics *topics_of(struct gnt_terminus *t)
+{
+    return GNT_CONTAINER(t, struct topics, o.t);
+}
+
+static struct topics *of_outlet(struct gnt_outlet *o)
+{
+    return GNT_CONTAINER(o, struct topics, o);
+}
+
+static struct gnt_home *home_of(const struct topics *s)
+{
+    return s->o.t.front->home;
+}
+
+static void count_out(struct topics *s, enum gnt_counter how, const struct gnt_message *message)
+{
+    gnt_ledger_out(home_of(s), &s->ledger, how, message);
+}
+
+static void given_free(struct topics *s, struct given *g, enum gnt_counter how)
+{
+    count_out(s, how, g->going.message);
+    gnt_going_fini(&g->going);
+    free(g);
+}
+
+/* ---- In */
+
+static bool is_full(const struct topics *s)
+{
+    const struct gnt_core_config *config = &home_of(s)->config;
+    size_t most = config->queued_per_session, bytes = config->queued_bytes_per_session;
+    return (most && s->waiting.count >= most) || (bytes && s->waiting.bytes >= bytes);
+}
+
+static void drop_first(struct topics *s, enum gnt_counter why)
+{
+    struct gnt_waiting w;
+    gnt_backlog_pop(&s->waiting, &w);
+    count_out(s, why, w.message);
+    gnt_waiting_fini(&w);
+}
+
+/* False: it has been dropped. */
+static bool queue(struct topics *s, struct gnt_message *message)
+{
+    struct gnt_home *home = home_of(s);
+    if (is_full(s) && home->config.overflow == GNT_OVERFLOW_DROP_OLDEST && s->waiting.count)
+        drop_first(s, GNT_COUNT_DROPPED_QUEUE_FULL);
+    if (is_full(s)) {
+        gnt_ledger_pass(home, &s->ledger, GNT_COUNT_DROPPED_QUEUE_FULL);
+        return false;
+    }
+    struct gnt_waiting w = {.message = gnt_message_ref(message)};
+    if (gnt_backlog_push(&s->waiting, &w)) {
+        gnt_message_unref(&w.message);
+        gnt_ledger_pass(home, &s->ledger, GNT_COUNT_DROPPED_NO_MEMORY);
+        return false;
+    }
+    gnt_ledger_in(home, &s->ledger, message);
+    return true;
+}
+
+static bool wants(struct topics *s, const struct gnt_message *message)
+{
+    if (gnt_message_expired(message, *home_of(s)->now))
+        return false;
+    return !s->select || s->select->matches(s->select, message);
+}
+
+/* It is sent later in the turn: what comes of that may end the link, and the tree must not change
+ * while the message is handed out. */
+static void topics_take(struct gnt_sink *sink, struct gnt_message *message,
+                        const struct gnt_match *match, struct gnt_receipt *receipt)
+{
+    struct topics *s = GNT_CONTAINER(sink, struct topics, sink);
+    (void)match, (void)receipt;
+    if (!wants(s, message))
+        return;
+    if (!gnt_amqp_peer_may_receive(s->o.t.peer, message->topic))
+        gnt_ledger_pass(home_of(s), &s->ledger, GNT_COUNT_DROPPED_DENIED);
+    else if (queue(s, message))
+        gnt_home_later(home_of(s), &s->walk);
+}
+
+static void topics_account(struct gnt_sink *sink, struct gnt_account *out)
+{
+    const struct topics *s = GNT_CONTAINER(sink, struct topics, sink);
+    uint64_t queued = s->waiting.count;
+    gnt_list_each (unsent, &s->o.unsent)
+        queued++;
+    gnt_list_each (sent, &s->o.sent)
+        queued++;
+    *out = (struct gnt_account){.group = gnt_slice_str("amqp"),
+                                .filter = s->filter,
+                                .ledger = &s->ledger,
+                                .queued = queued};
+}
+
+static const struct gnt_sink_ops sink_ops = {.take = topics_take, .account = topics_account};
+
+/* ---- Out */
+
+/* The first that waits goes to the outlet; false: there is no memory. */
+static bool put_first(struct topics *s)
+{
+    const struct gnt_waiting *w = gnt_backlog_first(&s->waiting);
+    struct gnt_envelope_hop hop = {.failed = (uint32_t)w->sequence, .acquired = w->again};
+    struct given *g = calloc(1, sizeof *g);
+    gnt_err err = g ? gnt_outlet_put(&s->o, &g->going, w->message, &hop) : GNT_NOMEM;
+    if (err && g)
+        gnt_buf_fini(&g->going.head);
+    if (err)
+        free(g);
+    if (err == GNT_TOOBIG)
+        drop_first(s, GNT_COUNT_DROPPED_TOO_LARGE);
+    if (err)
+        return err == GNT_TOOBIG;
+    struct gnt_waiting gone;
+    g->failed = (uint32_t)w->sequence;
+    gnt_backlog_pop(&s->waiting, &gone);
+    gnt_waiting_fini(&gone);
+    return true;
+}
+
+static bool topics_room(struct gnt_outlet *o)
+{
+    struct topics *s = of_outlet(o);
+    unsigned count = 0;
+    if (o->unsent_count)
+        return false;
+    while (s->waiting.count && gnt_outlet_credit(o) && count < PUT_AT_ONCE) {
+        if (gnt_message_expired(gnt_backlog_first(&s->waiting)->message, *home_of(s)->now)) {
+            drop_first(s, GNT_COUNT_EXPIRED);
+        } else if (put_first(s)) {
+            count++;
+        } else {
+            gnt_amqp_peer_broke(o->t.peer, GNT_NOMEM);
+            return false;
+        }
+    }
+    if (s->walking && s->waiting.count < PUT_AT_ONCE)
+        gnt_home_later(home_of(s), &s->walk);
+    if (o->t.link->drain && !count && !s->waiting.count && !s->walking) {
+        gnt_amqp_link_drained(o->t.link);
+        gnt_amqp_peer_dirty(o->t.peer);
+    }
+    return count > 0;
+}
+
+static void topics_sent(struct gnt_outlet *o, struct gnt_going *g, bool settled)
+{
+    if (settled)
+        given_free(of_outlet(o), GNT_CONTAINER(g, struct given, going), GNT_COUNT_DELIVERED);
+}
+
+static void topics_too_large(struct gnt_outlet *o, struct gnt_going *g)
+{
+    given_free(of_outlet(o), GNT_CONTAINER(g, struct given, going), GNT_COUNT_DROPPED_TOO_LARGE);
+}
+
+static const struct gnt_outlet_ops outlet_ops = {topics_sent, topics_too_large, topics_room};
+
+static void topics_flow(struct gnt_terminus *t)
+{
+    gnt_terminus_owe(t);
+    gnt_outlet_go_on(&topics_of(t)->o);
+    gnt_terminus_paid(t);
+}
+
+/* ---- What is retained, some at a time, as there is room */
+
+static void walk_on(struct topics *s)
+{
+    struct gnt_message *found[RETAINED_AT_ONCE];
+    size_t count = 0;
+    gnt_err err =
+        gnt_tree_retained(home_of(s)->tree, s->filter, &s->cursor, RETAINED_AT_ONCE, found, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (wants(s, found[i]) && gnt_amqp_peer_may_receive(s->o.t.peer, found[i]->topic))
+            (void)queue(s, found[i]);
+        gnt_message_unref(&found[i]);
+    }
+    if (count || err == GNT_MORE)
+        gnt_home_later(home_of(s), &s->walk);
+    else
+        s->walking = false;
+}
+
+static void topics_work(struct gnt_home *home, struct gnt_work *work)
+{
+    struct topics *s = GNT_CONTAINER(work, struct topics, walk);
+    (void)home;
+    if (s->walking && s->waiting.count < PUT_AT_ONCE)
+        walk_on(s);
+    topics_flow(&s->o.t);
+}
+
+/* ---- What the peer says */
+
+/* It is to be delivered again, before the others. */
+static bool again(struct topics *s, const struct given *g, const struct gnt_settling *settling)
+{
+    struct gnt_waiting w = {.message = gnt_message_ref(g->going.message),
+                            .sequence = g->failed + (settling->failed ? 1 : 0),
+                            .again = true};
+    if (gnt_backlog_insert(&s->waiting, 0, &w) == GNT_OK)
+        return true;
+    gnt_message_unref(&w.message);
+    return false;
+}
+
+static void end(struct topics *s, struct given *g, const struct gnt_settling *settling)
+{
+    bool back = settling->outcome == GNT_SETTLE_RELEASE ||
+                (settling->outcome == GNT_SETTLE_MODIFY && !settling->elsewhere);
+    if (back && again(s, g, settling)) {
+        gnt_going_fini(&g->going);
+        free(g);
+    } else if (back) {
+        given_free(s, g, GNT_COUNT_DROPPED_NO_MEMORY);
+    } else {
+        given_free(s, g,
+                   settling->outcome == GNT_SETTLE_ACCEPT ? GNT_COUNT_DELIVERED
+                                                          : GNT_COUNT_DROPPED_REFUSED);
+    }
+}
+
+static void topics_disposition(struct gnt_terminus *t, const struct gnt_amqp_event *event)
+{
+    struct topics *s = topics_of(t);
+    struct given *g = event->delivery->context;
+    struct gnt_settling settling = {.outcome = GNT_SETTLE_RELEASE};
+    if (!g)
+        return;
+    gnt_buf_clear(&t->front->scratch);
+    gnt_err err = gnt_delivery_outcome(&event->state, g->going.said, gnt_slice(NULL, 0),
+                                       &t->front->scratch, &settling);
+    if (err == GNT_MORE && !event->settled)
+        return;
+    if (err == GNT_UNSUPPORTED || err == GNT_MALFORMED) {
+        gnt_terminus_end(t, GNT_AMQP_INVALID_FIELD, "not an outcome for a message of a topic");
+        return;
+    }
+    if (!g->going.delivery->whole) {
+        g->going.over = event->settled;
+        return;
+    }
+    err = event->settled ? GNT_OK
+                         : gnt_amqp_delivery_settle(g->going.delivery, event->state.encoded, true);
+    end(s, g, &settling);
+    if (err == GNT_NOMEM)
+        gnt_amqp_peer_broke(t->peer, err);
+    else
+        topics_flow(t);
+}
+
+/* ---- Its life */
+
+static void give_up(struct topics *s, struct gnt_list *list)
+{
+    gnt_list_each_safe (link, list)
+        given_free(s, GNT_CONTAINER(link, struct given, going.link), GNT_COUNT_DROPPED_SESSION_END);
+}
+
+static void topics_leave(struct gnt_terminus *t, bool failed)
+{
+    struct topics *s = topics_of(t);
+    struct gnt_home *home = home_of(s);
+    (void)failed;
+    gnt_tree_unsubscribe(home->tree, s->place, s->sink.id);
+    gnt_slots_remove(&home->slots, &s->sink);
+    gnt_count(&home->counters, GNT_COUNT_SUBSCRIPTIONS, -1);
+    gnt_work_cancel(&s->walk);
+    gnt_tree_cursor_fini(home->tree, &s->cursor);
+    give_up(s, &s->o.unsent);
+    give_up(s, &s->o.sent);
+    while (s->waiting.count)
+        drop_first(s, GNT_COUNT_DROPPED_SESSION_END);
+}
+
+static void topics_free(struct gnt_terminus *t)
+{
+    struct topics *s = topics_of(t);
+    gnt_backlog_fini(&s->waiting);
+    if (s->select)
+        s->select->unref(s->select);
+    free(s);
+}
+
+static const struct gnt_terminus_kind topics_kind = {
+    .flow = topics_flow,
+    .disposition = topics_disposition,
+    .go_on = topics_flow,
+    .leave = topics_leave,
+    .free = topics_free,
+};
+
+/* One that could not be subscribed. */
+static const struct gnt_terminus_kind unsubscribed_kind = {.free = topics_free};
+
+static gnt_err subscribe(struct topics *s, struct gnt_home *home)
+{
+    const struct gnt_sub_options options = {.qos = 1};
+    bool existed;
+    gnt_err err = gnt_slots_add(&home->slots, home->index, &s->sink);
+    if (err)
+        return err;
+    err = gnt_tree_subscribe(home->tree, s->filter, s->sink.id, &options, &existed, &s->place);
+    if (err)
+        gnt_slots_remove(&home->slots, &s->sink);
+    else
+        gnt_count(&home->counters, GNT_COUNT_SUBSCRIPTIONS, 1);
+    return err;
+}
+
+static gnt_err answer(struct topics *s, struct gnt_amqp_peer *p, struct gnt_wanted *wanted)
+{
+    struct gnt_buf in_force = {0};
+    gnt_err err = gnt_select_new(&wanted->source.filter, &in_force, &s->select, wanted->why);
+    if (!err)
+        err = gnt_attach_answer(p, wanted, gnt_buf_slice(&in_force));
+    gnt_buf_fini(&in_force);
+    return err;
+}
+
+gnt_err gnt_topics_new(struct gnt_amqp_peer *p, struct gnt_wanted *wanted,
+                       struct gnt_terminus **out)
+{
+    struct gnt_home *home = gnt_amqp_peer_home(p);
+    struct topics *s = calloc(1, sizeof *s + wanted->name.size);
+    if (!s)
+        return GNT_NOMEM;
+    memcpy(s + 1, wanted->name.data, wanted->name.size);
+    s->filter = gnt_slice(s + 1, wanted->name.size);
+    s->sink.ops = &sink_ops;
+    s->o.t.front = p->front;
+    gnt_outlet_init(&s->o, &outlet_ops, wanted->snd_settle_mode == GNT_AMQP_SENDER_SETTLED,
+                    p->front->shared->random);
+    gnt_work_init(&s->walk, topics_work);
+    gnt_err err = answer(s, p, wanted);
+    if (err) {
+        topics_free(&s->o.t);
+        return err;
+    }
+    gnt_terminus_init(&s->o.t, &topics_kind, p, wanted->link);
+    err = subscribe(s, home);
+    if (err) {
+        s->o.t.kind = &unsubscribed_kind;
+        gnt_terminus_end(&s->o.t, GNT_AMQP_RESOURCE_LIMIT_EXCEEDED,
+                         err == GNT_FULL ? "one topic name would lead to too many filters"
+                                         : gnt_err_text(err));
+        return GNT_STATE;
+    }
+    s->walking = true;
+    gnt_home_later(home, &s->walk);
+    *out = &s->o.t;
+    return GNT_OK;
+}
