@@ -80,11 +80,13 @@ void gnt_amqp_link_gone(struct gnt_amqp_link *l)
         gnt_amqp_link_free(l);
 }
 
-static struct gnt_amqp_link *find(const struct gnt_list *links, struct gnt_slice name, bool sender)
+/* The one that has not ended. */
+static struct gnt_amqp_link *find(const struct gnt_amqp_session *s, struct gnt_slice name,
+                                  bool sender)
 {
-    gnt_list_each (node, links) {
+    gnt_list_each (node, &s->links) {
         struct gnt_amqp_link *l = GNT_CONTAINER(node, struct gnt_amqp_link, in_session);
-        if (l->sender == sender && gnt_slice_eq(l->name, name))
+        if (l->sender == sender && l != s->connection->gone_link && gnt_slice_eq(l->name, name))
             return l;
     }
     return NULL;
@@ -153,7 +155,7 @@ gnt_err gnt_amqp_link_attach(struct gnt_amqp_session *s, const struct gnt_amqp_a
     bool sender = attach->role == GNT_AMQP_SENDER;
     if (!gnt_amqp_session_usable(s))
         return GNT_STATE;
-    if (find(&s->links, attach->name, sender))
+    if (find(s, attach->name, sender))
         return GNT_EXISTS;
     struct gnt_amqp_link *l;
     gnt_err err = link_new(s, s->connection->options->links_max, attach->name, sender, &l);
@@ -238,7 +240,7 @@ static gnt_err match(struct gnt_amqp_session *s, const struct gnt_amqp_attach *a
                      struct gnt_amqp_link **out)
 {
     bool sender = attach->role == GNT_AMQP_RECEIVER;
-    struct gnt_amqp_link *l = find(&s->links, attach->name, sender);
+    struct gnt_amqp_link *l = find(s, attach->name, sender);
     if (!l) {
         gnt_list_each (node, &s->ghosts) {
             struct gnt_amqp_link *g = GNT_CONTAINER(node, struct gnt_amqp_link, in_session);
