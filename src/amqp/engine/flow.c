@@ -90,17 +90,40 @@ void gnt_amqp_link_block(struct gnt_amqp_link *l)
         gnt_list_push_back(&l->session->blocked, &l->in_waiting);
 }
 
+static struct gnt_amqp_link *first_writable(const struct gnt_amqp_connection *c)
+{
+    return gnt_list_empty(&c->writable)
+               ? NULL
+               : GNT_CONTAINER(c->writable.next, struct gnt_amqp_link, in_waiting);
+}
+
+/* The window has been used up before these were told: they are the next to be, before those that
+ * have used it. */
+static void block_again(struct gnt_amqp_session *s)
+{
+    struct gnt_list untold;
+    struct gnt_amqp_link *l;
+    gnt_list_init(&untold);
+    while ((l = first_writable(s->connection)) != NULL && l->session == s) {
+        gnt_list_remove(&l->in_waiting);
+        gnt_list_push_back(&untold, &l->in_waiting);
+    }
+    gnt_list_splice_back(&untold, &s->blocked);
+    gnt_list_splice_back(&s->blocked, &untold);
+}
+
 bool gnt_amqp_next_writable(struct gnt_amqp_connection *c, struct gnt_amqp_event *out)
 {
-    while (!gnt_list_empty(&c->writable)) {
-        struct gnt_amqp_link *l = GNT_CONTAINER(c->writable.next, struct gnt_amqp_link, in_waiting);
-        gnt_list_remove(&l->in_waiting);
-        if (l->session->outgoing_window) {
-            gnt_amqp_tell(out, GNT_AMQP_EVENT_FLOW, l->session, l);
-            out->performative.code = 0;
-            return true;
+    struct gnt_amqp_link *l;
+    while ((l = first_writable(c)) != NULL) {
+        if (l->session->outgoing_window == 0) {
+            block_again(l->session);
+            continue;
         }
-        gnt_amqp_link_block(l); /* those before it have used it up */
+        gnt_list_remove(&l->in_waiting);
+        gnt_amqp_tell(out, GNT_AMQP_EVENT_FLOW, l->session, l);
+        out->performative.code = 0;
+        return true;
     }
     return false;
 }
