@@ -32,6 +32,13 @@ static void leave_list(struct gnt_amqp_delivery *d)
     gnt_list_remove(&d->in_link);
 }
 
+void gnt_amqp_delivery_end(struct gnt_amqp_delivery *d)
+{
+    gnt_amqp_delivery_forget(d);
+    leave_list(d);
+    d->link->session->connection->gone_delivery = d;
+}
+
 void gnt_amqp_delivery_drop(struct gnt_amqp_delivery *d)
 {
     gnt_amqp_delivery_forget(d);

@@ -104,7 +104,7 @@ bool gnt_amqp_session_usable(const struct gnt_amqp_session *s);
 gnt_err gnt_amqp_session_fail(struct gnt_amqp_session *s, enum gnt_amqp_condition condition,
                               const char *why, struct gnt_amqp_event *out);
 
-/* The owner has been told of the end: frees all in it, and S if the peer has said end, too. */
+/* The owner has been told of the end: frees all in it, and S unless it is a ghost. */
 void gnt_amqp_session_gone(struct gnt_amqp_session *s);
 void gnt_amqp_session_free(struct gnt_amqp_session *s);
 void gnt_amqp_session_dirty(struct gnt_amqp_session *s);
@@ -163,6 +163,9 @@ struct gnt_amqp_delivery *gnt_amqp_delivery_new(struct gnt_amqp_link *l, struct 
 /* The owner has done with it, but not all of its frames have come, or gone. */
 void gnt_amqp_delivery_drop(struct gnt_amqp_delivery *d);
 void gnt_amqp_delivery_free(struct gnt_amqp_delivery *d);
+
+/* It ends with the event that is being told. */
+void gnt_amqp_delivery_end(struct gnt_amqp_delivery *d);
 
 /* Out of the session's ring: it is settled. */
 void gnt_amqp_delivery_forget(struct gnt_amqp_delivery *d);

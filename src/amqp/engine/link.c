@@ -63,30 +63,42 @@ void gnt_amqp_link_free(struct gnt_amqp_link *l)
     gnt_spare_put(l, link_bytes(l));
 }
 
-/* The owner does not know it any more. */
+/* The owner will not see it any more. */
+static void leave(struct gnt_amqp_link *l)
+{
+    gnt_list_remove(&l->in_session);
+    gnt_list_push_back(&l->session->ghosts, &l->in_session);
+}
+
+/* It ends with the event that is being told. */
+static void end(struct gnt_amqp_link *l, struct gnt_amqp_event *out)
+{
+    gnt_amqp_tell(out, GNT_AMQP_EVENT_DETACH, l->session, l);
+    leave(l);
+    l->session->connection->gone_link = l;
+}
+
+/* It is left for the peer's detach to find. */
 static void haunt(struct gnt_amqp_link *l)
 {
     l->ghost = true;
-    free_deliveries(l);
-    gnt_list_remove(&l->in_session);
-    gnt_list_push_back(&l->session->ghosts, &l->in_session);
+    leave(l);
 }
 
 void gnt_amqp_link_gone(struct gnt_amqp_link *l)
 {
     if (l->ghost)
-        haunt(l);
+        free_deliveries(l);
     else
         gnt_amqp_link_free(l);
 }
 
-/* The one that has not ended. */
 static struct gnt_amqp_link *find(const struct gnt_amqp_session *s, struct gnt_slice name,
                                   bool sender)
 {
     gnt_list_each (node, &s->links) {
         struct gnt_amqp_link *l = GNT_CONTAINER(node, struct gnt_amqp_link, in_session);
-        if (l->sender == sender && l != s->connection->gone_link && gnt_slice_eq(l->name, name))
+        if (l->sender == sender && gnt_slice_eq(l->name, name))
             return l;
     }
     return NULL;
@@ -108,21 +120,22 @@ static gnt_err say_attach(struct gnt_amqp_link *l, const struct gnt_amqp_attach 
         GNT_AMQP_SET(&frame, properties, gnt_amqp_no_properties());
     frame.has.unsettled = frame.has.incomplete_unsettled = false;
     struct gnt_slice map = {0};
+    gnt_err err = GNT_OK;
     if (count) {
         struct gnt_amqp_writer w = gnt_amqp_writer(NULL, 0);
         gnt_amqp_put_attach(&w, &frame);
-        gnt_err err = gnt_amqp_restore(l, unsettled, count, w.size, &map);
-        if (err)
-            return err;
-        GNT_AMQP_SET(&frame, unsettled, gnt_amqp_encoded(map));
+        err = gnt_amqp_restore(l, unsettled, count, w.size, &map);
+        if (!err)
+            GNT_AMQP_SET(&frame, unsettled, gnt_amqp_encoded(map));
         if (l->restored < count)
             GNT_AMQP_SET(&frame, incomplete_unsettled, true);
     }
-    gnt_err err =
-        gnt_amqp_say(l->session->connection, l->session->channel, GNT_AMQP_ATTACH, &frame);
+    if (!err)
+        err = gnt_amqp_say(l->session->connection, l->session->channel, GNT_AMQP_ATTACH, &frame);
     free((void *)(uintptr_t)map.data);
     if (err) {
         free_deliveries(l);
+        l->restored = 0;
         return err;
     }
     if (!l->sender)
@@ -364,7 +377,6 @@ gnt_err gnt_amqp_link_detach(struct gnt_amqp_link *l, bool closed,
 gnt_err gnt_amqp_link_fail(struct gnt_amqp_link *l, enum gnt_amqp_condition condition,
                            const char *why, struct gnt_amqp_event *out)
 {
-    struct gnt_amqp_connection *c = l->session->connection;
     struct gnt_amqp_error error = gnt_amqp_error_of(condition, why);
     gnt_err err = GNT_OK;
     if (!l->detach_sent) {
@@ -373,13 +385,12 @@ gnt_err gnt_amqp_link_fail(struct gnt_amqp_link *l, enum gnt_amqp_condition cond
             err = l->attach_sent ? say_detach(l, true, &error) : say_refusal(l, true, &error);
     }
     if (err)
-        return gnt_amqp_fail_nomem(c);
+        return gnt_amqp_fail_nomem(l->session->connection);
     l->ghost = true;
-    gnt_amqp_tell(out, GNT_AMQP_EVENT_DETACH, l->session, l);
+    end(l, out);
     out->performative.code = 0;
     out->condition = condition;
     out->why = why;
-    c->gone_link = l;
     return GNT_OK;
 }
 
@@ -425,7 +436,6 @@ gnt_err gnt_amqp_on_detach(struct gnt_amqp_connection *c, const struct gnt_amqp_
         err = close_again(l);
     if (err)
         return gnt_amqp_fail_nomem(c);
-    gnt_amqp_tell(out, GNT_AMQP_EVENT_DETACH, s, l);
-    c->gone_link = l;
+    end(l, out);
     return GNT_OK;
 }

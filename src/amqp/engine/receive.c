@@ -65,11 +65,12 @@ static gnt_err begin(struct gnt_amqp_link *l, const struct gnt_amqp_transfer *t,
         return gnt_amqp_session_fail(s, GNT_AMQP_INVALID_FIELD,
                                      "a delivery-id that does not follow the one before", out);
     struct gnt_amqp_delivery *d = t->resume ? find_restored(l, t->delivery_tag) : NULL;
-    bool unknown = t->resume && !d;
+    bool unknown = t->resume && !d, kept = !unknown && !t->settled;
+    if (kept && gnt_amqp_ids_reserve(&s->received))
+        return gnt_amqp_fail_nomem(s->connection);
     if (!d)
         d = gnt_amqp_delivery_new(l, t->delivery_tag);
-    bool kept = !unknown && !t->settled;
-    if (!d || (kept && gnt_amqp_ids_reserve(&s->received)))
+    if (!d)
         return gnt_amqp_fail_nomem(s->connection);
     d->id = s->last_received = t->delivery_id;
     s->any_received = true;
@@ -171,6 +172,6 @@ gnt_err gnt_amqp_on_transfer(struct gnt_amqp_connection *c, const struct gnt_amq
     out->settled = d->settled;
     out->state = t->state;
     if (over && (d->settled || d->aborted))
-        c->gone_delivery = d;
+        gnt_amqp_delivery_end(d);
     return GNT_OK;
 }

@@ -103,12 +103,14 @@ static struct gnt_amqp_delivery *find(struct gnt_amqp_link *l, struct gnt_list *
 static void compare(struct gnt_amqp_link *l, struct gnt_slice frame)
 {
     const struct gnt_amqp_connection *c = l->session->connection;
+    if (c->rest.value_at == 0)
+        return;
     struct gnt_amqp_value map =
         gnt_amqp_encoded(gnt_slice(frame.data + c->rest.value_at, c->rest.value_size));
     struct gnt_amqp_items items = gnt_amqp_items(&map);
     struct gnt_amqp_value tag, state;
     struct gnt_list *from = l->deliveries.next;
-    while (c->rest.value_at && gnt_amqp_items_pair(&items, &tag, &state)) {
+    while (gnt_amqp_items_pair(&items, &tag, &state)) {
         struct gnt_amqp_delivery *d =
             tag.type == GNT_AMQP_BINARY ? find(l, &from, tag.bytes) : NULL;
         if (d) {
@@ -188,6 +190,6 @@ gnt_err gnt_amqp_rest_of_attach(struct gnt_amqp_connection *c, struct gnt_slice 
     out->resume = d->resume;
     out->state = t.state;
     if (d->resume == GNT_AMQP_RESUME_FORGET)
-        c->gone_delivery = d;
+        gnt_amqp_delivery_end(d);
     return GNT_OK;
 }

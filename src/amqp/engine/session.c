@@ -153,13 +153,19 @@ void gnt_amqp_session_free(struct gnt_amqp_session *s)
 
 void gnt_amqp_session_gone(struct gnt_amqp_session *s)
 {
-    if (!s->ghost) {
+    if (s->ghost)
+        free_inside(s);
+    else
         gnt_amqp_session_free(s);
-        return;
-    }
-    free_inside(s);
+}
+
+/* It ends with the event that is being told. */
+static void end(struct gnt_amqp_session *s, struct gnt_amqp_event *out)
+{
+    gnt_amqp_tell(out, GNT_AMQP_EVENT_END, s, NULL);
     gnt_list_remove(&s->in_connection);
     gnt_list_push_back(&s->connection->ghosts, &s->in_connection);
+    s->connection->gone_session = s;
 }
 
 static gnt_err say_end(struct gnt_amqp_session *s, const struct gnt_amqp_error *error)
@@ -196,11 +202,10 @@ gnt_err gnt_amqp_session_fail(struct gnt_amqp_session *s, enum gnt_amqp_conditio
     if (err)
         return gnt_amqp_fail_nomem(s->connection);
     s->ghost = true;
-    gnt_amqp_tell(out, GNT_AMQP_EVENT_END, s, NULL);
+    end(s, out);
     out->performative.code = 0;
     out->condition = condition;
     out->why = why;
-    s->connection->gone_session = s;
     return GNT_OK;
 }
 
@@ -216,8 +221,7 @@ gnt_err gnt_amqp_on_end(struct gnt_amqp_connection *c, const struct gnt_amqp_arr
     }
     if (!s->end_sent && say_end(s, NULL))
         return gnt_amqp_fail_nomem(c);
-    gnt_amqp_tell(out, GNT_AMQP_EVENT_END, s, NULL);
-    c->gone_session = s;
+    end(s, out);
     return GNT_OK;
 }
 

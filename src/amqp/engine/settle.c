@@ -150,11 +150,11 @@ gnt_err gnt_amqp_rest_of_disposition(struct gnt_amqp_connection *c, struct gnt_s
     if (c->rest.value_at)
         out->state = gnt_amqp_encoded(gnt_slice(frame.data + c->rest.value_at, c->rest.value_size));
     out->settled = c->rest.settled;
-    if (out->settled) {
+    d->settled |= out->settled;
+    if (d->settled && d->whole)
+        gnt_amqp_delivery_end(d);
+    else if (d->settled)
         gnt_amqp_delivery_forget(d);
-        d->settled = true;
-        c->gone_delivery = d->whole ? d : NULL;
-    }
     return GNT_OK;
 }
 
