@@ -1,5 +1,6 @@
 #include "support/amqp_owner.h"
 
+#include "amqp/codec/message.h"
 #include "base/assert.h"
 #include "base/hash.h"
 
@@ -69,17 +70,21 @@ static gnt_err answer(struct gnt_amqp_event *e)
 
 static gnt_err send_all(struct amqp_owner *o, struct gnt_amqp_link *l)
 {
-    static const uint8_t payload[700] = {0, 0x53, 0x75};
+    static const uint8_t bytes[600];
     gnt_err err = GNT_OK;
     while (!err && l->credit && l->answered && !l->partial && o->sent < SENT_MAX) {
         size_t taken;
         uint8_t tag = (uint8_t)o->sent;
         struct gnt_amqp_delivery *d = NULL;
-        const struct gnt_amqp_piece piece = {
-            .bytes = gnt_slice(payload, tag % 8 == 3 ? sizeof payload : tag)};
+        uint8_t head[16];
+        size_t size = tag % 8 == 3 ? sizeof bytes : tag;
+        struct gnt_amqp_writer w = gnt_amqp_writer(head, sizeof head);
+        gnt_amqp_put_data_head(&w, size);
+        const struct gnt_amqp_piece pieces[] = {{.bytes = gnt_amqp_written(&w)},
+                                                {.bytes = gnt_slice(bytes, size)}};
         const struct gnt_amqp_sending sending = {.tag = gnt_slice(&tag, 1),
                                                  .settled = l->snd_settle_mode == 1};
-        err = gnt_amqp_link_send(l, &sending, &piece, 1, &taken, &d);
+        err = gnt_amqp_link_send(l, &sending, pieces, 2, &taken, &d);
         o->sent += !err || d;
         if (d && !d->context) {
             d->context = o;
