@@ -163,7 +163,9 @@ static enum gnt_queue_result declare(struct gnt_entity_asking *a, struct gnt_que
 {
     struct gnt_queue_options before = q->options;
     struct gnt_queue_options options = options_of(a);
-    gnt_err err = gnt_queue_bind(q, a->bind, a->bind_count);
+    gnt_err err = GNT_OK;
+    if (a->verb == GNT_ENTITY_DECLARE)
+        err = gnt_queue_bind(q, a->bind, a->bind_count);
     if (err)
         return result_of(err);
     gnt_queue_set_options(q, &options);
@@ -187,7 +189,7 @@ static enum gnt_queue_result look_up(struct gnt_home *home, struct gnt_entity_as
         return creates && !dead ? create(home, a, base, out) : GNT_QUEUE_NOT_FOUND;
     if (dead)
         return gnt_queue_dead(q, out) ? GNT_QUEUE_NO_MEMORY : GNT_QUEUE_DONE;
-    if (a->verb == GNT_ENTITY_DECLARE)
+    if (a->verb == GNT_ENTITY_DECLARE || a->verb == GNT_ENTITY_UPDATE)
         return declare(a, q);
     return a->verb == GNT_ENTITY_CREATE ? GNT_QUEUE_EXISTS : GNT_QUEUE_DONE;
 }
@@ -203,7 +205,7 @@ static enum gnt_queue_result answer(struct gnt_home *home, struct gnt_entity_ask
         return GNT_QUEUE_BAD_NAME;
     if (!are_valid(home, a))
         return GNT_QUEUE_BAD_OPTION;
-    if (dead && a->verb == GNT_ENTITY_DELETE)
+    if (dead && (a->verb == GNT_ENTITY_DELETE || a->verb == GNT_ENTITY_UPDATE))
         return GNT_QUEUE_BAD_NAME;
     enum gnt_queue_result result = look_up(home, a, &q);
     if (result && result != GNT_QUEUE_EXISTS)

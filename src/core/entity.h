@@ -63,6 +63,7 @@ enum gnt_entity_verb {
     GNT_ENTITY_FIND_OR_CREATE, /* with the options that are given, if it is not there */
     GNT_ENTITY_CREATE,         /* GNT_QUEUE_EXISTS if it is there */
     GNT_ENTITY_DECLARE,        /* creates it, or gives it these options and filters */
+    GNT_ENTITY_UPDATE,         /* gives it these options; its filters stay */
     GNT_ENTITY_DELETE,         /* with its messages and its dead-letter queue */
     GNT_ENTITY_PURGE,          /* drops its messages, but for those that somebody has */
 };
