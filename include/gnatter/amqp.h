@@ -163,7 +163,8 @@ struct gnatter_amqp_options {
 
     gnatter_amqp_on_connected *on_connected; /* these may be NULL */
     gnatter_amqp_on_disconnected *on_disconnected;
-    void *context; /* handed to these two */
+    gnatter_on_trace *on_trace;
+    void *context; /* handed to these three */
 };
 
 #define gnatter_amqp_options_init(options) \

@@ -127,7 +127,8 @@ struct gnatter_client_options {
     gnatter_on_message *on_message;
     gnatter_on_done *on_done; /* of requests that have no callback of their own */
     gnatter_on_auth *on_auth;
-    void *context; /* handed to these five */
+    gnatter_on_trace *on_trace;
+    void *context; /* handed to these six */
 };
 
 #define gnatter_client_options_init(options) \

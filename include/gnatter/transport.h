@@ -1,4 +1,5 @@
-/* A transport of a program's own, for the client libraries, instead of TCP. */
+/* What the client libraries stand on: a transport of a program's own instead of TCP, and a look at
+ * what passes over it. */
 #ifndef GNATTER_TRANSPORT_H
 #define GNATTER_TRANSPORT_H
 
@@ -30,6 +31,15 @@ struct gnatter_transport {
     int (*fd)(void *self);
     void *self;
 };
+
+/* What a client and its peer say to each other, as bytes of their protocol; with TLS and over
+ * WebSocket they are what is inside, passwords included.  OPENED comes without bytes, before the
+ * first ones of each connection; the bytes are lent until it returns.  Called on the client's
+ * thread, for each piece that was written or read; it must not wait, nor call a function of the
+ * client. */
+enum gnatter_trace { GNATTER_TRACE_OPENED, GNATTER_TRACE_SENT, GNATTER_TRACE_RECEIVED };
+typedef void gnatter_on_trace(enum gnatter_trace what, const void *bytes, size_t size,
+                              void *context);
 
 GNATTER_END
 

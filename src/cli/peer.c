@@ -5,14 +5,13 @@
 #include "conf/url.h"
 #include "mqtt/codec/reason.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <signal.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { TEXT_MAX = 2048, TLS_WORDS_MAX = 700, GOES_ON = -1, CLOSE_MS = 5000, END_S = 8 };
+enum { TEXT_MAX = 2048, TLS_WORDS_MAX = 700, CLOSE_MS = 5000, END_S = 8 };
 
 /* As large as a packet can be [MQTT5 2.1.4]: it is the user who asks for the messages. */
 enum { PACKET_MAX = 5 + 268435455 };
@@ -38,34 +37,6 @@ const struct gnt_option_word gnt_peer_expiries[] = {
     {"auto", UINT64_MAX},
     {NULL, 0},
 };
-
-/* ---- talking */
-
-__attribute__((format(printf, 2, 0))) static void say(const struct gnt_peer *peer,
-                                                      const char *format, va_list arguments)
-{
-    char text[TEXT_MAX];
-    (void)vsnprintf(text, sizeof text, format, arguments);
-    gnt_say(peer->command, "%s", text);
-}
-
-void gnt_peer_debug(const struct gnt_peer *peer, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    if (peer->options->debug)
-        say(peer, format, arguments);
-    va_end(arguments);
-}
-
-void gnt_peer_say(const struct gnt_peer *peer, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    if (!peer->options->quiet)
-        say(peer, format, arguments);
-    va_end(arguments);
-}
 
 static uint8_t version_of(const struct gnt_peer_options *o, const struct gnt_properties *properties)
 {
@@ -186,16 +157,16 @@ enum { WHERE_MAX = 1100 };
 
 static uint16_t port_of(const struct gnt_peer_options *o)
 {
-    return gnt_cli_port(o->port, gnt_cli_tls_given(&o->tls));
+    return gnt_cli_port(o->place.port, gnt_cli_tls_given(&o->place.tls));
 }
 
 /* The broker, for people. */
 static const char *where(const struct gnt_peer_options *o, char text[WHERE_MAX])
 {
-    if (o->url)
-        (void)snprintf(text, WHERE_MAX, "%s", o->url);
+    if (o->place.url)
+        (void)snprintf(text, WHERE_MAX, "%s", o->place.url);
     else
-        (void)snprintf(text, WHERE_MAX, "%s port %u", o->host, port_of(o));
+        (void)snprintf(text, WHERE_MAX, "%s port %u", o->place.host, port_of(o));
     return text;
 }
 
@@ -239,14 +210,14 @@ static void on_connected(gnatter_client *c, const struct gnatter_connected *conn
     char shown[300], place[WHERE_MAX];
     gnatter_client_get_info(c, &info);
     where(peer->options, place);
-    gnt_peer_debug(peer, "connected to %s as '%s', session %s", place,
-                   gnt_utf8_printable(gnt_slice_str(info.client_id), shown, sizeof shown),
-                   connected->session_present ? "taken up again" : "new");
+    gnt_run_debug(&peer->run, "connected to %s as '%s', session %s", place,
+                  gnt_utf8_printable(gnt_slice_str(info.client_id), shown, sizeof shown),
+                  connected->session_present ? "taken up again" : "new");
     if (peer->told)
-        gnt_peer_say(peer, "connected to %s", place);
+        gnt_run_say(&peer->run, "connected to %s", place);
     peer->told = false;
     atomic_store(&peer->connected_once, true);
-    gnt_wait_wake(&peer->wait);
+    gnt_wait_wake(&peer->run.wait);
 }
 
 /* An absence is told once: when it begins, and, by on_connected, when it is over. */
@@ -256,18 +227,18 @@ static void on_disconnected(gnatter_client *c, const struct gnatter_disconnected
     char text[TEXT_MAX];
     (void)c;
     if (d->error == 0)
-        gnt_peer_debug(peer, "disconnected");
-    if (d->error == 0 || atomic_load(&peer->code) != GOES_ON)
+        gnt_run_debug(&peer->run, "disconnected");
+    if (d->error == 0 || !gnt_run_goes_on(&peer->run))
         return;
     int code = describe(peer, d, text, sizeof text);
     bool goes_on = d->will_reconnect && (peer->patient || atomic_load(&peer->connected_once));
     if (!peer->told || !goes_on)
-        gnt_peer_say(peer, "%s%s", text, goes_on ? " Trying again." : "");
+        gnt_run_say(&peer->run, "%s%s", text, goes_on ? " Trying again." : "");
     else
-        gnt_peer_debug(peer, "%s", text);
+        gnt_run_debug(&peer->run, "%s", text);
     peer->told = true;
     if (!goes_on)
-        gnt_peer_end(peer, code);
+        gnt_run_end(&peer->run, code);
 }
 
 static void on_message(gnatter_client *c, const struct gnatter_received *message, void *context)
@@ -275,6 +246,12 @@ static void on_message(gnatter_client *c, const struct gnatter_received *message
     struct gnt_peer *peer = context;
     if (peer->on_message)
         peer->on_message(c, message, peer->context);
+}
+
+static void on_trace(enum gnatter_trace what, const void *bytes, size_t size, void *context)
+{
+    struct gnt_peer *peer = context;
+    gnt_trace_take(&peer->trace, what, bytes, size);
 }
 
 /* ---- options */
@@ -314,14 +291,14 @@ bool gnt_peer_check(const char *command, const struct gnt_peer_options *o,
         mistake = "--id and --id-prefix exclude each other";
     else if ((o->keep_session || for_ever) && !o->id)
         mistake = "a session that outlives the connection (-c, -x -1) needs a client id (--id)";
-    else if (o->auth_method != GNT_PEER_PLAIN && (!o->username || !o->password))
+    else if (o->auth_method != GNT_PEER_PLAIN && (!o->place.username || !o->place.password))
         mistake = "--auth-method needs a user name and a password (-u, -P)";
-    else if (o->password && !o->username && !five)
+    else if (o->place.password && !o->place.username && !five)
         mistake = "a password needs a user name (-u) before MQTT 5";
     else if (o->session_expiry_s != UINT64_MAX && !five)
         mistake = "-x needs MQTT 5: -V mqttv5";
     else
-        mistake = gnt_cli_tls_mistake(&o->tls, o->url);
+        mistake = gnt_cli_tls_mistake(&o->place.tls, o->place.url);
     if (mistake)
         gnt_say(command, "%s", mistake);
     return !mistake && check_will(command, o, gnt_properties_of(given, GNT_IN_WILL, list) > 0);
@@ -386,12 +363,14 @@ static void build(struct gnt_peer *peer, struct built *b)
     const struct gnt_peer_options *o = peer->options;
     struct gnatter_mqtt_options *mqtt = &b->options.mqtt;
     gnatter_client_options_init(&b->options);
-    b->options.host = o->host;
+    b->options.host = o->place.host;
     b->options.port = port_of(o);
-    b->options.url = o->url;
+    b->options.url = o->place.url;
     b->options.on_connected = on_connected;
     b->options.on_disconnected = on_disconnected;
     b->options.on_message = on_message;
+    if (o->place.trace)
+        b->options.on_trace = on_trace;
     b->options.context = peer;
     b->options.reconnect_max_ms = 10000;
     if (o->auth_method != GNT_PEER_PLAIN)
@@ -402,9 +381,9 @@ static void build(struct gnt_peer *peer, struct built *b)
         (void)snprintf(b->id, sizeof b->id, "%s-%ld", o->id_prefix, (long)getpid());
         mqtt->client_id = b->id;
     }
-    mqtt->username = o->username;
-    if (o->password)
-        mqtt->password = (struct gnatter_bytes){o->password, strlen(o->password)};
+    mqtt->username = o->place.username;
+    if (o->place.password)
+        mqtt->password = (struct gnatter_bytes){o->place.password, strlen(o->place.password)};
     mqtt->keep_alive_s = o->keep_alive_s;
     mqtt->packet_max = PACKET_MAX;
     mqtt->inbound_aliases = 0; /* so that %A shows none that the user has not asked for */
@@ -434,26 +413,27 @@ static int make_client(struct gnt_peer *peer, const struct gnatter_client_option
 /* Signals are blocked when nobody is asked for a pass-phrase any more. */
 static int open_with(struct gnt_peer *peer, struct built *b)
 {
-    const struct gnt_cli_tls *tls = &peer->options->tls;
+    const struct gnt_cli_tls *tls = &peer->options->place.tls;
     int code = gnt_cli_tls_options(peer->command, tls, &b->options.tls, &b->secret);
     if (code)
         return code;
-    b->options.tls.on = gnt_cli_tls_given(tls) && !peer->options->url;
-    gnt_err waiting = gnt_wait_init(&peer->wait);
-    if (waiting) {
-        gnt_say(peer->command, "%s", gnt_err_text(waiting));
-        return EX_OSERR;
-    }
+    b->options.tls.on = gnt_cli_tls_given(tls) && !peer->options->place.url;
+    code = gnt_run_init(&peer->run);
+    if (code)
+        return code;
     code = make_client(peer, &b->options);
     if (code)
-        gnt_wait_fini(&peer->wait);
+        gnt_run_fini(&peer->run);
     return code;
 }
 
 int gnt_peer_open(struct gnt_peer *peer)
 {
     struct built built = {0};
-    atomic_store(&peer->code, GOES_ON);
+    peer->run.command = peer->command;
+    peer->run.is_loud = peer->options->place.debug;
+    peer->run.is_mute = peer->options->place.quiet;
+    gnt_trace_init(&peer->trace, peer->command, GNT_DECODER_MQTT);
     build(peer, &built);
     if (peer->adjust)
         peer->adjust(&built.options);
@@ -467,30 +447,8 @@ int gnt_peer_start(struct gnt_peer *peer)
     int err = gnatter_client_start(peer->client);
     if (!err)
         return EX_OK;
-    gnt_peer_say(peer, "%s", gnatter_error_text(err));
+    gnt_run_say(&peer->run, "%s", gnatter_error_text(err));
     return EX_OSERR;
-}
-
-void gnt_peer_end(struct gnt_peer *peer, int code)
-{
-    int none = GOES_ON;
-    (void)atomic_compare_exchange_strong(&peer->code, &none, code);
-    gnt_wait_wake(&peer->wait);
-}
-
-bool gnt_peer_wait(struct gnt_peer *peer, uint64_t until, int file, short events, bool *ready)
-{
-    int number = 0;
-    *ready = false;
-    if (atomic_load(&peer->code) != GOES_ON)
-        return false;
-    enum gnt_wait_reason reason = gnt_wait(&peer->wait, until, file, events, &number);
-    if (reason == GNT_WAIT_SIGNAL) {
-        gnt_peer_debug(peer, "SIG%s", sigabbrev_np(number));
-        gnt_peer_end(peer, EX_OK);
-    }
-    *ready = reason == GNT_WAIT_FILE;
-    return atomic_load(&peer->code) == GOES_ON;
 }
 
 int gnt_peer_close(struct gnt_peer *peer)
@@ -508,12 +466,12 @@ int gnt_peer_close(struct gnt_peer *peer)
     int err = info.connected ? gnatter_client_disconnect(peer->client, &how, CLOSE_MS)
                              : gnatter_client_stop(peer->client, &how);
     if (err)
-        gnt_peer_debug(peer, "disconnecting: %s", gnatter_error_text(err));
+        gnt_run_debug(&peer->run, "disconnecting: %s", gnatter_error_text(err));
     gnatter_client_free(peer->client);
     (void)alarm(0);
-    gnt_wait_fini(&peer->wait);
-    int code = atomic_load(&peer->code);
-    return code == GOES_ON ? EX_OK : code;
+    gnt_trace_fini(&peer->trace);
+    gnt_run_fini(&peer->run);
+    return gnt_run_code(&peer->run);
 }
 
 /* ---- requests */

@@ -2,24 +2,22 @@
  * tells its user what becomes of it.
  *
  * Ownership  gnt_peer_open() to gnt_peer_close().
- * Threads    the main thread, but for gnt_peer_end and the callbacks, which are the client's. */
+ * Threads    the main thread, but for the callbacks, which are the client's. */
 #ifndef GNT_CLI_PEER_H
 #define GNT_CLI_PEER_H
 
+#include "cli/place.h"
 #include "cli/property.h"
-#include "cli/tls.h"
-#include "cli/wait.h"
+#include "cli/run.h"
+#include "cli/trace.h"
 
 #include <gnatter/mqtt.h>
 #include <stdatomic.h>
 
 /* The values of GNT_PEER_ROWS. */
 struct gnt_peer_options {
-    char *host;
-    uint16_t port; /* 0: MQTT's usual one */
-    char *url;     /* instead of these two */
-    struct gnt_cli_tls tls;
-    char *id, *id_prefix, *username, *password;
+    struct gnt_place place;
+    char *id, *id_prefix;
     uint32_t auth_method; /* enum gnt_peer_method */
     uint32_t version;     /* enum gnatter_mqtt_version */
     uint16_t keep_alive_s;
@@ -28,7 +26,6 @@ struct gnt_peer_options {
     char *will_topic, *will_payload;
     uint8_t will_qos;
     bool will_retain;
-    bool debug, quiet;
 };
 
 /* What gnt_peer_methods has, in its order. */
@@ -42,29 +39,17 @@ GNT_MUST gnt_err gnt_peer_check_url(const char *text, struct gnt_why *why);
 /* The rows of an option table whose struct TYPE has a struct gnt_peer_options named `peer`. */
 /* clang-format off */
 #define GNT_PEER_ROWS(type) \
-    {.flag = "host", .letter = 'h', .kind = GNT_OPTION_STRING, .group = "Connection", \
-     GNT_OPTION_FIELD(type, peer.host), .fallback = "localhost", .metavar = "HOST", .max = 255, \
-     .help = "The broker's host name or address."}, \
-    {.flag = "port", .letter = 'p', .kind = GNT_OPTION_INTEGER, .group = "Connection", \
-     GNT_OPTION_FIELD(type, peer.port), .fallback = "auto", .min = 1, .max = 65535, .metavar = "PORT", \
-     .words = gnt_cli_ports, .help = "The broker's port; auto is 1883, with TLS 8883."}, \
-    {.flag = "url", .kind = GNT_OPTION_STRING, .group = "Connection", .check = gnt_peer_check_url, \
-     GNT_OPTION_FIELD(type, peer.url), .metavar = "URL", .max = 1024, \
-     .help = "Instead of --host and --port: mqtt://HOST:PORT, or ws://HOST:PORT/mqtt for MQTT over " \
-             "WebSocket; mqtts://HOST:PORT and wss://HOST:PORT/mqtt for TLS; unix:///PATH for the " \
-             "Unix socket of that path."}, \
+    GNT_PLACE_WHERE_ROWS(type, peer.place, "1883, with TLS 8883", \
+        "mqtt://HOST:PORT, or ws://HOST:PORT/mqtt for MQTT over WebSocket; mqtts://HOST:PORT and " \
+        "wss://HOST:PORT/mqtt for TLS; unix:///PATH for the Unix socket of that path.", \
+        gnt_peer_check_url), \
     {.flag = "id", .letter = 'i', .kind = GNT_OPTION_STRING, .group = "Connection", \
      GNT_OPTION_FIELD(type, peer.id), .metavar = "ID", .max = 65535, \
      .help = "The client id; without one, a random one, in MQTT 5 one that the broker gives."}, \
     {.flag = "id-prefix", .letter = 'I', .kind = GNT_OPTION_STRING, .group = "Connection", \
      GNT_OPTION_FIELD(type, peer.id_prefix), .metavar = "PREFIX", .max = 255, \
      .help = "The client id is PREFIX-PID."}, \
-    {.flag = "username", .letter = 'u', .kind = GNT_OPTION_STRING, .group = "Connection", \
-     GNT_OPTION_FIELD(type, peer.username), .metavar = "NAME", .max = 65535, \
-     .help = "The user name."}, \
-    {.flag = "pw", .letter = 'P', .kind = GNT_OPTION_STRING, .group = "Connection", \
-     GNT_OPTION_FIELD(type, peer.password), .metavar = "PASSWORD", .max = 65535, \
-     .help = "The password."}, \
+    GNT_PLACE_WHO_ROWS(type, peer.place), \
     {.flag = "auth-method", .kind = GNT_OPTION_WORD, .group = "Connection", \
      GNT_OPTION_FIELD(type, peer.auth_method), .fallback = "none", .metavar = "METHOD", \
      .words = gnt_peer_methods, \
@@ -86,11 +71,7 @@ GNT_MUST gnt_err gnt_peer_check_url(const char *text, struct gnt_why *why);
      .max = UINT32_MAX, .metavar = "SECONDS", .words = gnt_peer_expiries, \
      .help = "MQTT 5: how long the broker keeps the session after the end of the connection; -1: " \
              "for ever. Without it: for ever with -c, else not at all."}, \
-    {.flag = "debug", .letter = 'd', .kind = GNT_OPTION_BOOL, .group = "Connection", \
-     GNT_OPTION_FIELD(type, peer.debug), .help = "Tells on stderr what happens."}, \
-    {.flag = "quiet", .kind = GNT_OPTION_BOOL, .group = "Connection", \
-     GNT_OPTION_FIELD(type, peer.quiet), .help = "Tells no errors of the connection."}, \
-    GNT_CLI_TLS_ROWS(type, peer.tls)
+    GNT_PLACE_TELL_ROWS(type, peer.place, "packet")
 
 #define GNT_PEER_WILL_ROWS(type) \
     {.flag = "will-topic", .kind = GNT_OPTION_STRING, .group = "Will", \
@@ -117,9 +98,9 @@ struct gnt_peer {
     void (*adjust)(struct gnatter_client_options *); /* further options; may be NULL */
 
     /* Its own: */
-    struct gnt_wait wait;
+    struct gnt_run run;
+    struct gnt_trace trace;
     gnatter_client *client;
-    atomic_int code;            /* what to exit with; -1 until gnt_peer_end was called */
     atomic_bool connected_once; /* set, with a wake-up, by the client's thread */
     bool told;                  /* the client's thread: an absence has been told */
 };
@@ -134,22 +115,9 @@ GNT_MUST bool gnt_peer_check(const char *command, const struct gnt_peer_options 
 GNT_MUST int gnt_peer_open(struct gnt_peer *peer);
 GNT_MUST int gnt_peer_start(struct gnt_peer *peer);
 
-/* Asks the main thread to end the command; the first CODE counts.  Any thread. */
-void gnt_peer_end(struct gnt_peer *peer, int code);
-
-/* Waits until UNTIL for FILE as gnt_wait does; *ready: it is FILE.  False: the command is to end.
- */
-bool gnt_peer_wait(struct gnt_peer *peer, uint64_t until, int file, short events, bool *ready);
-
 /* Disconnects; where there is a connection, waits for what is outstanding, a few seconds at most. A
  * signal meanwhile ends the process.  Returns the exit code. */
 int gnt_peer_close(struct gnt_peer *peer);
-
-/* gnt_say, with --debug only; and unless --quiet. */
-__attribute__((format(printf, 2, 3))) void gnt_peer_debug(const struct gnt_peer *peer,
-                                                          const char *format, ...);
-__attribute__((format(printf, 2, 3))) void gnt_peer_say(const struct gnt_peer *peer,
-                                                        const char *format, ...);
 
 /* The exit code for a request that failed, and the words for it: "refused: not authorized". */
 int gnt_peer_result_code(const struct gnatter_result *result);

@@ -165,14 +165,14 @@ static void on_done(gnatter_client *c, const struct gnatter_result *result, void
     char text[128];
     (void)c;
     if (result->error && result->error != GNATTER_ECLOSED) {
-        gnt_peer_say(&pub->peer, "a message is not published: %s",
-                     gnt_peer_result_text(result, text, sizeof text));
+        gnt_run_say(&pub->peer.run, "a message is not published: %s",
+                    gnt_peer_result_text(result, text, sizeof text));
         atomic_store(&pub->refused, gnt_peer_result_code(result));
     } else if (!result->error) {
-        gnt_peer_debug(&pub->peer, "published: %s", gnatter_reason_text(result->reason));
+        gnt_run_debug(&pub->peer.run, "published: %s", gnatter_reason_text(result->reason));
     }
     atomic_fetch_add(&pub->settled, 1);
-    gnt_wait_wake(&pub->peer.wait);
+    gnt_wait_wake(&pub->peer.run.wait);
 }
 
 /* Waits until no more than LEFT messages are outstanding, and there is a broker at all.  False: the
@@ -182,7 +182,7 @@ static bool settle(struct pub *pub, uint64_t left)
     bool ready;
     while (pub->asked - atomic_load(&pub->settled) > left ||
            !atomic_load(&pub->peer.connected_once)) {
-        if (!gnt_peer_wait(&pub->peer, GNT_NEVER, -1, 0, &ready))
+        if (!gnt_run_wait(&pub->peer.run, GNT_NEVER, -1, 0, &ready))
             return false;
     }
     return true;
@@ -201,8 +201,9 @@ static bool publish(struct pub *pub, struct gnt_slice payload)
             return true;
         }
         if (err != GNATTER_EFULL || outstanding == 0) {
-            gnt_peer_say(&pub->peer, "a message cannot be published: %s", gnatter_error_text(err));
-            gnt_peer_end(&pub->peer, err == GNATTER_ENOMEM ? EX_OSERR : EX_DATAERR);
+            gnt_run_say(&pub->peer.run, "a message cannot be published: %s",
+                        gnatter_error_text(err));
+            gnt_run_end(&pub->peer.run, err == GNATTER_ENOMEM ? EX_OSERR : EX_DATAERR);
             return false;
         }
         if (!settle(pub, outstanding - 1))
@@ -215,7 +216,7 @@ static bool pause_for(struct pub *pub, uint64_t span_ns)
     uint64_t until = gnt_deadline(gnt_now(&gnt_clock_system), span_ns);
     bool ready;
     while (gnt_now(&gnt_clock_system) < until) {
-        if (!gnt_peer_wait(&pub->peer, until, -1, 0, &ready))
+        if (!gnt_run_wait(&pub->peer.run, until, -1, 0, &ready))
             return false;
     }
     return true;
@@ -249,15 +250,15 @@ static void read_lines(struct pub *pub)
     gnt_err err = GNT_MORE;
     bool ready, going = true;
     while (going && err == GNT_MORE) {
-        going = gnt_peer_wait(&pub->peer, GNT_NEVER, in.fd, POLLIN, &ready);
+        going = gnt_run_wait(&pub->peer.run, GNT_NEVER, in.fd, POLLIN, &ready);
         if (!going || !ready)
             continue;
         err = gnt_input_read(&in);
         going = publish_lines(pub, &in);
     }
     if (err < 0) {
-        gnt_peer_say(&pub->peer, "cannot read the standard input: %s", gnt_err_text(err));
-        gnt_peer_end(&pub->peer, EX_NOINPUT);
+        gnt_run_say(&pub->peer.run, "cannot read the standard input: %s", gnt_err_text(err));
+        gnt_run_end(&pub->peer.run, EX_NOINPUT);
     }
     (void)settle(pub, 0);
     gnt_input_fini(&in);
@@ -334,7 +335,7 @@ static int serve(struct pub *pub, struct gnt_slice payload)
 {
     int code = gnt_peer_start(&pub->peer);
     if (code)
-        gnt_peer_end(&pub->peer, code);
+        gnt_run_end(&pub->peer.run, code);
     else if (pub->options->lines)
         read_lines(pub);
     else

@@ -250,8 +250,8 @@ static bool write_line(struct sub *sub)
     if (fwrite(line.data, 1, line.size, stdout) == line.size && fflush(stdout) == 0)
         return true;
     if (errno != EPIPE)
-        gnt_peer_say(&sub->peer, "cannot write the output: %s", strerror(errno));
-    gnt_peer_end(&sub->peer, errno == EPIPE ? EX_OK : EX_IOERR);
+        gnt_run_say(&sub->peer.run, "cannot write the output: %s", strerror(errno));
+    gnt_run_end(&sub->peer.run, errno == EPIPE ? EX_OK : EX_IOERR);
     sub->over = true;
     return false;
 }
@@ -263,10 +263,10 @@ static bool show(struct sub *sub, const struct gnatter_received *m)
     if (!err)
         return write_line(sub);
     if (err == GNT_INVALID)
-        gnt_peer_say(&sub->peer, "the payload is not JSON, as %%J wants it, on the topic %s",
-                     gnt_utf8_printable(gnt_slice(m->topic, m->topic_size), shown, sizeof shown));
+        gnt_run_say(&sub->peer.run, "the payload is not JSON, as %%J wants it, on the topic %s",
+                    gnt_utf8_printable(gnt_slice(m->topic, m->topic_size), shown, sizeof shown));
     else
-        gnt_peer_say(&sub->peer, "a message is not shown: %s", gnt_err_text(err));
+        gnt_run_say(&sub->peer.run, "a message is not shown: %s", gnt_err_text(err));
     return true;
 }
 
@@ -275,7 +275,8 @@ static void remove_retained(struct sub *sub, const struct gnatter_received *m)
     const struct gnatter_message nothing = {.topic = m->topic, .qos = 1, .retain = true};
     int err = gnatter_client_publish(sub->peer.client, &nothing, NULL, NULL, NULL);
     if (err)
-        gnt_peer_say(&sub->peer, "a retained message is not removed: %s", gnatter_error_text(err));
+        gnt_run_say(&sub->peer.run, "a retained message is not removed: %s",
+                    gnatter_error_text(err));
 }
 
 /* False: the message is left unacknowledged, for the session's next life. */
@@ -286,7 +287,7 @@ static bool take_message(struct sub *sub, const struct gnatter_received *m)
         return false;
     if (o->retained_only && !m->retain) {
         sub->over = true;
-        gnt_peer_end(&sub->peer, EX_OK);
+        gnt_run_end(&sub->peer.run, EX_OK);
         return false;
     }
     if (is_filtered_out(o, gnt_slice(m->topic, m->topic_size)))
@@ -299,7 +300,7 @@ static bool take_message(struct sub *sub, const struct gnatter_received *m)
         return false;
     if (o->count > 0 && ++sub->seen == o->count) {
         sub->over = true;
-        gnt_peer_end(&sub->peer, EX_OK);
+        gnt_run_end(&sub->peer.run, EX_OK);
     }
     return true;
 }
@@ -307,13 +308,13 @@ static bool take_message(struct sub *sub, const struct gnatter_received *m)
 static void on_message(gnatter_client *c, const struct gnatter_received *message, void *context)
 {
     struct sub *sub = context;
-    gnt_peer_debug(&sub->peer, "received PUBLISH, QoS %u, %zu bytes", message->qos,
-                   message->payload_size);
+    gnt_run_debug(&sub->peer.run, "received PUBLISH, QoS %u, %zu bytes", message->qos,
+                  message->payload_size);
     if (!take_message(sub, message) || !message->ack)
         return;
     int err = gnatter_client_ack(c, message->ack, 0);
     if (err)
-        gnt_peer_debug(&sub->peer, "not acknowledged: %s", gnatter_error_text(err));
+        gnt_run_debug(&sub->peer.run, "not acknowledged: %s", gnatter_error_text(err));
 }
 
 /* A message that was not printed is not acknowledged. */
@@ -329,18 +330,18 @@ static void say_refused(struct sub *sub, const struct gnatter_result *result)
     size_t refused = 0;
     for (size_t i = 0; i < result->code_count && i < sub->options->topics.count; i++) {
         if (result->codes[i] < 0x80) {
-            gnt_peer_debug(&sub->peer, "subscribed to %s at QoS %u", sub->options->topics.items[i],
-                           result->codes[i]);
+            gnt_run_debug(&sub->peer.run, "subscribed to %s at QoS %u",
+                          sub->options->topics.items[i], result->codes[i]);
             continue;
         }
         refused++;
         bool why = result->codes[i] > 0x80; /* which is all that 3.1.1 can say */
-        gnt_peer_say(&sub->peer, "the broker refuses the subscription to %s%s%s",
-                     sub->options->topics.items[i], why ? ": " : "",
-                     why ? gnatter_reason_text(result->codes[i]) : "");
+        gnt_run_say(&sub->peer.run, "the broker refuses the subscription to %s%s%s",
+                    sub->options->topics.items[i], why ? ": " : "",
+                    why ? gnatter_reason_text(result->codes[i]) : "");
     }
     if (refused == sub->options->topics.count)
-        gnt_peer_end(&sub->peer, result->reason);
+        gnt_run_end(&sub->peer.run, result->reason);
 }
 
 static void on_subscribed(gnatter_client *c, const struct gnatter_result *result, void *context)
@@ -351,12 +352,12 @@ static void on_subscribed(gnatter_client *c, const struct gnatter_result *result
     if (result->error == 0 || result->error == GNATTER_EREFUSED)
         say_refused(sub, result);
     else if (result->error != GNATTER_ECLOSED) {
-        gnt_peer_say(&sub->peer, "cannot subscribe: %s",
-                     gnt_peer_result_text(result, text, sizeof text));
-        gnt_peer_end(&sub->peer, gnt_peer_result_code(result));
+        gnt_run_say(&sub->peer.run, "cannot subscribe: %s",
+                    gnt_peer_result_text(result, text, sizeof text));
+        gnt_run_end(&sub->peer.run, gnt_peer_result_code(result));
     }
     if (sub->options->exit_after && sub->options->unsubscribe.count == 0)
-        gnt_peer_end(&sub->peer, EX_OK);
+        gnt_run_end(&sub->peer.run, EX_OK);
 }
 
 static void on_unsubscribed(gnatter_client *c, const struct gnatter_result *result, void *context)
@@ -365,10 +366,10 @@ static void on_unsubscribed(gnatter_client *c, const struct gnatter_result *resu
     char text[128];
     (void)c;
     if (result->error && result->error != GNATTER_ECLOSED)
-        gnt_peer_say(&sub->peer, "cannot unsubscribe: %s",
-                     gnt_peer_result_text(result, text, sizeof text));
+        gnt_run_say(&sub->peer.run, "cannot unsubscribe: %s",
+                    gnt_peer_result_text(result, text, sizeof text));
     if (sub->options->exit_after || sub->options->topics.count == 0)
-        gnt_peer_end(&sub->peer, result->error ? gnt_peer_result_code(result) : EX_OK);
+        gnt_run_end(&sub->peer.run, result->error ? gnt_peer_result_code(result) : EX_OK);
 }
 
 static int subscribe(struct sub *sub)
@@ -434,12 +435,12 @@ static void serve(struct sub *sub)
     uint64_t now = gnt_now(&gnt_clock_system);
     uint64_t until = o->timeout_s ? gnt_deadline(now, o->timeout_s * GNT_NS_PER_S) : GNT_NEVER;
     bool closed;
-    while (gnt_peer_wait(&sub->peer, until, STDOUT_FILENO, 0, &closed)) {
+    while (gnt_run_wait(&sub->peer.run, until, STDOUT_FILENO, 0, &closed)) {
         if (closed) {
-            gnt_peer_end(&sub->peer, EX_OK);
+            gnt_run_end(&sub->peer.run, EX_OK);
         } else if (gnt_now(&gnt_clock_system) >= until) {
-            gnt_peer_say(&sub->peer, "time is up");
-            gnt_peer_end(&sub->peer, TIME_IS_UP);
+            gnt_run_say(&sub->peer.run, "time is up");
+            gnt_run_end(&sub->peer.run, TIME_IS_UP);
         }
     }
 }
@@ -458,7 +459,7 @@ static int run(const struct options *o, struct gnt_properties *properties)
         return code;
     code = request(&sub);
     if (code)
-        gnt_peer_end(&sub.peer, code);
+        gnt_run_end(&sub.peer.run, code);
     serve(&sub);
     code = gnt_peer_close(&sub.peer);
     gnt_buf_fini(&sub.line);

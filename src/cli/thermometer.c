@@ -163,12 +163,12 @@ static void on_done(gnatter_client *c, const struct gnatter_result *result, void
     if (result->error == 0)
         atomic_store(&t->full, false);
     else if (result->error != GNATTER_ECLOSED && !atomic_exchange(&t->full, true))
-        gnt_peer_say(&t->peer, "readings are lost: %s",
-                     result->error == GNATTER_EFULL
-                         ? "the broker is away for so long that the oldest ones have to go"
-                         : gnt_peer_result_text(result, text, sizeof text));
+        gnt_run_say(&t->peer.run, "readings are lost: %s",
+                    result->error == GNATTER_EFULL
+                        ? "the broker is away for so long that the oldest ones have to go"
+                        : gnt_peer_result_text(result, text, sizeof text));
     atomic_fetch_add(&t->settled, 1);
-    gnt_wait_wake(&t->peer.wait);
+    gnt_wait_wake(&t->peer.run.wait);
 }
 
 /* The line to the topic with SUFFIX behind it. */
@@ -186,7 +186,7 @@ static void publish(struct thermometer *t, const char *suffix, bool retain)
     if (!err)
         t->asked++;
     else if (!t->failed)
-        gnt_peer_say(&t->peer, "a reading is not published: %s", gnatter_error_text(err));
+        gnt_run_say(&t->peer.run, "a reading is not published: %s", gnatter_error_text(err));
     t->failed = err != 0;
 }
 
@@ -198,7 +198,7 @@ static void print(struct thermometer *t)
         return;
     if (errno != EPIPE)
         gnt_say(name, "cannot write the output: %s", strerror(errno));
-    gnt_peer_end(&t->peer, errno == EPIPE ? EX_OK : EX_IOERR);
+    gnt_run_end(&t->peer.run, errno == EPIPE ? EX_OK : EX_IOERR);
 }
 
 static void tell(struct thermometer *t, const struct gnt_reading *reading)
@@ -224,7 +224,7 @@ static bool pause_until(struct thermometer *t, uint64_t until)
 {
     bool ready;
     while (gnt_now(&gnt_clock_system) < until) {
-        if (!gnt_peer_wait(&t->peer, until, -1, 0, &ready))
+        if (!gnt_run_wait(&t->peer.run, until, -1, 0, &ready))
             return false;
     }
     return true;
@@ -281,7 +281,7 @@ static void settle(struct thermometer *t)
 {
     bool ready;
     while (atomic_load(&t->settled) < t->asked) {
-        if (!gnt_peer_wait(&t->peer, GNT_NEVER, -1, 0, &ready))
+        if (!gnt_run_wait(&t->peer.run, GNT_NEVER, -1, 0, &ready))
             return;
     }
 }
@@ -352,7 +352,7 @@ static int run(struct thermometer *t)
     if (!t->options->print)
         code = gnt_peer_start(&t->peer);
     if (code) {
-        gnt_peer_end(&t->peer, code);
+        gnt_run_end(&t->peer.run, code);
     } else {
         run_readings(t);
         settle(t);

@@ -143,7 +143,11 @@ gnt_err gnt_link_init(struct gnt_link *l, struct gnt_loop *loop,
     const struct gnatter_transport *t = target->transport;
     bool whole = t->open && t->read && t->write && t->close;
     bool none = !t->open && !t->read && !t->write && !t->close;
-    *l = (struct gnt_link){.loop = loop, .protocol = target->protocol, .own = *t};
+    *l = (struct gnt_link){.loop = loop,
+                           .protocol = target->protocol,
+                           .own = *t,
+                           .on_trace = target->on_trace,
+                           .context = target->context};
     atomic_init(&l->ready, false);
     gnt_err err = whole || none ? set_target(l, target) : GNT_INVALID;
     if (err)
@@ -168,6 +172,12 @@ static void on_ready(struct gnt_stream *s)
     (void)s;
 }
 
+static void trace(const struct gnt_link *l, enum gnatter_trace what, const void *bytes, size_t size)
+{
+    if (l->on_trace)
+        l->on_trace(what, bytes, size, l->context);
+}
+
 /* l->stream has been opened, or begun to: what is spoken over it stands on that. */
 static gnt_err stand(struct gnt_link *l)
 {
@@ -185,6 +195,7 @@ static gnt_err stand(struct gnt_link *l)
     l->stream->owner = l;
     l->stream->on_ready = on_ready;
     gnt_stream_want(l->stream, GNT_WRITABLE);
+    trace(l, GNATTER_TRACE_OPENED, NULL, 0);
     return GNT_OK;
 }
 
@@ -247,6 +258,27 @@ gnt_err gnt_link_opened(struct gnt_link *l)
     if (err == GNT_MORE)
         return GNT_OK;
     return err == GNT_OK ? GNT_PROTOCOL : err;
+}
+
+gnt_err gnt_link_read(struct gnt_link *l, void *to, size_t cap, size_t *n)
+{
+    gnt_err err = gnt_stream_read(l->stream, to, cap, n);
+    if (!err)
+        trace(l, GNATTER_TRACE_RECEIVED, to, *n);
+    return err;
+}
+
+gnt_err gnt_link_writev(struct gnt_link *l, const struct iovec *iov, int count, size_t *n)
+{
+    gnt_err err = gnt_stream_writev(l->stream, iov, count, n);
+    size_t left = err ? 0 : *n;
+    for (int i = 0; left && i < count; i++) {
+        size_t size = left < iov[i].iov_len ? left : iov[i].iov_len;
+        if (size)
+            trace(l, GNATTER_TRACE_SENT, iov[i].iov_base, size);
+        left -= size;
+    }
+    return err;
 }
 
 void gnt_link_trouble(const struct gnt_link *l, gnt_err err, struct gnt_link_trouble *out)

@@ -37,6 +37,8 @@ struct gnt_link_target {
     uint16_t port;
     const struct gnatter_tls_options *tls; /* `on` where there is no URL */
     const struct gnatter_transport *transport;
+    gnatter_on_trace *on_trace; /* NULL: nobody looks */
+    void *context;              /* of on_trace */
 };
 
 struct gnt_link {
@@ -49,6 +51,8 @@ struct gnt_link {
     bool file;     /* host is the path of a Unix socket */
     bool loopback; /* only this machine can be there */
     struct gnatter_transport own;
+    gnatter_on_trace *on_trace;
+    void *context;
     struct gnt_client_tls *tls; /* NULL: there is none */
 
     struct gnt_stream *stream;    /* NULL: none is open */
@@ -81,6 +85,10 @@ void gnt_link_look(struct gnt_link *l);
 
 /* Whether the stream is open.  GNT_MORE: not yet. */
 GNT_MUST gnt_err gnt_link_opened(struct gnt_link *l);
+
+/* gnt_stream_read and _writev of its stream, for all that the protocol says. */
+GNT_MUST gnt_err gnt_link_read(struct gnt_link *l, void *to, size_t cap, size_t *n);
+GNT_MUST gnt_err gnt_link_writev(struct gnt_link *l, const struct iovec *iov, int count, size_t *n);
 
 /* Why an attempt or a connection has ended. */
 struct gnt_link_trouble {

@@ -61,7 +61,9 @@ static gnt_err set_target(gnatter_client *c, const struct gnatter_client_options
                                            .host = o->host,
                                            .port = o->port,
                                            .tls = &o->tls,
-                                           .transport = &o->transport};
+                                           .transport = &o->transport,
+                                           .on_trace = o->on_trace,
+                                           .context = o->context};
     c->options.host = c->options.url = NULL;
     return gnt_link_init(&c->link, &c->thread.loop, &target);
 }

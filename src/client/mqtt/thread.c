@@ -268,7 +268,7 @@ static gnt_err write_out(gnatter_client *c)
         /* iovec's base is not const, though writev only reads. */
         const struct iovec iov = {(void *)(uintptr_t)out.data, out.size};
         size_t n = 0;
-        gnt_err err = gnt_stream_writev(c->link.stream, &iov, 1, &n);
+        gnt_err err = gnt_link_writev(&c->link, &iov, 1, &n);
         if (err)
             return err;
         gnt_client_sent(c->engine, n, gnt_now(&gnt_clock_system));
@@ -279,7 +279,7 @@ static gnt_err read_in(gnatter_client *c)
 {
     uint8_t chunk[CHUNK];
     size_t n = 0;
-    gnt_err err = gnt_stream_read(c->link.stream, chunk, sizeof chunk, &n);
+    gnt_err err = gnt_link_read(&c->link, chunk, sizeof chunk, &n);
     if (err)
         return err;
     c->heard = true;
