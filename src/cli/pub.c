@@ -1,15 +1,13 @@
 /* gnatter pub: publishes one message, or one for each line of the standard input. */
 #include "base/buf.h"
 #include "base/clock.h"
+#include "cli/body.h"
 #include "cli/command.h"
-#include "cli/input.h"
 #include "cli/number.h"
 #include "cli/peer.h"
 #include "cli/say.h"
 #include "model/topic.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sysexits.h>
@@ -26,8 +24,8 @@ enum {
 struct options {
     struct gnt_peer_options peer;
     struct gnt_properties properties;
-    char *topic, *message, *file;
-    bool empty, lines, all;
+    struct gnt_body body;
+    char *topic;
     uint8_t qos;
     bool retain;
     uint32_t repeat;
@@ -74,39 +72,7 @@ static const struct gnt_option rows[] = {
      .take = gnt_property_take,
      .help = "An MQTT 5 property of a connect, publish, disconnect or will packet; user-property "
              "takes a name and a value: -D publish user-property unit C. Turns MQTT 5 on."},
-    {.flag = "message",
-     .letter = 'm',
-     .kind = GNT_OPTION_STRING,
-     FIELD(message),
-     .max = PAYLOAD_MAX,
-     .metavar = "TEXT",
-     .group = "What to publish (one of these)",
-     .help = "This text."},
-    {.flag = "file",
-     .letter = 'f',
-     .kind = GNT_OPTION_STRING,
-     FIELD(file),
-     .metavar = "FILE",
-     .group = "What to publish (one of these)",
-     .help = "The contents of a file."},
-    {.flag = "stdin-line",
-     .letter = 'l',
-     .kind = GNT_OPTION_BOOL,
-     FIELD(lines),
-     .group = "What to publish (one of these)",
-     .help = "Each line of the standard input, without its line end, as a message of its own."},
-    {.flag = "stdin-file",
-     .letter = 's',
-     .kind = GNT_OPTION_BOOL,
-     FIELD(all),
-     .group = "What to publish (one of these)",
-     .help = "All of the standard input as one message."},
-    {.flag = "null-message",
-     .letter = 'n',
-     .kind = GNT_OPTION_BOOL,
-     FIELD(empty),
-     .group = "What to publish (one of these)",
-     .help = "An empty message."},
+    GNT_BODY_ROWS(struct options, body, "What to publish (one of these)", PAYLOAD_MAX),
     {.flag = "repeat",
      .kind = GNT_OPTION_INTEGER,
      FIELD(repeat),
@@ -268,48 +234,16 @@ static void read_lines(struct pub *pub)
 
 static bool check(const struct options *o)
 {
-    int kinds = (o->message != NULL) + (o->file != NULL) + o->lines + o->all + o->empty;
     const char *mistake = NULL;
     if (!o->topic)
         mistake = "a topic is missing: -t TOPIC";
-    else if (kinds != 1)
+    else if (gnt_body_kinds(&o->body) != 1)
         mistake = "what to publish has to be said by exactly one of -m, -f, -l, -s and -n";
-    else if (o->lines && o->repeat > 1)
+    else if (o->body.lines && o->repeat > 1)
         mistake = "--repeat and -l exclude each other";
     if (mistake)
         gnt_say(name, "%s, see --help", mistake);
     return !mistake && gnt_peer_check(name, &o->peer, &o->properties);
-}
-
-/* The whole of a file into IN, before anything is sent. */
-static gnt_err load(struct gnt_input *in, const char *called)
-{
-    gnt_err err = GNT_MORE;
-    while (err == GNT_MORE)
-        err = gnt_input_read(in);
-    if (err == GNT_TOOBIG)
-        gnt_say(name, "%s is larger than an MQTT message can be", called);
-    else if (err)
-        gnt_say(name, "cannot read %s: %s", called, gnt_err_text(err));
-    return err;
-}
-
-/* -s and -f. */
-static gnt_err load_payload(const struct options *o, struct gnt_input *in)
-{
-    *in = (struct gnt_input){.fd = STDIN_FILENO, .max = PAYLOAD_MAX};
-    if (o->all)
-        return load(in, "the standard input");
-    if (!o->file)
-        return GNT_OK;
-    in->fd = open(o->file, O_RDONLY | O_CLOEXEC);
-    if (in->fd < 0) {
-        gnt_say(name, "cannot open %s: %s", o->file, strerror(errno));
-        return gnt_err_from_errno(errno);
-    }
-    gnt_err err = load(in, o->file);
-    close(in->fd);
-    return err;
 }
 
 static void adjust(struct gnatter_client_options *options)
@@ -336,7 +270,7 @@ static int serve(struct pub *pub, struct gnt_slice payload)
     int code = gnt_peer_start(&pub->peer);
     if (code)
         gnt_run_end(&pub->peer.run, code);
-    else if (pub->options->lines)
+    else if (pub->options->body.lines)
         read_lines(pub);
     else
         publish_one(pub, payload);
@@ -361,9 +295,8 @@ static int load_and_run(const struct options *o)
     struct gnt_properties properties = o->properties;
     struct gnt_input in;
     int code = EX_NOINPUT;
-    if (load_payload(o, &in) == GNT_OK)
-        code =
-            run(o, &properties, o->message ? gnt_slice_str(o->message) : gnt_buf_slice(&in.held));
+    if (gnt_body_load(name, &o->body, PAYLOAD_MAX, "an MQTT message", &in) == GNT_OK)
+        code = run(o, &properties, gnt_body_bytes(&o->body, &in));
     gnt_input_fini(&in);
     return code;
 }
