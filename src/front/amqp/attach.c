@@ -283,8 +283,14 @@ static void attach_to(struct gnt_amqp_peer *p, const struct gnt_amqp_event *even
         attach_topic(p, event, w);
         break;
     case GNT_ADDRESS_ANONYMOUS: settle(p, w, GNT_ADDRESS_ANONYMOUS, &none); break;
-    case GNT_ADDRESS_CBS:
     case GNT_ADDRESS_MANAGEMENT:
+        if (!address->entity.size && !w->link->sender)
+            settle(p, w, GNT_ADDRESS_MANAGEMENT, &none);
+        else
+            gnt_attach_refuse(p, w->link, GNT_AMQP_NOT_FOUND,
+                              "requests go to the broker's $management, answers to their reply-to");
+        break;
+    case GNT_ADDRESS_CBS:
     case GNT_ADDRESS_PARTITION:
     case GNT_ADDRESS_PUBLISHER:
     case GNT_ADDRESS_SUBSCRIPTION:

@@ -8,17 +8,19 @@
 #include "core/publish.h"
 #include "front/amqp/envelope.h"
 #include "front/amqp/link.h"
+#include "front/amqp/management.h"
 #include "mapping/mapping.h"
 #include "model/topic.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { WINDOW = 1000 };
+enum { WINDOW = 1000, REQUESTS = 8 };
 
 struct incoming {
     struct gnt_terminus t;
-    enum gnt_address_kind kind; /* ENTITY, QUEUE and DYNAMIC are all a queue; TOPIC; ANONYMOUS */
+    enum gnt_address_kind kind; /* ENTITY, QUEUE and DYNAMIC are all a queue; TOPIC; ANONYMOUS;
+                                   MANAGEMENT */
     uint64_t queue;             /* of a queue, */
     char *name;                 /* and its name in MQTT's words; of a topic, its name */
     struct gnt_buf partial;     /* of a message whose frames are coming */
@@ -114,6 +116,7 @@ static const struct verdict {
           [GNT_QUOTA] = {false, GNT_AMQP_RESOURCE_LIMIT_EXCEEDED, "a queue is full"},
 },
   malformed = {false, GNT_AMQP_DECODE_ERROR, "not a message of AMQP 1.0"},
+  no_request = {false, GNT_AMQP_INVALID_FIELD, "a request needs a reply-to that names a queue"},
   unknown_format = {false, GNT_AMQP_NOT_IMPLEMENTED, "not a message format that is known here"},
   names_nothing = {false, GNT_AMQP_NOT_FOUND, "properties.to names nothing to send to"},
   no_memory = {false, GNT_AMQP_NO_CONDITION, NULL};
@@ -332,6 +335,29 @@ static gnt_err seal(struct incoming *in, const struct gnt_envelope *e, const str
     return GNT_OK;
 }
 
+/* ---- To $management */
+
+static void on_managed(struct gnt_home *home, void *context)
+{
+    (void)home;
+    coming_end(context, &of_queues[GNT_QUEUE_DONE]);
+}
+
+static const struct verdict *manage(struct incoming *in, struct gnt_slice request,
+                                    struct gnt_amqp_delivery *delivery)
+{
+    struct coming *c = coming_new(in, delivery);
+    if (!c)
+        return &no_memory;
+    gnt_err err =
+        gnt_manage(in->t.front->home, request, gnt_amqp_peer_rights(in->t.peer), on_managed, c);
+    if (err)
+        coming_end(c, err == GNT_INVALID     ? &no_request
+                      : err == GNT_MALFORMED ? &malformed
+                                             : &no_memory);
+    return NULL;
+}
+
 /* NULL: it is on its way. */
 static const struct verdict *take(struct incoming *in, struct gnt_slice encoded,
                                   struct gnt_amqp_delivery *delivery, bool unsettled)
@@ -341,6 +367,8 @@ static const struct verdict *take(struct incoming *in, struct gnt_slice encoded,
     struct gnt_sending sending = {.done = on_sent};
     if (delivery->format != 0)
         return &unknown_format;
+    if (in->kind == GNT_ADDRESS_MANAGEMENT)
+        return manage(in, encoded, unsettled ? delivery : NULL);
     if (gnt_envelope_read(encoded, &e))
         return &malformed;
     if (!find(in, &e, &where))
@@ -490,7 +518,8 @@ gnt_err gnt_incoming_new(struct gnt_amqp_peer *p, const struct gnt_wanted *wante
     gnt_list_init(&in->coming);
     in->kind = kind;
     in->queue = wanted->facts ? wanted->facts->id : 0;
-    in->window = p->front->limits.unsettled < WINDOW ? p->front->limits.unsettled : WINDOW;
+    uint32_t most = kind == GNT_ADDRESS_MANAGEMENT ? REQUESTS : WINDOW;
+    in->window = p->front->limits.unsettled < most ? p->front->limits.unsettled : most;
     in->name = name_of(name, wanted->facts != NULL);
     in->t.front = p->front;
     gnt_err err = in->name ? gnt_attach_answer(p, wanted, gnt_slice(NULL, 0)) : GNT_NOMEM;

@@ -108,6 +108,9 @@ void gnt_attach_remove(struct gnt_home *home, const char *name);
 
 bool gnt_amqp_peer_may(struct gnt_amqp_peer *p, enum gnt_verb verb, struct gnt_slice address);
 
+/* What it may do, lent until that is asked for again; NULL: everything. */
+struct gnt_rights *gnt_amqp_peer_rights(struct gnt_amqp_peer *p);
+
 /* Be given what was published to TOPIC, to which it is subscribed; that is not told. */
 bool gnt_amqp_peer_may_receive(struct gnt_amqp_peer *p, struct gnt_slice topic);
 

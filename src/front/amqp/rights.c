@@ -47,3 +47,9 @@ bool gnt_amqp_peer_may_receive(struct gnt_amqp_peer *p, struct gnt_slice topic)
     renew(p);
     return gnt_rights_may(p->rights, GNT_VERB_RECEIVE, topic);
 }
+
+struct gnt_rights *gnt_amqp_peer_rights(struct gnt_amqp_peer *p)
+{
+    renew(p);
+    return p->rights;
+}
