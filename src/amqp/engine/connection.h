@@ -37,7 +37,8 @@ enum { GNT_AMQP_TAG_MAX = 32 }; /* bytes of a delivery-tag [AMQP 2.8.7] */
 /* What this side allows: the same for many connections, so they share it. */
 struct gnt_amqp_options {
     struct gnt_slice container_id;
-    uint32_t max_frame_size;  /* of what comes; told; GNT_AMQP_FRAME_MAX_MIN at least */
+    uint32_t max_frame_size; /* of what comes, told; GNT_AMQP_FRAME_MAX_MIN at least; and of what is
+                                sent, where the peer takes more */
     uint32_t idle_timeout_ms; /* a peer that is silent for so long is gone; 0: it may be silent.  It
                                  is told half of it [AMQP 2.4.5] */
     uint32_t open_timeout_ms; /* header, SASL and open take no longer, nor does the peer's close; 0:
@@ -60,12 +61,11 @@ enum gnt_amqp_state {
     GNT_AMQP_AWAITS_TLS,    /* nothing: the owner's handshake, then _secured        AWAITS_HEADER */
     GNT_AMQP_AWAITS_SASL,   /* a SASL frame, whose turn is the peer's
                                                   DECIDES_SASL, AWAITS_SASL, AWAITS_HEADER, ENDED */
-    GNT_AMQP_DECIDES_SASL, /* nothing: the owner's turn            AWAITS_SASL, AWAITS_HEADER, ENDED
-                            */
-    GNT_AMQP_AWAITS_OPEN,  /* open                                        OPENED, DISCARDS, ENDED */
-    GNT_AMQP_OPENED,       /* any frame but open                                  DISCARDS, ENDED */
-    GNT_AMQP_DISCARDS,     /* close was sent: close; all else is discarded [AMQP 2.4.6]     ENDED */
-    GNT_AMQP_ENDED,        /* nothing, and nothing is sent any more */
+    GNT_AMQP_DECIDES_SASL,  /* nothing: the owner's turn       AWAITS_SASL, AWAITS_HEADER, ENDED */
+    GNT_AMQP_AWAITS_OPEN, /* open                                        OPENED, DISCARDS, ENDED */
+    GNT_AMQP_OPENED,      /* any frame but open                                  DISCARDS, ENDED */
+    GNT_AMQP_DISCARDS,    /* close was sent: close; all else is discarded [AMQP 2.4.6]     ENDED */
+    GNT_AMQP_ENDED,       /* nothing, and nothing is sent any more */
 };
 
 struct gnt_amqp_session;
@@ -102,8 +102,8 @@ struct gnt_amqp_connection {
     const struct gnt_slice *mechanisms;
     struct gnt_amqp_table local, remote; /* sessions by the channel that each side says */
     uint32_t channels_seen;              /* one past the highest that the peer has used */
-    uint64_t heard_at,
-        wrote_at;             /* the last frame of the peer's and ours; before OPENED: the begin */
+    uint64_t heard_at;        /* the last frame of the peer's; before OPENED: the beginning */
+    uint64_t wrote_at;        /* our last one */
     struct gnt_list ghosts;   /* sessions that only wait for the peer's end */
     struct gnt_list dirty;    /* sessions that have something for _flush */
     struct gnt_list writable; /* links that are to be told that they may go on */
@@ -125,25 +125,28 @@ struct gnt_amqp_connection {
     } rest;
 };
 
+/*   what has happened        and what of the event says it (of the frame: its member) */
 enum gnt_amqp_event_type {
     GNT_AMQP_EVENT_TLS,             /* the peer speaks TLS next: shake hands, then _secured */
-    GNT_AMQP_EVENT_SASL_MECHANISMS, /* client: sasl_mechanisms; _sasl_init if that has not been said
-                                     */
-    GNT_AMQP_EVENT_SASL_INIT, /* server: sasl_init; answer by _sasl_challenge or _sasl_outcome */
-    GNT_AMQP_EVENT_SASL_CHALLENGE, /* client: sasl_challenge; answer by _sasl_respond */
-    GNT_AMQP_EVENT_SASL_RESPONSE,  /* server: sasl_response; answer as SASL_INIT */
-    GNT_AMQP_EVENT_SASL_OUTCOME, /* client: sasl_outcome; the connection has ended if code is not 0
-                                  */
-    GNT_AMQP_EVENT_OPEN,         /* open; answer by _open or _close, unless _open was said before */
-    GNT_AMQP_EVENT_BEGIN,  /* begin, session: the peer's, which has been answered, or its answer */
-    GNT_AMQP_EVENT_ATTACH, /* attach, link: the peer's, to be answered, or its answer */
-    GNT_AMQP_EVENT_RESUME, /* link, delivery, resume, state: what becomes of a restored one */
-    GNT_AMQP_EVENT_FLOW,   /* link: its credit has changed, it is to drain, or it may go on */
-    GNT_AMQP_EVENT_TRANSFER,    /* transfer, link, delivery, payload: a frame of a delivery */
-    GNT_AMQP_EVENT_DISPOSITION, /* link, delivery, state, settled: the peer's view of it */
-    GNT_AMQP_EVENT_DETACH,      /* link: it has ended, see link.h */
-    GNT_AMQP_EVENT_END,         /* session: it has ended, with its links and their deliveries */
-    GNT_AMQP_EVENT_CLOSE,       /* close: the connection has ended; write the queue and close */
+    GNT_AMQP_EVENT_SASL_MECHANISMS, /* client: the frame; _sasl_init, if that has not been said */
+    GNT_AMQP_EVENT_SASL_INIT,       /* server: the frame; _sasl_challenge or _sasl_outcome */
+    GNT_AMQP_EVENT_SASL_CHALLENGE,  /* client: the frame; _sasl_respond */
+    GNT_AMQP_EVENT_SASL_RESPONSE,   /* server: the frame; as SASL_INIT */
+    GNT_AMQP_EVENT_SASL_OUTCOME,    /* client: the frame; a code that is not 0 has ended it */
+    GNT_AMQP_EVENT_OPEN,            /* the frame; _open or _close, unless _open was said before */
+    GNT_AMQP_EVENT_BEGIN,           /* the frame, session: the peer's, which has been answered, or
+                                       its answer */
+    GNT_AMQP_EVENT_ATTACH,          /* the frame, link: the peer's, to be answered or refused at
+                                       any time, or its answer */
+    GNT_AMQP_EVENT_RESUME,      /* link, delivery, resume, state: of what was unsettled before */
+    GNT_AMQP_EVENT_FLOW,        /* link: its credit has changed, it is to drain, or its sender
+                                   may go on (then there is no frame) */
+    GNT_AMQP_EVENT_TRANSFER,    /* the frame, link, delivery, payload and what is below it */
+    GNT_AMQP_EVENT_DISPOSITION, /* link, delivery, state, settled; not the frame, which may be
+                                   of many deliveries */
+    GNT_AMQP_EVENT_DETACH,      /* link, the frame or condition: it has ended, see link.h */
+    GNT_AMQP_EVENT_END,         /* session, the frame or condition: it has ended */
+    GNT_AMQP_EVENT_CLOSE,       /* the frame: the connection has ended */
 };
 
 /* Lent until the next call of _next, as is what it points to in the owner's bytes. */
@@ -153,8 +156,8 @@ struct gnt_amqp_event {
     struct gnt_amqp_link *link;
     struct gnt_amqp_delivery *delivery;
 
-    /* The frame that brought it; its code is 0 if it was not a frame but the engine that ended a
-     * link or a session because of what the peer did: then condition and why say for what. */
+    /* The frame that brought it.  Its code is 0 if there is none to show, as where the engine has
+     * ended a link or a session for what the peer did: condition and why say what that was. */
     struct gnt_amqp_composite performative;
     enum gnt_amqp_condition condition;
     const char *why;

@@ -1,15 +1,17 @@
 /* Sessions, links and deliveries of an AMQP connection (connection.h).
  *
- * Life       A session, a link or a delivery is there from the call or the event that first shows
- * it. A session ends with its event END, a link with its event DETACH, and after that event it is
- * gone; what ends takes with it what is in it, without further events: look through session->links
- * and link->deliveries if they have a context of yours.  A delivery ends
- *              - when this side settles it, in the call that does so;
- *              - when the peer settles it or aborts it, with the event that says so;
- *              - when it was sent or came settled, with its last frame;
- *            but one that is being sent lives on until it is whole or aborted.
- * Errors     GNT_STATE from any call: the session, the link or the connection is about to end, or
- *            was never answered.  GNT_NOMEM; GNT_TOOBIG: the peer takes no frame of that size. */
+ * Life     A session, a link or a delivery is there from the call or the event that first shows it.
+ *          A session ends with its event END, a link with its event DETACH: it is out of the lists
+ *          then, and gone with the next call of _next.  What ends takes with it what is in it,
+ *          without further events: look through session->links and link->deliveries, if they have
+ *          contexts of yours.  A delivery ends
+ *            - when this side settles it, in the call that does so;
+ *            - when the peer settles or aborts it, with the event that says so;
+ *            - when it is sent settled, with its last frame; when it came settled, with its last
+ *              event;
+ *          but one that is being sent lives on until it is whole or given up.
+ * Errors   GNT_STATE from any call: the session, the link or the connection is about to end, or was
+ *          never answered.  GNT_NOMEM.  GNT_TOOBIG: the peer takes no frame of that size. */
 #ifndef GNT_AMQP_ENGINE_LINK_H
 #define GNT_AMQP_ENGINE_LINK_H
 
@@ -31,8 +33,7 @@ struct gnt_amqp_session {
     struct gnt_list in_connection;
     struct gnt_list links;    /* of gnt_amqp_link.in_session */
     uint32_t outgoing_window; /* frames that the peer still takes */
-    uint32_t link_count;
-    bool answered; /* both have said begin */
+    bool answered;            /* both have said begin */
 
     /* The engine's alone. */
     uint16_t channel, remote_channel;
@@ -116,14 +117,13 @@ struct gnt_amqp_delivery {
     bool aborted;
 
     /* The engine's alone. */
-    bool known;   /* in the session's ring */
-    bool dropped; /* the owner has done with it; the rest of its frames is still to come, or to
-                     be given up */
-    uint8_t local_state; /* restored: the descriptor of ours, and if it is `received` the numbers */
-    uint32_t section;
+    bool known;          /* in the session's ring */
+    bool dropped;        /* the owner has done with it, but not all frames have come or
+                            gone */
+    uint8_t local_state; /* restored: the descriptor of our state, */
+    uint32_t section;    /* and if it is `received` its numbers */
     uint64_t offset;
-    uint32_t state_at,
-        state_size; /* restored: the peer's, in its attach; 0: it has no such delivery */
+    uint32_t state_at, state_size; /* restored: the peer's state in its attach; 0: it has none */
 };
 
 static inline struct gnt_slice gnt_amqp_delivery_tag(const struct gnt_amqp_delivery *d)
@@ -138,15 +138,13 @@ static inline struct gnt_slice gnt_amqp_delivery_tag(const struct gnt_amqp_deliv
 GNT_MUST gnt_err gnt_amqp_session_begin(struct gnt_amqp_connection *c,
                                         struct gnt_amqp_session **out);
 
-/* Sends end; ERROR may be NULL.  What the peer still sends is discarded up to the event END, and no
- * call but reading is possible.  The same for a session that ends: GNT_STATE. */
+/* Sends end; ERROR may be NULL.  What the peer still sends is discarded up to the event END. */
 GNT_MUST gnt_err gnt_amqp_session_end(struct gnt_amqp_session *s,
                                       const struct gnt_amqp_error *error);
 
 /* ---- Links */
 
-/* A delivery that was unsettled when its link was detached, or its connection cut, and goes on now.
- */
+/* A delivery that was unsettled when its link was detached or its connection cut, and goes on. */
 struct gnt_amqp_unsettled {
     struct gnt_slice tag;
     struct gnt_slice state; /* ours, encoded; empty: none */
@@ -157,11 +155,11 @@ struct gnt_amqp_unsettled {
  * which are the engine's; initial_delivery_count is 0 if it is absent.  GNT_EXISTS: the session has
  * a link of that name and role.  GNT_FULL: as many as both sides allow.
  *
- * UNSETTLED (COUNT of them; lent) are what a link that is attached again has to settle
- * [AMQP 2.6.13]. Behind the event ATTACH each of them has its event RESUME, which says what to do:
- * a sender, when it has credit, calls gnt_amqp_link_send for one after the other, and before
- * anything new.  If the peer's frames have no room for all, link->restored says how many were told:
- * finish these, detach without closing, attach again with the rest [AMQP 2.7.3]. */
+ * UNSETTLED (COUNT of them; lent) is what a link that is attached again has to settle, in any
+ * connection [AMQP 2.6.13].  Behind the event ATTACH each of them has its event RESUME, which says
+ * what to do: a sender, when it has credit, calls gnt_amqp_link_send for one after the other, and
+ * before anything new.  If the peer's frames have no room for all, link->restored says how many
+ * were told: finish these, detach without closing, attach again with the rest [AMQP 2.7.3]. */
 GNT_MUST gnt_err gnt_amqp_link_attach(struct gnt_amqp_session *s,
                                       const struct gnt_amqp_attach *attach,
                                       const struct gnt_amqp_unsettled *unsettled, size_t count,
@@ -176,18 +174,22 @@ GNT_MUST gnt_err gnt_amqp_link_answer(struct gnt_amqp_link *l, const struct gnt_
  * [AMQP 2.6.3].  The link ends with its event DETACH. */
 GNT_MUST gnt_err gnt_amqp_link_refuse(struct gnt_amqp_link *l, const struct gnt_amqp_error *error);
 
-/* Sends detach, with CLOSED for good, else the terminus lives on and the link may be attached
- * again. ERROR may be NULL. Then the peer's frames for it are discarded up to the event DETACH. */
+/* Sends detach: with CLOSED for good, else the terminus lives on and the link may be attached
+ * again. ERROR may be NULL.  What the peer still sends for it is discarded up to the event DETACH.
+ * One of the peer's that was not answered is refused instead. */
 GNT_MUST gnt_err gnt_amqp_link_detach(struct gnt_amqp_link *l, bool closed,
                                       const struct gnt_amqp_error *error);
 
-/* A receiver: so many deliveries may come from now on, DRAIN: or none, if the sender has none now.
- * The sender is told by the next _flush. */
+/* A receiver: so many deliveries may come from now on; with DRAIN only what the sender has now, and
+ * an event FLOW with credit 0 says that this is all.  The sender is told by the next _flush; what
+ * it has sent before that may be over a credit that was lowered. */
 void gnt_amqp_link_credit(struct gnt_amqp_link *l, uint32_t credit, bool drain);
 
-/* A sender: no delivery is left for the credit that it has; if the peer drains, the credit is gone
- * and the peer is told by the next _flush.  AVAILABLE is what it is told to be waiting. */
+/* A sender: no delivery is left for its credit.  If the receiver drains, the credit is gone, and
+ * the receiver is told by the next _flush; else nothing happens. */
 void gnt_amqp_link_drained(struct gnt_amqp_link *l);
+
+/* A sender: how many deliveries wait, as the receiver is told with the next flow. */
 void gnt_amqp_link_available(struct gnt_amqp_link *l, uint32_t available);
 
 /* ---- Sending */
@@ -203,7 +205,7 @@ struct gnt_amqp_piece {
 };
 
 struct gnt_amqp_sending {
-    struct gnt_slice tag;   /* 1 to GNT_AMQP_TAG_MAX bytes */
+    struct gnt_slice tag;   /* at most GNT_AMQP_TAG_MAX bytes */
     uint32_t format;        /* message-format */
     struct gnt_slice state; /* an encoded delivery state, say of a transaction; empty: none */
     bool settled;
@@ -211,17 +213,20 @@ struct gnt_amqp_sending {
     bool more;      /* the payload goes on behind these pieces, in another call */
 };
 
-/* A sender: sends the next bytes of a delivery, in as many frames as it takes.
- * *delivery NULL: begins one, which is what *delivery is from then on, if it is unsettled or not
- * whole yet; else it goes on with that one, or with a restored one.  Links may take turns within a
- * session, but each of them sends one delivery after the other.  *taken: bytes of PIECES that are
- * in the queue, on failure, too. GNT_OK     all of it.  Without `more` the delivery is whole.
- *   GNT_MORE   the session's window or the link's credit is used up: call again with the rest after
- *              the link's event FLOW.  *delivery may be NULL still.
- *   GNT_FULL   as many are unsettled as may be: call again when some have been settled.
- *   GNT_TOOBIG begin: over the peer's max-message-size as far as can be seen here.
- *   GNT_INVALID a tag of 0 bytes or too many; another delivery of the link is not whole; SETTLED
- *              says what the link's snd-settle-mode does not allow. */
+/* A sender: sends the next bytes of a delivery, in as many frames as it takes.  With *delivery NULL
+ * it begins one, and *delivery is that from then on, unless it has ended; else it goes on with it,
+ * or with a restored one, of which tag, format and settled are known.  The links of a session may
+ * take turns; each of them sends one delivery after the other.  *taken: bytes of PIECES that are in
+ * the queue, on failure, too.
+ *
+ *   GNT_OK       all of it.  Without `more` the delivery is whole.
+ *   GNT_MORE     the session's window or the link's credit is used up: call again with the rest
+ *                after an event FLOW of the link.
+ *   GNT_FULL     as many are unsettled as may be: call again when some have been settled.
+ *   GNT_TOOBIG   over the peer's max-message-size, as far as it is seen at the beginning.
+ *   GNT_INVALID  a tag of too many bytes, another delivery of the link that is not whole, `settled`
+ *                against the link's snd-settle-mode.
+ *   GNT_STATE    besides: a new delivery while the receiver has not told all that it has. */
 GNT_MUST gnt_err gnt_amqp_link_send(struct gnt_amqp_link *l, const struct gnt_amqp_sending *sending,
                                     const struct gnt_amqp_piece *pieces, size_t count,
                                     size_t *taken, struct gnt_amqp_delivery **delivery);
@@ -232,9 +237,10 @@ GNT_MUST gnt_err gnt_amqp_delivery_abort(struct gnt_amqp_delivery *d);
 
 /* ---- Settling, either role */
 
-/* Tells the peer STATE (encoded, as gnt_amqp_fieldless has it; empty: none) of a delivery, and that
- * it is SETTLED here, which ends it. What is equal for ids that follow one another goes out as one
- * range, by _flush at the latest. */
+/* Tells the peer STATE (encoded, as gnt_amqp_fieldless has it; empty: none) of a delivery, and
+ * whether it is SETTLED here, which ends it.  What is equal for ids that follow one another goes
+ * out as one range, by _flush at the latest.  Of one that the peer has settled it tells nothing and
+ * says GNT_OK.  GNT_STATE besides: a sender's that is not whole. */
 GNT_MUST gnt_err gnt_amqp_delivery_settle(struct gnt_amqp_delivery *d, struct gnt_slice state,
                                           bool settled);
 
