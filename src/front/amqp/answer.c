@@ -82,6 +82,12 @@ static gnt_err our_target(const struct gnt_wanted *wanted, struct gnt_buf *out,
     return encode(GNT_AMQP_TARGET, &t, out, value);
 }
 
+/* What the peer has said about its own end. */
+static struct gnt_amqp_value echo(struct gnt_slice bytes)
+{
+    return bytes.size ? gnt_amqp_encoded(bytes) : (struct gnt_amqp_value){.type = GNT_AMQP_NULL};
+}
+
 gnt_err gnt_attach_answer(struct gnt_amqp_peer *p, const struct gnt_wanted *wanted,
                           struct gnt_slice filter)
 {
@@ -92,11 +98,11 @@ gnt_err gnt_attach_answer(struct gnt_amqp_peer *p, const struct gnt_wanted *want
     GNT_AMQP_SET(&a, rcv_settle_mode, GNT_AMQP_RECEIVER_FIRST);
     if (wanted->link->sender) {
         err = our_source(wanted, filter, &bytes, &a.source);
-        a.target = gnt_amqp_encoded(wanted->target_bytes);
+        a.target = echo(wanted->target_bytes);
         a.rcv_settle_mode = wanted->rcv_settle_mode;
     } else {
         err = our_target(wanted, &bytes, &a.target);
-        a.source = gnt_amqp_encoded(wanted->source_bytes);
+        a.source = echo(wanted->source_bytes);
         GNT_AMQP_SET(&a, max_message_size, p->front->limits.message_max);
     }
     a.has.source = wanted->link->sender || wanted->source_bytes.size > 0;

@@ -75,7 +75,7 @@ static void give_credit(struct outgoing *out)
     uint32_t credit = gnt_outlet_credit(&out->o), ahead = out->o.unsent_count;
     uint32_t most = ahead < AHEAD ? AHEAD - ahead : 0;
     uint64_t upto = out->used + (credit < most ? credit : most);
-    bool drain = link->drain && !out->draining;
+    bool drain = link->drain && link->credit && !out->draining;
     if (upto < out->upto)
         upto = out->upto;
     bool enough = upto == out->upto || out->upto > out->used + AHEAD / 2;
@@ -93,7 +93,7 @@ static void end_drain(struct outgoing *out)
     if (!out->dry || out->o.unsent_count)
         return;
     out->dry = out->draining = false;
-    if (!out->o.t.link->drain)
+    if (!out->o.t.link->drain || !out->o.t.link->credit)
         return;
     gnt_amqp_link_drained(out->o.t.link);
     gnt_amqp_peer_dirty(out->o.t.peer);

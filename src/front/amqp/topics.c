@@ -173,7 +173,7 @@ static bool topics_room(struct gnt_outlet *o)
     }
     if (s->walking && s->waiting.count < PUT_AT_ONCE)
         gnt_home_later(home_of(s), &s->walk);
-    if (o->t.link->drain && !count && !s->waiting.count && !s->walking) {
+    if (o->t.link->drain && o->t.link->credit && !count && !s->waiting.count && !s->walking) {
         gnt_amqp_link_drained(o->t.link);
         gnt_amqp_peer_dirty(o->t.peer);
     }
