@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """AMQP 1.0, seen by Qpid Proton: its blocking API and its reactor."""
 
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -10,8 +12,8 @@ import uuid
 import harness
 from paho_client import V5, Client
 from proton import (UNDESCRIBED, Array, Condition, ConnectionException, Data, Delivery, Described,
-                    Endpoint, Message, Timeout, byte, char, decimal32, decimal64, decimal128,
-                    float32, int32, short, symbol, timestamp, ubyte, uint, ulong, ushort)
+                    Endpoint, Message, SSLDomain, Timeout, byte, char, decimal32, decimal64,
+                    decimal128, float32, int32, short, symbol, timestamp, ubyte, uint, ulong, ushort)
 from proton.handlers import MessagingHandler
 from proton.reactor import AtMostOnce, Container, Copy, Filter, Selector
 from proton.utils import BlockingConnection, LinkDetached, SendException, SyncRequestResponse
@@ -34,9 +36,10 @@ class Proton(harness.Test):
     def url(self, broker=None):
         return f"amqp://127.0.0.1:{(broker or self.broker).amqp_port}"
 
-    def connect(self, **options):
+    def connect(self, to_be_cut=False, **options):
         connection = BlockingConnection(self.url(), timeout=harness.PATIENCE, **options)
-        self.addCleanup(self.close, connection)
+        if not to_be_cut:
+            self.addCleanup(self.close, connection)
         return connection
 
     @staticmethod
@@ -593,6 +596,122 @@ class Logins(Proton):
             with self.assertRaises(ConnectionException):
                 self.connect(**options)
         self.assertEqual(self.broker.log().count("login failed"), 2)
+
+
+class Tls(Proton):
+    """Certificates say who a peer is, whatever mechanism it takes."""
+
+    def start_broker(self):
+        harness.run([harness.GNATTER, "cert", "init", "--dir", f"{self.folder}/pki"])
+        broker = harness.Gnatter(self.folder)
+        self.brokers.append(broker)
+        self.addCleanup(self.stop, broker)
+        broker.spawn([harness.GNATTER, "broker", "--listen", "mqtts://127.0.0.1:0", "--listen",
+                      "https://127.0.0.1:0", "--listen", "amqps://127.0.0.1:0", "--data", "none",
+                      "--certificate", self.pki("server.pem"), "--key", self.pki("server.key"),
+                      "--ca", self.pki("ca.pem"), "--workers", str(harness.WORKERS)])
+        return broker.wait_for_port()
+
+    def pki(self, name):
+        return f"{self.folder}/pki/{name}"
+
+    def test_external(self):
+        domain = SSLDomain(SSLDomain.MODE_CLIENT)
+        domain.set_trusted_ca_db(self.pki("ca.pem"))
+        domain.set_credentials(self.pki("client.pem"), self.pki("client.key"), None)
+        for mechanism, by in (("EXTERNAL", "EXTERNAL"), ("ANONYMOUS", "certificate")):
+            connection = BlockingConnection(f"amqps://localhost:{self.broker.amqp_port}",
+                                            timeout=harness.PATIENCE, ssl_domain=domain,
+                                            allowed_mechs=mechanism)
+            self.addCleanup(self.close, connection)
+            sender, receiver = connection.create_sender("q"), connection.create_receiver("q")
+            sender.send(Message(body=b"x" * 100000))
+            self.assertEqual(receiver.receive().body, b"x" * 100000)
+            receiver.accept()
+            self.assertRegex(self.broker.log(), f"user=[^ ]+ by={by}")
+
+
+class Durable(Proton):
+    """What was accepted is there after the process was killed, and what was settled is not."""
+
+    def start_broker(self):
+        broker = harness.Gnatter(self.folder)
+        self.brokers.append(broker)
+        self.addCleanup(self.stop, broker)
+        return self.spawn(broker)
+
+    def spawn(self, broker):
+        with open(broker.log_path, "w"):
+            pass
+        broker.spawn([harness.GNATTER, "broker", "--listen", "mqtt://127.0.0.1:0", "--listen",
+                      "http://127.0.0.1:0", "--listen", "amqp://127.0.0.1:0", "--data",
+                      f"{self.folder}/data", "--workers", str(harness.WORKERS)])
+        return broker.wait_for_port()
+
+    def kill(self):
+        self.broker.stop(signal.SIGKILL)
+        self.spawn(self.broker)
+
+    def test_killed(self):
+        connection = self.connect(to_be_cut=True)
+        senders = [connection.create_sender(f"q{i}") for i in range(3)]
+        for n in range(30):
+            senders[n % 3].send(Message(body=n, durable=n % 2 == 0))
+        receiver = connection.create_receiver("q0", credit=3)
+        self.assertEqual([receiver.receive().body for _ in range(3)], [0, 3, 6])
+        delivery = receiver.fetcher.unsettled.popleft()
+        delivery.update(Delivery.ACCEPTED)
+        connection.wait(lambda: delivery.settled, msg="settling")
+        self.kill()
+        connection = self.connect()
+        for i in range(3):
+            wanted = [n for n in range(30) if n % 3 == i and n % 2 == 0 and n > 0]
+            receiver = connection.create_receiver(f"q{i}", credit=20)
+            self.assertEqual([receiver.receive().body for _ in wanted], wanted)
+            self.assert_empty(receiver)
+
+    def test_topics(self):
+        """A publication is accepted when it is safe with a session that is away."""
+        client = Client("away", V5, False)
+        client.connect(self.broker, SessionExpiryInterval=600)
+        client.subscribe("t/#", 1)
+        client.close()
+        sender = self.connect(to_be_cut=True).create_sender("topic://t/1")
+        for n in range(10):
+            sender.send(Message(body=b"%d" % n, durable=True))
+        self.kill()
+        client = Client("away", V5, False)
+        self.addCleanup(client.close)
+        client.connect(self.broker, SessionExpiryInterval=600)
+        self.assertEqual([client.receive().payload for _ in range(10)],
+                         [b"%d" % n for n in range(10)])
+
+
+class WebSocket(Proton):
+    def upgrade(self, path, protocol):
+        stream = socket.create_connection(("127.0.0.1", self.broker.web_port), harness.PATIENCE)
+        self.addCleanup(stream.close)
+        stream.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.broker.web_port}\r\n"
+                       "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                       "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+                       f"Sec-WebSocket-Protocol: {protocol}\r\n\r\n".encode())
+        file = stream.makefile("rb")
+        head = []
+        while not head or head[-1] != b"\r\n":
+            head.append(file.readline())
+        return stream, file, b"".join(head)
+
+    def test_amqp(self):
+        stream, file, head = self.upgrade("/amqp", "amqp")
+        self.assertIn(b" 101 ", head)
+        self.assertIn(b"Sec-WebSocket-Protocol: amqp\r\n", head)
+        stream.sendall(b"\x82\x88\0\0\0\0AMQP\3\1\0\0")  # a binary frame, masked with zeros
+        frame = file.read(10)
+        self.assertEqual((frame[:1], frame[2:]), (b"\x82", b"AMQP\3\1\0\0"))
+
+    def test_other_names(self):
+        for path, protocol in (("/amqp", "mqtt"), ("/mqtt", "amqp")):
+            self.assertIn(b" 400 ", self.upgrade(path, protocol)[2])
 
 
 class Access(Proton):
