@@ -13,8 +13,7 @@ from proton.reactor import Container
 
 
 class Queue:
-    def __init__(self, dynamic=False):
-        self.dynamic = dynamic
+    def __init__(self):
         self.messages = collections.deque()
         self.consumers = []
 
@@ -49,18 +48,13 @@ class Broker(MessagingHandler):
 
     def on_link_opening(self, event):
         link = event.link
+        link.snd_settle_mode = link.remote_snd_settle_mode
         if link.is_sender and link.remote_source.dynamic:
             address = str(uuid.uuid4())
             link.source.address = address
-            self.queues[address] = Queue(dynamic=True)
+            self.queue(address)
         else:
             link.source.address = link.remote_source.address
-        if link.remote_target.address == "refused":
-            link.target.address = None
-            link.condition = proton.Condition("amqp:not-found", "there is no such queue")
-            link.open()
-            link.close()
-            return
         link.target.address = link.remote_target.address
         if link.is_sender:
             self.queue(link.source.address).consumers.append(link)
@@ -70,8 +64,6 @@ class Broker(MessagingHandler):
             queue = self.queue(link.source.address)
             if link in queue.consumers:
                 queue.consumers.remove(link)
-            delivery = link.unsettled
-            del delivery
 
     def on_link_closing(self, event):
         self.gone(event.link)

@@ -49,6 +49,8 @@ struct gnt_amqp_options {
     uint32_t incoming_window; /* transfer frames that a session's peer may send ahead, 1 or more */
     uint32_t properties_max;  /* bytes of properties of an open, begin or attach; 0: a frame's */
     uint32_t link_name_max;   /* bytes; 0: a frame's */
+    uint32_t overdraft; /* deliveries beyond their credit that are taken from senders all the same:
+                           some lose count when credit is given while they send; below 2^31 */
 };
 
 /* Whose bytes come first: the standard's client and server at the level of TCP [AMQP 2.2]. */

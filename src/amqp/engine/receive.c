@@ -32,7 +32,8 @@ static enum gnt_amqp_condition objection(const struct gnt_amqp_link *l,
                                          const struct gnt_amqp_transfer *t, const char **why)
 {
     const struct gnt_amqp_session *s = l->session;
-    if (gnt_amqp_ahead(l->delivery_count, l->limit) <= 0) {
+    const int32_t overdraft = (int32_t)s->connection->options->overdraft;
+    if (gnt_amqp_ahead(l->delivery_count, l->limit) <= -overdraft) {
         *why = "a transfer beyond the link-credit";
         return GNT_AMQP_LINK_TRANSFER_LIMIT_EXCEEDED;
     }

@@ -15,6 +15,7 @@ enum {
     LINKS_MAX = 4096,
     UNSETTLED_MAX = 1 << 20,
     INCOMING_WINDOW = 2048,
+    OVERDRAFT = 1000,     /* RabbitMQ's plugin sends as much as the credit too much, at times */
     FRAME_SIZE_MIN = 512, /* [AMQP 2.7.1] */
 };
 
@@ -171,6 +172,7 @@ static void set_terms(gnatter_amqp *c)
         .links_max = LINKS_MAX,
         .unsettled_max = UNSETTLED_MAX,
         .incoming_window = INCOMING_WINDOW,
+        .overdraft = OVERDRAFT,
     };
 }
 

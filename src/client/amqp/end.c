@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CREDIT = 100 };
-
 /* ---- The attach that is said, encoded once */
 
 struct plan {
@@ -69,20 +67,7 @@ static void put_filters(struct gnt_amqp_writer *w, const void *context)
     gnt_amqp_end_map(w, mark, count);
 }
 
-static void put_outcomes(struct gnt_amqp_writer *w, const void *context)
-{
-    (void)context;
-    const struct gnt_slice all[] = {
-        gnt_slice_str("amqp:accepted:list"),
-        gnt_slice_str("amqp:rejected:list"),
-        gnt_slice_str("amqp:released:list"),
-        gnt_slice_str("amqp:modified:list"),
-    };
-    gnt_amqp_put_symbols(w, all, sizeof all / sizeof all[0]);
-}
-
-static void fill_source(const struct plan *p, struct gnt_amqp_source *source,
-                        struct gnt_slice outcomes)
+static void fill_source(const struct plan *p, struct gnt_amqp_source *source)
 {
     const struct gnatter_amqp_link *link = p->link;
     if (link->address)
@@ -96,7 +81,6 @@ static void fill_source(const struct plan *p, struct gnt_amqp_source *source,
     if (link->browse)
         GNT_AMQP_SET(source, distribution_mode, gnt_slice_str("copy"));
     set(p->filter, &source->has.filter, &source->filter);
-    set(outcomes, &source->has.outcomes, &source->outcomes);
     set(p->capabilities, &source->has.capabilities, &source->capabilities);
 }
 
@@ -116,17 +100,13 @@ static void put_coordinator(struct gnt_amqp_writer *w, const void *context)
     gnt_amqp_put_coordinator(w, &(struct gnt_amqp_coordinator){0});
 }
 
+/* All outcomes are fine: none is named, as there are peers that refuse names they do not know. */
 static gnt_err make_source(const struct plan *p, struct gnt_buf *out)
 {
     struct gnt_amqp_source source = {0};
-    struct gnt_buf outcomes = {0};
-    gnt_err err = gnt_put_into(&outcomes, put_outcomes, NULL);
-    if (!err && !p->e->sender)
-        fill_source(p, &source, gnt_buf_slice(&outcomes));
-    if (!err)
-        err = gnt_put_into(out, put_source, &source);
-    gnt_buf_fini(&outcomes);
-    return err;
+    if (!p->e->sender)
+        fill_source(p, &source);
+    return gnt_put_into(out, put_source, &source);
 }
 
 static gnt_err make_target(const struct plan *p, struct gnt_buf *out)
