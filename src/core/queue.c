@@ -135,7 +135,8 @@ static uint64_t expiry_of(const struct gnt_queue *q, const struct gnt_message *m
     return ends < message->expires ? ends : message->expires;
 }
 
-struct gnt_entry *gnt_entry_new(struct gnt_lane *lane, const struct gnt_arrival *a)
+struct gnt_entry *gnt_entry_new(struct gnt_lane *lane, const struct gnt_arrival *a,
+                                enum gnt_entry_state state)
 {
     struct gnt_entry *e = gnt_spare_get(sizeof *e);
     if (!e)
@@ -148,7 +149,7 @@ struct gnt_entry *gnt_entry_new(struct gnt_lane *lane, const struct gnt_arrival 
                             .enqueued_ms = a->enqueued_ms,
                             .expires = expiry_of(lane->queue, a->message, a->enqueued_ms),
                             .failed = a->failed,
-                            .state = GNT_ENTRY_FRESH,
+                            .state = (uint8_t)state,
                             .kept = a->kept,
                             .durable = a->durable,
                             .acquired = a->failed > 0};
@@ -168,6 +169,8 @@ void gnt_entry_free(struct gnt_entry *e)
     gnt_queue_cursors_leave(e);
     if (e->group)
         gnt_queue_group_leave(e);
+    if (e->beyond)
+        gnt_lane_beyond_leave(e);
     leave(e);
     gnt_list_remove(&e->place);
     gnt_message_unref(&e->message);
@@ -204,6 +207,7 @@ struct gnt_lane *gnt_queue_lane_at(struct gnt_queue *q, unsigned number)
     if (!lane)
         return NULL;
     gnt_list_init(&lane->all);
+    gnt_list_init(&lane->removed);
     lane->queue = q;
     lane->number = (uint8_t)number;
     q->lanes[number] = lane;
@@ -223,10 +227,18 @@ struct gnt_entry *gnt_lane_back_from(const struct gnt_lane *lane, uint64_t seque
     return node ? GNT_CONTAINER(node, struct gnt_entry, returned) : NULL;
 }
 
+/* What was taken out of the middle waits for what is before it. */
+static bool is_ahead(const struct gnt_lane *lane, const struct gnt_entry *e)
+{
+    return e->beyond && lane->stored.count && e->sequence >= lane->stored.next;
+}
+
 struct gnt_entry *gnt_lane_first(const struct gnt_lane *lane)
 {
     struct gnt_entry *fresh = lane->fresh;
     struct gnt_entry *back = lane->returned.count ? gnt_lane_back_from(lane, 0) : NULL;
+    if (back && is_ahead(lane, back))
+        return fresh;
     return back && (!fresh || back->sequence < fresh->sequence) ? back : fresh;
 }
 
@@ -239,6 +251,7 @@ static void drop_lane(struct gnt_lane *lane, enum gnt_counter why)
         gnt_ledger_out(q->home, &q->ledger, why, e->message);
         gnt_entry_free(e);
     }
+    gnt_lane_beyond_free(lane);
     struct gnt_lane_stored *s = &lane->stored;
     gnt_ledger_out_many(q->home, &q->ledger, why, s->count, s->bytes);
     q->ready -= s->count;

@@ -65,12 +65,14 @@ gnt_err gnt_taker_make_picky(struct gnt_taker *t)
 {
     if (t->picky)
         return GNT_OK;
-    t->cursor = calloc(GNT_QUEUE_LANES, sizeof(struct gnt_entry *));
-    if (!t->cursor)
+    t->sights = calloc(GNT_QUEUE_LANES, sizeof *t->sights);
+    if (!t->sights)
         return GNT_NOMEM;
     t->picky = true;
-    for (unsigned i = 0; i < GNT_QUEUE_LANES; i++)
-        t->cursor[i] = t->queue->lanes[i] ? first_of(t, t->queue->lanes[i]) : NULL;
+    for (unsigned i = 0; i < GNT_QUEUE_LANES; i++) {
+        t->sights[i].at = t->queue->lanes[i] ? first_of(t, t->queue->lanes[i]) : NULL;
+        t->sights[i].deep = t->browsed + 1;
+    }
     gnt_list_push_back(&t->queue->pickers, &t->pick);
     gnt_taker_place(t);
     return GNT_OK;
@@ -150,8 +152,10 @@ static void part(struct gnt_taker *t, bool failed)
     if (t->filter)
         t->filter->unref(t->filter);
     t->filter = NULL;
-    free(t->cursor);
-    t->cursor = NULL;
+    gnt_scan_drop(t);
+    free(t->sights);
+    t->sights = NULL;
+    t->picky = false;
     t->queue = NULL;
     for (unsigned i = 0; gnt_list_empty(&q->takers) && i < GNT_QUEUE_LANES; i++)
         if (q->lanes[i])

@@ -17,27 +17,12 @@ struct gnt_lane_fetch {
     gnt_err err;           /* no memory for one of them: it, and what follows, stays */
 };
 
-/* Those who look for something see so many times more of the queue than others have in memory. */
-enum { LOOK_AHEAD = 16 };
-
-static bool somebody_looks(const struct gnt_queue *q)
-{
-    return !gnt_list_empty(&q->sated);
-}
-
 static uint64_t wants(const struct gnt_lane *lane)
 {
-    const struct gnt_queue *q = lane->queue;
-    unsigned times = somebody_looks(q) ? LOOK_AHEAD : 1;
-    uint64_t most = GNT_QUEUE_WINDOW * times, bytes = (uint64_t)GNT_QUEUE_WINDOW_BYTES * times;
-    if (!lane->stored.count || gnt_list_empty(&q->takers) || lane->failed)
+    if (!lane->stored.count || gnt_list_empty(&lane->queue->takers) || lane->failed ||
+        lane->ready > GNT_QUEUE_WINDOW / 2 || lane->ready_bytes > GNT_QUEUE_WINDOW_BYTES / 2)
         return 0;
-    if (times == 1 && (lane->ready > most / 2 || lane->ready_bytes > bytes / 2))
-        return 0;
-    if (lane->ready >= most || lane->ready_bytes >= bytes)
-        return 0;
-    uint64_t room = most - lane->ready;
-    return room < GNT_STORE_READ_MAX ? room : GNT_STORE_READ_MAX;
+    return GNT_QUEUE_WINDOW - lane->ready;
 }
 
 void gnt_queue_try_again(struct gnt_queue *q)
@@ -54,15 +39,13 @@ bool gnt_lane_comes(const struct gnt_lane *lane)
 
 /* ---- What arrives */
 
-/* The first of those in the store is there, of SIZE bytes.  What this process sees for the first
- * time was counted without its bytes. */
-static void take_stored(struct gnt_lane *lane, uint64_t sequence, uint64_t size)
+/* What this process sees for the first time was counted without its bytes. */
+void gnt_lane_take_stored(struct gnt_lane *lane, uint64_t size)
 {
     struct gnt_lane_stored *s = &lane->stored;
     struct gnt_queue *q = lane->queue;
     uint64_t known = s->count == 1 || s->bytes < size ? s->bytes : size;
     gnt_count(&q->home->counters, GNT_COUNT_QUEUED_BYTES, (int64_t)(size - known));
-    s->next = sequence + 1;
     s->count--;
     s->bytes -= known;
     q->ready--;
@@ -92,8 +75,8 @@ static void damaged(struct gnt_lane *lane, uint64_t sequence)
         gnt_batch_remove(gnt_keep_batch(q->home), gnt_record_log_slice(&log), sequence);
 }
 
-static struct gnt_entry *enter(struct gnt_lane *lane, const struct gnt_store_record *record,
-                               const struct gnt_queued_record *queued)
+struct gnt_entry *gnt_lane_enter(struct gnt_lane *lane, const struct gnt_store_record *record,
+                                 const struct gnt_queued_record *queued, enum gnt_entry_state as)
 {
     struct gnt_queue *q = lane->queue;
     struct gnt_queue_state *state = gnt_queue_state_of(q, record->sequence);
@@ -107,7 +90,7 @@ static struct gnt_entry *enter(struct gnt_lane *lane, const struct gnt_store_rec
                             .durable = queued->durable,
                             .sequence = record->sequence,
                             .kept = true};
-    struct gnt_entry *e = gnt_entry_new(lane, &a);
+    struct gnt_entry *e = gnt_entry_new(lane, &a, as);
     if (e && state) {
         e->stated = true;
         gnt_queue_state_free(q, state);
@@ -123,10 +106,13 @@ static void on_record(struct gnt_store_read *read, const struct gnt_store_record
     struct gnt_queued_record queued;
     if (!lane || f->err || !lane->stored.count || record->sequence < lane->stored.next)
         return;
-    if (!record->message || !gnt_queued_record_read(record->value, &queued)) {
+    if (gnt_lane_beyond(lane, record->sequence)) {
+        lane->stored.next = record->sequence + 1;
+    } else if (!record->message || !gnt_queued_record_read(record->value, &queued)) {
         damaged(lane, record->sequence);
-    } else if (enter(lane, record, &queued)) {
-        take_stored(lane, record->sequence, record->message->payload.size);
+    } else if (gnt_lane_enter(lane, record, &queued, GNT_ENTRY_FRESH)) {
+        gnt_lane_take_stored(lane, record->message->payload.size);
+        lane->stored.next = record->sequence + 1;
     } else {
         f->err = GNT_NOMEM;
     }
@@ -243,8 +229,12 @@ void gnt_lane_unload(struct gnt_lane *lane)
     struct gnt_queue *q = lane->queue;
     if (lane->fetch)
         return;
-    while (lane->ready > GNT_QUEUE_WINDOW_AWAY) {
-        struct gnt_entry *e = gnt_entry_at(lane->all.prev);
+    for (struct gnt_list *place = lane->all.prev, *before; lane->ready > GNT_QUEUE_WINDOW_AWAY;
+         place = before) {
+        struct gnt_entry *e = gnt_entry_at(place);
+        before = place->prev;
+        if (e->beyond)
+            continue;
         if (!may_leave(lane, e))
             return;
         uint64_t size = e->message->payload.size;

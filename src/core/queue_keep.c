@@ -134,7 +134,8 @@ void gnt_queue_keep_no_stored(struct gnt_lane *lane, bool whole)
     if (whole)
         gnt_batch_trim(batch, gnt_record_log_slice(&log), s->last);
     for (uint64_t i = s->next; !whole && i <= s->last; i++)
-        gnt_batch_remove(batch, gnt_record_log_slice(&log), i);
+        if (!gnt_lane_beyond(lane, i))
+            gnt_batch_remove(batch, gnt_record_log_slice(&log), i);
 }
 
 /* For want of memory it comes again after a restart. */

@@ -7,6 +7,7 @@
  *   queue_settle.c   what comes of it; locks, expiry, dead letters
  *   queue_keep.c     what of it is in the store
  *   queue_fetch.c    and back
+ *   queue_scan.c     what others look for there
  *   queue_group.c    message groups
  *   queue_bind.c     topic filters */
 #ifndef GNT_CORE_QUEUE_PRIVATE_H
@@ -30,7 +31,9 @@ enum {
 
 struct gnt_queue;
 struct gnt_queue_group;
+struct gnt_queued_record;
 struct gnt_receipt;
+struct gnt_scan;
 
 /* Where a message in memory is; each is the membership of a list, and gnt_entry_move moves. */
 enum gnt_entry_state {
@@ -54,6 +57,7 @@ struct gnt_entry {
     struct gnt_note *note;         /* NULL: there is nothing to say */
     struct gnt_taker *taker;       /* who holds it */
     struct gnt_queue_group *group; /* that it belongs to, while that is in memory */
+    struct gnt_beyond *beyond;     /* it was taken out of the middle of its log; NULL: it was not */
     struct gnt_bar *bars;          /* who is not to get it again */
     uint64_t sequence, enqueued_ms, expires, locked_until;
     uint32_t failed;
@@ -84,6 +88,15 @@ struct gnt_queue_state {
     struct gnt_note *note;
 };
 
+/* A message that has been taken out of the middle of what is in the store only; or was, until that
+ * is safe. */
+struct gnt_beyond {
+    struct gnt_map_node by_sequence; /* in lane->beyond */
+    struct gnt_list link;            /* in lane->removed, when it has been */
+    uint64_t sequence;
+    uint64_t batch; /* with which that is safe */
+};
+
 /* The messages of one priority. */
 struct gnt_lane {
     struct gnt_list all;         /* struct gnt_entry, by sequence */
@@ -91,6 +104,8 @@ struct gnt_lane {
     struct gnt_ordered returned; /* by sequence */
     uint64_t ready, ready_bytes; /* fresh, in memory */
     struct gnt_lane_stored stored;
+    struct gnt_map beyond;        /* struct gnt_beyond */
+    struct gnt_list removed;      /* likewise */
     struct gnt_lane_fetch *fetch; /* under way from the store; NULL: none */
     struct gnt_queue *queue;
     uint8_t number;
@@ -154,6 +169,13 @@ struct gnt_queue {
     struct gnt_slice name; /* behind the struct, with the folded one behind it */
 };
 
+/* How far one that looks first has looked, in one lane. */
+struct gnt_sight {
+    struct gnt_entry *at; /* the next in memory, NULL: the end */
+    uint64_t back;        /* from which number on in what came back */
+    uint64_t deep;        /* and in the store; of a browser, in all */
+};
+
 /* A consumer's part at its queue's home.  Lives until its consumer has been told that it is closed.
  */
 struct gnt_taker {
@@ -173,12 +195,11 @@ struct gnt_taker {
     struct gnt_list held; /* struct gnt_entry, by delivery */
     uint32_t held_count, held_max;
     struct gnt_crate *crate;
-    struct gnt_list parked; /* struct gnt_entry, by sequence: of groups that it holds */
-    /* Of one that is picky, or browses: the next to be looked at in each lane, NULL: the end; and
-     * from which number on in the lane what came back has not been looked at. */
-    struct gnt_entry **cursor;
-    uint64_t back_from[GNT_QUEUE_LANES];
-    uint64_t browsed; /* of a browser: so far, in the lane BROWSING */
+    struct gnt_list parked;   /* struct gnt_entry, by sequence: of groups that it holds */
+    struct gnt_sight *sights; /* of one that looks: for each lane; else NULL */
+    struct gnt_scan *scan;    /* under way in the store; NULL: none */
+    unsigned pulled;          /* by that */
+    uint64_t browsed;         /* where a browser begins is behind this */
     struct gnt_errand ended;
     enum gnt_queue_result why;
 };
@@ -237,9 +258,10 @@ struct gnt_lane *gnt_queue_lane(struct gnt_queue *q, uint8_t priority);
 
 struct gnt_arrival;
 
-/* A message that is ready in memory, behind all others of its lane; it refers to what *arrival
- * lends.  NULL: no memory. */
-struct gnt_entry *gnt_entry_new(struct gnt_lane *lane, const struct gnt_arrival *arrival);
+/* A message that is ready in memory, FRESH or BACK, behind all others of its lane; it refers to
+ * what *arrival lends.  NULL: no memory. */
+struct gnt_entry *gnt_entry_new(struct gnt_lane *lane, const struct gnt_arrival *arrival,
+                                enum gnt_entry_state state);
 
 /* Into another state, other than held. */
 void gnt_entry_move(struct gnt_entry *e, enum gnt_entry_state state);
@@ -405,7 +427,6 @@ void gnt_queue_keep_settled(struct gnt_entry *e); /* it is no more */
 void gnt_queue_keep_state(struct gnt_entry *e);   /* its count and note have changed */
 
 /* What is known of a message that is in the store only, or NULL; it is in memory now. */
-struct gnt_queued_record;
 GNT_MUST gnt_err gnt_queue_state_new(struct gnt_queue *q, uint64_t sequence,
                                      const struct gnt_queued_record *state);
 struct gnt_queue_state *gnt_queue_state_of(const struct gnt_queue *q, uint64_t sequence);
@@ -427,6 +448,29 @@ void gnt_lane_unload(struct gnt_lane *lane);
 
 /* Whether it may still get some of them. */
 bool gnt_lane_comes(const struct gnt_lane *lane);
+
+/* RECORD, of the store only until now, comes into memory.  NULL: no memory. */
+struct gnt_entry *gnt_lane_enter(struct gnt_lane *lane, const struct gnt_store_record *record,
+                                 const struct gnt_queued_record *queued,
+                                 enum gnt_entry_state state);
+
+/* One of SIZE bytes of those in the store only is in memory now. */
+void gnt_lane_take_stored(struct gnt_lane *lane, uint64_t size);
+
+/* ---- queue_scan.c */
+
+/* Has those look in the store who have seen all that is in memory. */
+void gnt_queue_scan(struct gnt_queue *q);
+void gnt_scan_drop(struct gnt_taker *t);
+
+/* Whether T, which looks, has not seen all of LANE that is in the store only. */
+bool gnt_taker_comes(const struct gnt_taker *t, const struct gnt_lane *lane);
+
+/* Whether this one has been taken out of the middle, or NULL. */
+struct gnt_beyond *gnt_lane_beyond(const struct gnt_lane *lane, uint64_t sequence);
+void gnt_lane_beyond_leave(struct gnt_entry *e); /* it is no more */
+void gnt_lane_beyond_sweep(struct gnt_lane *lane);
+void gnt_lane_beyond_free(struct gnt_lane *lane);
 
 /* ---- queue_group.c */
 

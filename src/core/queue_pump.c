@@ -34,10 +34,11 @@ void gnt_queue_woken(struct gnt_queue *q, struct gnt_entry *e)
     unsigned lane = e->lane->number;
     gnt_list_each_safe (link, &q->pickers) {
         struct gnt_taker *t = GNT_CONTAINER(link, struct gnt_taker, pick);
-        if (e->state == GNT_ENTRY_BACK && e->sequence < t->back_from[lane])
-            t->back_from[lane] = e->sequence;
-        if (e->state == GNT_ENTRY_FRESH && !t->cursor[lane])
-            t->cursor[lane] = e;
+        struct gnt_sight *sight = &t->sights[lane];
+        if (e->state == GNT_ENTRY_BACK && e->sequence < sight->back)
+            sight->back = e->sequence;
+        if (e->state == GNT_ENTRY_FRESH && !sight->at)
+            sight->at = e;
         if (is_sated(t))
             gnt_taker_place(t);
     }
@@ -55,8 +56,9 @@ void gnt_queue_cursors_leave(struct gnt_entry *e)
 {
     gnt_list_each (link, &e->queue->pickers) {
         struct gnt_taker *t = GNT_CONTAINER(link, struct gnt_taker, pick);
-        if (t->cursor[e->lane->number] == e)
-            t->cursor[e->lane->number] = behind(e);
+        struct gnt_sight *sight = &t->sights[e->lane->number];
+        if (sight->at == e)
+            sight->at = behind(e);
     }
 }
 
@@ -92,7 +94,7 @@ bool gnt_taker_may_have(const struct gnt_taker *t, const struct gnt_entry *e)
 
 static struct gnt_entry *back_for(struct gnt_taker *t, const struct gnt_lane *lane)
 {
-    uint64_t *from = &t->back_from[lane->number];
+    uint64_t *from = &t->sights[lane->number].back;
     struct gnt_entry *e;
     while (lane->returned.count && (e = gnt_lane_back_from(lane, *from)) &&
            !gnt_taker_may_have(t, e))
@@ -102,7 +104,7 @@ static struct gnt_entry *back_for(struct gnt_taker *t, const struct gnt_lane *la
 
 static struct gnt_entry *fresh_for(struct gnt_taker *t, const struct gnt_lane *lane)
 {
-    struct gnt_entry **at = &t->cursor[lane->number];
+    struct gnt_entry **at = &t->sights[lane->number].at;
     while (*at && ((*at)->state != GNT_ENTRY_FRESH || !gnt_taker_may_have(t, *at)))
         *at = behind(*at);
     return *at;
@@ -135,7 +137,7 @@ static struct gnt_entry *first_for(struct gnt_taker *t)
     for (int i = GNT_QUEUE_PRIORITY_MAX; !e && i >= 0; i--) {
         const struct gnt_lane *lane = t->queue->lanes[i];
         e = lane ? first_in(t, lane) : NULL;
-        if (!e && lane && gnt_lane_comes(lane))
+        if (!e && lane && gnt_taker_comes(t, lane))
             break;
     }
     bool before = parked && (!e || parked->lane->number > e->lane->number ||
@@ -198,25 +200,39 @@ static gnt_err serve_picky(struct gnt_queue *q)
     return GNT_MORE;
 }
 
-/* A browser is shown all that is in memory, whoever has it. */
+/* Whether T, a browser, is to be shown E here, and not where it is in the store. */
+static bool is_to_be_shown(const struct gnt_taker *t, const struct gnt_entry *e)
+{
+    const struct gnt_lane_stored *s = &e->lane->stored;
+    return e->sequence >= t->sights[e->lane->number].deep && !is_expired(e) &&
+           !(e->beyond && s->count && e->sequence >= s->next) && gnt_taker_may_have(t, e);
+}
+
+/* A browser is shown all there is, whoever has it.  GNT_MORE: not in this lane, in memory. */
+static gnt_err show_in(struct gnt_taker *t, struct gnt_sight *sight)
+{
+    while (sight->at && !is_to_be_shown(t, sight->at))
+        sight->at = behind(sight->at);
+    if (!sight->at)
+        return GNT_MORE;
+    gnt_err err = gnt_taker_load(t);
+    if (err)
+        return err;
+    gnt_taker_put(t, sight->at);
+    sight->deep = sight->at->sequence + 1;
+    sight->at = behind(sight->at);
+    gnt_taker_place(t);
+    return GNT_OK;
+}
+
 static gnt_err show(struct gnt_taker *t)
 {
-    for (int i = GNT_QUEUE_PRIORITY_MAX; i >= 0; i--) {
-        struct gnt_entry **at = &t->cursor[i];
-        for (; *at; *at = behind(*at)) {
-            if ((*at)->sequence <= t->browsed || is_expired(*at) || !gnt_taker_may_have(t, *at))
-                continue;
-            gnt_err err = gnt_taker_load(t);
-            if (err)
-                return err;
-            gnt_taker_put(t, *at);
-            *at = behind(*at);
-            gnt_taker_place(t);
-            return GNT_OK;
-        }
-    }
-    sate(t);
-    return GNT_OK;
+    gnt_err err = GNT_MORE;
+    for (int i = GNT_QUEUE_PRIORITY_MAX; err == GNT_MORE && i >= 0; i--)
+        err = show_in(t, &t->sights[i]);
+    if (err == GNT_MORE)
+        sate(t);
+    return err == GNT_MORE ? GNT_OK : err;
 }
 
 static gnt_err serve_browsers(struct gnt_queue *q)
@@ -262,10 +278,12 @@ static gnt_err serve(struct gnt_queue *q)
 /* Whether some that would be for T may still come out of the store. */
 static bool more_comes(const struct gnt_taker *t)
 {
-    for (unsigned i = 0; i < GNT_QUEUE_LANES; i++)
-        if (t->queue->lanes[i] && gnt_lane_comes(t->queue->lanes[i]))
+    for (unsigned i = 0; i < GNT_QUEUE_LANES; i++) {
+        const struct gnt_lane *lane = t->queue->lanes[i];
+        if (lane && (gnt_taker_comes(t, lane) || (!t->picky && gnt_lane_comes(lane))))
             return true;
-    return false;
+    }
+    return t->scan;
 }
 
 static bool has_a_turn(const struct gnt_taker *t)
@@ -301,6 +319,7 @@ void gnt_queue_pump(struct gnt_home *home, struct gnt_chore *chore)
     for (int i = GNT_QUEUE_PRIORITY_MAX; i >= 0; i--)
         if (q->lanes[i])
             gnt_lane_fetch(q->lanes[i]);
+    gnt_queue_scan(q);
     if (!err && q->draining)
         err = tell_drained(q);
     for (struct gnt_list *load = q->loaded.next; load != &q->loaded; load = q->loaded.next)

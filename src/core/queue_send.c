@@ -101,7 +101,7 @@ gnt_err gnt_queue_append(struct gnt_queue *q, struct gnt_arrival *a)
     bool leaves = q->number && leaves_memory(lane, a->message->payload.size);
     a->kept = leaves || is_to_be_kept(q, a);
     a->sequence = q->last + 1;
-    struct gnt_entry *e = leaves ? NULL : gnt_entry_new(lane, a);
+    struct gnt_entry *e = leaves ? NULL : gnt_entry_new(lane, a, GNT_ENTRY_FRESH);
     if (!leaves && !e)
         return GNT_NOMEM;
     gnt_err err = a->kept ? gnt_queue_keep_arrival(lane, a) : GNT_OK;

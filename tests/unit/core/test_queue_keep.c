@@ -364,6 +364,110 @@ static void long_queues_are_not_in_memory(void **state)
     assert_counted(&w, GNT_COUNT_QUEUED_BYTES, 0);
 }
 
+/* ---- Those who look, far behind what is in memory */
+
+static bool ends_in_77(struct gnt_consumer_filter *filter, const struct gnt_message *m)
+{
+    (void)filter;
+    return m->payload.size >= 2 && memcmp(m->payload.data + m->payload.size - 2, "77", 2) == 0;
+}
+
+static void unref(struct gnt_consumer_filter *filter)
+{
+    (void)filter;
+}
+
+enum { LONG = 20000 };
+
+static uint64_t long_queue(void)
+{
+    uint64_t q = queue_id(&w, "q", NULL);
+    char text[16];
+    for (int i = 0; i < LONG; i++) {
+        snprintf(text, sizeof text, "%d", i);
+        queue_send(&w, 0, q, text, true, NULL);
+    }
+    world_settle(&w);
+    return q;
+}
+
+static void filters_see_all_of_it(void **state)
+{
+    (void)state;
+    static struct gnt_consumer_filter filter = {ends_in_77, unref};
+    uint64_t q = long_queue();
+    struct queue_reader r = {.c.filter = &filter}, plain = {.count = 0};
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 100, false);
+    world_settle(&w);
+    assert_int_equal(r.count, 100);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(atoi(r.held[i].payload), 100 * i + 77);
+    assert_true(in_memory(inside("q")) <= 100 + 256 + GNT_QUEUE_WINDOW);
+    for (int i = 0; i < 50; i++)
+        queue_settle(&r, GNT_SETTLE_ACCEPT);
+    queue_credit(&r, 1000, true);
+    world_settle(&w);
+    assert_int_equal(r.count, 50 + 100);
+    assert_int_equal(r.drained, 1);
+    while (r.count > 10)
+        queue_settle(&r, GNT_SETTLE_ACCEPT);
+    world_settle(&w);
+    queue_send(&w, 0, q, "100077", true, NULL);
+    queue_credit(&r, 1, false);
+    world_settle(&w);
+    assert_string_equal(r.held[10].payload, "100077");
+    queue_settle_one(&r, "100077", &(struct gnt_settling){.outcome = GNT_SETTLE_ACCEPT});
+    queue_close(&r, false); /* ten come back, to their places */
+    queue_forget(&r);
+    queue_open(&w, 0, q, GNT_CONSUME_TAKE, &plain);
+    queue_credit(&plain, LONG, true);
+    world_settle(&w);
+    assert_int_equal(plain.count, LONG - 190);
+    int before = -1;
+    for (size_t i = 0; i < plain.count; i++) {
+        int n = atoi(plain.held[i].payload);
+        assert_true(n > before && (n % 100 != 77 || n >= LONG - 1000));
+        before = n;
+    }
+    queue_close(&plain, false);
+    queue_forget(&plain);
+    assert_counted(&w, GNT_COUNT_QUEUED_BYTES, 0);
+    again(HOMES);
+    assert_string_equal(all_of("q"), "");
+}
+
+static void browsers_see_all_of_it(void **state)
+{
+    (void)state;
+    uint64_t q = long_queue();
+    struct queue_reader b = {.count = 0}, from = {.c.browse_from = LONG - 4}, r = {.count = 0};
+    queue_open(&w, 0, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 5, false);
+    queue_open(&w, 1, q, GNT_CONSUME_BROWSE, &b);
+    queue_open(&w, 1, q, GNT_CONSUME_BROWSE, &from);
+    queue_credit(&from, 100, true);
+    for (int i = 0; i < LONG; i += 1000) {
+        queue_credit(&b, 1000, false);
+        world_settle(&w);
+        assert_int_equal(b.count, i + 1000);
+        assert_true(in_memory(inside("q")) <= 2 * GNT_QUEUE_WINDOW);
+    }
+    for (int i = 0; i < LONG; i++)
+        assert_int_equal(atoi(b.held[i].payload), i);
+    queue_credit(&b, 10, true);
+    world_settle(&w);
+    assert_true(b.drained == 1 && b.count == LONG && from.drained == 1);
+    assert_string_equal(queue_text(&from), "19995 19996 19997 19998 19999 ");
+    queue_close(&b, false);
+    queue_close(&from, false);
+    queue_close(&r, false);
+    queue_forget(&b);
+    queue_forget(&from);
+    queue_forget(&r);
+    assert_int_equal(queue_facts(&w, "q").ready, LONG);
+}
+
 static void a_long_queue_is_purged(void **state)
 {
     (void)state;
@@ -436,6 +540,8 @@ int main(void)
         TEST(accepted_when_safe),
         TEST(settled_when_safe),
         TEST(long_queues_are_not_in_memory),
+        TEST(filters_see_all_of_it),
+        TEST(browsers_see_all_of_it),
         TEST(a_long_queue_is_purged),
         TEST(publications_arrive),
     };
