@@ -40,7 +40,8 @@ struct gnt_core_config {
     uint32_t inflight_per_session; /* unsettled deliveries at most, 1 to 65535 */
     uint32_t session_expiry_max_s; /* UINT32_MAX: no limit */
     enum gnt_overflow overflow;
-    size_t queues_max; /* of all homes together; 0: no limit */
+    size_t queues_max;     /* of all homes together; 0: no limit */
+    uint32_t queue_window; /* messages of a queue in memory at a time; 0: GNT_QUEUE_WINDOW */
     /* Calendar time (ms since 1970) less that of the homes' clock, where nothing is kept. */
     int64_t calendar_ms;
     uint32_t hold_ms; /* how long a full queue holds its publishers at most; 0: not at all */

@@ -44,7 +44,8 @@
  * ---- Memory
  *
  * Of a queue that is kept the first GNT_QUEUE_WINDOW ready messages of each priority are in memory;
- * of what is behind them only the number is, and they are fetched when they come nearer.  What is
+ * of what is behind them only the number is, and they are fetched when they come nearer.  Who looks
+ * for something, with a filter, or browses, reads on in the store by himself.  What is
  * held is in memory as well, and bounded by what consumers may hold.  So a queue of any length
  * costs disk, not memory.  Of a queue that is not kept all is in memory.
  *

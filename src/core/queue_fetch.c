@@ -19,10 +19,13 @@ struct gnt_lane_fetch {
 
 static uint64_t wants(const struct gnt_lane *lane)
 {
-    if (!lane->stored.count || gnt_list_empty(&lane->queue->takers) || lane->failed ||
-        lane->ready > GNT_QUEUE_WINDOW / 2 || lane->ready_bytes > GNT_QUEUE_WINDOW_BYTES / 2)
+    const struct gnt_queue *q = lane->queue;
+    uint64_t window = gnt_queue_window(q);
+    if (!lane->stored.count || gnt_list_empty(&q->takers) || lane->failed ||
+        lane->ready > window / 2 || lane->ready_bytes > GNT_QUEUE_WINDOW_BYTES / 2)
         return 0;
-    return GNT_QUEUE_WINDOW - lane->ready;
+    uint64_t room = window - lane->ready;
+    return room < GNT_STORE_READ_MAX ? room : GNT_STORE_READ_MAX;
 }
 
 void gnt_queue_try_again(struct gnt_queue *q)
@@ -229,7 +232,7 @@ void gnt_lane_unload(struct gnt_lane *lane)
     struct gnt_queue *q = lane->queue;
     if (lane->fetch)
         return;
-    for (struct gnt_list *place = lane->all.prev, *before; lane->ready > GNT_QUEUE_WINDOW_AWAY;
+    for (struct gnt_list *place = lane->all.prev, *before; lane->ready > gnt_queue_window(q);
          place = before) {
         struct gnt_entry *e = gnt_entry_at(place);
         before = place->prev;

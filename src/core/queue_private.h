@@ -299,6 +299,15 @@ static inline uint64_t gnt_queue_bytes(const struct gnt_queue *q)
     return q->ready_bytes + q->held_bytes;
 }
 
+/* So many fresh messages of a lane are in memory, if it is kept. */
+static inline uint64_t gnt_queue_window(const struct gnt_queue *q)
+{
+    uint64_t window =
+        q->home->config.queue_window ? q->home->config.queue_window : GNT_QUEUE_WINDOW;
+    bool away = gnt_list_empty(&q->takers) && window > GNT_QUEUE_WINDOW_AWAY;
+    return away ? GNT_QUEUE_WINDOW_AWAY : window;
+}
+
 /* Has its pump run soon. */
 static inline void gnt_queue_stir(struct gnt_queue *q)
 {

@@ -110,7 +110,6 @@ static gnt_err show(struct gnt_scan *scan, const struct gnt_entry *e)
     if (err)
         return err;
     gnt_taker_put(t, e);
-    scan->full = t->delivered == t->upto;
     return GNT_OK;
 }
 
@@ -161,7 +160,10 @@ static void on_record(struct gnt_store_read *read, const struct gnt_store_record
 {
     struct gnt_scan *scan = GNT_CONTAINER(read, struct gnt_scan, read);
     struct gnt_taker *t = scan->taker;
-    if (!t || scan->err || scan->full)
+    if (!t || scan->err)
+        return;
+    scan->full |= t->mode == GNT_CONSUME_BROWSE && t->delivered >= t->upto;
+    if (scan->full)
         return;
     uint64_t next = from(t, scan->lane);
     if (!next || record->sequence < next)

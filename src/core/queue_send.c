@@ -69,8 +69,7 @@ static void drop_oldest(struct gnt_queue *q, size_t size)
 /* Whether a message that comes, and is written, need not be in memory. */
 static bool leaves_memory(const struct gnt_lane *lane, size_t size)
 {
-    bool away = gnt_list_empty(&lane->queue->takers);
-    return lane->stored.count || lane->ready >= (away ? GNT_QUEUE_WINDOW_AWAY : GNT_QUEUE_WINDOW) ||
+    return lane->stored.count || lane->ready >= gnt_queue_window(lane->queue) ||
            (lane->ready && lane->ready_bytes + size > GNT_QUEUE_WINDOW_BYTES);
 }
 

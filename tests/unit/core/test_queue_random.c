@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SEEDS = 400, STEPS = 400, MESSAGES = 1000, READERS = 5, GROUPS = 3 };
+enum { SEEDS = 1000, STEPS = 400, MESSAGES = 1000, READERS = 5, GROUPS = 3 };
 
 struct message {
     struct queue_sent sent;
@@ -41,6 +41,7 @@ struct life {
     struct gnt_seeded g;
     struct gnt_queue_options options;
     uint64_t queue;
+    uint32_t window;
     bool takes; /* some readers take for good: what is under way to them may be lost with them */
     struct message m[MESSAGES];
     unsigned count;
@@ -117,7 +118,9 @@ static void on_settled(struct queue_reader *q, uint64_t sequence, enum gnt_queue
 static void begin(struct life *l)
 {
     unsigned homes = 1 + below(l, WORLD_HOMES_MAX);
-    world_init_kept(&l->w, homes, NULL, l->store);
+    struct gnt_core_config config = world_config(homes);
+    config.queue_window = l->window;
+    world_init_kept(&l->w, homes, &config, l->store);
     l->queue = queue_id(&l->w, "q", &l->options);
 }
 
@@ -383,6 +386,7 @@ static void lives(void **state)
             assert_int_equal(gnt_store_memory_open(NULL, &l->store), GNT_OK);
         l->options = any_options(l);
         l->takes = below(l, 2);
+        l->window = below(l, 2) ? 0 : 1 + below(l, 8);
         print_message("seed %llu\n", (unsigned long long)seed);
         begin(l);
         for (int i = 0; i < STEPS; i++)
