@@ -227,17 +227,17 @@ struct gnt_entry *gnt_lane_back_from(const struct gnt_lane *lane, uint64_t seque
     return node ? GNT_CONTAINER(node, struct gnt_entry, returned) : NULL;
 }
 
-/* What was taken out of the middle waits for what is before it. */
-static bool is_ahead(const struct gnt_lane *lane, const struct gnt_entry *e)
+bool gnt_entry_is_ahead(const struct gnt_entry *e)
 {
-    return e->beyond && lane->stored.count && e->sequence >= lane->stored.next;
+    const struct gnt_lane_stored *s = &e->lane->stored;
+    return e->beyond && s->count && e->sequence >= s->next;
 }
 
 struct gnt_entry *gnt_lane_first(const struct gnt_lane *lane)
 {
     struct gnt_entry *fresh = lane->fresh;
     struct gnt_entry *back = lane->returned.count ? gnt_lane_back_from(lane, 0) : NULL;
-    if (back && is_ahead(lane, back))
+    if (back && gnt_entry_is_ahead(back))
         return fresh;
     return back && (!fresh || back->sequence < fresh->sequence) ? back : fresh;
 }

@@ -130,6 +130,7 @@ static void begin_read(struct gnt_lane_fetch *f)
     struct gnt_lane *lane = f->lane;
     struct gnt_record_log log = gnt_queue_log(lane->queue->number, lane->number);
     uint64_t most = wants(lane);
+    lane->reads++;
     gnt_keep_completion(f->home, &f->read.completion, on_fetched);
     gnt_store_read(f->home->keep.store, gnt_record_log_slice(&log), lane->stored.next,
                    (uint32_t)(most ? most : 1), &f->read);
@@ -167,6 +168,7 @@ static void on_fetched(struct gnt_completion *completion, gnt_err result)
         free(f);
         return;
     }
+    f->lane->reads--;
     if (!result)
         result = f->err;
     uint64_t gone = result || f->read.more ? 0 : missing(f);
@@ -187,6 +189,7 @@ static void on_fetched(struct gnt_completion *completion, gnt_err result)
 void gnt_lane_fetch(struct gnt_lane *lane)
 {
     struct gnt_home *home = lane->queue->home;
+    gnt_lane_beyond_sweep(lane);
     if (lane->fetch || home->keep.lost || home->ending || !wants(lane))
         return;
     struct gnt_lane_fetch *f = calloc(1, sizeof *f);
@@ -211,8 +214,10 @@ void gnt_lane_fetch_drop(struct gnt_lane *lane)
     if (!f)
         return;
     f->lane = NULL;
-    if (!gnt_list_linked(&f->kept.link))
+    if (!gnt_list_linked(&f->kept.link)) {
+        lane->reads--; /* whatever it gives out is not looked at */
         return;
+    }
     gnt_keep_cancel(&f->kept);
     free(f);
 }

@@ -104,8 +104,9 @@ struct gnt_lane {
     struct gnt_ordered returned; /* by sequence */
     uint64_t ready, ready_bytes; /* fresh, in memory */
     struct gnt_lane_stored stored;
-    struct gnt_map beyond;        /* struct gnt_beyond */
-    struct gnt_list removed;      /* likewise */
+    struct gnt_map beyond;   /* struct gnt_beyond */
+    struct gnt_list removed; /* likewise */
+    uint32_t reads; /* of its log, under way: they may give out what is removed meanwhile */
     struct gnt_lane_fetch *fetch; /* under way from the store; NULL: none */
     struct gnt_queue *queue;
     uint8_t number;
@@ -286,7 +287,10 @@ static inline struct gnt_entry *gnt_entry_at(struct gnt_list *place)
 /* The first of those that came back, and the next one; NULL: there is none. */
 struct gnt_entry *gnt_lane_back_from(const struct gnt_lane *lane, uint64_t sequence);
 
-/* The first that is ready, in memory; NULL: none. */
+/* Whether it was taken out of the middle, and what is before it is in the store only. */
+bool gnt_entry_is_ahead(const struct gnt_entry *e);
+
+/* The first that is ready, in memory, and not ahead; NULL: none. */
 struct gnt_entry *gnt_lane_first(const struct gnt_lane *lane);
 
 static inline uint64_t gnt_queue_count(const struct gnt_queue *q)

@@ -92,14 +92,16 @@ bool gnt_taker_may_have(const struct gnt_taker *t, const struct gnt_entry *e)
     return !gnt_entry_is_barred(e, t) && (!t->filter || t->filter->matches(t->filter, e->message));
 }
 
+/* What is ahead, whoever has found it, is for those who have looked at all that is before it. */
 static struct gnt_entry *back_for(struct gnt_taker *t, const struct gnt_lane *lane)
 {
-    uint64_t *from = &t->sights[lane->number].back;
-    struct gnt_entry *e;
-    while (lane->returned.count && (e = gnt_lane_back_from(lane, *from)) &&
-           !gnt_taker_may_have(t, e))
-        *from = e->sequence + 1;
-    return lane->returned.count ? e : NULL;
+    struct gnt_sight *sight = &t->sights[lane->number];
+    struct gnt_entry *e = lane->returned.count ? gnt_lane_back_from(lane, sight->back) : NULL;
+    while (e && !gnt_taker_may_have(t, e)) {
+        sight->back = e->sequence + 1;
+        e = gnt_lane_back_from(lane, sight->back);
+    }
+    return e && gnt_entry_is_ahead(e) && sight->deep <= e->sequence ? NULL : e;
 }
 
 static struct gnt_entry *fresh_for(struct gnt_taker *t, const struct gnt_lane *lane)
@@ -203,9 +205,8 @@ static gnt_err serve_picky(struct gnt_queue *q)
 /* Whether T, a browser, is to be shown E here, and not where it is in the store. */
 static bool is_to_be_shown(const struct gnt_taker *t, const struct gnt_entry *e)
 {
-    const struct gnt_lane_stored *s = &e->lane->stored;
     return e->sequence >= t->sights[e->lane->number].deep && !is_expired(e) &&
-           !(e->beyond && s->count && e->sequence >= s->next) && gnt_taker_may_have(t, e);
+           !gnt_entry_is_ahead(e) && gnt_taker_may_have(t, e);
 }
 
 /* A browser is shown all there is, whoever has it.  GNT_MORE: not in this lane, in memory. */

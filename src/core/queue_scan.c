@@ -46,10 +46,10 @@ static void beyond_free(struct gnt_lane *lane, struct gnt_beyond *b)
     free(b);
 }
 
-/* The store does not give out any more what has been removed and is safe. */
+/* A read that begins now does not give out what has been removed and is safe. */
 void gnt_lane_beyond_sweep(struct gnt_lane *lane)
 {
-    while (!gnt_list_empty(&lane->removed)) {
+    while (!lane->reads && !gnt_list_empty(&lane->removed)) {
         struct gnt_beyond *b = GNT_CONTAINER(lane->removed.next, struct gnt_beyond, link);
         if (b->batch > lane->queue->home->keep.safe)
             return;
@@ -189,12 +189,13 @@ static void end(struct gnt_scan *scan, gnt_err err)
 
 static void begin_read(struct gnt_scan *scan)
 {
-    const struct gnt_lane *lane = scan->lane;
+    struct gnt_lane *lane = scan->lane;
     uint64_t at = from(scan->taker, lane);
     if (!at) {
         end(scan, GNT_OK);
         return;
     }
+    lane->reads++;
     struct gnt_record_log log = gnt_queue_log(lane->queue->number, lane->number);
     gnt_keep_completion(scan->home, &scan->read.completion, on_scanned);
     gnt_store_read(scan->home->keep.store, gnt_record_log_slice(&log), at, SLICE, &scan->read);
@@ -217,6 +218,7 @@ static void on_scanned(struct gnt_completion *completion, gnt_err result)
         free(scan);
         return;
     }
+    scan->lane->reads--;
     if (!result)
         result = scan->err;
     bool over = !result && !scan->full && !scan->read.more && from(t, scan->lane);
@@ -270,8 +272,10 @@ void gnt_scan_drop(struct gnt_taker *t)
     if (!scan)
         return;
     scan->taker = NULL;
-    if (!gnt_list_linked(&scan->kept.link))
+    if (!gnt_list_linked(&scan->kept.link)) {
+        scan->lane->reads--; /* whatever it gives out is not looked at */
         return;
+    }
     gnt_keep_cancel(&scan->kept);
     free(scan);
 }

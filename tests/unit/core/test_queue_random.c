@@ -212,9 +212,9 @@ static void settle_one(struct life *l, struct reader *r)
     const struct queue_held *h = &r->r.held[below(l, (unsigned)r->r.count)];
     struct message *m = message_of(l, h->payload);
     struct gnt_settling s = {.outcome = outcomes[below(l, COUNT_OF(outcomes))],
-                             .tell = below(l, 2),
                              .failed = below(l, 2),
                              .elsewhere = below(l, 4) == 0};
+    s.tell = s.outcome == GNT_SETTLE_ACCEPT && below(l, 2);
     if (s.outcome == GNT_SETTLE_MODIFY && below(l, 2))
         s.annotations = gnt_slice_str("noted");
     char payload[WORLD_TEXT];
