@@ -82,4 +82,29 @@ read -r line <&3
 kill -INT $broker
 wait $broker || fail "the second broker ended with $?"
 broker=''
-echo "examples: the brokers, the subscriber and the publishers work together"
+
+: >"$work/log"
+"$gnatter" broker --listen amqp://127.0.0.1:0 --data none >"$work/log" 2>&1 &
+broker=$!
+until port=$(sed -n 's|.* ready listen=amqp://127.0.0.1:\([0-9]*\).*|\1|p' "$work/log") &&
+    [ "$port" ]; do
+    kill -0 $broker 2>/dev/null || fail "the broker ended: $(cat "$work/log")"
+    sleep 0.05
+done
+url=amqp://127.0.0.1:$port
+said=$(./amqp_send "$url" greetings 'good morning' 'good evening')
+[ "$said" = '2 sent to greetings' ] || fail "the AMQP sender says: $said"
+heard=$(./amqp_receive "$url" greetings 2)
+[ "$heard" = 'good morning
+good evening' ] || fail "the AMQP receiver heard: $heard"
+./amqp_request "$url" shout &
+subscriber=$!
+said=$(./amqp_request "$url" shout 'good night')
+[ "$said" = 'GOOD NIGHT' ] || fail "the service answers: $said"
+wait $subscriber || fail "the service failed"
+subscriber=''
+kill $broker
+wait $broker || fail "the broker ended with $?"
+broker=''
+! ./amqp_send "$url" greetings 'good morning' 2>"$work/error" || fail "somebody is still there"
+echo "examples: the brokers, the subscriber, the publishers and those of AMQP work together"
