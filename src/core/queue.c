@@ -379,9 +379,21 @@ gnt_err gnt_queue_dead(struct gnt_queue *q, struct gnt_queue **out)
     return GNT_OK;
 }
 
+/* With groups everybody looks before he takes; for want of memory some do not, until they come
+ * again. */
+static void look_from_now_on(struct gnt_queue *q)
+{
+    gnt_list_each (link, &q->takers) {
+        if (gnt_taker_make_picky(GNT_CONTAINER(link, struct gnt_taker, link)))
+            return;
+    }
+}
+
 void gnt_queue_set_options(struct gnt_queue *q, const struct gnt_queue_options *options)
 {
     q->options = *options;
+    if (options->groups)
+        look_from_now_on(q);
     if (q->dead)
         q->dead->options = dead_options(options);
     gnt_queue_used(q);

@@ -195,9 +195,9 @@ struct gnt_consumer {
 
 void gnt_consumer_open(struct gnt_home *home, uint64_t queue, struct gnt_consumer *c);
 
-/* It may be delivered so many in all, from its beginning on: never less than it was told before.
- * DRAIN: if there are fewer, `drained` is called, also if the queue's store has to be asked first.
- */
+/* It may be delivered so many in all, from its beginning on.  Less than before takes back what has
+ * not been used; what is under way comes all the same, and may be settled as released.  DRAIN: if
+ * there are fewer, `drained` is called, also if the queue's store has to be asked first. */
 void gnt_consumer_credit(struct gnt_consumer *c, uint64_t upto, bool drain);
 
 enum gnt_settle {

@@ -274,7 +274,7 @@ static void on_credit(struct gnt_home *home, struct gnt_errand *errand)
     struct gnt_consumer *c = GNT_CONTAINER(errand, struct gnt_consumer, credit);
     struct gnt_taker *t = c->taker;
     if (t && t->queue) {
-        t->upto = c->sent_upto;
+        t->upto = c->sent_upto > t->delivered ? c->sent_upto : t->delivered;
         gnt_queue_try_again(t->queue);
         want_drained(t, c->sent_drain);
         gnt_taker_place(t);
@@ -296,7 +296,6 @@ void gnt_consumer_credit(struct gnt_consumer *c, uint64_t upto, bool drain)
 {
     if (c->closing)
         return;
-    GNT_ASSERT(upto >= c->upto);
     c->again = drain || drain != c->drain;
     c->upto = upto;
     c->drain = drain;

@@ -280,6 +280,42 @@ static void draining(void **state)
     queue_forget(&r);
 }
 
+/* Credit that is taken back is not used; options that change hold for those who are there. */
+static void changes(void **state)
+{
+    (void)state;
+    uint64_t q = queue_id(&w, "q", NULL);
+    struct queue_reader r = {.count = 0}, s = {.count = 0};
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 9, false);
+    world_settle(&w);
+    send_all(q, "a b");
+    r.credit = 1; /* less than has been delivered */
+    gnt_consumer_credit(&r.c, 1, false);
+    world_settle(&w);
+    send_all(q, "c");
+    assert_string_equal(queue_text(&r), "a b ");
+    r.credit = 3;
+    gnt_consumer_credit(&r.c, 3, false);
+    world_settle(&w);
+    assert_string_equal(queue_text(&r), "a b c ");
+    struct gnt_queue_options o = options();
+    o.groups = 1;
+    assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_DECLARE, "q", &o, NULL), GNT_QUEUE_DONE);
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &s);
+    queue_credit(&s, 9, false);
+    queue_credit(&r, 9, false);
+    world_settle(&w);
+    for (int i = 0; i < 4; i++)
+        queue_send_with(&w, 0, q, "g", false, 4, "g", GNT_NEVER, NULL);
+    world_settle(&w);
+    assert_true(r.count == 3 + 4 || s.count == 4);
+    queue_close(&r, false);
+    queue_close(&s, false);
+    queue_forget(&r);
+    queue_forget(&s);
+}
+
 static void held_max(void **state)
 {
     (void)state;
@@ -713,12 +749,15 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(names),       TEST(bad_options),        TEST(listing),  TEST(through),
-        TEST(comes_back),  TEST(takes_for_good),     TEST(turns),    TEST(exclusive),
-        TEST(priorities),  TEST(draining),           TEST(held_max), TEST(dead_letters),
-        TEST(annotations), TEST(undeliverable_here), TEST(locks),    TEST(expiry),
-        TEST(filters),     TEST(browsing),           TEST(groups),   TEST(deleted),
-        TEST(purged),      TEST(in_one_breath),      TEST(idle),     TEST(bound),
+        TEST(names),        TEST(bad_options),   TEST(listing),
+        TEST(through),      TEST(comes_back),    TEST(takes_for_good),
+        TEST(turns),        TEST(exclusive),     TEST(priorities),
+        TEST(draining),     TEST(changes),       TEST(held_max),
+        TEST(dead_letters), TEST(annotations),   TEST(undeliverable_here),
+        TEST(locks),        TEST(expiry),        TEST(filters),
+        TEST(browsing),     TEST(groups),        TEST(deleted),
+        TEST(purged),       TEST(in_one_breath), TEST(idle),
+        TEST(bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
