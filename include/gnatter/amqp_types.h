@@ -192,12 +192,12 @@ GNATTER_API int gnatter_amqp_built(gnatter_amqp_builder *b, struct gnatter_amqp_
 
 /* ---- Reading them
  *
- *     struct gnatter_amqp_items items = gnatter_amqp_items(&map);
+ *     struct gnatter_amqp_walk items = gnatter_amqp_items(&map);
  *     struct gnatter_amqp_value key, item;
  *     while (gnatter_amqp_next(&items, &key) && gnatter_amqp_next(&items, &item))
  *         ...
  */
-struct gnatter_amqp_items {
+struct gnatter_amqp_walk {
     const uint8_t *at, *end; /* these are the functions' affair */
     struct gnatter_bytes descriptor;
     uint32_t left;
@@ -206,9 +206,8 @@ struct gnatter_amqp_items {
 
 /* Of a LIST or an ARRAY its items; of a MAP keys and values in turn; of a DESCRIBED its descriptor
  * and its value; of others none. */
-GNATTER_API struct gnatter_amqp_items gnatter_amqp_items(const struct gnatter_amqp_value *value);
-GNATTER_API bool gnatter_amqp_next(struct gnatter_amqp_items *items,
-                                   struct gnatter_amqp_value *out);
+GNATTER_API struct gnatter_amqp_walk gnatter_amqp_items(const struct gnatter_amqp_value *value);
+GNATTER_API bool gnatter_amqp_next(struct gnatter_amqp_walk *items, struct gnatter_amqp_value *out);
 
 /* The value in MAP under the symbol or string KEY; false and null if there is none. */
 GNATTER_API bool gnatter_amqp_find(const struct gnatter_amqp_value *map, const char *key,

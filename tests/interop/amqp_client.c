@@ -196,7 +196,7 @@ static void compare(const gnatter_amqp_message *a, const gnatter_amqp_message *b
     char left[1024], right[1024];
     struct gnatter_amqp_value v, w;
     struct gnatter_amqp_value all = gnatter_amqp_all(a, GNATTER_AMQP_APPLICATION_PROPERTIES);
-    struct gnatter_amqp_items items = gnatter_amqp_items(&all);
+    struct gnatter_amqp_walk items = gnatter_amqp_items(&all);
     while (gnatter_amqp_next(&items, &v) && gnatter_amqp_next(&items, &w)) {
         char key[64];
         struct gnatter_amqp_value found;

@@ -138,9 +138,9 @@ const char *gnatter_amqp_type_name(enum gnatter_amqp_type type)
 }
 
 /* A described value is walked as the two values that stand behind its first byte. */
-struct gnatter_amqp_items gnatter_amqp_items(const struct gnatter_amqp_value *value)
+struct gnatter_amqp_walk gnatter_amqp_items(const struct gnatter_amqp_value *value)
 {
-    struct gnatter_amqp_items out;
+    struct gnatter_amqp_walk out;
     memset(&out, 0, sizeof out);
     if (value->type < GNATTER_AMQP_LIST)
         return out;
@@ -158,7 +158,7 @@ struct gnatter_amqp_items gnatter_amqp_items(const struct gnatter_amqp_value *va
     return out;
 }
 
-bool gnatter_amqp_next(struct gnatter_amqp_items *items, struct gnatter_amqp_value *out)
+bool gnatter_amqp_next(struct gnatter_amqp_walk *items, struct gnatter_amqp_value *out)
 {
     struct gnt_amqp_value v;
     struct gnt_amqp_items in = {.in = {items->at, items->end, false},

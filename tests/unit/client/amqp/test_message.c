@@ -142,7 +142,7 @@ static void nested_values(void **state)
         assert_int_equal(map.count, 6);
     }
     assert_true(gnatter_amqp_find(&map, "list", &v));
-    struct gnatter_amqp_items items = gnatter_amqp_items(&v);
+    struct gnatter_amqp_walk items = gnatter_amqp_items(&v);
     assert_true(gnatter_amqp_next(&items, &item) && item.integer == 1);
     assert_true(gnatter_amqp_next(&items, &item) && item.type == GNATTER_AMQP_NULL);
     assert_true(gnatter_amqp_next(&items, &item) && gnatter_amqp_is(&item, "two"));
@@ -180,7 +180,7 @@ static void lists_in_an_array(void **state)
     }
     gnatter_amqp_end(b);
     assert_int_equal(gnatter_amqp_built(b, &array), 0);
-    struct gnatter_amqp_items items = gnatter_amqp_items(&array);
+    struct gnatter_amqp_walk items = gnatter_amqp_items(&array);
     assert_true(gnatter_amqp_next(&items, &element) && gnatter_amqp_next(&items, &element));
     assert_int_equal(gnatter_amqp_message_new(&m), 0);
     assert_int_equal(gnatter_amqp_add_sequence(m, element), 0);
