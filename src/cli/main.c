@@ -14,6 +14,10 @@ static const struct subcommand {
     {"broker", "runs the broker", gnt_command_broker},
     {"pub", "publishes messages, as mosquitto_pub does", gnt_command_pub},
     {"sub", "subscribes and prints messages, as mosquitto_sub does", gnt_command_sub},
+    {"send", "sends messages over AMQP 1.0", gnt_command_send},
+    {"receive", "receives messages over AMQP 1.0, and prints them", gnt_command_receive},
+    {"peek", "prints the messages of a queue, and leaves them there", gnt_command_peek},
+    {"queue", "lists, shows, makes, empties and deletes queues", gnt_command_queue},
     {"cert", "makes and shows certificates for TLS", gnt_command_cert},
     {"passwd", "keeps the file of users and their passwords", gnt_command_passwd},
     {"store", "looks at a data directory, checks it, makes it smaller", gnt_command_store},
@@ -65,7 +69,7 @@ static int unknown(const char *word)
 static void put_overview(FILE *to)
 {
     fputs("Usage: gnatter COMMAND [OPTION]...\n\n"
-          "One small MQTT broker, and the commands that go with it.\n\nCommands:\n",
+          "One small broker for MQTT and AMQP 1.0, and the commands that go with it.\n\nCommands:\n",
           to);
     for (size_t i = 0; i < COUNT; i++)
         fprintf(to, "  %-12s %s\n", subcommands[i].name, subcommands[i].about);

@@ -6,7 +6,8 @@ import unittest
 
 import harness
 
-COMMANDS = ["bench", "broker", "cert", "decode", "passwd", "pub", "store", "sub", "thermometer"]
+COMMANDS = ["bench", "broker", "cert", "decode", "passwd", "peek", "pub", "queue",
+            "receive", "send", "store", "sub", "thermometer"]
 
 
 def run(*argv, **options):
@@ -84,6 +85,23 @@ class Mistakes(unittest.TestCase):
                 ("pub", "-t", "x/#", "-m", "a"): "expected a topic name",
                 ("pub", "-t", "x", "-l", "--repeat", "2"): "exclude each other",
                 ("pub", "-t", "x", "-m", "a", "--repeat-delay", "soon"): "expected seconds",
+                ("send", "-m", "x"): "",
+                ("send", "q"): "exactly one of -m, -f, -l, -s and -n",
+                ("send", "q", "-m", "a", "-n"): "exactly one of -m, -f, -l, -s and -n",
+                ("send", "q", "-l", "--count", "2"): "exclude each other",
+                ("send", "q", "-m", "a", "--rate", "0"): "expected messages a second",
+                ("send", "q", "-m", "a", "-D", "level:int=x"): "as the int level",
+                ("send", "q", "-m", "a", "--ttl", "soon"): "--ttl: expected",
+                ("send", "q", "-m", "a", "--auth-method", "X"): "expected auto",
+                ("send", "q", "-m", "a", "-P", "x"): "a password needs a user name",
+                ("send", "q", "-m", "a", "--url", "mqtt://localhost"): "expected amqp://HOST:PORT",
+                ("receive",): "",
+                ("receive", "q", "--release", "--reject"): "exclude each other",
+                ("receive", "q", "--json", "-v"): "exclude each other",
+                ("receive", "q", "-C", "0"): "expected an integer from 1",
+                ("peek", "q", "--release"): "unknown option '--release'",
+                ("queue",): "",
+                ("queue", "lst"): "expected list, show, create",
                 ("thermometer",): "a sensor is missing: --sensor tmp102:",
                 ("thermometer", "--sensor", "sin"): "sin",
                 ("thermometer", "--sensor", "sim", "--interval", "5"): "--interval: expected",

@@ -184,7 +184,9 @@ static gnt_err fill(gnatter_amqp *c, const struct gnatter_amqp_options *o)
                                            .kind = GNT_URL_AMQP,
                                            .protocol = "amqp",
                                            .tls = &o->tls,
-                                           .transport = &o->transport};
+                                           .transport = &o->transport,
+                                           .on_trace = o->on_trace,
+                                           .context = o->context};
     gnt_list_init(&c->sessions);
     gnt_list_init(&c->deliveries);
     gnt_list_init(&c->news);

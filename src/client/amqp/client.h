@@ -144,6 +144,7 @@ struct gnatter_amqp_receiver {
     uint32_t left;   /* manual: credit that has not been used */
     bool manual;
     bool draining;
+    bool drain_asked; /* of the peer, for this time */
 };
 
 /* What waits for an outcome. */

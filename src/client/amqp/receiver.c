@@ -160,10 +160,13 @@ static void drain(gnatter_amqp_receiver *r)
 {
     struct gnt_amqp_link *link = r->end.engine;
     const uint32_t credit = link->credit ? link->credit : wanted(r);
-    if (credit == 0 || (link->drain && link->credit == 0))
+    const bool asked = r->drain_asked && link->drain; /* and not what is left of the last time */
+    if (credit == 0 || (asked && link->credit == 0)) {
         drained(r);
-    else if (!link->drain)
+    } else if (!asked) {
         gnt_amqp_link_credit(link, credit, true);
+        r->drain_asked = true;
+    }
 }
 
 /* Credit is given again when half of it has been used, as each time takes a frame. */
@@ -453,6 +456,7 @@ int gnatter_amqp_receiver_drain(gnatter_amqp_receiver *r, uint32_t timeout_ms)
         return GNT_STATE;
     pthread_mutex_lock(&c->thread.lock);
     r->draining = true;
+    r->drain_asked = false;
     gnt_amqp_client_touch(c);
     while (r->draining && !err) {
         err = hopeless(r);

@@ -230,7 +230,7 @@ static gnt_err write_out(gnatter_amqp *c)
         struct iovec iov[WRITE_PIECES];
         int count = gnt_outq_iov(&c->out, iov, WRITE_PIECES);
         size_t n = 0;
-        gnt_err err = gnt_stream_writev(c->link.stream, iov, count, &n);
+        gnt_err err = gnt_link_writev(&c->link, iov, count, &n);
         if (err)
             return err;
         gnt_outq_take(&c->out, n);
@@ -244,7 +244,7 @@ static gnt_err read_in(gnatter_amqp *c)
     gnt_err err = gnt_buf_reserve(&c->in, CHUNK);
     if (err)
         return err;
-    err = gnt_stream_read(c->link.stream, gnt_buf_tail(&c->in), CHUNK, &n);
+    err = gnt_link_read(&c->link, gnt_buf_tail(&c->in), CHUNK, &n);
     if (err)
         return err;
     gnt_buf_wrote(&c->in, n);
