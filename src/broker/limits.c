@@ -25,6 +25,7 @@ struct gnt_core_config gnt_limits_core(const struct gnt_config *c)
         .topic_levels = c->limits.topic_levels,
         .sessions_max = c->limits.sessions,
         .retained_max = c->limits.retained,
+        .queues_max = c->limits.queues,
         .subscriptions_per_session = c->limits.subscriptions,
         .filter_reach = c->limits.filter_reach,
         .queued_per_session = c->limits.queued_per_session,

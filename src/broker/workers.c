@@ -168,7 +168,9 @@ static gnt_err fill(struct gnt_workers *w, const struct gnt_config *config,
     gnt_err err = gnt_post_new(w->count, RING_SIZE, &w->post);
     if (err)
         return err;
-    const struct gnt_core_config core = core_config(config, w->count, w->post);
+    struct gnt_core_config core = core_config(config, w->count, w->post);
+    uint64_t now_ms = gnt_now(door->clock) / GNT_NS_PER_MS;
+    core.calendar_ms = (int64_t)(gnt_wall_ms(door->clock) - now_ms);
     err = gnt_core_new(&core, &w->core);
     if (err)
         return err;

@@ -143,6 +143,7 @@ struct gnt_config_limits {
     uint32_t properties_bytes; /* of one packet or will */
     uint32_t sessions;         /* connected or not */
     uint32_t retained;         /* messages */
+    uint32_t queues;           /* without those of dead letters */
     uint32_t subscriptions;    /* per session */
     uint32_t filter_reach;     /* of one topic name; 0: no limit */
     uint64_t output_bytes;     /* unsent, per connection */

@@ -116,6 +116,10 @@ extern const struct gnt_option_word gnt_limits_unlimited[];
     X("shared_available", BOOL, shared_available, .fallback = "true",                              \
       .help = "Whether there are shared subscriptions; MQTT 5 clients are told. Where there "      \
               "are none, such a filter is refused in SUBACK.")                                     \
+    X("queues", INTEGER, queues, .fallback = "100000", .min = 1, .max = 10000000,                  \
+      .unit = "queues",                                                                            \
+      .help =                                                                                      \
+          "How many queues there may be, without those of dead letters; one more is not made.")    \
     X("amqp_frame", SIZE, frame_bytes, .fallback = "64KiB", .min = 512, .max = 1 << 20,            \
       .help = "The largest frame that an AMQP peer may send; it is told. A message may take any "  \
               "number of frames, and limits.packet bytes.")                                        \
