@@ -251,7 +251,10 @@ struct script_client *script_open(struct script *s, unsigned worker)
     gnt_err err = gnt_pair_new(NULL, &w->loop, s->capacity, &c->stream, &theirs);
     GNT_ASSERT(!err && c->in);
     gnt_pair_come_from(theirs, &s->from);
-    gnt_worker_accept(w, theirs);
+    if (s->amqp)
+        gnt_worker_accept_amqp(w, theirs);
+    else
+        gnt_worker_accept(w, theirs);
     return c;
 }
 

@@ -43,6 +43,7 @@ struct script {
     size_t capacity;              /* of new connections, each way */
     struct sockaddr_storage from; /* where new connections come from; nowhere unless set */
     size_t input_max;             /* what a new client can have been sent without looking at it */
+    bool amqp;                    /* new connections speak AMQP */
     bool hasty;                   /* _fini does not wait until all memory has been given back */
     struct gnt_store *store;      /* of the workers; NULL: nothing is kept */
     struct gnt_store_time time;
