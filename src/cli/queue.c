@@ -333,7 +333,7 @@ static gnt_err put_value(struct gnt_buf *out, struct gnt_slice key,
 
 static gnt_err put_queue(struct queue *q)
 {
-    struct gnatter_amqp_items items = gnatter_amqp_items(&q->body);
+    struct gnatter_amqp_walk items = gnatter_amqp_items(&q->body);
     struct gnatter_amqp_value key, value;
     gnt_err err = GNT_OK;
     if (q->options->json)
@@ -357,7 +357,7 @@ static const char temporary[] = "temporary"; /* an attribute */
 static bool is_hidden(const struct queue *q, const struct gnatter_amqp_value *names,
                       const struct gnatter_amqp_value *row)
 {
-    struct gnatter_amqp_items keys = gnatter_amqp_items(names), cells = gnatter_amqp_items(row);
+    struct gnatter_amqp_walk keys = gnatter_amqp_items(names), cells = gnatter_amqp_items(row);
     struct gnatter_amqp_value key, value;
     while (gnatter_amqp_next(&keys, &key) && gnatter_amqp_next(&cells, &value))
         if (gnatter_amqp_is(&key, temporary))
@@ -369,7 +369,7 @@ static bool is_hidden(const struct queue *q, const struct gnatter_amqp_value *na
 static gnt_err put_object(struct gnt_buf *out, const struct gnatter_amqp_value *names,
                           const struct gnatter_amqp_value *row)
 {
-    struct gnatter_amqp_items keys = gnatter_amqp_items(names), cells = gnatter_amqp_items(row);
+    struct gnatter_amqp_walk keys = gnatter_amqp_items(names), cells = gnatter_amqp_items(row);
     struct gnatter_amqp_value key, value;
     const char *before = "{";
     gnt_err err = GNT_OK;
@@ -398,7 +398,7 @@ enum { COLUMNS = sizeof columns / sizeof columns[0], COLUMN_WIDTH = 10 };
 
 static gnt_err put_line(struct gnt_buf *out, const struct gnatter_amqp_value *row)
 {
-    struct gnatter_amqp_items cells = gnatter_amqp_items(row);
+    struct gnatter_amqp_walk cells = gnatter_amqp_items(row);
     struct gnatter_amqp_value value;
     gnt_err err = GNT_OK;
     for (size_t i = 0; !err && i < COLUMNS && gnatter_amqp_next(&cells, &value); i++) {
@@ -426,7 +426,7 @@ static gnt_err put_list(struct queue *q)
     struct gnatter_amqp_value names, results, row, more;
     (void)gnatter_amqp_find(&q->body, "attributeNames", &names);
     (void)gnatter_amqp_find(&q->body, "results", &results);
-    struct gnatter_amqp_items items = gnatter_amqp_items(&results);
+    struct gnatter_amqp_walk items = gnatter_amqp_items(&results);
     gnt_err err = q->options->json ? GNT_OK : put_headings(&q->text);
     while (!err && gnatter_amqp_next(&items, &row)) {
         if (!is_hidden(q, &names, &row))

@@ -63,7 +63,7 @@ static gnt_err put_key(struct gnt_buf *out, const struct gnatter_amqp_value *key
 
 static gnt_err put_items(struct gnt_buf *out, const struct gnatter_amqp_value *list)
 {
-    struct gnatter_amqp_items items = gnatter_amqp_items(list);
+    struct gnatter_amqp_walk items = gnatter_amqp_items(list);
     struct gnatter_amqp_value item;
     const char *before = "[";
     gnt_err err = list->count ? GNT_OK : put(out, "[");
@@ -77,7 +77,7 @@ static gnt_err put_items(struct gnt_buf *out, const struct gnatter_amqp_value *l
 
 static gnt_err put_map(struct gnt_buf *out, const struct gnatter_amqp_value *map)
 {
-    struct gnatter_amqp_items items = gnatter_amqp_items(map);
+    struct gnatter_amqp_walk items = gnatter_amqp_items(map);
     struct gnatter_amqp_value key, value;
     const char *before = "{";
     gnt_err err = map->count ? GNT_OK : put(out, "{");
@@ -96,7 +96,7 @@ static gnt_err put_map(struct gnt_buf *out, const struct gnatter_amqp_value *map
 
 static gnt_err put_described(struct gnt_buf *out, const struct gnatter_amqp_value *v)
 {
-    struct gnatter_amqp_items items = gnatter_amqp_items(v);
+    struct gnatter_amqp_walk items = gnatter_amqp_items(v);
     struct gnatter_amqp_value descriptor, value;
     if (gnatter_amqp_next(&items, &descriptor) && gnatter_amqp_next(&items, &value))
         return gnt_show_value(out, &value);
@@ -274,7 +274,7 @@ static gnt_err put_entries(struct gnt_buf *out, const gnatter_amqp_message *m,
                            enum gnatter_amqp_section section)
 {
     const struct gnatter_amqp_value map = gnatter_amqp_all(m, section);
-    struct gnatter_amqp_items items = gnatter_amqp_items(&map);
+    struct gnatter_amqp_walk items = gnatter_amqp_items(&map);
     struct gnatter_amqp_value key, value;
     gnt_err err = GNT_OK;
     while (!err && gnatter_amqp_next(&items, &key) && gnatter_amqp_next(&items, &value)) {
