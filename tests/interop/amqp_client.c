@@ -1,6 +1,7 @@
 /* What the AMQP client can do at a broker that is not ours: amqp_client URL PREFIX CHECK...
  *
- * PREFIX stands in front of the names of queues.  Says "ok CHECK" for each that went well; ends
+ * PREFIX stands in front of the names of queues.  The environment has what TLS takes: AMQP_CA and
+ * AMQP_PFX, names of files.  Says "ok CHECK" for each that went well; ends
  * with 1 and what was wrong at the first that did not. */
 #include <gnatter/amqp.h>
 
@@ -39,8 +40,15 @@ static gnatter_amqp *connect_with(uint32_t frame, uint32_t idle_ms)
     o.url = url;
     o.max_frame_size = frame ? frame : o.max_frame_size;
     o.idle_timeout_ms = idle_ms;
+    o.tls.ca_file = getenv("AMQP_CA");
+    o.tls.identity.pfx = getenv("AMQP_PFX");
     GOOD(gnatter_amqp_new(&o, &c));
-    GOOD(gnatter_amqp_connect(c, SOON_MS));
+    struct gnatter_amqp_info info;
+    int error = gnatter_amqp_connect(c, SOON_MS);
+    gnatter_amqp_get_info(c, &info);
+    if (error)
+        fprintf(stderr, "%s: %s\n", info.why.condition, info.why.description);
+    GOOD(error);
     return c;
 }
 
@@ -97,6 +105,18 @@ static struct gnatter_bytes body_of(gnatter_amqp_delivery *d)
 }
 
 /* ---- The checks */
+
+/* By the mechanism that AMQP_MECHANISM names. */
+static void mechanism(void)
+{
+    struct gnatter_amqp_info info;
+    gnatter_amqp *c = connect_with(0, 0);
+    gnatter_amqp_get_info(c, &info);
+    if (strcmp(info.mechanism, getenv("AMQP_MECHANISM")) != 0)
+        fprintf(stderr, "by %s\n", info.mechanism);
+    REQUIRE(strcmp(info.mechanism, getenv("AMQP_MECHANISM")) == 0);
+    gnatter_amqp_free(c);
+}
 
 static void count_outcome(gnatter_amqp_sender *s, const struct gnatter_amqp_outcome *o, void *count)
 {
@@ -375,7 +395,7 @@ static const struct {
     {"in-order", in_order}, {"all-types", all_types},   {"outcomes", outcomes},
     {"released", released}, {"large", large},           {"drained", drained},
     {"reply-to", reply_to}, {"many-links", many_links}, {"idle", idle},
-    {"settled", settled},
+    {"settled", settled},   {"mechanism", mechanism},
 };
 
 static void run(const char *name)

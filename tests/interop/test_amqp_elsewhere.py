@@ -31,15 +31,24 @@ class Proton(harness.Broker):
         return 0
 
 
-class OurAmqp(harness.Broker):
+class Ours(harness.Broker):
+    """Ours: `ports` by scheme, certificates in `pki`, and a user who is known by SCRAM."""
+
     name = "gnatter"
 
     def start(self, settings=()):
-        self.spawn([harness.GNATTER, "broker", "--listen", "amqp://127.0.0.1:0", "--data", "none"])
-        listens = re.compile(r"amqp://127\.0\.0\.1:([1-9]\d*)")
-        found = harness.wait_until(lambda: self.check_alive() or listens.search(self.log()),
-                                   "its start")
-        self.port = int(found[1])
+        self.pki, users = self.folder + "/pki", self.folder + "/users"
+        harness.run([harness.GNATTER, "cert", "init", "--dir", self.pki, "--name", "localhost"])
+        harness.run([harness.GNATTER, "passwd", "--scram", "--create", users, "user"], b"secret\n")
+        words = [harness.GNATTER, "broker", "--data", "none", "--allow-anonymous",
+                 "--pfx", self.pki + "/server.pfx", "--ca", self.pki + "/ca.pem",
+                 "--set", "users=" + users]
+        for scheme in ("amqp", "amqps", "http", "https"):
+            words += ["--listen", scheme + "://127.0.0.1:0"]
+        self.spawn(words)
+        ready = re.compile(r" ready listen=(.*?) workers=")
+        said = harness.wait_until(lambda: self.check_alive() or ready.search(self.log()), "start")
+        self.ports = dict(re.findall(r"(\w+)://127\.0\.0\.1:(\d+)", said[1]))
         return self
 
 
@@ -102,10 +111,39 @@ class AtRabbitMQ(harness.Test):
 
 class AtOurs(harness.Test):
     def start_broker(self):
-        return self.start(OurAmqp(self.folder))
+        return self.start(Ours(self.folder))
 
     def test_all(self):
-        run(self, self.broker.port, "", (*EVERYWHERE, "drained", "reply-to"))
+        run(self, self.broker.ports["amqp"], "", (*EVERYWHERE, "drained", "reply-to"))
+
+    def test_every_transport(self):
+        for scheme, listener in (("amqps", "amqps"), ("ws", "http"), ("wss", "https")):
+            url = f"{scheme}://localhost:{self.broker.ports[listener]}"
+            self.ask(url, ("in-order", "large"), **(self.tls() if listener != "http" else {}))
+
+    def tls(self):
+        return {"AMQP_CA": self.broker.pki + "/ca.pem", "AMQP_PFX": self.broker.pki + "/client.pfx"}
+
+    def ask(self, url, checks, **settings):
+        done = subprocess.run([CLIENT, url, "", *checks], env={**os.environ, **settings},
+                              check=False, capture_output=True, timeout=harness.PATIENCE)
+        self.assertEqual((done.returncode, done.stdout.decode().split("\n")[:-1], done.stderr),
+                         (0, [f"ok {check}" for check in checks], b""))
+
+    def test_mechanisms(self):
+        plain, tls = self.broker.ports["amqp"], self.broker.ports["amqps"]
+        self.ask(f"amqp://user:secret@127.0.0.1:{plain}", ("mechanism",),
+                 AMQP_MECHANISM="SCRAM-SHA-512")
+        self.ask(f"amqp://127.0.0.1:{plain}", ("mechanism",), AMQP_MECHANISM="ANONYMOUS")
+        self.ask(f"amqps://localhost:{tls}", ("mechanism",), AMQP_MECHANISM="EXTERNAL",
+                 **self.tls())
+
+    def test_wrong_password(self):
+        done = subprocess.run([CLIENT, f"amqp://user:wrong@127.0.0.1:{self.broker.ports['amqp']}",
+                               "", "in-order"], check=False, capture_output=True,
+                              timeout=harness.PATIENCE)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"does not accept user and password", done.stderr)
 
 
 def run(test, port, prefix, checks):

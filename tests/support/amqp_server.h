@@ -5,6 +5,7 @@
  *   refused      its link is refused: amqp:not-found, "nobody here"
  *   rejects, releases, modifies    the outcome that messages to it have
  *   holds        messages are kept without an outcome, until the next connection: then accepted
+ *   late         messages are accepted, and settled when the sender has done so
  *   mute         no credit is given
  *   ends         its link is closed with the first message: amqp:link:detach-forced
  *   others       are queues
@@ -26,6 +27,7 @@ struct amqp_server_seen {
     unsigned accepted, rejected, released, modified, retired; /* of what was sent */
     unsigned declared, discharged, rolled_back;
     unsigned drained;
+    unsigned forgotten; /* messages that the sender has settled after their outcome */
     char mechanism[32];
     char hostname[64], container[64];
     char condition[64]; /* of the last rejection by the client */

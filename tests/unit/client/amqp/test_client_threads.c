@@ -1,4 +1,5 @@
 /* The AMQP client against a server in memory. */
+#include "support/alloc_fault.h"
 #include "support/amqp_server.h"
 #include "support/unit.h"
 
@@ -7,12 +8,15 @@
 
 #include <gnatter/amqp.h>
 
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { SOON_MS = 20000 };
 
@@ -264,6 +268,21 @@ static void every_outcome_of_receiving(void **state)
     amqp_server_until(server, all_outcomes);
     amqp_server_seen(server, &seen);
     assert_string_equal(seen.condition, "test:bad");
+    gnatter_amqp_free(c);
+}
+
+static bool one_forgotten(const struct amqp_server_seen *seen)
+{
+    return seen->forgotten == 1;
+}
+
+/* Who has an outcome and is not settled is settled by the sender. */
+static void settled_by_the_sender(void **state)
+{
+    (void)state;
+    gnatter_amqp *c = client();
+    assert_int_equal(send_text(sender_to(c, "late"), "x", NULL), 0);
+    amqp_server_until(server, one_forgotten);
     gnatter_amqp_free(c);
 }
 
@@ -625,6 +644,25 @@ static void received_again_after_a_cut(void **state)
     gnatter_amqp_free(c);
 }
 
+/* What came and was not taken does not come twice. */
+static void untaken_at_a_cut(void **state)
+{
+    (void)state;
+    struct gnatter_amqp_link_info info = {.waiting = 0};
+    gnatter_amqp_delivery *d;
+    gnatter_amqp *c = client();
+    gnatter_amqp_receiver *r = receiver_of(c, "q");
+    assert_int_equal(send_text(sender_to(c, "q"), "m", NULL), 0);
+    while (info.waiting == 0)
+        gnatter_amqp_receiver_get_info(r, &info);
+    amqp_server_cut(server, false);
+    soon(&called.disconnected);
+    assert_int_equal(gnatter_amqp_accept(expect(r, "m")), 0);
+    amqp_server_until(server, one_accepted);
+    assert_int_equal(gnatter_amqp_receive(r, 0, &d), GNATTER_ETIMEOUT);
+    gnatter_amqp_free(c);
+}
+
 static void forced_and_down_for_good(void **state)
 {
     (void)state;
@@ -658,6 +696,27 @@ static void nobody_is_there(void **state)
     soon(&called.disconnected);
     assert_true(called.last.will_reconnect);
     gnatter_amqp_free(c);
+}
+
+/* Somebody listens and says nothing. */
+static void nothing_is_said(void **state)
+{
+    (void)state;
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof any;
+    struct gnatter_amqp_options o = usual();
+    char url[64];
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&any, size), 0);
+    assert_int_equal(listen(fd, 4), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&any, &size), 0);
+    (void)snprintf(url, sizeof url, "amqp://127.0.0.1:%u", ntohs(any.sin_port));
+    o.url = url;
+    o.connect_timeout_ms = 30;
+    gnatter_amqp *c = client_with(&o);
+    assert_int_equal(gnatter_amqp_connect(c, SOON_MS), GNATTER_ETIMEOUT);
+    gnatter_amqp_free(c);
+    close(fd);
 }
 
 /* ---- Sessions and transactions */
@@ -724,6 +783,24 @@ static void transactions(void **state)
     gnatter_amqp_free(c);
 }
 
+/* ---- Without memory */
+
+static void born_without_memory(void **state)
+{
+    (void)state;
+    struct gnatter_amqp_options o = usual();
+    gnatter_amqp *c = NULL;
+    long n = 0;
+    o.url = "ws://user:secret@127.0.0.1:1/path";
+    while (gnt_alloc_fail_at(n), gnatter_amqp_new(&o, &c) != 0) {
+        assert_true(gnt_alloc_failed());
+        n++;
+    }
+    gnt_alloc_fail_at(-1);
+    assert_true(n > 5);
+    gnatter_amqp_free(c);
+}
+
 /* ---- Many threads */
 
 static void *sends(void *sender)
@@ -765,6 +842,7 @@ int main(void)
         ONE(there_and_back),
         ONE(every_outcome_of_sending),
         ONE(every_outcome_of_receiving),
+        ONE(settled_by_the_sender),
         ONE(second_mode_and_settled),
         ONE(large_messages),
         ONE(manual_credit_and_drain),
@@ -777,10 +855,13 @@ int main(void)
         ONE(passwords),
         ONE(resent_after_a_cut),
         ONE(received_again_after_a_cut),
+        ONE(untaken_at_a_cut),
         ONE(forced_and_down_for_good),
         ONE(nobody_is_there),
+        ONE(nothing_is_said),
         ONE(sessions),
         ONE(transactions),
+        ONE(born_without_memory),
         ONE(many_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
