@@ -29,11 +29,13 @@
  * Threads    any function from any thread.  Callbacks run one at a time on the connection's own
  *            thread.  The functions that wait (they have a timeout_ms) return GNATTER_ESTATE when
  *            called from a callback, as they would wait for themselves; gnatter_amqp_free may not
- *            be called from one.  Senders, receivers and sessions may be freed in a callback, and
- *            no callback of theirs is called after _free has returned.
+ *            be called from one.  No callback of a sender or receiver is called after its _free
+ *            has returned; but where that is called in a callback, what there is to tell about it
+ *            is told right after that one.
  * Many       connections of one process share nothing.
  * Memory     bounded: what is sent by queue_messages and queue_bytes, what is received by the
- *            receiver's credit and message_max.
+ *            receiver's credit (and up to 1,000 messages more, as there are peers that lose count
+ *            of it) and message_max.
  * Units      milliseconds (_ms), bytes.
  * Errors     0 or a negative GNATTER_E*; a call that fails has changed nothing. */
 #ifndef GNATTER_AMQP_H
@@ -288,7 +290,7 @@ GNATTER_API void gnatter_amqp_sender_get_info(gnatter_amqp_sender *sender,
  * CONTEXT when it is settled.
  *   GNATTER_EFULL     the queue
  *   GNATTER_EREFUSED  the link has been ended by the peer
- *   GNATTER_EINVALID  M has remembered a failure; GNATTER_ENOMEM */
+ *   GNATTER_EINVALID  M is empty, or has remembered a failure; GNATTER_ENOMEM */
 GNATTER_API int gnatter_amqp_send(gnatter_amqp_sender *sender, const gnatter_amqp_message *m,
                                   gnatter_amqp_on_outcome *done, void *context);
 

@@ -141,15 +141,15 @@ void gnt_sender_tell(gnatter_amqp *c, struct gnt_sending *sending)
         sending->transaction->posting--;
         sending->transaction->broken = sending->transaction->broken || sending->error;
     }
-    s->count--;
     c->queued_messages--;
     c->queued_bytes -= sending->size;
-    pthread_cond_broadcast(&c->thread.changed);
     if (sending->done) {
         pthread_mutex_unlock(&c->thread.lock);
         sending->done(s, &told, sending->context);
         pthread_mutex_lock(&c->thread.lock);
     }
+    s->count--;
+    pthread_cond_broadcast(&c->thread.changed);
     unref(sending);
 }
 
