@@ -256,12 +256,20 @@ static int settle(struct receive *r, gnatter_amqp_delivery *delivery)
     return gnatter_amqp_accept(delivery);
 }
 
+/* Messages that may still come by the credit that was given; a peer may send more than that. */
+static uint32_t awaited(const struct receive *r)
+{
+    return r->asked > r->seen ? r->asked - r->seen : 0;
+}
+
 /* Credit for those that are still wanted. */
 static void give_credit(struct receive *r)
 {
     const struct options *o = r->options;
-    uint32_t room = o->credit - (r->asked - r->seen);
-    if (o->count && o->count - r->asked < room)
+    uint32_t room = o->credit - awaited(r);
+    if (o->count && r->asked >= o->count)
+        room = 0;
+    else if (o->count && o->count - r->asked < room)
         room = o->count - r->asked;
     if (!room || gnatter_amqp_receiver_credit(r->receiver, room))
         return;
@@ -289,7 +297,7 @@ static void on_message(gnatter_amqp_receiver *receiver, gnatter_amqp_delivery *d
     struct receive *r = context;
     (void)receiver;
     take(r, delivery);
-    if (!r->over && r->asked - r->seen <= r->options->credit / 2)
+    if (!r->over && awaited(r) <= r->options->credit / 2)
         give_credit(r);
 }
 
