@@ -416,6 +416,22 @@ class Trace(Case):
         self.assertTrue(set(expected) <= set(verbs), lines)
         self.assertTrue(any('"n": int 3' in line and 'b"hello"' in line for line in lines), lines)
 
+    def test_each_connection_begins_anew(self):
+        relay = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(relay.close)
+        receiver = self.spawn(harness.GNATTER, "receive", self.topic, "--trace", "-p",
+                              relay.getsockname()[1])
+        ends = forward(relay, self.broker.port)
+        receiver.line("stderr", b"<- 0 attach")
+        ends[0].sendall(b"\x00\x00\x00\x20\x02\x00")  # the beginning of a frame
+        cut(ends)
+        receiver.line("stderr", b"Trying again.")
+        self.addCleanup(cut, forward(relay, self.broker.port))
+        receiver.line("stderr", b"-> AMQP 1.0.0")
+        receiver.line("stderr", b"<- 0 attach")
+        self.assertEqual(harness.terminate(receiver), 0)
+        self.assertNotIn(b"the trace of one side ends", receiver.text["stderr"])
+
     def test_no_passwords(self):
         _, _, err = self.run_command("send", self.topic, "-m", "x", "--trace", "-u", "me", "-P",
                                      "sesame", "--auth-method", "PLAIN")
