@@ -185,6 +185,7 @@ static gnt_err act(struct amqp_owner *o, struct gnt_amqp_event *e)
     case GNT_AMQP_EVENT_END: forget_session(o, e->session); return GNT_OK;
     case GNT_AMQP_EVENT_BEGIN:
     case GNT_AMQP_EVENT_CLOSE:
+    case GNT_AMQP_EVENT_NOTHING:
     case GNT_AMQP_EVENT_RESUME: return GNT_OK;
     }
     return GNT_OK;

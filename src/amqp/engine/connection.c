@@ -321,6 +321,10 @@ static gnt_err on_rest(struct gnt_amqp_connection *c, struct gnt_slice *in,
     GNT_ASSERT(err == GNT_OK); /* the owner has kept it */
     struct gnt_slice whole = gnt_slice(in->data, frame.size);
     err = GNT_MORE;
+    if (c->state == GNT_AMQP_DISCARDS) {
+        c->rest.session = NULL;
+        c->rest.link = NULL;
+    }
     if (c->rest.session)
         err = gnt_amqp_rest_of_disposition(c, whole, out);
     else if (c->rest.link)
@@ -342,12 +346,12 @@ gnt_err gnt_amqp_connection_next(struct gnt_amqp_connection *c, struct gnt_slice
         gnt_err err = GNT_MORE;
         size_t before = in->size;
         enum gnt_amqp_state state = (enum gnt_amqp_state)c->state;
-        if (c->hold == GNT_AMQP_HOLD_REST)
-            err = on_rest(c, in, out);
-        else if (!gnt_list_empty(&c->writable) && gnt_amqp_next_writable(c, out))
-            return GNT_OK;
-        else if (state == GNT_AMQP_ENDED)
+        if (state == GNT_AMQP_ENDED)
             return GNT_CLOSED;
+        else if (c->hold == GNT_AMQP_HOLD_REST)
+            err = on_rest(c, in, out);
+        else if (state == GNT_AMQP_OPENED && gnt_amqp_next_writable(c, out))
+            return GNT_OK;
         else if (state == GNT_AMQP_DECIDES_SASL || state == GNT_AMQP_AWAITS_TLS ||
                  (state == GNT_AMQP_OPENED && !c->open_sent))
             return GNT_MORE;

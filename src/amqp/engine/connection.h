@@ -44,8 +44,8 @@ struct gnt_amqp_options {
     uint32_t open_timeout_ms; /* header, SASL and open take no longer, nor does the peer's close; 0:
                                  any time */
     uint32_t sessions_max;    /* 1 to 65536 */
-    uint32_t links_max;       /* of a session, 1 or more */
-    uint32_t unsettled_max;   /* deliveries of a session that are unsettled, for each direction */
+    uint32_t links_max;       /* of all sessions together, 1 or more */
+    uint32_t unsettled_max;   /* deliveries that are unsettled, likewise, for each direction */
     uint32_t incoming_window; /* transfer frames that a session's peer may send ahead, 1 or more */
     uint32_t properties_max;  /* bytes of properties of an open, begin or attach; 0: a frame's */
     uint32_t link_name_max;   /* bytes; 0: a frame's */
@@ -103,6 +103,8 @@ struct gnt_amqp_connection {
     uint32_t mechanism_count;
     const struct gnt_slice *mechanisms;
     struct gnt_amqp_table local, remote; /* sessions by the channel that each side says */
+    uint32_t link_count;                 /* those that wait for the peer's detach included */
+    uint32_t unsettled[2];               /* deliveries that came, and that went */
     uint32_t channels_seen;              /* one past the highest that the peer has used */
     uint64_t heard_at;        /* the last frame of the peer's; before OPENED: the beginning */
     uint64_t wrote_at;        /* our last one */
@@ -149,6 +151,8 @@ enum gnt_amqp_event_type {
     GNT_AMQP_EVENT_DETACH,      /* link, the frame or condition: it has ended, see link.h */
     GNT_AMQP_EVENT_END,         /* session, the frame or condition: it has ended */
     GNT_AMQP_EVENT_CLOSE,       /* the frame: the connection has ended */
+    GNT_AMQP_EVENT_NOTHING,     /* a long disposition has told nothing so far: others may be served
+                                   before the next call */
 };
 
 /* Lent until the next call of _next, as is what it points to in the owner's bytes. */

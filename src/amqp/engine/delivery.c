@@ -16,10 +16,19 @@ struct gnt_amqp_delivery *gnt_amqp_delivery_new(struct gnt_amqp_link *l, struct 
     return d;
 }
 
+void gnt_amqp_delivery_know(struct gnt_amqp_delivery *d)
+{
+    gnt_amqp_ids_add(gnt_amqp_link_ids(d->link), d->id, d);
+    ++*gnt_amqp_link_unsettled(d->link);
+    d->known = true;
+}
+
 void gnt_amqp_delivery_forget(struct gnt_amqp_delivery *d)
 {
-    if (d->known)
-        gnt_amqp_ids_remove(gnt_amqp_link_ids(d->link), d->id);
+    if (!d->known)
+        return;
+    gnt_amqp_ids_remove(gnt_amqp_link_ids(d->link), d->id);
+    --*gnt_amqp_link_unsettled(d->link);
     d->known = false;
 }
 

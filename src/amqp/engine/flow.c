@@ -13,7 +13,7 @@ void gnt_amqp_link_credit(struct gnt_amqp_link *l, uint32_t credit, bool drain)
 {
     if (l->sender)
         return;
-    l->credit = credit;
+    l->credit = credit < INT32_MAX ? credit : INT32_MAX; /* further than counts can be told apart */
     l->drain = drain;
     if (gnt_amqp_link_usable(l))
         gnt_amqp_link_dirty(l);
@@ -151,18 +151,20 @@ static void on_credit(struct gnt_amqp_link *l, const struct gnt_amqp_flow *flow)
     if (!flow->has.link_credit)
         return;
     uint32_t seen = flow->has.delivery_count ? flow->delivery_count : l->limit;
-    uint32_t limit = seen + flow->link_credit;
-    l->credit = gnt_amqp_ahead(l->delivery_count, limit) > 0 ? limit - l->delivery_count : 0;
+    int32_t flying = gnt_amqp_ahead(seen, l->delivery_count);
+    uint32_t used = flying > 0 ? (uint32_t)flying : 0;
+    l->credit = flow->link_credit > used ? flow->link_credit - used : 0;
 }
 
-/* To a receiver: what the sender has, and what it has let go of its credit. */
+/* To a receiver: what the sender has, and what it has let go of its credit.  A count beyond all the
+ * credit that it was ever given is none: it would come round and be new credit. */
 static void on_sender(struct gnt_amqp_link *l, const struct gnt_amqp_flow *flow)
 {
     if (flow->has.available)
         l->available = flow->available;
     int32_t gone =
         flow->has.delivery_count ? gnt_amqp_ahead(l->delivery_count, flow->delivery_count) : 0;
-    if (gone <= 0)
+    if (gone <= 0 || gone > gnt_amqp_ahead(l->delivery_count, l->limit))
         return;
     l->delivery_count = flow->delivery_count;
     l->credit = (uint32_t)gone < l->credit ? l->credit - (uint32_t)gone : 0;

@@ -106,6 +106,10 @@ void gnt_amqp_ids_remove(struct gnt_amqp_ids *ids, uint32_t id)
         ids->head++;
         ids->count--;
     }
+    if (ids->count > PLACES_MIN && ids->live < ids->count / 4) { /* a range goes through them all */
+        dense(ids, ids->ring, ids->mask, ids->head);
+        ids->count = ids->live;
+    }
 }
 
 struct gnt_amqp_delivery *gnt_amqp_ids_next(const struct gnt_amqp_ids *ids, uint32_t first,

@@ -167,12 +167,24 @@ void gnt_amqp_delivery_free(struct gnt_amqp_delivery *d);
 /* It ends with the event that is being told. */
 void gnt_amqp_delivery_end(struct gnt_amqp_delivery *d);
 
-/* Out of the session's ring: it is settled. */
+/* Into the session's ring, which has room for it, and out of it: it is settled. */
+void gnt_amqp_delivery_know(struct gnt_amqp_delivery *d);
 void gnt_amqp_delivery_forget(struct gnt_amqp_delivery *d);
 
 static inline struct gnt_amqp_ids *gnt_amqp_link_ids(const struct gnt_amqp_link *l)
 {
     return l->sender ? &l->session->sent : &l->session->received;
+}
+
+static inline uint32_t *gnt_amqp_link_unsettled(const struct gnt_amqp_link *l)
+{
+    return &l->session->connection->unsettled[l->sender];
+}
+
+/* Whether there are as many unsettled deliveries as there may be in L's direction. */
+static inline bool gnt_amqp_link_is_full(const struct gnt_amqp_link *l)
+{
+    return *gnt_amqp_link_unsettled(l) >= l->session->connection->options->unsettled_max;
 }
 
 /* ---- settle.c */

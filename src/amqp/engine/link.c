@@ -9,17 +9,24 @@ bool gnt_amqp_link_usable(const struct gnt_amqp_link *l)
     return l->attach_sent && !l->detach_sent && gnt_amqp_session_usable(l->session);
 }
 
+/* Links have a name for each role [AMQP 2.6.1]. */
+static uint64_t name_hash(struct gnt_slice name, bool sender)
+{
+    return gnt_hash_mix(gnt_hash(name), sender);
+}
+
 static size_t link_bytes(const struct gnt_amqp_link *l)
 {
     return sizeof *l + l->name.size;
 }
 
-/* On the lowest handle that is free and below MAX, and that the peer takes. */
-static gnt_err link_new(struct gnt_amqp_session *s, uint32_t max, struct gnt_slice name,
-                        bool sender, struct gnt_amqp_link **out)
+/* On the lowest handle that is free, and that the peer takes. */
+static gnt_err link_new(struct gnt_amqp_session *s, struct gnt_slice name, bool sender,
+                        struct gnt_amqp_link **out)
 {
+    struct gnt_amqp_connection *c = s->connection;
     uint32_t handle = gnt_amqp_table_free_place(&s->local);
-    if (handle >= max || (s->begin_seen && handle > s->peer_handle_max))
+    if (c->link_count >= c->options->links_max || (s->begin_seen && handle > s->peer_handle_max))
         return GNT_FULL;
     if (gnt_amqp_table_reserve(&s->local, handle))
         return GNT_NOMEM;
@@ -33,8 +40,14 @@ static gnt_err link_new(struct gnt_amqp_session *s, uint32_t max, struct gnt_sli
     gnt_list_init(&l->deliveries);
     gnt_list_init(&l->in_dirty);
     gnt_list_init(&l->in_waiting);
+    if (gnt_map_insert(&s->names, &l->by_name, name_hash(name, sender))) {
+        gnt_spare_put(l, link_bytes(l));
+        return GNT_NOMEM;
+    }
+    l->named = true;
     gnt_list_push_back(&s->links, &l->in_session);
     gnt_amqp_table_set(&s->local, handle, l);
+    c->link_count++;
     *out = l;
     return GNT_OK;
 }
@@ -50,16 +63,26 @@ static void free_deliveries(struct gnt_amqp_link *l)
             GNT_CONTAINER(l->deliveries.next, struct gnt_amqp_delivery, in_link));
 }
 
+/* No attach means it any more. */
+static void lose_name(struct gnt_amqp_link *l)
+{
+    if (l->named)
+        gnt_map_remove(&l->session->names, &l->by_name);
+    l->named = false;
+}
+
 void gnt_amqp_link_free(struct gnt_amqp_link *l)
 {
     struct gnt_amqp_session *s = l->session;
     free_deliveries(l);
+    lose_name(l);
     gnt_list_remove(&l->in_dirty);
     gnt_list_remove(&l->in_waiting);
     gnt_list_remove(&l->in_session);
     gnt_amqp_table_clear(&s->local, l->handle);
     if (l->attach_seen && gnt_amqp_link_at(s, l->remote_handle) == l)
         gnt_amqp_table_clear(&s->remote, l->remote_handle);
+    s->connection->link_count--;
     gnt_spare_put(l, link_bytes(l));
 }
 
@@ -68,6 +91,8 @@ static void leave(struct gnt_amqp_link *l)
 {
     gnt_list_remove(&l->in_session);
     gnt_list_push_back(&l->session->ghosts, &l->in_session);
+    if (l->attach_seen)
+        lose_name(l);
 }
 
 /* It ends with the event that is being told. */
@@ -93,12 +118,14 @@ void gnt_amqp_link_gone(struct gnt_amqp_link *l)
         gnt_amqp_link_free(l);
 }
 
+/* GHOST: one that only waits for the peer's attach. */
 static struct gnt_amqp_link *find(const struct gnt_amqp_session *s, struct gnt_slice name,
-                                  bool sender)
+                                  bool sender, bool ghost)
 {
-    gnt_list_each (node, &s->links) {
-        struct gnt_amqp_link *l = GNT_CONTAINER(node, struct gnt_amqp_link, in_session);
-        if (l->sender == sender && gnt_slice_eq(l->name, name))
+    struct gnt_map_node *node = gnt_map_first(&s->names, name_hash(name, sender));
+    for (; node; node = gnt_map_next(node)) {
+        struct gnt_amqp_link *l = GNT_CONTAINER(node, struct gnt_amqp_link, by_name);
+        if (l->sender == sender && l->ghost == ghost && gnt_slice_eq(l->name, name))
             return l;
     }
     return NULL;
@@ -168,10 +195,10 @@ gnt_err gnt_amqp_link_attach(struct gnt_amqp_session *s, const struct gnt_amqp_a
     bool sender = attach->role == GNT_AMQP_SENDER;
     if (!gnt_amqp_session_usable(s))
         return GNT_STATE;
-    if (find(s, attach->name, sender))
+    if (find(s, attach->name, sender, false))
         return GNT_EXISTS;
     struct gnt_amqp_link *l;
-    gnt_err err = link_new(s, s->connection->options->links_max, attach->name, sender, &l);
+    gnt_err err = link_new(s, attach->name, sender, &l);
     if (err)
         return err;
     take_ours(l, attach);
@@ -204,6 +231,8 @@ static void attached(struct gnt_amqp_link *l, const struct gnt_amqp_attach *atta
     l->remote_handle = attach->handle;
     l->attach_seen = true;
     l->answered = l->attach_sent;
+    if (l->ghost)
+        lose_name(l);
     gnt_amqp_table_set(&s->remote, attach->handle, l);
     if (attach->handle >= s->handles_seen)
         s->handles_seen = attach->handle + 1;
@@ -253,17 +282,11 @@ static gnt_err match(struct gnt_amqp_session *s, const struct gnt_amqp_attach *a
                      struct gnt_amqp_link **out)
 {
     bool sender = attach->role == GNT_AMQP_RECEIVER;
-    struct gnt_amqp_link *l = find(s, attach->name, sender);
-    if (!l) {
-        gnt_list_each (node, &s->ghosts) {
-            struct gnt_amqp_link *g = GNT_CONTAINER(node, struct gnt_amqp_link, in_session);
-            if (!g->attach_seen && g->sender == sender && gnt_slice_eq(g->name, attach->name))
-                l = g;
-        }
-    }
+    struct gnt_amqp_link *l = find(s, attach->name, sender, false);
+    if (!l)
+        l = find(s, attach->name, sender, true);
     *out = l;
-    /* The peer's handles bound how many there are. */
-    return l ? GNT_OK : link_new(s, UINT32_MAX, attach->name, sender, out);
+    return l ? GNT_OK : link_new(s, attach->name, sender, out);
 }
 
 static gnt_err check_attach(struct gnt_amqp_session *s, const struct gnt_amqp_attach *attach,
@@ -399,7 +422,7 @@ gnt_err gnt_amqp_link_fail(struct gnt_amqp_link *l, enum gnt_amqp_condition cond
 static gnt_err close_again(struct gnt_amqp_link *l)
 {
     struct gnt_amqp_link *again;
-    gnt_err err = link_new(l->session, UINT32_MAX, l->name, l->sender, &again);
+    gnt_err err = link_new(l->session, l->name, l->sender, &again);
     if (err)
         return err == GNT_FULL ? GNT_OK : err;
     again->delivery_count = l->delivery_count;

@@ -17,6 +17,7 @@
 
 #include "amqp/engine/connection.h"
 #include "amqp/engine/ids.h"
+#include "base/hash.h"
 
 struct gnt_amqp_range { /* dispositions that have not been put yet */
     bool pending, settled;
@@ -45,6 +46,7 @@ struct gnt_amqp_session {
     uint32_t next_delivery_id;           /* of the next that is sent */
     uint32_t handles_seen;               /* one past the highest that the peer has used */
     struct gnt_amqp_table local, remote; /* links by the handle that each side says */
+    struct gnt_map names;                /* links that an attach may mean, by name and role */
     struct gnt_amqp_ids sent, received;
     uint32_t last_received; /* the last id that came, if any did */
     bool any_received;
@@ -82,6 +84,8 @@ struct gnt_amqp_link {
     bool incomplete; /* the receiver's map of unsettled deliveries was not all of it: nothing new
                         may be sent [AMQP 2.7.3] */
     struct gnt_amqp_delivery *partial; /* the one whose frames are coming, or going */
+    struct gnt_map_node by_name;       /* if `named`: in session->names */
+    bool named;
     struct gnt_list in_dirty;
     struct gnt_list in_waiting; /* session->blocked or connection->writable */
     char text[];                /* the name */

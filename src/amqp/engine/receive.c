@@ -19,6 +19,8 @@ static gnt_err on_window(struct gnt_amqp_session *s, struct gnt_amqp_event *out)
  * here. */
 static struct gnt_amqp_delivery *find_restored(const struct gnt_amqp_link *l, struct gnt_slice tag)
 {
+    if (!l->restored)
+        return NULL;
     gnt_list_each (node, &l->deliveries) {
         struct gnt_amqp_delivery *d = GNT_CONTAINER(node, struct gnt_amqp_delivery, in_link);
         if (d->resume == GNT_AMQP_RESUME_WAIT && gnt_slice_eq(gnt_amqp_delivery_tag(d), tag))
@@ -31,8 +33,7 @@ static struct gnt_amqp_delivery *find_restored(const struct gnt_amqp_link *l, st
 static enum gnt_amqp_condition objection(const struct gnt_amqp_link *l,
                                          const struct gnt_amqp_transfer *t, const char **why)
 {
-    const struct gnt_amqp_session *s = l->session;
-    const int32_t overdraft = (int32_t)s->connection->options->overdraft;
+    const int32_t overdraft = (int32_t)l->session->connection->options->overdraft;
     if (gnt_amqp_ahead(l->delivery_count, l->limit) <= -overdraft) {
         *why = "a transfer beyond the link-credit";
         return GNT_AMQP_LINK_TRANSFER_LIMIT_EXCEEDED;
@@ -45,7 +46,7 @@ static enum gnt_amqp_condition objection(const struct gnt_amqp_link *l,
         *why = "a new delivery while not all unsettled ones are known";
         return GNT_AMQP_NOT_ALLOWED;
     }
-    if (!t->settled && s->received.live >= s->connection->options->unsettled_max) {
+    if (!t->settled && gnt_amqp_link_is_full(l)) {
         *why = "too many unsettled deliveries";
         return GNT_AMQP_RESOURCE_LIMIT_EXCEEDED;
     }
@@ -82,8 +83,7 @@ static gnt_err begin(struct gnt_amqp_link *l, const struct gnt_amqp_transfer *t,
     if (l->credit)
         l->credit--;
     if (kept)
-        gnt_amqp_ids_add(&s->received, d->id, d);
-    d->known = kept;
+        gnt_amqp_delivery_know(d);
     if (unknown)
         gnt_amqp_delivery_drop(d);
     return GNT_MORE;

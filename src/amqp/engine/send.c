@@ -142,7 +142,6 @@ static gnt_err put_frame(struct gnt_amqp_delivery *d, const struct gnt_amqp_send
 static gnt_err refusal(const struct gnt_amqp_link *l, const struct gnt_amqp_sending *sending,
                        size_t size)
 {
-    const struct gnt_amqp_session *s = l->session;
     uint8_t mode = l->snd_settle_mode;
     if (sending->tag.size > GNT_AMQP_TAG_MAX ||
         (mode != GNT_AMQP_SENDER_MIXED && (mode == GNT_AMQP_SENDER_SETTLED) != sending->settled))
@@ -151,7 +150,7 @@ static gnt_err refusal(const struct gnt_amqp_link *l, const struct gnt_amqp_send
         return GNT_TOOBIG;
     if (l->incomplete)
         return GNT_STATE;
-    if (!sending->settled && s->sent.live >= s->connection->options->unsettled_max)
+    if (!sending->settled && gnt_amqp_link_is_full(l))
         return GNT_FULL;
     return GNT_OK;
 }
@@ -177,10 +176,8 @@ static void begun(struct gnt_amqp_delivery *d)
     l->credit--;
     l->partial = d;
     d->resume = GNT_AMQP_RESUME_NONE;
-    if (!d->settled) {
-        gnt_amqp_ids_add(&s->sent, d->id, d);
-        d->known = true;
-    }
+    if (!d->settled)
+        gnt_amqp_delivery_know(d);
 }
 
 /* The frames behind the first, as far as the window is open. */

@@ -133,6 +133,7 @@ static void free_inside(struct gnt_amqp_session *s)
 {
     free_links(&s->links);
     free_links(&s->ghosts);
+    gnt_map_fini(&s->names);
     gnt_amqp_table_fini(&s->local);
     gnt_amqp_table_fini(&s->remote);
     gnt_amqp_ids_fini(&s->sent);

@@ -121,10 +121,13 @@ static bool changes(struct gnt_amqp_delivery *d, uint8_t state, bool settled)
     return changed || settled;
 }
 
-/* The next delivery that the disposition changes; NULL: it is finished. */
+/* Deliveries that are looked at in one go. */
+enum { LOOK_MAX = 64 };
+
+/* The next delivery that the disposition changes; NULL: it is finished, or goes on later. */
 static struct gnt_amqp_delivery *next_changed(struct gnt_amqp_connection *c)
 {
-    while (c->rest.session) {
+    for (int i = 0; i < LOOK_MAX && c->rest.session; i++) {
         struct gnt_amqp_session *s = c->rest.session;
         struct gnt_amqp_delivery *d = gnt_amqp_ids_next(c->rest.receiver ? &s->sent : &s->received,
                                                         c->rest.first, c->rest.last);
@@ -142,8 +145,12 @@ gnt_err gnt_amqp_rest_of_disposition(struct gnt_amqp_connection *c, struct gnt_s
                                      struct gnt_amqp_event *out)
 {
     struct gnt_amqp_delivery *d = next_changed(c);
-    if (!d)
+    if (!d && !c->rest.session)
         return GNT_MORE;
+    if (!d) {
+        gnt_amqp_tell(out, GNT_AMQP_EVENT_NOTHING, c->rest.session, NULL);
+        return GNT_OK;
+    }
     gnt_amqp_tell(out, GNT_AMQP_EVENT_DISPOSITION, d->link->session, d->link);
     out->performative.code = GNT_AMQP_DISPOSITION;
     out->delivery = d;

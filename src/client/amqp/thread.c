@@ -273,6 +273,7 @@ static gnt_err act(gnatter_amqp *c, const struct gnt_amqp_event *event)
     switch (event->type) {
     case GNT_AMQP_EVENT_OPEN: return on_open(c, event);
     case GNT_AMQP_EVENT_CLOSE: on_close(c, event); return GNT_CLOSED;
+    case GNT_AMQP_EVENT_NOTHING: return GNT_OK;
     case GNT_AMQP_EVENT_TLS:
     case GNT_AMQP_EVENT_SASL_MECHANISMS:
     case GNT_AMQP_EVENT_SASL_INIT:

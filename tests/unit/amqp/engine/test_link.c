@@ -368,7 +368,7 @@ static void a_range_is_an_event_for_each(void **state)
 {
     (void)state;
     enum { COUNT = 20 };
-    for (int how = 0; how < 3; how++) {
+    for (int how = 0; how < 4; how++) {
         struct scene w;
         struct gnt_amqp_event e;
         struct gnt_amqp_delivery *d[COUNT];
@@ -391,6 +391,8 @@ static void a_range_is_an_event_for_each(void **state)
                 assert_int_equal(gnt_amqp_session_end(w.s[CLIENT], NULL), GNT_OK);
             if (i == 10 && how == 2)
                 assert_int_equal(gnt_amqp_link_detach(w.l[CLIENT], true, NULL), GNT_OK);
+            if (i == 10 && how == 3)
+                assert_int_equal(gnt_amqp_connection_close(&w.p.end[CLIENT].c, NULL), GNT_OK);
             if (i == 10 && how)
                 break;
             pair_expect(&w.p, CLIENT, GNT_AMQP_EVENT_DISPOSITION, &e);
