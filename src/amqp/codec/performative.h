@@ -29,7 +29,7 @@
 /* clang-format off */
 /*    KIND           in C                   on the wire choices */
 #define GNT_AMQP_KINDS(X) \
-    X(BOOLEAN,       bool,                  BOOLEAN,    0) \
+    X(BOOLEAN,       bool,                  BOOLEAN,    2) \
     X(UBYTE,         uint8_t,               UBYTE,      0) \
     X(USHORT,        uint16_t,              USHORT,     0) \
     X(UINT,          uint32_t,              UINT,       0) \

@@ -1,5 +1,7 @@
 #include "front/amqp/delivery.h"
 
+#include "amqp/codec/form.h"
+#include "base/assert.h"
 #include "front/amqp/envelope.h"
 
 static gnt_err rejected(struct gnt_slice encoded, struct gnt_settling *settling)
@@ -51,6 +53,22 @@ gnt_err gnt_delivery_outcome(const struct gnt_amqp_value *state, const struct gn
     case GNT_AMQP_TRANSACTIONAL_STATE: return GNT_UNSUPPORTED;
     default: return GNT_MALFORMED;
     }
+}
+
+struct gnt_slice gnt_delivery_echo(const struct gnt_amqp_value *state)
+{
+    enum { ECHO_MAX = 256, DESCRIBED = GNT_AMQP_FORM_DESCRIBED, CODE = GNT_AMQP_FORM_SMALLULONG };
+    static const uint8_t brief[][4] = {
+        {DESCRIBED, CODE, GNT_AMQP_ACCEPTED, GNT_AMQP_FORM_LIST0},
+        {DESCRIBED, CODE, GNT_AMQP_REJECTED, GNT_AMQP_FORM_LIST0},
+        {DESCRIBED, CODE, GNT_AMQP_RELEASED, GNT_AMQP_FORM_LIST0},
+        {DESCRIBED, CODE, GNT_AMQP_MODIFIED, GNT_AMQP_FORM_LIST0},
+    };
+    if (state->encoded.size <= ECHO_MAX)
+        return state->encoded;
+    uint64_t row = gnt_amqp_code_of(state->encoded) - GNT_AMQP_ACCEPTED;
+    GNT_ASSERT(row < sizeof brief / sizeof brief[0]); /* else it is no outcome */
+    return gnt_slice(brief[row], sizeof brief[row]);
 }
 
 bool gnt_delivery_failed_by_default(const struct gnt_amqp_value *outcome)

@@ -18,6 +18,10 @@ GNT_MUST gnt_err gnt_delivery_outcome(const struct gnt_amqp_value *state,
                                       struct gnt_slice annotations, struct gnt_buf *scratch,
                                       struct gnt_settling *settling);
 
+/* What a receiver that has told STATE, an outcome, is told when it holds: the same, or of a long
+ * one, which a single frame may tell of very many deliveries, only which it is. */
+struct gnt_slice gnt_delivery_echo(const struct gnt_amqp_value *state);
+
 /* Whether a source with this default outcome (null: none) takes what its receiver does not decide
  * about for a delivery that has failed. */
 bool gnt_delivery_failed_by_default(const struct gnt_amqp_value *outcome);

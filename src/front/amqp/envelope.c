@@ -1,8 +1,11 @@
 #include "front/amqp/envelope.h"
 
+#include "core/queue.h"
+
 enum {
     PLACE_OF_EXPIRY = 9, /* fields up to absolute-expiry-time, behind which the group id is */
     ADOPT_FROM = 32 * 1024,
+    CHANGES_MAX = 64, /* annotations that a receiver may leave at a time */
 };
 
 /* Fields of the properties that say where a message stays; most messages have none of them. */
@@ -191,8 +194,11 @@ gnt_err gnt_envelope_annotate(const struct gnt_message *message, struct gnt_slic
                               const struct gnt_amqp_value *more, struct gnt_buf *out)
 {
     struct gnt_slice rest, own = own_annotations(message, &rest);
+    struct gnt_slice old = in_place.size ? in_place : own;
     struct annotating a = {.more = *more};
-    (void)gnt_amqp_section(in_place.size ? in_place : own, &a.old);
+    if (old.size > GNT_QUEUE_ANNOTATIONS_MAX || more->count > 2 * CHANGES_MAX)
+        return GNT_TOOBIG; /* each of the old is looked for among them */
+    (void)gnt_amqp_section(old, &a.old);
     return put(out, put_annotations, &a);
 }
 

@@ -8,6 +8,8 @@ enum {
     READ_A_TURN = 256 * 1024, /* of all peers; the others are read in the next turn, first of all */
     READ_A_VISIT = 32 * 1024, /* of one */
     READS_A_TURN = 4,         /* of what is only thrown away */
+    EVENTS_A_VISIT = 1000,    /* of one, that no bytes of their own have brought, */
+    EVENT_COST = 64,          /* and what each of them counts for in bytes of a turn */
     FIRST_RESERVE = 4096,     /* for a frame that has come in part */
     JOIN_MAX =
         16 * 1024, /* a part up to this is put together with the rest in the worker's buffer */
@@ -74,12 +76,25 @@ static gnt_err read_some(struct gnt_amqp_peer *p, uint8_t *to, size_t size, size
     return GNT_OK;
 }
 
+static void wait_for_turn(struct gnt_amqp_peer *p)
+{
+    gnt_list_push_back(&p->front->paused, &p->paused);
+}
+
+static void spend(struct gnt_amqp_front *front, size_t bytes)
+{
+    front->read_left -= bytes < front->read_left ? bytes : front->read_left;
+}
+
 /* Acts on the whole frames at the front of *in; *need: the size of the one that is left in part, 0
- * if that is not known. */
+ * if that is not known.  One small frame can be about very many deliveries: the peer that says much
+ * by it goes on in the next turn. */
 static void act(struct gnt_amqp_peer *p, struct gnt_slice *in, size_t *need)
 {
+    size_t more = 0;
     while (hears(p)) {
         struct gnt_amqp_event event;
+        size_t before = in->size;
         gnt_err err = gnt_amqp_connection_next(&p->engine, in, p->front->loop->now, &event, need);
         if (err == GNT_MORE)
             break;
@@ -87,7 +102,11 @@ static void act(struct gnt_amqp_peer *p, struct gnt_slice *in, size_t *need)
             gnt_amqp_peer_broke(p, err);
         else
             gnt_amqp_peer_on_event(p, &event);
+        more += in->size == before;
+        if (more == EVENTS_A_VISIT && hears(p))
+            wait_for_turn(p);
     }
+    spend(p->front, more * EVENT_COST);
     gnt_amqp_peer_dirty(p);
 }
 
@@ -144,11 +163,6 @@ static gnt_err read_more(struct gnt_amqp_peer *p, size_t *left)
     return GNT_OK;
 }
 
-static void wait_for_turn(struct gnt_amqp_peer *p)
-{
-    gnt_list_push_back(&p->front->paused, &p->paused);
-}
-
 static void read_on(struct gnt_amqp_peer *p, size_t left)
 {
     const struct gnt_loop *loop = p->front->loop;
@@ -187,8 +201,8 @@ static void visit(struct gnt_amqp_peer *p)
     size_t most = front->read_left < READ_A_VISIT ? front->read_left : READ_A_VISIT;
     uint64_t before = gnt_counted(gnt_amqp_peer_counters(p), GNT_COUNT_BYTES_RECEIVED);
     read_on(p, most);
-    front->read_left -=
-        (size_t)(gnt_counted(gnt_amqp_peer_counters(p), GNT_COUNT_BYTES_RECEIVED) - before);
+    spend(front,
+          (size_t)(gnt_counted(gnt_amqp_peer_counters(p), GNT_COUNT_BYTES_RECEIVED) - before));
     p->writes |= gnt_keep_mark(front->home) != written;
     gnt_amqp_peer_want(p);
 }

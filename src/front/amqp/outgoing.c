@@ -206,13 +206,13 @@ static gnt_err decide(struct outgoing *out, struct held *h, const struct gnt_amq
     gnt_err err = read_outcome(out, h, event, &settling);
     if (err == GNT_MORE || (!event->settled && !h->going.delivery->whole))
         return GNT_MORE;
-    if (!event->settled && out->consumer.mode == GNT_CONSUME_BROWSE) {
-        err = gnt_amqp_delivery_settle(h->going.delivery, event->state.encoded, true);
+    if (!err && !event->settled && out->consumer.mode == GNT_CONSUME_BROWSE) {
+        err = gnt_amqp_delivery_settle(h->going.delivery, gnt_delivery_echo(&event->state), true);
         held_free(h);
         return err == GNT_STATE ? GNT_OK : err;
     }
     if (!err && !event->settled)
-        err = await_decision(out, h, event->state.encoded);
+        err = await_decision(out, h, gnt_delivery_echo(&event->state));
     if (!err)
         settle(out, &settling);
     if (event->settled)

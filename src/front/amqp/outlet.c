@@ -83,7 +83,8 @@ static gnt_err send(struct gnt_outlet *o, struct gnt_going *g)
     o->begun = g->delivery != NULL;
     if (g->delivery)
         g->delivery->context = g;
-    gnt_amqp_peer_dirty(o->t.peer);
+    if (taken || !err) /* else there is nothing to write, and looking again changes nothing */
+        gnt_amqp_peer_dirty(o->t.peer);
     return err;
 }
 

@@ -278,8 +278,9 @@ static void topics_disposition(struct gnt_terminus *t, const struct gnt_amqp_eve
         g->going.over = event->settled;
         return;
     }
-    err = event->settled ? GNT_OK
-                         : gnt_amqp_delivery_settle(g->going.delivery, event->state.encoded, true);
+    err = event->settled
+              ? GNT_OK
+              : gnt_amqp_delivery_settle(g->going.delivery, gnt_delivery_echo(&event->state), true);
     end(s, g, &settling);
     if (err == GNT_NOMEM)
         gnt_amqp_peer_broke(t->peer, err);

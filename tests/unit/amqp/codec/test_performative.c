@@ -314,10 +314,11 @@ static void check_error(const char *notation, gnt_err err)
 static void test_bad(void **state)
 {
     (void)state;
-    check_error("00 53 10 c0 04 01 a101ff", GNT_MALFORMED); /* no UTF-8 */
-    check_error("00 53 10 45", GNT_PROTOCOL);               /* no container-id */
-    check_error("00 53 10 c0 02 01 40", GNT_PROTOCOL);      /* the same */
-    check_error("00 53 10 c1 01 00", GNT_MALFORMED);        /* no list */
+    check_error("00 53 10 c0 04 01 a101ff", GNT_MALFORMED);           /* no UTF-8 */
+    check_error("00 53 10 45", GNT_PROTOCOL);                         /* no container-id */
+    check_error("00 53 10 c0 02 01 40", GNT_PROTOCOL);                /* the same */
+    check_error("00 53 10 c1 01 00", GNT_MALFORMED);                  /* no list */
+    check_error("00 53 14 c0 07 05 43 40 40 40 5602", GNT_MALFORMED); /* neither true nor false */
     check_error("00 53 10 a100", GNT_MALFORMED);
     check_error("00 53 10 e0 03 01 a100", GNT_MALFORMED);
     check_error("00 53 1d c0 04 01 a30180", GNT_MALFORMED);          /* no ASCII */
