@@ -76,9 +76,8 @@ static void give_credit(struct outgoing *out)
     uint32_t most = ahead < AHEAD ? AHEAD - ahead : 0;
     uint64_t upto = out->used + (credit < most ? credit : most);
     bool drain = link->drain && link->credit && !out->draining;
-    if (upto < out->upto)
-        upto = out->upto;
-    bool enough = upto == out->upto || out->upto > out->used + AHEAD / 2;
+    /* It is told in large steps, but at once that the peer has taken some back. */
+    bool enough = upto >= out->upto && (upto == out->upto || out->upto > out->used + AHEAD / 2);
     if (enough && !drain)
         return;
     out->upto = upto;
