@@ -138,13 +138,3 @@ gnt_err gnt_address_parse(struct gnt_slice text, struct gnt_address *out)
     *out = found;
     return GNT_OK;
 }
-
-const char *gnt_address_kind_text(enum gnt_address_kind kind)
-{
-    static const char *const texts[] = {
-#define TEXT(name, text) text,
-        GNT_ADDRESS_KINDS(TEXT)
-#undef TEXT
-    };
-    return texts[kind];
-}

@@ -22,23 +22,18 @@
 #include "base/err.h"
 #include "base/slice.h"
 
-/*    name          how the log calls it */
-#define GNT_ADDRESS_KINDS(X)                             \
-    X(ENTITY, "entity")                                  \
-    X(QUEUE, "queue")                                    \
-    X(TOPIC, "topic")                                    \
-    X(CBS, "$cbs")                                       \
-    X(MANAGEMENT, "$management")                         \
-    X(PARTITION, "partition")                            \
-    X(PUBLISHER, "publisher")                            \
-    X(SUBSCRIPTION, "subscription")                      \
-    X(DYNAMIC, "dynamic")     /* a node is to be made */ \
-    X(ANONYMOUS, "anonymous") /* each message says where it goes */
-
 enum gnt_address_kind {
-#define GNT_ADDRESS_ENUM(name, text) GNT_ADDRESS_##name,
-    GNT_ADDRESS_KINDS(GNT_ADDRESS_ENUM)
-#undef GNT_ADDRESS_ENUM
+    GNT_ADDRESS_ENTITY,
+    GNT_ADDRESS_QUEUE,
+    GNT_ADDRESS_TOPIC,
+    GNT_ADDRESS_CBS,
+    GNT_ADDRESS_MANAGEMENT,
+    GNT_ADDRESS_PARTITION,
+    GNT_ADDRESS_PUBLISHER,
+    GNT_ADDRESS_SUBSCRIPTION,
+    /* What no address says: */
+    GNT_ADDRESS_DYNAMIC,   /* a node is to be made */
+    GNT_ADDRESS_ANONYMOUS, /* each message says where it goes */
 };
 
 struct gnt_address {
@@ -52,8 +47,5 @@ struct gnt_address {
 
 /* GNT_INVALID: it names nothing; *out unchanged. */
 GNT_MUST gnt_err gnt_address_parse(struct gnt_slice text, struct gnt_address *out);
-
-/* "queue", "$cbs": for people. */
-const char *gnt_address_kind_text(enum gnt_address_kind kind);
 
 #endif

@@ -24,25 +24,21 @@ struct attaching {
 
 /* ---- No */
 
-static const struct {
-    enum gnt_amqp_condition condition;
-} conditions[] = {
-    [GNT_QUEUE_NOT_FOUND] = {GNT_AMQP_NOT_FOUND},
-    [GNT_QUEUE_BAD_NAME] = {GNT_AMQP_INVALID_FIELD},
-    [GNT_QUEUE_LIMIT] = {GNT_AMQP_RESOURCE_LIMIT_EXCEEDED},
-    [GNT_QUEUE_IN_USE] = {GNT_AMQP_RESOURCE_LOCKED},
-    [GNT_QUEUE_FULL] = {GNT_AMQP_RESOURCE_LIMIT_EXCEEDED},
-    [GNT_QUEUE_TOO_LARGE] = {GNT_AMQP_LINK_MESSAGE_SIZE_EXCEEDED},
-    [GNT_QUEUE_NO_MEMORY] = {GNT_AMQP_RESOURCE_LIMIT_EXCEEDED},
-    [GNT_QUEUE_NO_STORE] = {GNT_AMQP_RESOURCE_LIMIT_EXCEEDED},
+static const enum gnt_amqp_condition conditions[] = {
+    [GNT_QUEUE_NOT_FOUND] = GNT_AMQP_NOT_FOUND,
+    [GNT_QUEUE_BAD_NAME] = GNT_AMQP_INVALID_FIELD,
+    [GNT_QUEUE_LIMIT] = GNT_AMQP_RESOURCE_LIMIT_EXCEEDED,
+    [GNT_QUEUE_IN_USE] = GNT_AMQP_RESOURCE_LOCKED,
+    [GNT_QUEUE_FULL] = GNT_AMQP_RESOURCE_LIMIT_EXCEEDED,
+    [GNT_QUEUE_TOO_LARGE] = GNT_AMQP_LINK_MESSAGE_SIZE_EXCEEDED,
+    [GNT_QUEUE_NO_MEMORY] = GNT_AMQP_RESOURCE_LIMIT_EXCEEDED,
+    [GNT_QUEUE_NO_STORE] = GNT_AMQP_RESOURCE_LIMIT_EXCEEDED,
 };
 
 enum gnt_amqp_condition gnt_attach_condition(enum gnt_queue_result result)
 {
-    size_t rows = sizeof conditions / sizeof conditions[0];
-    enum gnt_amqp_condition condition =
-        result < rows ? conditions[result].condition : GNT_AMQP_NO_CONDITION;
-    return condition ? condition : GNT_AMQP_INTERNAL_ERROR;
+    bool has = result < sizeof conditions / sizeof conditions[0] && conditions[result];
+    return has ? conditions[result] : GNT_AMQP_INTERNAL_ERROR;
 }
 
 void gnt_attach_refuse(struct gnt_amqp_peer *p, struct gnt_amqp_link *link,

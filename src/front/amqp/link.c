@@ -27,10 +27,8 @@ void gnt_terminus_wait(struct gnt_terminus *t)
 
 static void free_if_nobodys(struct gnt_terminus *t)
 {
-    if (!t->peer && !t->owed) {
-        free(t->address);
+    if (!t->peer && !t->owed)
         t->kind->free(t);
-    }
 }
 
 void gnt_terminus_owe(struct gnt_terminus *t)

@@ -38,7 +38,6 @@ struct gnt_terminus {
     struct gnt_list waiting;    /* in peer->waiting */
     uint32_t owed;              /* answers that the core owes it */
     char *dynamic;              /* the name of a queue that was made for the link; NULL: none */
-    char *address;              /* as the link was told it; NULL: none */
 };
 
 /* What was asked for, when it is known what it is; lent. */

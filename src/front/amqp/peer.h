@@ -2,15 +2,21 @@
  *   front.c        all of a worker's: what they share, from start to stop
  *   peer.c         its life: accepting, time, writing, closing
  *   io.c           reading
- *   login*.c       who the peer is
+ *   login.c        who the peer is
  *   rights.c       what it may do
  *   address.c      what an address names
- *   link.c         attach, detach: what a link is to
+ *   attach.c       what a link is wanted to
+ *   answer.c       what is said about this side
+ *   link.c         our ends of links, and their events
  *   incoming.c     messages from the peer
- *   outgoing.c     messages to it
- *   envelope.c     what of a message changes on its way, and what does not
- *   topics.c       topics as sources
- *   safe.c         answers that wait until what they say is safe */
+ *   outlet.c       messages to it:
+ *   outgoing.c     from queues, and
+ *   topics.c       from topics
+ *   delivery.c     outcomes
+ *   select.c       filters, and
+ *   fields.c       what they ask for
+ *   management*.c  requests about entities
+ *   envelope.c     what of a message changes on its way, and what does not */
 #ifndef GNT_FRONT_AMQP_PEER_H
 #define GNT_FRONT_AMQP_PEER_H
 
