@@ -294,20 +294,29 @@ static void released(void)
 }
 
 /* In frames of 4 KiB. */
-static void large(void)
+static void large_of(size_t size)
 {
-    enum { SIZE = 5 << 20 };
     gnatter_amqp *c = connect_with(4096, 0);
-    char *bytes = malloc(SIZE);
+    char *bytes = malloc(size);
     REQUIRE(bytes);
-    for (int i = 0; i < SIZE; i++)
+    for (size_t i = 0; i < size; i++)
         bytes[i] = (char)(i * 13 + i / 253);
-    send_bytes(sender_to(c, queue("q")), bytes, SIZE);
+    send_bytes(sender_to(c, queue("q")), bytes, size);
     gnatter_amqp_delivery *d = next(receiver_of(c, queue("q")));
-    REQUIRE(body_of(d).size == SIZE && memcmp(body_of(d).data, bytes, SIZE) == 0);
+    REQUIRE(body_of(d).size == size && memcmp(body_of(d).data, bytes, size) == 0);
     GOOD(gnatter_amqp_accept(d));
     free(bytes);
     gnatter_amqp_free(c);
+}
+
+static void large(void)
+{
+    large_of(5 << 20);
+}
+
+static void huge(void)
+{
+    large_of(50 << 20);
 }
 
 static void drained(void)
@@ -344,7 +353,7 @@ static void reply_to(void)
 
 static void many_links(void)
 {
-    enum { SESSIONS = 20, LINKS = 10 };
+    enum { SESSIONS = 100, LINKS = 10 };
     gnatter_amqp *c = connect_with(0, 0);
     gnatter_amqp_sender *all[SESSIONS * LINKS];
     for (int i = 0; i < SESSIONS; i++) {
@@ -392,10 +401,10 @@ static const struct {
     const char *name;
     void (*run)(void);
 } checks[] = {
-    {"in-order", in_order}, {"all-types", all_types},   {"outcomes", outcomes},
-    {"released", released}, {"large", large},           {"drained", drained},
-    {"reply-to", reply_to}, {"many-links", many_links}, {"idle", idle},
-    {"settled", settled},   {"mechanism", mechanism},
+    {"in-order", in_order}, {"all-types", all_types}, {"outcomes", outcomes},
+    {"released", released}, {"large", large},         {"huge", huge},
+    {"drained", drained},   {"reply-to", reply_to},   {"many-links", many_links},
+    {"idle", idle},         {"settled", settled},     {"mechanism", mechanism},
 };
 
 static void run(const char *name)

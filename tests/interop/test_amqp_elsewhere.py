@@ -42,7 +42,7 @@ class Ours(harness.Broker):
         harness.run([harness.GNATTER, "passwd", "--scram", "--create", users, "user"], b"secret\n")
         words = [harness.GNATTER, "broker", "--data", "none", "--allow-anonymous",
                  "--pfx", self.pki + "/server.pfx", "--ca", self.pki + "/ca.pem",
-                 "--set", "users=" + users]
+                 "--set", "users=" + users, "--set", "limits.packet=64MiB"]
         for scheme in ("amqp", "amqps", "http", "https"):
             words += ["--listen", scheme + "://127.0.0.1:0"]
         self.spawn(words)
@@ -114,7 +114,7 @@ class AtOurs(harness.Test):
         return self.start(Ours(self.folder))
 
     def test_all(self):
-        run(self, self.broker.ports["amqp"], "", (*EVERYWHERE, "drained", "reply-to"))
+        run(self, self.broker.ports["amqp"], "", (*EVERYWHERE, "huge", "drained", "reply-to"))
 
     def test_every_transport(self):
         for scheme, listener in (("amqps", "amqps"), ("ws", "http"), ("wss", "https")):
