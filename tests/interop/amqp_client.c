@@ -397,6 +397,80 @@ static void settled(void)
     gnatter_amqp_free(c);
 }
 
+static void send_coloured(gnatter_amqp_sender *s, const char *colour)
+{
+    gnatter_amqp_message *m;
+    GOOD(gnatter_amqp_message_new(&m));
+    GOOD(gnatter_amqp_put(m, GNATTER_AMQP_APPLICATION_PROPERTIES, "colour",
+                          gnatter_amqp_string(colour)));
+    GOOD(gnatter_amqp_add_data(m, colour, strlen(colour)));
+    GOOD(gnatter_amqp_send_wait(s, m, SOON_MS, NULL));
+    gnatter_amqp_message_free(m);
+}
+
+static void expect(gnatter_amqp_receiver *r, const char *words)
+{
+    gnatter_amqp_delivery *d = next(r);
+    REQUIRE(body_of(d).size == strlen(words));
+    REQUIRE(memcmp(body_of(d).data, words, strlen(words)) == 0);
+    GOOD(gnatter_amqp_accept(d));
+}
+
+static void selector(void)
+{
+    gnatter_amqp *c = connect_with(0, 0);
+    gnatter_amqp_sender *s = sender_to(c, queue("q"));
+    const struct gnatter_amqp_link red = {.address = queue("q"), .selector = "colour = 'red'"};
+    send_coloured(s, "blue");
+    send_coloured(s, "red");
+    expect(receiver_by(c, &red), "red");
+    expect(receiver_of(c, queue("q")), "blue");
+    gnatter_amqp_free(c);
+}
+
+static void browse(void)
+{
+    gnatter_amqp_delivery *d;
+    gnatter_amqp *c = connect_with(0, 0);
+    const struct gnatter_amqp_link look = {.address = queue("q"), .browse = true, .manual = true};
+    send_coloured(sender_to(c, queue("q")), "red");
+    gnatter_amqp_receiver *r = receiver_by(c, &look);
+    GOOD(gnatter_amqp_receiver_credit(r, 10));
+    GOOD(gnatter_amqp_receiver_drain(r, SOON_MS));
+    expect(r, "red");
+    REQUIRE(gnatter_amqp_receive(r, 0, &d) == GNATTER_ETIMEOUT);
+    expect(receiver_of(c, queue("q")), "red");
+    gnatter_amqp_free(c);
+}
+
+static void transaction(void)
+{
+    struct gnatter_amqp_error why = {.condition = ""};
+    gnatter_amqp_transaction *t;
+    gnatter_amqp_delivery *d;
+    gnatter_amqp_message *m;
+    gnatter_amqp *c = connect_with(0, 0);
+    gnatter_amqp_sender *s = sender_to(c, queue("q"));
+    gnatter_amqp_receiver *r = receiver_of(c, queue("q"));
+    GOOD(gnatter_amqp_message_new(&m));
+    GOOD(gnatter_amqp_add_data(m, "m", 1));
+    int error = gnatter_amqp_declare(c, NULL, SOON_MS, &t, &why);
+    if (error)
+        fprintf(stderr, "%s: %s\n", why.condition, why.description);
+    GOOD(error);
+    GOOD(gnatter_amqp_post(t, s, m, NULL, NULL));
+    GOOD(gnatter_amqp_discharge(t, true, SOON_MS, NULL));
+    REQUIRE(gnatter_amqp_receive(r, 100, &d) == GNATTER_ETIMEOUT);
+    GOOD(gnatter_amqp_declare(c, NULL, SOON_MS, &t, NULL));
+    GOOD(gnatter_amqp_post(t, s, m, NULL, NULL));
+    GOOD(gnatter_amqp_discharge(t, false, SOON_MS, NULL));
+    GOOD(gnatter_amqp_declare(c, NULL, SOON_MS, &t, NULL));
+    GOOD(gnatter_amqp_retire(next(r), t));
+    GOOD(gnatter_amqp_discharge(t, false, SOON_MS, NULL));
+    gnatter_amqp_message_free(m);
+    gnatter_amqp_free(c);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -405,6 +479,7 @@ static const struct {
     {"released", released}, {"large", large},         {"huge", huge},
     {"drained", drained},   {"reply-to", reply_to},   {"many-links", many_links},
     {"idle", idle},         {"settled", settled},     {"mechanism", mechanism},
+    {"selector", selector}, {"browse", browse},       {"transaction", transaction},
 };
 
 static void run(const char *name)

@@ -114,7 +114,8 @@ class AtOurs(harness.Test):
         return self.start(Ours(self.folder))
 
     def test_all(self):
-        run(self, self.broker.ports["amqp"], "", (*EVERYWHERE, "huge", "drained", "reply-to"))
+        run(self, self.broker.ports["amqp"], "", (*EVERYWHERE, "huge", "drained", "reply-to",
+                                               "selector", "browse"))
 
     def test_every_transport(self):
         for scheme, listener in (("amqps", "amqps"), ("ws", "http"), ("wss", "https")):

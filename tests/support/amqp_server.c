@@ -40,6 +40,7 @@ struct amqp_server {
     uint16_t port;
     char url[64];
     bool quit, cut, shut, force;
+    bool loner; /* it does not do transactions */
     uint32_t mechanisms;
     struct amqp_server_seen seen;
     struct queue queues[QUEUES];
@@ -187,7 +188,7 @@ static void answer(struct amqp_server *s, struct gnt_amqp_link *l,
     ours.has.properties = false;
     ours.has.max_message_size = false;
     s->seen.links++;
-    if (strcmp(address, "refused") == 0) {
+    if (strcmp(address, "refused") == 0 || (!l->sender && !l->context && s->loner)) {
         struct gnt_amqp_error error = {0};
         GNT_AMQP_SET(&error, condition, gnt_slice_str("amqp:not-found"));
         GNT_AMQP_SET(&error, description, gnt_slice_str("nobody here"));
@@ -640,6 +641,11 @@ void amqp_server_open(struct amqp_server *s)
 void amqp_server_force(struct amqp_server *s)
 {
     set(s, &s->force, true);
+}
+
+void amqp_server_refuse_transactions(struct amqp_server *s)
+{
+    set(s, &s->loner, true);
 }
 
 size_t amqp_server_waiting(struct amqp_server *s, const char *address)

@@ -54,6 +54,9 @@ void amqp_server_open(struct amqp_server *s);
 /* Closes the connection with amqp:connection:forced. */
 void amqp_server_force(struct amqp_server *s);
 
+/* Coordinators are refused as the address "refused" is. */
+void amqp_server_refuse_transactions(struct amqp_server *s);
+
 /* How many messages are in the queue ADDRESS. */
 size_t amqp_server_waiting(struct amqp_server *s, const char *address);
 

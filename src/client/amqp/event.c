@@ -65,8 +65,8 @@ static void on_attach(struct gnt_end *e, const struct gnt_amqp_event *event)
 static void on_detach(struct gnt_end *e, const struct gnt_amqp_event *event)
 {
     keep_ours(event, &e->why);
+    gnt_end_ended(e, error_of(event)); /* first: what was on its way has failed for this reason */
     gnt_end_detached(e);
-    gnt_end_ended(e, error_of(event));
 }
 
 static void on_end(gnatter_amqp_session *s, const struct gnt_amqp_event *event)
@@ -77,9 +77,9 @@ static void on_end(gnatter_amqp_session *s, const struct gnt_amqp_event *event)
     keep_ours(event, &s->why);
     gnt_list_each (node, &s->ends) {
         struct gnt_end *e = GNT_CONTAINER(node, struct gnt_end, in_session);
-        gnt_end_detached(e);
         keep_ours(event, &e->why);
         gnt_end_ended(e, error_of(event));
+        gnt_end_detached(e);
     }
     gnt_transactions_lost(s);
 }

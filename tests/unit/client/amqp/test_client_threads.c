@@ -783,6 +783,20 @@ static void transactions(void **state)
     gnatter_amqp_free(c);
 }
 
+static void no_transactions(void **state)
+{
+    (void)state;
+    struct gnatter_amqp_error why;
+    gnatter_amqp_transaction *t;
+    gnatter_amqp *c = client();
+    amqp_server_refuse_transactions(server);
+    for (int again = 0; again < 2; again++) {
+        assert_int_equal(gnatter_amqp_declare(c, NULL, SOON_MS, &t, &why), GNATTER_EREFUSED);
+        assert_string_equal(why.condition, "amqp:not-found");
+    }
+    gnatter_amqp_free(c);
+}
+
 /* ---- Without memory */
 
 static void born_without_memory(void **state)
@@ -861,6 +875,7 @@ int main(void)
         ONE(nothing_is_said),
         ONE(sessions),
         ONE(transactions),
+        ONE(no_transactions),
         ONE(born_without_memory),
         ONE(many_threads),
     };
