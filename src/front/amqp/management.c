@@ -6,6 +6,7 @@
 #include "front/amqp/address.h"
 #include "front/amqp/management_words.h"
 #include "mapping/mapping.h"
+#include "model/topic.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -228,6 +229,14 @@ static void ask(struct managing *m)
     gnt_entity_ask(m->home, &m->asking);
 }
 
+/* Who reads the queue reads what comes by FILTER, and is not asked again about each message; what
+ * is no filter the core will find. */
+static bool may_bind(const struct managing *m, struct gnt_slice filter)
+{
+    return !gnt_topic_filter_valid(filter, m->home->config.topic_levels) ||
+           gnt_rights_may_subscribe(m->rights, filter) == GNT_REACH_ALL;
+}
+
 /* The filters of a queue that is to be made; false: answered. */
 static bool read_bind(struct managing *m)
 {
@@ -242,6 +251,12 @@ static bool read_bind(struct managing *m)
             m->bind[m->asking.bind_count++] = filter.bytes;
     }
     m->asking.bind = m->bind;
+    for (size_t i = 0; good && i < m->asking.bind_count; i++) {
+        if (!may_bind(m, m->bind[i])) {
+            answer_about(m, 403, "not permitted to be given all of", m->bind[i]);
+            return false;
+        }
+    }
     if (!good)
         answer_with(m, 400, "bind: a list of topic filters is expected, and not too many");
     return good;

@@ -408,6 +408,9 @@ static void rights(void **state)
     const char *const operations[] = {"CREATE", "READ", "UPDATE", "DELETE", "PURGE"};
     for (size_t i = 0; i < COUNT_OF(operations); i++)
         assert_has(asked((struct request){DO(operations[i], "yours")}, some), "int 403");
+    /* A queue of one's own is no way to what one may not subscribe to. */
+    assert_has(asked((struct request){DO("CREATE", "mine/b"), .put_body = body_options}, some),
+               "all of: orders/#");
     const char *text =
         asked((struct request){.operation = "QUERY", .put_body = body_columns}, some);
     assert_has(text, "\"results\": [[ulong 0, \"mine/a\"]]");
