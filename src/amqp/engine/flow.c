@@ -54,11 +54,13 @@ static gnt_err say_flow(struct gnt_amqp_session *s, struct gnt_amqp_link *l)
         if (l->drain)
             GNT_AMQP_SET(&frame, drain, true);
     }
+    if (s->ask_due)
+        GNT_AMQP_SET(&frame, echo, true);
     gnt_err err = gnt_amqp_say(s->connection, s->channel, GNT_AMQP_FLOW, &frame);
     if (err)
         return err;
     s->incoming_window = window;
-    s->flow_due = false;
+    s->flow_due = s->ask_due = false;
     if (l && !l->sender && gnt_amqp_ahead(l->limit, l->delivery_count + l->credit) > 0)
         l->limit = l->delivery_count + l->credit;
     return GNT_OK;
@@ -84,10 +86,21 @@ gnt_err gnt_amqp_session_flush(struct gnt_amqp_session *s)
 
 /* ---- Links that wait */
 
+/* A peer whose window is used up is asked for it, once: some look at theirs only when a flow comes,
+ * or a delivery is whole, and this one may be larger than the window. */
+static void ask_for_window(struct gnt_amqp_session *s)
+{
+    if (s->outgoing_window || s->asked)
+        return;
+    s->asked = s->ask_due = s->flow_due = true;
+    gnt_amqp_session_dirty(s);
+}
+
 void gnt_amqp_link_block(struct gnt_amqp_link *l)
 {
     if (!gnt_list_linked(&l->in_waiting))
         gnt_list_push_back(&l->session->blocked, &l->in_waiting);
+    ask_for_window(l->session);
 }
 
 static struct gnt_amqp_link *first_writable(const struct gnt_amqp_connection *c)
@@ -140,6 +153,8 @@ static gnt_err on_window(struct gnt_amqp_session *s, const struct gnt_amqp_flow 
                                      "a next-incoming-id of frames that were not sent", out);
     uint32_t flying = s->next_outgoing_id - seen;
     s->outgoing_window = flow->incoming_window > flying ? flow->incoming_window - flying : 0;
+    if (s->outgoing_window)
+        s->asked = false;
     s->next_incoming_id = flow->next_outgoing_id;
     return GNT_MORE;
 }

@@ -40,6 +40,7 @@ struct gnt_amqp_session {
     uint16_t channel, remote_channel;
     bool begin_seen, end_sent, ghost;
     bool flow_due;                               /* the peer is to be told of the window */
+    bool ask_due, asked;                         /* it is to tell its window, or has been asked */
     uint32_t next_outgoing_id, next_incoming_id; /* of frames */
     uint32_t incoming_window;                    /* frames that the peer may send, as it knows */
     uint32_t peer_handle_max;
