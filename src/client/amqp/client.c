@@ -451,9 +451,8 @@ gnt_err gnt_amqp_client_session(gnatter_amqp *c, gnatter_amqp_session **session)
     gnt_err err = GNT_OK;
     if (*session)
         return (*session)->amqp == c ? GNT_OK : GNT_INVALID;
-    if (c->own && c->own->error) { /* the peer has ended it: others may still live on it */
-        c->own = NULL;
-    }
+    if (c->own && c->own->error)
+        c->own = NULL; /* the peer has ended it */
     if (!c->own)
         err = session_new(c, &c->own);
     if (!err)

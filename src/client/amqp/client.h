@@ -217,7 +217,7 @@ bool gnt_amqp_client_at_rest(const gnatter_amqp *c);
 void gnt_amqp_client_keep_error(struct gnt_slice encoded, struct gnatter_amqp_error *out);
 void gnt_amqp_client_keep_text(struct gnt_slice text, char *out, size_t cap);
 
-/* ---- thread.c: the thread; and that the connection has to end because of ERR. */
+/* ---- thread.c: the thread. */
 void *gnt_amqp_client_run(void *client);
 
 /* ---- login.c: SASL, by the thread.  _answer lets go of the lock while it works. */

@@ -43,7 +43,7 @@ static void put_filter(struct gnt_amqp_writer *w, const char *key, const char *d
     gnt_amqp_put_symbol(w, gnt_slice_str(descriptor));
 }
 
-/* The program's own filters, and those that have a field of their own [registered filters]. */
+/* The program's own filters, and those that have a field of their own in the header. */
 static void put_filters(struct gnt_amqp_writer *w, const void *context)
 {
     const struct gnatter_amqp_link *link = context;
@@ -383,14 +383,20 @@ static gnt_err work(struct gnt_end *e)
     return err;
 }
 
+/* One too many for the peer is as good as ended by it. */
 static gnt_err begin(gnatter_amqp_session *s)
 {
     if (s->engine || s->error || gnt_list_empty(&s->ends))
         return GNT_OK;
-    gnt_err err = gnt_amqp_session_begin(s->amqp->has_engine ? &s->amqp->engine : NULL, &s->engine);
+    gnt_err err = gnt_amqp_session_begin(&s->amqp->engine, &s->engine);
     if (!err)
         s->engine->context = s;
-    return err;
+    if (err != GNT_FULL)
+        return err == GNT_STATE ? GNT_OK : err;
+    s->error = GNT_REFUSED;
+    gnt_list_each (end, &s->ends)
+        gnt_end_ended(GNT_CONTAINER(end, struct gnt_end, in_session), (struct gnt_slice){0});
+    return GNT_OK;
 }
 
 gnt_err gnt_amqp_client_work(gnatter_amqp *c)

@@ -76,9 +76,7 @@ static bool keep_state(struct gnt_sending *sending, struct gnt_slice state)
         return false;
     sending->error = GNT_REFUSED;
     switch ((int)s.code) {
-    case GNT_AMQP_DECLARED:
-        keep_declared(sending, s.declared.txn_id); /* fallthrough */
-        __attribute__((fallthrough));
+    case GNT_AMQP_DECLARED: keep_declared(sending, s.declared.txn_id); __attribute__((fallthrough));
     case GNT_AMQP_ACCEPTED:
         sending->outcome = GNATTER_AMQP_ACCEPTED;
         sending->error = GNT_OK;

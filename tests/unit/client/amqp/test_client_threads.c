@@ -741,6 +741,27 @@ static void sessions(void **state)
     gnatter_amqp_free(c);
 }
 
+/* The server takes 64. */
+static void too_many_sessions(void **state)
+{
+    (void)state;
+    gnatter_amqp *c = client();
+    int good = 0, refused = 0;
+    for (int i = 0; i < 66; i++) {
+        gnatter_amqp_session *session;
+        gnatter_amqp_sender *s;
+        assert_int_equal(gnatter_amqp_session_new(c, &session), 0);
+        const struct gnatter_amqp_link link = {.address = "q", .session = session};
+        assert_int_equal(gnatter_amqp_sender_new(c, &link, &s), 0);
+        int err = send_text(s, "m", NULL);
+        good += err == 0;
+        refused += err == GNATTER_EREFUSED;
+    }
+    assert_int_equal(good, 64);
+    assert_int_equal(refused, 2);
+    gnatter_amqp_free(c);
+}
+
 static void transactions(void **state)
 {
     (void)state;
@@ -874,6 +895,7 @@ int main(void)
         ONE(nobody_is_there),
         ONE(nothing_is_said),
         ONE(sessions),
+        ONE(too_many_sessions),
         ONE(transactions),
         ONE(no_transactions),
         ONE(born_without_memory),
