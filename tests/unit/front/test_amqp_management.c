@@ -149,7 +149,7 @@ static void on_managed(struct gnt_home *home, void *context)
 
 static gnt_err start(const struct request *r, struct gnt_rights *rights)
 {
-    uint8_t bytes[1024];
+    uint8_t bytes[2048];
     done = 0;
     gnt_err err =
         gnt_manage(&w.core->homes[1], encode(r, bytes, sizeof bytes), rights, on_managed, &w);
@@ -193,6 +193,17 @@ static void body_options(struct gnt_amqp_writer *out)
     put_string(out, "orders/#");
     gnt_amqp_end_list(out, list, 1);
     gnt_amqp_end_map(out, map, 10);
+}
+
+static void body_many(struct gnt_amqp_writer *out)
+{
+    size_t map = gnt_amqp_begin_map(out);
+    put_string(out, "bind");
+    size_t list = gnt_amqp_begin_list(out);
+    for (int i = 0; i <= GNT_MANAGEMENT_BIND_MAX; i++)
+        put_string(out, "a");
+    gnt_amqp_end_list(out, list, GNT_MANAGEMENT_BIND_MAX + 1);
+    gnt_amqp_end_map(out, map, 2);
 }
 
 static void body_update(struct gnt_amqp_writer *out)
@@ -334,6 +345,7 @@ static void mistakes(void **state)
         {{DO("CREATE", "x"), .put_body = body_number}, "int 400"},
         {{DO("CREATE", "x"), .put_body = body_key}, "int 400"},
         {{DO("CREATE", "x"), .put_body = body_bind}, "bind: a list"},
+        {{DO("CREATE", "x"), .put_body = body_many}, "bind: a list"},
         {{DO("CREATE", "x"), .put_body = body_text}, "int 400"},
         {{DO("UPDATE", "there"), .put_body = body_bind}, "int 400"},
         {{DO("UPDATE", "nowhere")}, "int 404"},
@@ -400,6 +412,22 @@ static struct gnt_rights *rights_of(const char *manage, const char *send)
     return rights;
 }
 
+static void on_made(struct gnt_home *home, struct gnt_entity_asking *asking,
+                    enum gnt_queue_result result)
+{
+    (void)home, (void)asking;
+    assert_int_equal(result, GNT_QUEUE_DONE);
+}
+
+/* As a dynamic node is: whoever knows its name may send to it. */
+static void make_temporary(const char *name)
+{
+    struct gnt_entity_asking asking = {
+        .done = on_made, .verb = GNT_ENTITY_CREATE, .name = gnt_slice_str(name), .temporary = true};
+    gnt_entity_ask(&w.core->homes[0], &asking);
+    world_settle(&w);
+}
+
 static void rights(void **state)
 {
     (void)state;
@@ -418,6 +446,9 @@ static void rights(void **state)
 
     struct gnt_rights *mute = rights_of("#", "nothing");
     assert_string_equal(asked((struct request){DO("READ", "mine/a")}, mute), "");
+    assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_DELETE, "replies", NULL, NULL), GNT_QUEUE_DONE);
+    make_temporary("replies");
+    assert_has(asked((struct request){DO("READ", "mine/a")}, mute), "int 200");
     gnt_rights_unref(&mute);
 }
 
