@@ -30,6 +30,7 @@ struct options {
     uint8_t qos;
     bool live, json;
     char *host, *username, *password;
+    uint32_t protocol; /* enum gnt_url_kind */
     uint16_t port;
     struct gnt_cli_tls tls;
     uint32_t version, auth_method;
@@ -45,6 +46,9 @@ static const struct shape {
 };
 
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
+
+static const struct gnt_option_word protocols[] = {
+    {"mqtt", GNT_URL_MQTT}, {"amqp", GNT_URL_AMQP}, {NULL, 0}};
 
 /* SHAPES: there is none of that name. */
 static size_t find_shape(const char *text)
@@ -82,6 +86,8 @@ static gnt_err read_pid(char *text, struct gnt_bench_target *t, struct gnt_why *
 
 static void set_websocket(struct gnt_bench_target *t, const struct gnt_url *url)
 {
+    t->amqp = url->scheme->kind == GNT_URL_AMQP ||
+              (url->scheme->kind == GNT_URL_WEBSOCKET && strcmp(url->path, "/amqp") == 0);
     t->websocket = url->scheme->kind == GNT_URL_WEBSOCKET;
     if (!t->websocket)
         return;
@@ -169,19 +175,26 @@ static const struct gnt_option rows[] = {
            "Makes N connections a second. 0: as fast as the broker answers."),
     {.flag = "target", .letter = 't', .kind = GNT_OPTION_STRINGS, FIELD(targets),
      .metavar = "TARGET", .check = check_target, .group = "Broker",
-     .help = "[NAME=]URL[,pid=PID], such as mine=mqtt://127.0.0.1:1884,pid=4711, ws://HOST:PORT/mqtt or unix:///PATH; "
-             "mqtts and wss for TLS, in which each client after the first resumes a session. May "
+     .help = "[NAME=]URL[,pid=PID], such as mine=mqtt://127.0.0.1:1884,pid=4711, amqp://HOST:PORT, "
+             "ws://HOST:PORT/mqtt (or /amqp) or unix:///PATH; mqtts, amqps and wss for TLS, in which each client after the first resumes a session. May "
              "be repeated: each scenario is run on each in turn, and ratios to the first are shown. With a "
              "process id of this machine the broker's CPU and memory are shown too. Replaces "
              "--host and --port."},
     NUMBER("rounds", rounds, 1, 1000, "1", "N", "Broker",
            "Runs everything N times, the targets in turns, and shows medians."),
+    {.flag = "protocol", .kind = GNT_OPTION_WORD, FIELD(protocol), .fallback = "mqtt",
+     .metavar = "WORD", .words = protocols, .group = "Broker",
+     .help = "mqtt or amqp: what is spoken to --host and --port; a target's URL says it itself. "
+             "Over AMQP 1.0 each publisher sends to a queue that the broker makes for a "
+             "subscriber; QoS 0 is sent settled, QoS 1 unsettled; scenarios are pairs, fan-in with "
+             "one subscriber, and idle."},
     {.flag = "host", .letter = 'h', .kind = GNT_OPTION_STRING, FIELD(host), .max = 255,
      .fallback = "localhost", .metavar = "HOST", .group = "Broker",
      .help = "The broker's host name or address."},
     {.flag = "port", .letter = 'p', .kind = GNT_OPTION_INTEGER, FIELD(port), .min = 1,
      .max = 65535, .fallback = "auto", .metavar = "PORT", .group = "Broker",
-     .words = gnt_cli_ports, .help = "The broker's port; auto is 1883, with TLS 8883."},
+     .words = gnt_cli_ports, .help = "The broker's port; auto is 1883, with TLS 8883; of "
+     "AMQP 5672 and 5671."},
     {.flag = "username", .letter = 'u', .kind = GNT_OPTION_STRING, FIELD(username), .max = 65535,
      .metavar = "NAME", .group = "Broker", .help = "The user name of all clients."},
     {.flag = "pw", .letter = 'P', .kind = GNT_OPTION_STRING, FIELD(password), .max = 65535,
@@ -222,6 +235,7 @@ static const struct gnt_args arguments = {
               "  gnatter bench                              what can the local broker do?\n"
               "  gnatter bench --rate 20000 --duration 1m   how late are 20,000 messages/s?\n"
               "  gnatter bench -s fan-in -q 1 --publishers 2000 --size 1KiB\n"
+              "  gnatter bench --protocol amqp -q 1 --publishers 10\n"
               "  gnatter bench -s idle --subscribers 10000 -t mqtt://127.0.0.1,pid=4711\n"
               "  gnatter bench -s pairs -s wild --credit 5000 --rounds 5 \\\n"
               "      -t old=mqtt://127.0.0.1:1883,pid=471 -t new=mqtt://127.0.0.1:1884,pid=472\n"
@@ -452,12 +466,34 @@ static int set_tls(struct bench *b, struct gnt_bench_target *t, const struct gnt
     return code;
 }
 
+/* What is asked for that AMQP does not have here; NULL: nothing. */
+static const char *amqp_mistake(const struct options *o)
+{
+    for (size_t i = 0; i < scenario_count(o); i++) {
+        enum gnt_bench_shape shape = scenario(o, i);
+        bool known = shape == GNT_BENCH_PAIRS || shape == GNT_BENCH_IDLE ||
+                     (shape == GNT_BENCH_FAN_IN && plan_of(o, shape).subscribers == 1);
+        if (!known)
+            return "over AMQP scenarios are pairs, fan-in with one subscriber, and idle";
+    }
+    if (o->qos > 1)
+        return "over AMQP the QoS is 0 or 1";
+    if (o->size > GNT_BENCH_AMQP_MAX)
+        return "over AMQP a payload has 512 KiB at most";
+    return o->auth_method != GNT_PEER_PLAIN ? "over AMQP a password is sent by PLAIN" : NULL;
+}
+
 static int make_target(struct bench *b, const char *word, struct gnt_bench_target *t)
 {
     struct gnt_url url;
     struct gnt_why why;
     if (read_target(word, t, &url, &why)) {
         gnt_say(name, "%s: %s", word, why.text);
+        return EX_USAGE;
+    }
+    const char *mistake = t->amqp ? amqp_mistake(b->options) : NULL;
+    if (mistake) {
+        gnt_say(name, "%s: %s, see --help", t->url, mistake);
         return EX_USAGE;
     }
     int code = set_tls(b, t, &url);
@@ -469,9 +505,10 @@ static int make_targets(struct bench *b)
 {
     const struct options *o = b->options;
     char text[300];
-    bool tls = gnt_cli_tls_given(&o->tls);
-    (void)snprintf(text, sizeof text, strchr(o->host, ':') ? "%s://[%s]:%u" : "%s://%s:%u",
-                   tls ? "mqtts" : "mqtt", o->host, gnt_cli_port(o->port, tls));
+    bool tls = gnt_cli_tls_given(&o->tls), amqp = o->protocol == GNT_URL_AMQP;
+    unsigned usual = !amqp ? gnt_cli_port(0, tls) : tls ? 5671 : 5672;
+    (void)snprintf(text, sizeof text, strchr(o->host, ':') ? "%s%s://[%s]:%u" : "%s%s://%s:%u",
+                   amqp ? "amqp" : "mqtt", tls ? "s" : "", o->host, o->port ? o->port : usual);
     b->target_count = o->targets.count ? o->targets.count : 1;
     int code = EX_OK;
     for (size_t i = 0; i < b->target_count && !code; i++)

@@ -54,7 +54,7 @@ static struct gnt_slice topic_of(const struct gnt_bench_client *c, uint32_t to,
 
 /* ---- Events */
 
-static void fail(struct gnt_bench_client *c, gnt_err err, uint8_t code)
+void gnt_bench_client_fail(struct gnt_bench_client *c, gnt_err err, uint8_t code)
 {
     if (c->closed)
         return;
@@ -64,7 +64,7 @@ static void fail(struct gnt_bench_client *c, gnt_err err, uint8_t code)
     c->host->down(c, err, code);
 }
 
-static void come_up(struct gnt_bench_client *c)
+void gnt_bench_client_come_up(struct gnt_bench_client *c)
 {
     c->up = true;
     c->host->up(c);
@@ -114,7 +114,7 @@ static void login_answer(struct gnt_bench_client *c, const struct gnt_mqtt_props
         err = gnt_client_auth(c->engine, GNT_REASON_CONTINUE_AUTHENTICATION, &said);
     gnt_buf_fini(&answer);
     if (err)
-        fail(c, err, 0);
+        gnt_bench_client_fail(c, err, 0);
 }
 
 /* Whether the broker, which is content, has proved who it is. */
@@ -132,17 +132,17 @@ static void connected(struct gnt_bench_client *c, const struct gnt_mqtt_props *p
     char text[TOPIC_SIZE];
     gnt_err proved = login_proved(c, props);
     if (proved) {
-        fail(c, proved, 0);
+        gnt_bench_client_fail(c, proved, 0);
         return;
     }
     if (c->publisher || c->host->plan->shape == GNT_BENCH_IDLE) {
-        come_up(c);
+        gnt_bench_client_come_up(c);
         return;
     }
     struct gnt_mqtt_subscription s = {.filter = filter_of(c, text), .qos = c->host->plan->qos};
     gnt_err err = gnt_client_subscribe(c->engine, &s, 1, NULL, NULL, NULL);
     if (err)
-        fail(c, err, 0);
+        gnt_bench_client_fail(c, err, 0);
 }
 
 static void done(struct gnt_bench_client *c, const struct gnt_client_event *event)
@@ -152,9 +152,9 @@ static void done(struct gnt_bench_client *c, const struct gnt_client_event *even
         if (!gnt_list_linked(&c->sender))
             gnt_list_push_back(&c->host->senders, &c->sender);
     } else if (event->err) {
-        fail(c, event->err, event->code);
+        gnt_bench_client_fail(c, event->err, event->code);
     } else {
-        come_up(c);
+        gnt_bench_client_come_up(c);
     }
 }
 
@@ -164,7 +164,7 @@ static void take_events(struct gnt_bench_client *c, uint64_t now)
     while (!c->closed && gnt_client_event(c->engine, now, &event)) {
         switch (event.type) {
         case GNT_CLIENT_CONNECTED: connected(c, event.props); break;
-        case GNT_CLIENT_CLOSED: fail(c, event.err, event.code); break;
+        case GNT_CLIENT_CLOSED: gnt_bench_client_fail(c, event.err, event.code); break;
         case GNT_CLIENT_MESSAGE: c->host->message(c, event.publish->payload, now); break;
         case GNT_CLIENT_DONE: done(c, &event); break;
         case GNT_CLIENT_AUTH: login_answer(c, event.props); break;
@@ -274,11 +274,11 @@ static gnt_err make_engine(struct gnt_bench_client *c)
     return gnt_client_new(&o, &c->engine);
 }
 
-static gnt_err open_stream(struct gnt_bench_client *c)
+gnt_err gnt_bench_client_stream(struct gnt_bench_client *c, const char *protocol)
 {
     const struct gnt_bench_target *t = c->host->target;
     const struct gnt_websocket_request request = {
-        .host = t->host, .path = t->path, .protocol = "mqtt", .random = &gnt_random_system};
+        .host = t->host, .path = t->path, .protocol = protocol, .random = &gnt_random_system};
     gnt_err err = gnt_tcp_connect(c->host->loop, t->address, t->address_size, &c->stream);
     if (!err && t->tls)
         err = gnt_tls_new(&c->stream, t->tls, t->server, &c->stream);
@@ -294,10 +294,12 @@ gnt_err gnt_bench_client_open(struct gnt_bench_client *c, struct gnt_bench_host 
     c->publisher = publisher;
     c->index = index;
     gnt_list_init(&c->sender);
+    if (host->target->amqp)
+        return gnt_bench_amqp_open(c);
     gnt_task_init(&c->task, work);
     gnt_err err = make_engine(c);
     if (!err)
-        err = open_stream(c);
+        err = gnt_bench_client_stream(c, "mqtt");
     if (!err)
         err = host->plan->method ? login_begin(c) : gnt_client_connect(c->engine, host->loop->now);
     if (err) {
@@ -312,7 +314,9 @@ gnt_err gnt_bench_client_open(struct gnt_bench_client *c, struct gnt_bench_host 
 
 void gnt_bench_client_leave(struct gnt_bench_client *c)
 {
-    if (!c->up || c->closed || gnt_client_disconnect(c->engine, 0, NULL))
+    if (c->amqp)
+        gnt_bench_amqp_leave(c);
+    if (c->amqp || !c->up || c->closed || gnt_client_disconnect(c->engine, 0, NULL))
         return;
     write_output(c, c->host->loop->now);
 }
@@ -325,6 +329,7 @@ void gnt_bench_client_close(struct gnt_bench_client *c)
     gnt_task_cancel(&c->task);
     gnt_stream_close(&c->stream);
     gnt_client_free(&c->engine);
+    gnt_bench_amqp_close(c);
     login_over(c);
     c->closed = true;
 }
@@ -335,20 +340,27 @@ static void put_u32(uint8_t *at, uint32_t v)
         at[i] = (uint8_t)v;
 }
 
+void gnt_bench_client_stamp(struct gnt_bench_client *c, uint64_t due)
+{
+    uint8_t *payload = c->host->payload;
+    put_u32(payload, (uint32_t)(due >> 32));
+    put_u32(payload + 4, (uint32_t)due);
+    put_u32(payload + 8, c->index);
+    put_u32(payload + 12, c->number + 1);
+}
+
 gnt_err gnt_bench_client_publish(struct gnt_bench_client *c, uint64_t due, uint32_t to)
 {
     const struct gnt_bench_host *host = c->host;
     char text[TOPIC_SIZE];
-    put_u32(host->payload, (uint32_t)(due >> 32));
-    put_u32(host->payload + 4, (uint32_t)due);
-    put_u32(host->payload + 8, c->index);
-    put_u32(host->payload + 12, c->number + 1);
+    gnt_bench_client_stamp(c, due);
     const struct gnt_client_publish p = {
         .topic = topic_of(c, to, text),
         .payload = gnt_slice(host->payload, host->plan->size),
         .qos = host->plan->qos,
     };
-    gnt_err err = gnt_client_publish(c->engine, &p, NULL, due, NULL);
+    gnt_err err = c->amqp ? gnt_bench_amqp_publish(c, due)
+                          : gnt_client_publish(c->engine, &p, NULL, due, NULL);
     if (err)
         return err;
     c->number++;

@@ -1,4 +1,7 @@
-/* One client of a bench: an engine on a stream, in the loop of the load. */
+/* One client of a bench: an engine on a stream, in the loop of the load.
+ *
+ * Over AMQP a subscriber has the broker make a queue for it, and its publisher, which is opened
+ * when all subscribers are up, sends to that. */
 #ifndef GNT_CLI_BENCH_CLIENT_H
 #define GNT_CLI_BENCH_CLIENT_H
 
@@ -6,6 +9,7 @@
 #include "mqtt/engine/client.h"
 #include "net/loop.h"
 
+struct gnt_bench_amqp;
 struct gnt_bench_client;
 struct gnt_scram_client;
 
@@ -18,6 +22,7 @@ struct gnt_bench_host {
     uint8_t *read_buffer;
     uint8_t *payload;        /* plan->size bytes */
     struct gnt_list senders; /* clients that may have something to send now */
+    char **addresses;        /* AMQP: of the subscribers' queues; NULL: not known yet */
 
     /* Connected and, where it subscribes, subscribed. */
     void (*up)(struct gnt_bench_client *c);
@@ -29,6 +34,7 @@ struct gnt_bench_host {
 struct gnt_bench_client {
     struct gnt_bench_host *host;
     struct gnt_client *engine;
+    struct gnt_bench_amqp *amqp; /* instead of `engine` */
     struct gnt_stream *stream;
     struct gnt_scram_client *scram; /* while it logs in so */
     struct gnt_list sender;         /* in host->senders */
@@ -51,5 +57,19 @@ void gnt_bench_client_leave(struct gnt_bench_client *c);
 /* Publishes one message that was due at DUE, to subscriber TO where the shape has one in its
  * topic.  GNT_FULL: the engine's queue is. */
 GNT_MUST gnt_err gnt_bench_client_publish(struct gnt_bench_client *c, uint64_t due, uint32_t to);
+
+/* ---- For the two kinds of clients: bench_client.c and bench_amqp.c */
+
+void gnt_bench_client_fail(struct gnt_bench_client *c, gnt_err err, uint8_t code);
+void gnt_bench_client_come_up(struct gnt_bench_client *c);
+GNT_MUST gnt_err gnt_bench_client_stream(struct gnt_bench_client *c, const char *protocol);
+
+/* What a payload begins with, into host->payload: see bench_load.h. */
+void gnt_bench_client_stamp(struct gnt_bench_client *c, uint64_t due);
+
+GNT_MUST gnt_err gnt_bench_amqp_open(struct gnt_bench_client *c);
+GNT_MUST gnt_err gnt_bench_amqp_publish(struct gnt_bench_client *c, uint64_t due);
+void gnt_bench_amqp_leave(struct gnt_bench_client *c);
+void gnt_bench_amqp_close(struct gnt_bench_client *c);
 
 #endif

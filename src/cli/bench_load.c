@@ -345,6 +345,9 @@ static uint32_t allowed_now(const struct load *l)
     }
     uint64_t by_pending = (uint64_t)l->up + PENDING_MAX;
     uint64_t least = by_time < by_pending ? by_time : by_pending;
+    uint32_t subscribers = l->host.plan->subscribers;
+    if (l->host.target->amqp && l->up < subscribers && least > subscribers)
+        least = subscribers; /* whose queues the publishers are to know */
     return least < l->count ? (uint32_t)least : l->count;
 }
 
@@ -443,7 +446,8 @@ static gnt_err make_memory(struct load *l)
     l->host.payload = malloc(l->host.plan->size);
     l->clients = calloc(l->count ? l->count : 1, sizeof *l->clients);
     l->second = calloc(1, sizeof *l->second);
-    if (!l->host.read_buffer || !l->host.payload || !l->clients || !l->second)
+    l->host.addresses = calloc(l->count ? l->count : 1, sizeof *l->host.addresses);
+    if (!l->host.addresses || !l->host.read_buffer || !l->host.payload || !l->clients || !l->second)
         return GNT_NOMEM;
     for (uint32_t i = 0; i < l->host.plan->size; i++)
         l->host.payload[i] = (uint8_t)('a' + i % 26);
@@ -481,6 +485,9 @@ static void free_load(struct load *l)
         close(l->tick);
     gnt_seen_fini(&l->order);
     gnt_seen_fini(&l->groups);
+    for (uint32_t i = 0; l->host.addresses && i < l->count; i++)
+        free(l->host.addresses[i]);
+    free(l->host.addresses);
     free(l->host.read_buffer);
     free(l->host.payload);
     free(l->clients);

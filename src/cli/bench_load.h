@@ -46,7 +46,7 @@ struct gnt_bench_plan {
     const char *method;              /* of SCRAM: both are proved, and not sent; NULL: none */
 };
 
-enum { GNT_BENCH_SIZE_MIN = 16 };
+enum { GNT_BENCH_SIZE_MIN = 16, GNT_BENCH_AMQP_MAX = 512 * 1024 };
 
 struct gnt_bench_target {
     char name[64];
@@ -58,6 +58,7 @@ struct gnt_bench_target {
     socklen_t address_size;
     struct gnt_tls_context *tls; /* borrowed; NULL: none */
     char server[256];            /* whom its certificate has to be for */
+    bool amqp;                   /* spoken there instead of MQTT */
     bool websocket;
     char host[GNT_URL_HOST_MAX]; /* of a WebSocket, */
     char path[300];              /* and where on it */

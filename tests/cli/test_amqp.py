@@ -452,6 +452,41 @@ class Trace(Case):
         self.assertEqual(sub.text["stdout"], b"hi\n")
 
 
+class Bench(Case):
+    TIME = "--duration", "300ms", "--warm-up", "100ms"
+
+    def bench(self, *argv):
+        code, out, err = harness_run("bench", "--json", *self.TIME, *argv)
+        self.assertEqual(code, 0, err)
+        return [run["result"] if "result" in run else run for run in json.loads(out)["runs"]]
+
+    def test_scenarios(self):
+        port = str(self.broker.port)
+        for argv in (("-q", "0"), ("-q", "1"), ("-s", "fan-in", "-q", "1", "--rate", "200"),
+                     ("-s", "idle", "--subscribers", "20"), ("-q", "1", "--size", "100KiB"),
+                     ("-q", "0", "--credit", "10")):
+            self.bench("--protocol", "amqp", "-p", port, "--publishers", "3", *argv)
+        # What was made for it is gone.
+        deadline = time.monotonic() + harness.PATIENCE
+        while self.ok("queue", "list", "--all").count(b"dynamic-") > 1:
+            self.assertLess(time.monotonic(), deadline)
+
+    def test_targets(self):
+        runs = self.bench("--publishers", "2", "-q", "1", "--cafile", os.path.join(PKI, "ca.pem"),
+                          "-t", f"plain=amqp://127.0.0.1:{self.broker.port}",
+                          "-t", f"tls=amqps://localhost:{self.broker.tls}",
+                          "-t", f"mqtt=mqtt://127.0.0.1:{self.broker.mqtt}")
+        self.assertEqual(len(runs), 3)
+
+    def test_mistakes(self):
+        for argv, words in {("-s", "wild"): "scenarios are pairs, fan-in", ("-q", "2"): "QoS is 0 or 1",
+                            ("-s", "fan-in", "--subscribers", "2"): "with one subscriber",
+                            ("--size", "1MiB"): "512 KiB"}.items():
+            code, out, err = harness_run("bench", "--protocol", "amqp", *argv)
+            self.assertEqual((code, out), (64, ""))
+            self.assertIn(words, err)
+
+
 def harness_run(*argv):
     done = subprocess.run([harness.GNATTER, *argv], stdin=subprocess.DEVNULL, capture_output=True,
                           timeout=harness.PATIENCE, text=True, check=False)
