@@ -47,8 +47,9 @@ static const struct shape {
 
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
-static const struct gnt_option_word protocols[] = {
-    {"mqtt", GNT_URL_MQTT}, {"amqp", GNT_URL_AMQP}, {NULL, 0}};
+static const struct gnt_option_word protocols[] = {{"mqtt", GNT_URL_MQTT},
+                                                   {"amqp", GNT_URL_AMQP},
+                                                   {NULL, 0}};
 
 /* SHAPES: there is none of that name. */
 static size_t find_shape(const char *text)
