@@ -68,9 +68,10 @@ static int unknown(const char *word)
 
 static void put_overview(FILE *to)
 {
-    fputs("Usage: gnatter COMMAND [OPTION]...\n\n"
-          "One small broker for MQTT and AMQP 1.0, and the commands that go with it.\n\nCommands:\n",
-          to);
+    fputs(
+        "Usage: gnatter COMMAND [OPTION]...\n\n"
+        "One small broker for MQTT and AMQP 1.0, and the commands that go with it.\n\nCommands:\n",
+        to);
     for (size_t i = 0; i < COUNT; i++)
         fprintf(to, "  %-12s %s\n", subcommands[i].name, subcommands[i].about);
     fputs("\n"

@@ -52,7 +52,7 @@ enum gnt_queue_option_kind {
       "Whether what expires goes to the dead-letter queue; else it is dropped.")                  \
     X(max_messages, "max_messages", COUNT, 0, 0, UINT64_C(1000000000000), "messages",             \
       "How many messages the queue holds before overflow applies. 0: no limit.")                  \
-    X(max_bytes, "max_bytes", SIZE, 1073741824, 0, UINT64_C(1) << 50, "",               \
+    X(max_bytes, "max_bytes", SIZE, 1073741824, 0, UINT64_C(1) << 50, "",                         \
       "How many bytes of messages the queue holds before overflow applies. 0: no limit.")         \
     X(overflow, "overflow", OVERFLOW, GNT_QUEUE_BLOCK, 0, GNT_QUEUE_DROP_OLDEST, "",              \
       "What becomes of messages sent to a full queue. block: senders get no more credit, and "    \
