@@ -171,6 +171,7 @@ void gnt_queue_on_locks(struct gnt_timer *timer, uint64_t now)
         gnt_entry_give_back(e, true);
         gnt_taker_place(t);
     }
+    gnt_queue_stir(q); /* who could hold no more can, whatever became of what he held */
     set_lock_timer(q);
 }
 

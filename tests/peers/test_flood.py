@@ -54,14 +54,15 @@ class Flood(peers.Test):
             assert client.connect(f"watcher {time.monotonic()}", version=V5)[1] == 0
             client.send(raw.subscribe(1, "$SYS/broker/ledger/#", 0, V5))
             rows = {}
-            while len(rows) < 13:  # all of them, in any order
+            while len(rows) < 15:  # all of them, in any order
                 kind, _, body = client.read()
                 if kind == PUBLISH:
                     topic, _, value = raw.publication(body, 0, V5)
                     rows[topic.removeprefix("$SYS/broker/ledger/")] = int(value)
             client.close()
             dropped = sum(n for name, n in rows.items() if name.startswith("dropped/"))
-            out = rows["delivered"] + rows["expired"] + dropped + rows["queued"]
+            out = sum(rows[name] for name in ("delivered", "expired", "dead_lettered", "queued"))
+            out += dropped
             return rows if rows["received"] == out >= received else None
         return harness.wait_until(watch, "a ledger that adds up")
 

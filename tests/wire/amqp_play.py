@@ -547,6 +547,7 @@ class Play(BasePlay):
             self.come(client, verb)
             client.do_send(text.strip())
             client.do_fails(reaction)
+            client.skipped |= {"attach", "flow"}  # they may be later than the answer to a knock
             if reaction == "fine":
                 client.part()
             else:

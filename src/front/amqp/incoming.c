@@ -139,7 +139,8 @@ static void settle(struct incoming *in, struct gnt_amqp_delivery *delivery,
     gnt_err err = gnt_amqp_delivery_settle(delivery, state, true);
     if (err && err != GNT_STATE)
         gnt_amqp_peer_broke(in->t.peer, err);
-    gnt_amqp_peer_dirty(in->t.peer);
+    else
+        gnt_amqp_peer_dirty(in->t.peer);
 }
 
 static void coming_end(struct coming *c, const struct verdict *verdict)
@@ -528,7 +529,7 @@ gnt_err gnt_incoming_new(struct gnt_amqp_peer *p, const struct gnt_wanted *wante
         return err;
     }
     gnt_terminus_init(&in->t, &incoming_kind, p, wanted->link);
-    if (wanted->facts && wanted->facts->full)
+    if (wanted->facts && wanted->facts->full && wanted->facts->options.overflow == GNT_QUEUE_BLOCK)
         wait_for_room(in);
     give_credit(in);
     *out = &in->t;

@@ -466,6 +466,26 @@ static void locks(void **state)
     queue_forget(&s);
 }
 
+/* Whose lock expires, on a message that nobody else is to get, can hold another one. */
+static void lock_of_a_dead_letter(void **state)
+{
+    (void)state;
+    struct gnt_queue_options o = options();
+    o.lock_ms = 10000;
+    o.max_deliveries = 1;
+    uint64_t q = queue_id(&w, "q", &o);
+    send_all(q, "a b");
+    struct queue_reader r = {.c.held_max = 1};
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 2, false);
+    world_settle(&w);
+    assert_string_equal(queue_text(&r), "a ");
+    world_pass(&w, 12);
+    assert_string_equal(queue_text(&r), "a b ");
+    queue_close(&r, false);
+    queue_forget(&r);
+}
+
 static void expiry(void **state)
 {
     (void)state;
@@ -749,14 +769,31 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(names),        TEST(bad_options),   TEST(listing),
-        TEST(through),      TEST(comes_back),    TEST(takes_for_good),
-        TEST(turns),        TEST(exclusive),     TEST(priorities),
-        TEST(draining),     TEST(changes),       TEST(held_max),
-        TEST(dead_letters), TEST(annotations),   TEST(undeliverable_here),
-        TEST(locks),        TEST(expiry),        TEST(filters),
-        TEST(browsing),     TEST(groups),        TEST(deleted),
-        TEST(purged),       TEST(in_one_breath), TEST(idle),
+        TEST(names),
+        TEST(bad_options),
+        TEST(listing),
+        TEST(through),
+        TEST(comes_back),
+        TEST(takes_for_good),
+        TEST(turns),
+        TEST(exclusive),
+        TEST(priorities),
+        TEST(draining),
+        TEST(changes),
+        TEST(held_max),
+        TEST(dead_letters),
+        TEST(annotations),
+        TEST(undeliverable_here),
+        TEST(locks),
+        TEST(lock_of_a_dead_letter),
+        TEST(expiry),
+        TEST(filters),
+        TEST(browsing),
+        TEST(groups),
+        TEST(deleted),
+        TEST(purged),
+        TEST(in_one_breath),
+        TEST(idle),
         TEST(bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

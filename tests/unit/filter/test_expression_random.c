@@ -515,7 +515,7 @@ static void laws(void **state)
         {"%1$s <> %2$s", "%2$s <> %1$s"},
         {"%1$s < %2$s", "%2$s > %1$s"},
         {"%1$s <= %2$s", "%1$s < %2$s OR %1$s = %2$s"},
-        {"%1$s IS NOT NULL AND %3$s = %3$s", "NOT %1$s IS NULL AND %3$s = %3$s"},
+        {"%1$s IS NOT NULL AND %2$s = %2$s", "NOT %1$s IS NULL AND %2$s = %2$s"},
         {"%1$s + %2$s = %3$s", "%2$s + %1$s = %3$s"},
     };
     const uint64_t seed = gnt_random_u64(&gnt_random_system);
