@@ -278,7 +278,7 @@ class Clocks(Restarted):
         self.broker.kill()
         self.move(wall=-YEARS)
         self.start()
-        self.goes_by(72)
+        self.goes_by(80)  # what was written last may be seconds old on a busy machine
         self.gone()
 
     def test_the_machine_starts_anew(self):
