@@ -7,14 +7,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum {
-    PORT = 5672,
-    TLS_PORT = 5671,
-    TEXT_MAX = 2048,
-    WHERE_MAX = 1100,
-    CLOSE_MS = 5000,
-    END_S = 8
-};
+enum { PORT = 5672, TLS_PORT = 5671, TEXT_MAX = 2048, CLOSE_MS = 5000, END_S = 8 };
 
 enum { AUTO };
 
@@ -75,18 +68,7 @@ void gnt_dial_detached(struct gnt_dial *dial, const char *verb, const char *addr
 
 /* ---- The ends of connections, and attempts at one */
 
-static const struct {
-    int error;
-    bool was_connected;
-    int code;
-    const char *text;   /* HOST and PORT are put in front of it */
-    const char *advice; /* "" for none */
-} failures[] = {
-    {GNATTER_ERESOLVE, false, EX_NOHOST, "host name not found", " Check the name (--host)."},
-    {GNATTER_EREFUSED, false, EX_UNAVAILABLE, "refused by the peer",
-     " Is a broker running there? Start one with: gnatter broker"},
-    {GNATTER_ENOTFOUND, false, EX_UNAVAILABLE, "there is no such socket",
-     " Is a broker running there?"},
+static const struct gnt_place_failure failures[] = {
     {GNATTER_ETIMEOUT, false, EX_UNAVAILABLE, "no answer in time",
      " Is that the address of a broker of AMQP 1.0?"},
     {GNATTER_ECLOSED, false, EX_UNAVAILABLE, "the peer closes the connection at once",
@@ -100,24 +82,14 @@ static const struct {
     {GNATTER_EDENIED, false, EX_NOPERM, "denied",
      " Check the user name and the password (-u, -P), and --auth-method."},
     {GNATTER_EINVALID, false, EX_CONFIG, "TLS cannot be used like that", ""},
-    {GNATTER_ECLOSED, true, EX_UNAVAILABLE, "closed by the broker", ""},
-    {GNATTER_ETIMEOUT, true, EX_UNAVAILABLE, "the broker has fallen silent", ""},
     {GNATTER_EMALFORMED, true, EX_PROTOCOL, "the broker sent a malformed frame", ""},
     {GNATTER_EPROTOCOL, true, EX_PROTOCOL, "the broker broke the protocol", ""},
     {GNATTER_ETOOBIG, true, EX_PROTOCOL, "the broker sent too large a frame", ""},
 };
 
-/* The broker, for people. */
-static const char *where(const struct gnt_dial_options *o, char text[WHERE_MAX])
+static uint16_t port_of(const struct gnt_place *place)
 {
-    const struct gnt_place *place = &o->place;
-    uint16_t usual = gnt_cli_tls_given(&place->tls) ? TLS_PORT : PORT;
-    if (place->url)
-        (void)snprintf(text, WHERE_MAX, "%s", place->url);
-    else
-        (void)snprintf(text, WHERE_MAX, "%s port %u", place->host,
-                       place->port ? place->port : usual);
-    return text;
+    return place->port ? place->port : gnt_cli_tls_given(&place->tls) ? TLS_PORT : PORT;
 }
 
 /* The words and the exit code for the end of a connection or an attempt. */
@@ -125,21 +97,22 @@ static int describe(const struct gnt_dial *dial, const struct gnatter_amqp_disco
                     char *text, size_t size)
 {
     const char *verb = d->was_connected ? "lost the connection to" : "cannot connect to";
-    char place[WHERE_MAX], words[GNT_DIAL_WHY_MAX];
+    char place[GNT_PLACE_TEXT_MAX], words[GNT_DIAL_WHY_MAX];
     bool said = d->why.condition[0] || d->why.description[0];
-    where(dial->options, place);
+    gnt_place_text(&dial->options->place, port_of(&dial->options->place), place);
     gnt_dial_why(&d->why, words);
     if (d->why.condition[0]) {
         (void)snprintf(text, size, "%s %s: the broker says: %s.", verb, place, words);
         return gnt_dial_code(&d->why);
     }
-    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
-        if (failures[i].error != d->error || failures[i].was_connected != d->was_connected)
-            continue;
-        (void)snprintf(text, size, "%s %s: %s%s%s%s.%s", verb, place, failures[i].text,
+    const struct gnt_place_failure *failure =
+        gnt_place_failure(failures, sizeof failures / sizeof failures[0], d->error,
+                          d->was_connected);
+    if (failure) {
+        (void)snprintf(text, size, "%s %s: %s%s%s%s.%s", verb, place, failure->text,
                        said ? " (" : "", said ? words : "", said ? ")" : "",
-                       said && d->error == GNATTER_EREFUSED ? "" : failures[i].advice);
-        return failures[i].code;
+                       said && d->error == GNATTER_EREFUSED ? "" : failure->advice);
+        return failure->code;
     }
     (void)snprintf(text, size, "%s %s: %s.", verb, place, gnatter_error_text(d->error));
     return EX_UNAVAILABLE;
@@ -151,9 +124,9 @@ static void on_connected(gnatter_amqp *amqp, void *context)
 {
     struct gnt_dial *dial = context;
     struct gnatter_amqp_info info;
-    char place[WHERE_MAX], peer[300];
+    char place[GNT_PLACE_TEXT_MAX], peer[300];
     gnatter_amqp_get_info(amqp, &info);
-    where(dial->options, place);
+    gnt_place_text(&dial->options->place, port_of(&dial->options->place), place);
     gnt_utf8_printable(gnt_slice_str(info.peer_container_id), peer, sizeof peer);
     gnt_run_debug(&dial->run, "connected to %s, which is '%s', as '%s' by %s", place, peer,
                   info.container_id, info.mechanism[0] ? info.mechanism : "no SASL");
@@ -231,10 +204,7 @@ static void build(struct gnt_dial *dial, struct built *b)
     bool bare = strchr(place->host, ':') && place->host[0] != '['; /* an address of IPv6 */
     gnatter_amqp_options_init(&b->options);
     (void)snprintf(b->url, sizeof b->url, "%s://%s%s%s:%u", tls ? "amqps" : "amqp", bare ? "[" : "",
-                   place->host, bare ? "]" : "",
-                   place->port ? place->port
-                   : tls       ? TLS_PORT
-                               : PORT);
+                   place->host, bare ? "]" : "", port_of(place));
     b->options.url = place->url ? place->url : b->url;
     b->options.user = place->username;
     b->options.password = place->password;

@@ -46,18 +46,7 @@ static uint8_t version_of(const struct gnt_peer_options *o, const struct gnt_pro
 
 /* ---- what failures of a connection mean, and what to do about them */
 
-static const struct {
-    int error;
-    bool was_connected;
-    int code;
-    const char *text;   /* HOST and PORT are put in front of it */
-    const char *advice; /* "" for none */
-} failures[] = {
-    {GNATTER_ERESOLVE, false, EX_NOHOST, "host name not found", " Check the name (--host)."},
-    {GNATTER_EREFUSED, false, EX_UNAVAILABLE, "refused by the peer",
-     " Is a broker running there? Start one with: gnatter broker"},
-    {GNATTER_ENOTFOUND, false, EX_UNAVAILABLE, "there is no such socket",
-     " Is a broker running there?"},
+static const struct gnt_place_failure failures[] = {
     {GNATTER_ETIMEOUT, false, EX_UNAVAILABLE, "no answer in time",
      " Is that the address of an MQTT broker?"},
     {GNATTER_ECLOSED, false, EX_UNAVAILABLE, "the peer closes the connection at once",
@@ -70,8 +59,6 @@ static const struct {
      " Is that the port of an MQTT broker?"},
     {GNATTER_EDENIED, false, EX_NOPERM, "the broker could not prove that it knows the password",
      " Is it the broker that you mean?"},
-    {GNATTER_ECLOSED, true, EX_UNAVAILABLE, "closed by the broker", ""},
-    {GNATTER_ETIMEOUT, true, EX_UNAVAILABLE, "the broker has fallen silent", ""},
     {GNATTER_EMALFORMED, true, EX_PROTOCOL, "the broker sent a malformed packet", ""},
     {GNATTER_EPROTOCOL, true, EX_PROTOCOL, "the broker broke the protocol", ""},
     {GNATTER_ETOOBIG, true, EX_PROTOCOL, "the broker sent too large a packet", ""},
@@ -153,21 +140,9 @@ static const char *own_words(const struct gnatter_disconnected *d, char *text, s
     return text;
 }
 
-enum { WHERE_MAX = 1100 };
-
 static uint16_t port_of(const struct gnt_peer_options *o)
 {
     return gnt_cli_port(o->place.port, gnt_cli_tls_given(&o->place.tls));
-}
-
-/* The broker, for people. */
-static const char *where(const struct gnt_peer_options *o, char text[WHERE_MAX])
-{
-    if (o->place.url)
-        (void)snprintf(text, WHERE_MAX, "%s", o->place.url);
-    else
-        (void)snprintf(text, WHERE_MAX, "%s port %u", o->place.host, port_of(o));
-    return text;
 }
 
 /* The words and the exit code for the end of a connection or an attempt. */
@@ -176,8 +151,8 @@ static int describe(const struct gnt_peer *peer, const struct gnatter_disconnect
 {
     const struct gnt_peer_options *o = peer->options;
     const char *verb = d->was_connected ? "lost the connection to" : "cannot connect to";
-    char words[600], place[WHERE_MAX], before[WHERE_MAX + 64];
-    where(o, place);
+    char words[600], place[GNT_PLACE_TEXT_MAX], before[GNT_PLACE_TEXT_MAX + 64];
+    gnt_place_text(&o->place, port_of(o), place);
     (void)snprintf(before, sizeof before, "%s %s", verb, place);
     if (d->tls)
         return describe_tls(d, before, text, size);
@@ -188,13 +163,14 @@ static int describe(const struct gnt_peer *peer, const struct gnatter_disconnect
         return d->was_connected ? EX_UNAVAILABLE
                                 : connack_code(d->reason, version_of(o, peer->properties));
     }
-    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
-        if (failures[i].error != d->error || failures[i].was_connected != d->was_connected)
-            continue;
+    const struct gnt_place_failure *failure =
+        gnt_place_failure(failures, sizeof failures / sizeof failures[0], d->error,
+                          d->was_connected);
+    if (failure) {
         bool heard = words[0] && d->error == GNATTER_EREFUSED; /* by a server for WebSockets */
-        (void)snprintf(text, size, "%s: %s%s.%s", before, failures[i].text, words,
-                       heard ? " Is that a broker's URL? Its path is /mqtt." : failures[i].advice);
-        return failures[i].code;
+        (void)snprintf(text, size, "%s: %s%s.%s", before, failure->text, words,
+                       heard ? " Is that a broker's URL? Its path is /mqtt." : failure->advice);
+        return failure->code;
     }
     (void)snprintf(text, size, "%s: %s%s.", before, gnatter_error_text(d->error), words);
     return EX_UNAVAILABLE;
@@ -207,9 +183,9 @@ static void on_connected(gnatter_client *c, const struct gnatter_connected *conn
 {
     struct gnt_peer *peer = context;
     struct gnatter_client_info info;
-    char shown[300], place[WHERE_MAX];
+    char shown[300], place[GNT_PLACE_TEXT_MAX];
     gnatter_client_get_info(c, &info);
-    where(peer->options, place);
+    gnt_place_text(&peer->options->place, port_of(peer->options), place);
     gnt_run_debug(&peer->run, "connected to %s as '%s', session %s", place,
                   gnt_utf8_printable(gnt_slice_str(info.client_id), shown, sizeof shown),
                   connected->session_present ? "taken up again" : "new");

@@ -14,6 +14,25 @@ struct gnt_place {
     bool debug, quiet, trace;
 };
 
+enum { GNT_PLACE_TEXT_MAX = 1100 };
+
+/* The server, for people: the URL, or host and PORT.  Gives OUT. */
+const char *gnt_place_text(const struct gnt_place *place, uint16_t port,
+                           char out[GNT_PLACE_TEXT_MAX]);
+
+/* What the end of a connection or an attempt means, and what to do about it. */
+struct gnt_place_failure {
+    int error; /* GNATTER_E* */
+    bool was_connected;
+    int code;           /* to exit with */
+    const char *text;   /* the server is put in front of it */
+    const char *advice; /* "" for none */
+};
+
+/* The row of ROWS (COUNT of them) for that, or else the one that all protocols have; NULL. */
+const struct gnt_place_failure *gnt_place_failure(const struct gnt_place_failure *rows,
+                                                  size_t count, int error, bool was_connected);
+
 /* The rows of an option table whose struct TYPE has a struct gnt_place named AT: first where, then
  * who, then what is told.  PORTS and URLS are for people, CHECK is for the URL. */
 /* clang-format off */

@@ -298,6 +298,12 @@ static const uint8_t usual_form[GNT_AMQP_TYPE_COUNT] = {
     [GNT_AMQP_DESCRIBED] = GNT_AMQP_FORM_DESCRIBED,
 };
 
+enum gnt_amqp_form gnt_amqp_widest_form(enum gnt_amqp_type type)
+{
+    const uint8_t form = usual_form[type];
+    return (enum gnt_amqp_form)(form >= GNT_AMQP_FORM_BINARY8 ? form | GNT_AMQP_WIDE : form);
+}
+
 static bool is_raw(uint8_t form)
 {
     return form == GNT_AMQP_FORM_UUID || form == GNT_AMQP_FORM_DECIMAL32 ||

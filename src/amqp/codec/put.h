@@ -76,6 +76,9 @@ void gnt_amqp_end_list(struct gnt_amqp_writer *w, size_t mark, uint32_t count);
 size_t gnt_amqp_begin_map(struct gnt_amqp_writer *w);
 void gnt_amqp_end_map(struct gnt_amqp_writer *w, size_t mark, uint32_t count);
 
+/* The constructor that takes all values of TYPE, for elements of an array; none for DESCRIBED. */
+enum gnt_amqp_form gnt_amqp_widest_form(enum gnt_amqp_type type);
+
 /* All elements of an array have one form; each is put by gnt_amqp_put_element with the same FORM,
  * and must be of its type and within its width: the numbers of SMALLUINT are under 256.  For an
  * array of described values, DESCRIPTOR is as struct gnt_amqp_items has it; else it is empty. */

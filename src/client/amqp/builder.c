@@ -76,38 +76,6 @@ struct inside {
     struct gnt_slice bytes;
 };
 
-/* The constructor that takes all values of a type. */
-static enum gnt_amqp_form widest(enum gnt_amqp_type type)
-{
-    static const uint8_t forms[GNT_AMQP_TYPE_COUNT] = {
-        [GNT_AMQP_NULL] = GNT_AMQP_FORM_NULL,
-        [GNT_AMQP_BOOLEAN] = GNT_AMQP_FORM_BOOLEAN,
-        [GNT_AMQP_UBYTE] = GNT_AMQP_FORM_UBYTE,
-        [GNT_AMQP_USHORT] = GNT_AMQP_FORM_USHORT,
-        [GNT_AMQP_UINT] = GNT_AMQP_FORM_UINT,
-        [GNT_AMQP_ULONG] = GNT_AMQP_FORM_ULONG,
-        [GNT_AMQP_BYTE] = GNT_AMQP_FORM_BYTE,
-        [GNT_AMQP_SHORT] = GNT_AMQP_FORM_SHORT,
-        [GNT_AMQP_INT] = GNT_AMQP_FORM_INT,
-        [GNT_AMQP_LONG] = GNT_AMQP_FORM_LONG,
-        [GNT_AMQP_FLOAT] = GNT_AMQP_FORM_FLOAT,
-        [GNT_AMQP_DOUBLE] = GNT_AMQP_FORM_DOUBLE,
-        [GNT_AMQP_DECIMAL32] = GNT_AMQP_FORM_DECIMAL32,
-        [GNT_AMQP_DECIMAL64] = GNT_AMQP_FORM_DECIMAL64,
-        [GNT_AMQP_DECIMAL128] = GNT_AMQP_FORM_DECIMAL128,
-        [GNT_AMQP_CHAR] = GNT_AMQP_FORM_CHAR,
-        [GNT_AMQP_TIMESTAMP] = GNT_AMQP_FORM_TIMESTAMP,
-        [GNT_AMQP_UUID] = GNT_AMQP_FORM_UUID,
-        [GNT_AMQP_BINARY] = GNT_AMQP_FORM_BINARY32,
-        [GNT_AMQP_STRING] = GNT_AMQP_FORM_STRING32,
-        [GNT_AMQP_SYMBOL] = GNT_AMQP_FORM_SYMBOL32,
-        [GNT_AMQP_LIST] = GNT_AMQP_FORM_LIST32,
-        [GNT_AMQP_MAP] = GNT_AMQP_FORM_MAP32,
-        [GNT_AMQP_ARRAY] = GNT_AMQP_FORM_ARRAY32,
-    };
-    return (enum gnt_amqp_form)forms[type];
-}
-
 /* All of one type, which is not described: *type; null if there is none. */
 static bool one_type(struct gnt_slice bytes, enum gnt_amqp_type *type)
 {
@@ -129,10 +97,10 @@ static void put_array(struct gnt_amqp_writer *w, const struct inside *inside)
     struct gnt_amqp_value v;
     enum gnt_amqp_type type;
     (void)one_type(inside->bytes, &type);
-    size_t mark = gnt_amqp_begin_array(w, (struct gnt_slice){0}, widest(type));
+    size_t mark = gnt_amqp_begin_array(w, (struct gnt_slice){0}, gnt_amqp_widest_form(type));
     while (gnt_read_left(&in)) {
         gnt_amqp_read(&in, &v);
-        gnt_amqp_put_element(w, widest(type), &v);
+        gnt_amqp_put_element(w, gnt_amqp_widest_form(type), &v);
     }
     gnt_amqp_end_array(w, mark, inside->one->count);
 }

@@ -415,30 +415,13 @@ static void opening(gnatter_amqp *c)
         attempt_failed(c, err);
 }
 
-/* The last output, then the end of ours, then theirs: so a close arrives whatever the peer is
- * sending meanwhile.  A transport of the program's has no half-way. */
-static bool flushed(gnatter_amqp *c)
-{
-    uint8_t rest[1024];
-    size_t n;
-    if (write_out(c) == GNT_MORE)
-        return false;
-    if (c->link.own.open)
-        return true;
-    gnt_stream_finish(c->link.stream);
-    gnt_err err;
-    do
-        err = gnt_stream_read(c->link.stream, rest, sizeof rest, &n);
-    while (!err);
-    return err < 0;
-}
-
 static void closing(gnatter_amqp *c)
 {
     bool wait = c->error == 0 || c->error == GNT_PROTOCOL || c->error == GNT_MALFORMED ||
                 c->error == GNT_TOOBIG || c->error == GNT_TIMEOUT || c->error == GNT_REFUSED;
     uint64_t flush_until = gnt_deadline(c->flush_from, FLUSH_MS * GNT_NS_PER_MS);
-    if (wait && gnt_now(&gnt_clock_system) < flush_until && !flushed(c))
+    if (wait && gnt_now(&gnt_clock_system) < flush_until &&
+        (write_out(c) == GNT_MORE || !gnt_link_finish(&c->link)))
         return;
     gnt_link_abandon(&c->link);
     drop_output(c);

@@ -295,6 +295,20 @@ void gnt_link_trouble(const struct gnt_link *l, gnt_err err, struct gnt_link_tro
     (void)snprintf(out->words, sizeof out->words, "%s", words);
 }
 
+bool gnt_link_finish(struct gnt_link *l)
+{
+    uint8_t rest[1024];
+    size_t n;
+    if (l->own.open)
+        return true;
+    gnt_stream_finish(l->stream);
+    gnt_err err;
+    do
+        err = gnt_stream_read(l->stream, rest, sizeof rest, &n);
+    while (!err);
+    return err < 0;
+}
+
 void gnt_link_close(struct gnt_link *l)
 {
     gnt_stream_close(&l->stream);

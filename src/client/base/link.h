@@ -90,6 +90,11 @@ GNT_MUST gnt_err gnt_link_opened(struct gnt_link *l);
 GNT_MUST gnt_err gnt_link_read(struct gnt_link *l, void *to, size_t cap, size_t *n);
 GNT_MUST gnt_err gnt_link_writev(struct gnt_link *l, const struct iovec *iov, int count, size_t *n);
 
+/* All has been written: says the end of ours, so that the last of it arrives whatever the peer is
+ * sending meanwhile, and throws that away; true: it has ended as well.  A transport of the
+ * program's has no half-way, and is at its end at once. */
+bool gnt_link_finish(struct gnt_link *l);
+
 /* Why an attempt or a connection has ended. */
 struct gnt_link_trouble {
     gnt_err err;

@@ -367,30 +367,12 @@ static void opening(gnatter_client *c, uint64_t now)
         attempt_failed(c, err, now);
 }
 
-/* The last output, then the end of ours, then theirs: so a DISCONNECT arrives whatever the server
- * is sending meanwhile.  A transport of the user's has no half-way. */
-static bool flushed(gnatter_client *c)
-{
-    uint8_t rest[1024];
-    size_t n;
-    if (write_out(c) == GNT_MORE)
-        return false;
-    if (c->link.own.open)
-        return true;
-    gnt_stream_finish(c->link.stream);
-    gnt_err err;
-    do
-        err = gnt_stream_read(c->link.stream, rest, sizeof rest, &n);
-    while (!err);
-    return err < 0;
-}
-
 static void closing(gnatter_client *c, uint64_t now)
 {
     bool wait = c->error == 0 || c->error == GNT_PROTOCOL || c->error == GNT_MALFORMED ||
                 c->error == GNT_TOOBIG; /* else there is nobody to tell */
     uint64_t flush_until = gnt_deadline(c->flush_from, FLUSH_MS * GNT_NS_PER_MS);
-    if (wait && now < flush_until && !flushed(c))
+    if (wait && now < flush_until && (write_out(c) == GNT_MORE || !gnt_link_finish(&c->link)))
         return;
     gnt_link_abandon(&c->link);
     c->state = c->deadline == GNT_NEVER ? GNT_LINK_DOWN : GNT_LINK_WAITING;
