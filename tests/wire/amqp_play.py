@@ -546,8 +546,8 @@ class Play(BasePlay):
         try:
             self.come(client, verb)
             client.do_send(text.strip())
-            client.do_fails(reaction)
             client.skipped |= {"attach", "flow"}  # they may be later than the answer to a knock
+            client.do_fails(reaction)
             if reaction == "fine":
                 client.part()
             else:
