@@ -39,7 +39,7 @@ struct amqp_server {
     int listener, wake[2];
     uint16_t port;
     char url[64];
-    bool quit, cut, shut, force;
+    bool quit, cut, shut, force, choked;
     bool loner; /* it does not do transactions */
     uint32_t mechanisms;
     struct amqp_server_seen seen;
@@ -313,6 +313,13 @@ static void on_transfer(struct amqp_server *s, const struct gnt_amqp_event *even
     assert_int_equal(gnt_buf_put(&m->bytes, event->payload), GNT_OK);
     if (event->first)
         m->transaction = transaction_of(event->state.encoded);
+    s->seen.begun += event->first;
+    if (event->aborted) {
+        s->seen.aborted++;
+        d->context = NULL;
+        stored_free(m);
+        return;
+    }
     if (!event->last)
         return;
     d->context = NULL;
@@ -500,7 +507,7 @@ static void turn(struct amqp_server *s)
     bool alive = !s->cut && take(s);
     if (alive)
         serve(s);
-    if (alive)
+    if (alive && !s->choked)
         (void)!gnt_amqp_connection_flush(&s->c, clock_now());
     if (!s->cut)
         write_all(s);
@@ -641,6 +648,11 @@ void amqp_server_open(struct amqp_server *s)
 void amqp_server_force(struct amqp_server *s)
 {
     set(s, &s->force, true);
+}
+
+void amqp_server_choke(struct amqp_server *s, bool choked)
+{
+    set(s, &s->choked, choked);
 }
 
 void amqp_server_refuse_transactions(struct amqp_server *s)

@@ -24,6 +24,7 @@ struct amqp_server;
 struct amqp_server_seen {
     unsigned connections, sessions, links;
     unsigned received, settled_received; /* messages; of them settled by the sender */
+    unsigned begun, aborted;             /* deliveries of which a frame has come; given up */
     unsigned accepted, rejected, released, modified, retired; /* of what was sent */
     unsigned declared, discharged, rolled_back;
     unsigned drained;
@@ -53,6 +54,9 @@ void amqp_server_open(struct amqp_server *s);
 
 /* Closes the connection with amqp:connection:forced. */
 void amqp_server_force(struct amqp_server *s);
+
+/* While it is choked nothing is said: no window, no credit, no outcome. */
+void amqp_server_choke(struct amqp_server *s, bool choked);
 
 /* Coordinators are refused as the address "refused" is. */
 void amqp_server_refuse_transactions(struct amqp_server *s);

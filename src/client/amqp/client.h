@@ -188,6 +188,7 @@ struct gnatter_amqp_delivery {
     struct gnt_news news;
     struct gnt_amqp_delivery *engine; /* NULL: it has ended there */
     bool settled;                     /* it came so */
+    bool taken;                       /* the program has, or has had it */
     bool second;                      /* the sender settles first */
     gnatter_amqp_message *message;
     struct gnt_buf bytes; /* what has come, until it is whole */

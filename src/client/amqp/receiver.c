@@ -7,6 +7,12 @@ enum { CREDIT = 100 };
 
 /* ---- Deliveries */
 
+/* What the program has never seen did not use up the credit that it gave by hand. */
+static void give_credit_back(gnatter_amqp_receiver *r)
+{
+    r->left += r->manual && r->left < INT32_MAX;
+}
+
 /* It is nobody's any more. */
 void gnt_delivery_end(gnatter_amqp_delivery *d)
 {
@@ -19,6 +25,8 @@ void gnt_delivery_end(gnatter_amqp_delivery *d)
         r->partial = NULL;
     if (r)
         r->held--;
+    if (r && !d->taken)
+        give_credit_back(r);
     gnt_list_remove(&d->in_waiting);
     gnt_list_remove(&d->in_amqp);
     gnt_list_remove(&d->news.in);
@@ -103,6 +111,8 @@ static void give_up(gnatter_amqp_receiver *r, struct gnt_amqp_delivery *engine)
 {
     if (r->partial)
         gnt_delivery_end(r->partial);
+    else
+        give_credit_back(r);
     engine->context = NULL;
     struct gnt_amqp_value released = gnt_amqp_fieldless(GNT_AMQP_RELEASED);
     (void)!gnt_amqp_delivery_settle(engine, released.encoded, true);
@@ -134,6 +144,7 @@ void gnt_receiver_tell(gnatter_amqp *c, gnatter_amqp_delivery *d)
     gnatter_amqp_receiver *r = d->receiver;
     gnatter_amqp_on_message *on_message = r->on_message;
     void *context = r->end.context;
+    d->taken = true;
     pthread_mutex_unlock(&c->thread.lock);
     on_message(r, d, context);
     pthread_mutex_lock(&c->thread.lock);
@@ -426,6 +437,7 @@ int gnatter_amqp_receive(gnatter_amqp_receiver *r, uint32_t timeout_ms, gnatter_
     if (node) {
         r->waiting_count--;
         *out = GNT_CONTAINER(node, struct gnatter_amqp_delivery, in_waiting);
+        (*out)->taken = true;
         err = GNT_OK;
     }
     pthread_mutex_unlock(&c->thread.lock);

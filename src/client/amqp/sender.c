@@ -158,14 +158,26 @@ void gnt_sender_fail_all(gnatter_amqp_sender *s, int error, const struct gnatter
         fail(sending_in(s->flying.next), error, why);
 }
 
+/* The peer is to forget it as well: what is not whole keeps its link from sending anything else. */
+static void give_up(struct gnt_amqp_delivery *d)
+{
+    if (d->whole)
+        (void)!gnt_amqp_delivery_settle(d, (struct gnt_slice){0}, true);
+    else
+        (void)!gnt_amqp_delivery_abort(d);
+}
+
 static void forget(struct gnt_list *list, gnatter_amqp_transaction *t)
 {
     gnt_list_each_safe (node, list) {
         struct gnt_sending *sending = sending_in(node);
+        struct gnt_amqp_delivery *d = sending->delivery;
         if (sending->transaction != t)
             continue;
         sending->transaction = NULL;
         fail(sending, GNT_CLOSED, NULL);
+        if (d)
+            give_up(d);
     }
 }
 
@@ -184,6 +196,7 @@ void gnt_sender_forget(gnatter_amqp_transaction *t)
         if (news->kind == GNT_NEWS_OUTCOME && sending->transaction == t)
             sending->transaction = NULL;
     }
+    gnt_thread_wake(&t->session->amqp->thread);
 }
 
 /* The connection is gone, or the link: what was on its way begins anew.  What has its outcome, or

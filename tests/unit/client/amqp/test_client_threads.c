@@ -663,6 +663,32 @@ static void untaken_at_a_cut(void **state)
     gnatter_amqp_free(c);
 }
 
+/* So is the credit that it came by, where the program gives it by hand. */
+static void credit_of_what_was_untaken(void **state)
+{
+    (void)state;
+    struct gnatter_amqp_link_info info = {.waiting = 0};
+    gnatter_amqp_delivery *d;
+    gnatter_amqp *c = client();
+    gnatter_amqp_receiver *r =
+        receiver_by(c, &(struct gnatter_amqp_link){.address = "q", .manual = true});
+    gnatter_amqp_sender *s = sender_to(c, "q");
+    assert_int_equal(send_text(s, "one", NULL), 0);
+    assert_int_equal(send_text(s, "two", NULL), 0);
+    assert_int_equal(gnatter_amqp_receiver_credit(r, 1), 0);
+    while (info.waiting == 0)
+        gnatter_amqp_receiver_get_info(r, &info);
+    amqp_server_cut(server, false);
+    soon(&called.disconnected);
+    assert_int_equal(gnatter_amqp_accept(expect(r, "one")), 0);
+    amqp_server_until(server, one_accepted);
+    assert_int_equal(send_text(s, "three", NULL), 0); /* credit for "two" would have been said */
+    assert_int_equal(gnatter_amqp_receive(r, 0, &d), GNATTER_ETIMEOUT);
+    assert_int_equal(gnatter_amqp_receiver_credit(r, 1), 0);
+    assert_int_equal(gnatter_amqp_accept(expect(r, "two")), 0);
+    gnatter_amqp_free(c);
+}
+
 static void forced_and_down_for_good(void **state)
 {
     (void)state;
@@ -804,6 +830,44 @@ static void transactions(void **state)
     gnatter_amqp_free(c);
 }
 
+static bool one_more_begun(const struct amqp_server_seen *seen)
+{
+    return seen->begun == 2; /* behind what declares */
+}
+
+/* What has been posted in part when its transaction is given up is aborted: the link goes on. */
+static void posted_in_part(void **state)
+{
+    (void)state;
+    enum { SIZE = 1 << 20, MOMENT_MS = 1 }; /* more than the window has room for */
+    struct amqp_server_seen seen;
+    struct gnatter_amqp_outcome outcome;
+    gnatter_amqp_transaction *t;
+    gnatter_amqp *c = client();
+    gnatter_amqp_sender *s = sender_to(c, "q");
+    gnatter_amqp_message *m = NULL;
+    char *body = calloc(1, SIZE);
+    assert_non_null(body);
+    assert_int_equal(gnatter_amqp_message_new(&m), 0);
+    assert_int_equal(gnatter_amqp_add_data(m, body, SIZE), 0);
+    free(body);
+    assert_int_equal(gnatter_amqp_sender_ready(s, SOON_MS), 0);
+    assert_int_equal(gnatter_amqp_declare(c, NULL, SOON_MS, &t, NULL), 0);
+    amqp_server_choke(server, true);
+    assert_int_equal(gnatter_amqp_post(t, s, m, on_outcome, &called), 0);
+    amqp_server_until(server, one_more_begun);
+    assert_int_equal(gnatter_amqp_discharge(t, false, MOMENT_MS, NULL), GNATTER_ETIMEOUT);
+    soon(&called.outcome);
+    assert_int_equal(called.outcomes[0].error, GNATTER_ECLOSED);
+    amqp_server_choke(server, false);
+    assert_int_equal(send_text(s, "after", &outcome), 0);
+    amqp_server_seen(server, &seen);
+    assert_int_equal(seen.aborted, 1);
+    assert_int_equal(amqp_server_waiting(server, "q"), 1);
+    gnatter_amqp_message_free(m);
+    gnatter_amqp_free(c);
+}
+
 static void no_transactions(void **state)
 {
     (void)state;
@@ -891,12 +955,14 @@ int main(void)
         ONE(resent_after_a_cut),
         ONE(received_again_after_a_cut),
         ONE(untaken_at_a_cut),
+        ONE(credit_of_what_was_untaken),
         ONE(forced_and_down_for_good),
         ONE(nobody_is_there),
         ONE(nothing_is_said),
         ONE(sessions),
         ONE(too_many_sessions),
         ONE(transactions),
+        ONE(posted_in_part),
         ONE(no_transactions),
         ONE(born_without_memory),
         ONE(many_threads),
