@@ -362,9 +362,23 @@ static void free_all(struct gnt_list *list)
         held_free(held_of(GNT_CONTAINER(link, struct gnt_going, link)));
 }
 
+/* What has not been begun has not failed. */
+static void release_unsent(struct outgoing *out)
+{
+    gnt_list_each (link, &out->o.unsent) {
+        struct gnt_going *g = GNT_CONTAINER(link, struct gnt_going, link);
+        const struct gnt_settling release = {.sequence = held_of(g)->sequence,
+                                             .outcome = GNT_SETTLE_RELEASE};
+        if (!g->delivery && gnt_consumer_settle(&out->consumer, &release))
+            return; /* they go back with the others */
+    }
+}
+
 static void outgoing_leave(struct gnt_terminus *t, bool failed)
 {
     struct outgoing *out = outgoing_of(t);
+    if (out->consumer.mode != GNT_CONSUME_BROWSE)
+        release_unsent(out);
     free_all(&out->o.unsent);
     free_all(&out->o.sent);
     gnt_consumer_close(&out->consumer, failed || out->failed_by_default);
