@@ -53,7 +53,7 @@ static void leave(struct gnt_entry *e)
     case GNT_ENTRY_HELD:
         gnt_list_remove(&e->link);
         gnt_list_remove(&e->lock);
-        gnt_map_remove(&q->held, &e->by_sequence);
+        gnt_map_remove(&q->held, &e->by_delivery);
         e->taker->held_count--;
         e->taker = NULL;
         q->held_bytes -= size;
@@ -99,22 +99,24 @@ void gnt_entry_move(struct gnt_entry *e, enum gnt_entry_state state)
 gnt_err gnt_entry_hold(struct gnt_entry *e, struct gnt_taker *t)
 {
     struct gnt_queue *q = e->queue;
-    gnt_err err = gnt_map_insert(&q->held, &e->by_sequence, gnt_hash_mix(0, e->sequence));
+    uint64_t delivery = q->deliveries + 1;
+    gnt_err err = gnt_map_insert(&q->held, &e->by_delivery, gnt_hash_mix(0, delivery));
     if (err)
         return err;
     leave(e);
+    e->delivery = q->deliveries = delivery;
     e->taker = t;
     e->state = GNT_ENTRY_HELD;
     enter(e);
     return GNT_OK;
 }
 
-struct gnt_entry *gnt_queue_held(const struct gnt_queue *q, uint64_t sequence)
+struct gnt_entry *gnt_queue_held(const struct gnt_queue *q, uint64_t delivery)
 {
-    struct gnt_map_node *node = gnt_map_first(&q->held, gnt_hash_mix(0, sequence));
+    struct gnt_map_node *node = gnt_map_first(&q->held, gnt_hash_mix(0, delivery));
     for (; node; node = gnt_map_next(node)) {
-        struct gnt_entry *e = GNT_CONTAINER(node, struct gnt_entry, by_sequence);
-        if (e->sequence == sequence)
+        struct gnt_entry *e = GNT_CONTAINER(node, struct gnt_entry, by_delivery);
+        if (e->delivery == delivery)
             return e;
     }
     return NULL;
@@ -396,6 +398,7 @@ void gnt_queue_set_options(struct gnt_queue *q, const struct gnt_queue_options *
         look_from_now_on(q);
     if (q->dead)
         q->dead->options = dead_options(options);
+    gnt_queue_cut_locks(q);
     gnt_queue_used(q);
     gnt_queue_stir(q);
 }

@@ -18,8 +18,10 @@
  *   (scheduled and deferred have their place beside ready, and are not built yet)
  *
  * A message has a sequence number, given by the queue in the order of arrival, one counter for all
- * priorities.  It names the message in its queue, also after a restart, and is what a consumer
- * settles by.  A message is in one queue: to the dead-letter queue it moves in one batch.
+ * priorities.  It names the message in its queue, also after a restart.  A consumer settles by the
+ * number of the delivery, so that what it says after its lock has ended is not taken for what it
+ * says of the next delivery of the same message.  A message is in one queue: to the dead-letter
+ * queue it moves in one batch.
  *
  * ---- Order
  *
@@ -134,8 +136,9 @@ struct gnt_consumer_filter {
 struct gnt_queued {
     struct gnt_message *message; /* take a reference to keep it */
     uint64_t sequence;
-    uint32_t failed; /* deliveries before this one that failed [AMQP 3.2.1] */
-    bool acquired;   /* somebody has had it before, failed or not */
+    uint64_t delivery; /* what it is settled by, no other's in this queue; 0: it need not be */
+    uint32_t failed;   /* deliveries before this one that failed [AMQP 3.2.1] */
+    bool acquired;     /* somebody has had it before, failed or not */
     bool durable;
     uint64_t enqueued_ms;         /* store time: milliseconds since 1970 */
     uint64_t locked_until;        /* monotonic ns; GNT_NEVER: as long as the consumer lives */
@@ -156,9 +159,9 @@ struct gnt_consumer_ops {
     void (*deliver)(struct gnt_home *home, struct gnt_consumer *c, const struct gnt_queued *d);
     /* There is nothing more for it now: all credit up to UPTO counts as used. */
     void (*drained)(struct gnt_home *home, struct gnt_consumer *c, uint64_t upto);
-    /* What gnt_consumer_settle was told for SEQUENCE has happened and is safe; where it was asked
+    /* What gnt_consumer_settle was told for DELIVERY has happened and is safe; where it was asked
      * to `tell`. */
-    void (*settled)(struct gnt_home *home, struct gnt_consumer *c, uint64_t sequence,
+    void (*settled)(struct gnt_home *home, struct gnt_consumer *c, uint64_t delivery,
                     enum gnt_queue_result result);
     /* The queue has let it go: nothing comes any more.  The front closes it; but where that is
      * because the core ends (gnt_core_free) it need not. */
@@ -173,10 +176,11 @@ struct gnt_taker;
 struct gnt_consumer {
     const struct gnt_consumer_ops *ops;
     enum gnt_consume mode;
-    bool exclusive;                     /* nobody else beside it, but for browsers */
-    int32_t priority;                   /* who has more is served first */
-    uint32_t held_max;                  /* unsettled at most, whatever the credit; 0: 65536 */
-    uint64_t browse_from;               /* the first sequence number that a browser is shown */
+    bool exclusive;       /* nobody else beside it, but for browsers */
+    int32_t priority;     /* who has more is served first */
+    bool endless;         /* what it holds is not locked: options.lock_ms is for those who decide */
+    uint32_t held_max;    /* unsettled at most, whatever the credit; 0: 65536 */
+    uint64_t browse_from; /* the first sequence number that a browser is shown */
     struct gnt_consumer_filter *filter; /* NULL: all; taken */
     /* Its answer when it is opened. */
     struct gnt_queue_facts facts;
@@ -208,7 +212,7 @@ enum gnt_settle {
     GNT_SETTLE_RENEW,   /* stays held, and its lock begins anew */
 };
 struct gnt_settling {
-    uint64_t sequence;
+    uint64_t delivery;
     enum gnt_settle outcome;
     bool tell;      /* `settled` is to be called */
     bool failed;    /* of MODIFY: the delivery counts as failed */

@@ -106,6 +106,7 @@ static enum gnt_queue_result join(struct gnt_queue *q, struct gnt_consumer *c, u
     t->home = home;
     t->mode = c->mode;
     t->priority = c->priority;
+    t->endless = c->endless;
     t->held_max = c->held_max ? c->held_max : HELD_MAX;
     t->browsed = c->browse_from ? c->browse_from - 1 : 0;
     t->number = ++q->taker_numbers;
@@ -353,6 +354,7 @@ struct gnt_queued *gnt_taker_put(struct gnt_taker *t, const struct gnt_entry *e)
     struct gnt_queued *d = &crate->item[crate->count];
     *d = (struct gnt_queued){.message = gnt_message_ref(e->message),
                              .sequence = e->sequence,
+                             .delivery = t->mode == GNT_CONSUME_LOCK ? e->delivery : 0,
                              .failed = e->failed,
                              .acquired = e->acquired,
                              .durable = e->durable,

@@ -48,7 +48,7 @@ struct gnt_entry {
     struct gnt_list place;            /* in lane->all, by sequence, whatever its state */
     struct gnt_list link;             /* in group->parked, or taker->held */
     struct gnt_list lock;             /* in queue->locked, if it is held and locks end */
-    struct gnt_map_node by_sequence;  /* in queue->held */
+    struct gnt_map_node by_delivery;  /* in queue->held */
     struct gnt_ordered_node returned; /* in lane->returned, by `key` */
     struct gnt_timer expiry;          /* set while it is ready and expires */
     struct gnt_queue *queue;
@@ -60,6 +60,7 @@ struct gnt_entry {
     struct gnt_beyond *beyond;     /* it was taken out of the middle of its log; NULL: it was not */
     struct gnt_bar *bars;          /* who is not to get it again */
     uint64_t sequence, enqueued_ms, expires, locked_until;
+    uint64_t delivery; /* its number, while it is held */
     uint32_t failed;
     uint8_t key[8];
     uint8_t state; /* enum gnt_entry_state */
@@ -137,7 +138,7 @@ struct gnt_queue {
     uint64_t last;                           /* sequence number */
     uint64_t ready, ready_bytes;             /* wherever they are */
     uint64_t held_bytes;
-    struct gnt_map held;    /* struct gnt_entry, by sequence */
+    struct gnt_map held;    /* struct gnt_entry, by delivery */
     struct gnt_list locked; /* those of them whose locks end, by time */
     struct gnt_timer lock_due;
     struct gnt_chore pump;
@@ -149,8 +150,8 @@ struct gnt_queue {
     struct gnt_list pickers;  /* all that look first: those who are picky, and browsers */
     struct gnt_list loaded;   /* takers with deliveries to be sent */
     uint32_t consumers, draining;
-    uint64_t taker_numbers;
-    uint64_t parked; /* messages that wait for who holds their group */
+    uint64_t taker_numbers, deliveries; /* the last ones */
+    uint64_t parked;                    /* messages that wait for who holds their group */
     struct gnt_taker *exclusive;
     struct gnt_map groups; /* struct gnt_queue_group, by id */
     struct gnt_list rooms; /* struct gnt_room's errands: who waits for room */
@@ -190,7 +191,7 @@ struct gnt_taker {
     enum gnt_consume mode;
     int32_t priority;
     uint64_t number; /* in the queue */
-    bool picky, sated, drain;
+    bool picky, sated, drain, endless;
     struct gnt_consumer_filter *filter;
     uint64_t delivered, upto;
     struct gnt_list held; /* struct gnt_entry, by delivery */
@@ -270,8 +271,8 @@ void gnt_entry_move(struct gnt_entry *e, enum gnt_entry_state state);
 /* Now T has it.  GNT_NOMEM. */
 GNT_MUST gnt_err gnt_entry_hold(struct gnt_entry *e, struct gnt_taker *t);
 
-/* The one with this number that somebody holds, or NULL. */
-struct gnt_entry *gnt_queue_held(const struct gnt_queue *q, uint64_t sequence);
+/* The one that somebody holds by this delivery, or NULL. */
+struct gnt_entry *gnt_queue_held(const struct gnt_queue *q, uint64_t delivery);
 
 /* It is in no list any more, and gone; not counted out. */
 void gnt_entry_free(struct gnt_entry *e);
@@ -409,6 +410,9 @@ uint64_t gnt_entry_lock(struct gnt_entry *e);
 
 void gnt_queue_on_expiry(struct gnt_timer *timer, uint64_t now);
 void gnt_queue_on_locks(struct gnt_timer *timer, uint64_t now);
+
+/* No lock lasts longer than options.lock_ms from now on. */
+void gnt_queue_cut_locks(struct gnt_queue *q);
 
 /* It has expired, and is dropped or dead-lettered. */
 void gnt_entry_expire(struct gnt_entry *e);

@@ -7,7 +7,7 @@
 enum { SETTLINGS_MAX = 32 };
 
 struct settling {
-    uint64_t sequence;
+    uint64_t delivery;
     struct gnt_note *note; /* annotations, or reason and description; NULL: none */
     enum gnt_settle outcome;
     enum gnt_queue_result result;
@@ -152,7 +152,7 @@ uint64_t gnt_entry_lock(struct gnt_entry *e)
     struct gnt_queue *q = e->queue;
     gnt_list_remove(&e->lock);
     e->locked_until = GNT_NEVER;
-    if (!q->options.lock_ms)
+    if (!q->options.lock_ms || e->taker->endless)
         return GNT_NEVER;
     e->locked_until = gnt_deadline(*q->home->now, q->options.lock_ms * GNT_NS_PER_MS);
     bool first = gnt_list_empty(&q->locked);
@@ -160,6 +160,21 @@ uint64_t gnt_entry_lock(struct gnt_entry *e)
     if (first)
         set_lock_timer(q);
     return e->locked_until;
+}
+
+/* `locked` stays in order, as what is locked from now on is locked for as long. */
+void gnt_queue_cut_locks(struct gnt_queue *q)
+{
+    if (!q->options.lock_ms)
+        return;
+    uint64_t most = gnt_deadline(*q->home->now, q->options.lock_ms * GNT_NS_PER_MS);
+    for (struct gnt_list *link = q->locked.prev; link != &q->locked; link = link->prev) {
+        struct gnt_entry *e = GNT_CONTAINER(link, struct gnt_entry, lock);
+        if (e->locked_until <= most)
+            break;
+        e->locked_until = most;
+    }
+    set_lock_timer(q);
 }
 
 void gnt_queue_on_locks(struct gnt_timer *timer, uint64_t now)
@@ -219,7 +234,7 @@ static enum gnt_queue_result reject(struct gnt_entry *e, const struct settling *
 
 static enum gnt_queue_result settle(struct gnt_taker *t, const struct settling *s)
 {
-    struct gnt_entry *e = t && t->queue ? gnt_queue_held(t->queue, s->sequence) : NULL;
+    struct gnt_entry *e = t && t->queue ? gnt_queue_held(t->queue, s->delivery) : NULL;
     if (!e || e->taker != t)
         return GNT_QUEUE_LOCK_LOST;
     switch (s->outcome) {
@@ -247,7 +262,7 @@ static void on_settled(struct gnt_home *home, struct gnt_errand *errand)
     struct gnt_consumer *c = s->consumer;
     for (unsigned i = 0; i < s->count; i++)
         if (s->item[i].tell)
-            c->ops->settled(home, c, s->item[i].sequence,
+            c->ops->settled(home, c, s->item[i].delivery,
                             errand->lost ? GNT_QUEUE_NO_STORE : s->item[i].result);
     gnt_consumer_answered(c);
     settlings_free(s);
@@ -325,7 +340,7 @@ gnt_err gnt_consumer_settle(struct gnt_consumer *c, const struct gnt_settling *s
         s->tell = false;
         gnt_errand_chore(c->home, &c->flush);
     }
-    s->item[s->count++] = (struct settling){.sequence = said->sequence,
+    s->item[s->count++] = (struct settling){.delivery = said->delivery,
                                             .note = note,
                                             .outcome = said->outcome,
                                             .tell = said->tell,

@@ -1,5 +1,6 @@
 #include "support/queue_world.h"
 
+#include "core/queue_private.h"
 #include "support/unit.h"
 
 #include <stdio.h>
@@ -146,6 +147,15 @@ void queue_send(struct world *w, unsigned from, uint64_t queue, const char *payl
                     sent);
 }
 
+void queue_send_words(struct world *w, uint64_t queue, const char *words, bool durable)
+{
+    char copy[256];
+    snprintf(copy, sizeof copy, "%s", words);
+    for (char *save, *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
+        queue_send(w, 0, queue, word, durable, NULL);
+    world_settle(w);
+}
+
 /* ---- Receiving */
 
 static struct queue_reader *reader_of(struct gnt_consumer *c)
@@ -183,6 +193,7 @@ static void on_deliver(struct gnt_home *home, struct gnt_consumer *c, const stru
     assert_true(r->opened && !r->ended);
     assert_true(++r->delivered <= r->credit);
     struct queue_held h = {.sequence = d->sequence,
+                           .delivery = d->delivery,
                            .failed = d->failed,
                            .acquired = d->acquired,
                            .durable = d->durable,
@@ -218,16 +229,16 @@ static void on_drained(struct gnt_home *home, struct gnt_consumer *c, uint64_t u
     r->delivered = upto;
 }
 
-static void on_settled(struct gnt_home *home, struct gnt_consumer *c, uint64_t sequence,
+static void on_settled(struct gnt_home *home, struct gnt_consumer *c, uint64_t delivery,
                        enum gnt_queue_result result)
 {
     struct queue_reader *r = reader_of(c);
     at_home(r, home);
     r->settled++;
-    r->settled_sequence = sequence;
+    r->settled_delivery = delivery;
     r->settled_result = result;
     if (r->on_settled)
-        r->on_settled(r, sequence, result);
+        r->on_settled(r, delivery, result);
 }
 
 static void on_ended(struct gnt_home *home, struct gnt_consumer *c, enum gnt_queue_result why)
@@ -274,7 +285,7 @@ void queue_settle_one(struct queue_reader *r, const char *payload, const struct 
         i++;
     assert_true(i < r->count);
     struct gnt_settling s = *like;
-    s.sequence = r->held[i].sequence;
+    s.delivery = r->held[i].delivery;
     assert_int_equal(gnt_consumer_settle(&r->c, &s), GNT_OK);
     if (s.outcome != GNT_SETTLE_RENEW)
         memmove(&r->held[i], &r->held[i + 1], (--r->count - i) * sizeof *r->held);
@@ -305,4 +316,65 @@ void queue_forget(struct queue_reader *r)
     r->text = NULL;
     r->held = NULL;
     r->count = r->cap = r->text_size = 0;
+}
+
+const char *queue_take_all(struct world *w, const char *name)
+{
+    static char text[4096];
+    struct queue_reader r = {.count = 0};
+    queue_open(w, 0, queue_facts(w, name).id, GNT_CONSUME_TAKE, &r);
+    queue_credit(&r, 1000, true);
+    world_settle(w);
+    assert_int_equal(r.drained, 1);
+    snprintf(text, sizeof text, "%s", queue_text(&r));
+    queue_close(&r, false);
+    queue_forget(&r);
+    return text;
+}
+
+/* ---- Looking inside */
+
+struct gnt_queue *queue_inside(const struct world *w, const char *name)
+{
+    struct gnt_queue *q = NULL;
+    for (unsigned i = 0; !q && i < w->homes; i++)
+        q = gnt_queue_named(&w->core->homes[i], gnt_slice_str(name));
+    return q;
+}
+
+size_t queue_in_memory(const struct gnt_queue *q)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < GNT_QUEUE_LANES; i++)
+        if (q->lanes[i])
+            gnt_list_each (place, &q->lanes[i]->all)
+                n++;
+    return n;
+}
+
+struct counting {
+    struct gnt_store_read read;
+    size_t count;
+};
+
+static void count_one(struct gnt_store_read *read, const struct gnt_store_record *record)
+{
+    (void)record;
+    GNT_CONTAINER(read, struct counting, read)->count++;
+}
+
+static void counted(struct gnt_completion *c, gnt_err result)
+{
+    (void)c;
+    assert_int_equal(result, GNT_OK);
+}
+
+size_t queue_records(struct gnt_store *store, const char *table)
+{
+    static const struct gnt_slice all;
+    struct counting counting = {
+        .read = {.completion = {.done = counted, .deliver = gnt_store_deliver_here},
+                 .record = count_one}};
+    gnt_store_scan(store, gnt_slice_str(table), all, all, GNT_STORE_READ_MAX, &counting.read);
+    return counting.count;
 }

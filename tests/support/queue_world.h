@@ -9,7 +9,7 @@
 enum { QUEUE_WORLD_HELD = 4096 };
 
 struct queue_held {
-    uint64_t sequence;
+    uint64_t sequence, delivery;
     char payload[WORLD_TEXT];
     uint32_t failed;
     bool acquired, durable;
@@ -34,11 +34,11 @@ struct queue_reader {
     unsigned drained;
     uint64_t drained_upto;
     unsigned settled; /* answers */
-    uint64_t settled_sequence;
+    uint64_t settled_delivery;
     enum gnt_queue_result settled_result;
     /* NULL, or called for each delivery, which is the last one held, and each answer. */
     void (*on_delivered)(struct queue_reader *r);
-    void (*on_settled)(struct queue_reader *r, uint64_t sequence, enum gnt_queue_result result);
+    void (*on_settled)(struct queue_reader *r, uint64_t delivery, enum gnt_queue_result result);
 };
 
 /* The queue NAME, asked for from home FROM with VERB; its answer.  OPTIONS may be NULL.  Settles
@@ -66,6 +66,9 @@ void queue_send_with(struct world *w, unsigned from, uint64_t queue, const char 
                      bool durable, uint8_t priority, const char *group, uint64_t expires,
                      struct queue_sent *sent);
 
+/* A message for each of WORDS, which have spaces between them.  Settles the world. */
+void queue_send_words(struct world *w, uint64_t queue, const char *words, bool durable);
+
 /* A receiver at home HOME; no settling.  What is filled in of r->c before stays. */
 void queue_open(struct world *w, unsigned home, uint64_t queue, enum gnt_consume mode,
                 struct queue_reader *r);
@@ -77,5 +80,16 @@ void queue_settle_one(struct queue_reader *r, const char *payload, const struct 
 void queue_close(struct queue_reader *r, bool failed); /* settles the world */
 const char *queue_text(const struct queue_reader *r);  /* "" if nothing has come */
 void queue_forget(struct queue_reader *r);             /* frees what it wrote down */
+
+/* All that is ready in the queue NAME, in order, as queue_text has it; it is taken out.  Until the
+ * next call. */
+const char *queue_take_all(struct world *w, const char *name);
+
+/* The queue NAME as its home sees it, and how many of its messages are in memory. */
+struct gnt_queue *queue_inside(const struct world *w, const char *name);
+size_t queue_in_memory(const struct gnt_queue *q);
+
+/* How many records TABLE of STORE has. */
+size_t queue_records(struct gnt_store *store, const char *table);
 
 #endif

@@ -18,7 +18,7 @@ enum { AHEAD = 256 };
 struct outgoing {
     struct gnt_outlet o;
     struct gnt_consumer consumer;
-    struct gnt_map deciding; /* messages of o.sent, by sequence: their outcome is made safe */
+    struct gnt_map deciding; /* messages of o.sent, by delivery: their outcome is made safe */
     uint64_t used, upto;     /* of the consumer's credit: deliveries, and what it was told */
     bool opened;
     bool failed_by_default; /* what the peer does not decide about counts as a failed delivery */
@@ -29,7 +29,7 @@ struct outgoing {
 struct held {
     struct gnt_going going;
     struct gnt_map_node node; /* in out->deciding, if it is */
-    uint64_t sequence;
+    uint64_t number;          /* of the delivery, at the queue */
     bool deciding;
     struct gnt_buf annotations; /* what it has instead of the message's own; empty: these */
     struct gnt_buf state;       /* what the peer is told when its outcome is safe */
@@ -111,7 +111,7 @@ static void settle(struct outgoing *out, const struct gnt_settling *settling)
 static void on_sent(struct gnt_outlet *o, struct gnt_going *g, bool settled)
 {
     struct held *h = held_of(g);
-    const struct gnt_settling accept = {.sequence = h->sequence, .outcome = GNT_SETTLE_ACCEPT};
+    const struct gnt_settling accept = {.delivery = h->number, .outcome = GNT_SETTLE_ACCEPT};
     if (o->presettled)
         settle(of_outlet(o), &accept);
     if (settled)
@@ -119,16 +119,16 @@ static void on_sent(struct gnt_outlet *o, struct gnt_going *g, bool settled)
 }
 
 /* This peer cannot be given it. */
-static void settle_elsewhere(struct outgoing *out, uint64_t sequence)
+static void settle_elsewhere(struct outgoing *out, uint64_t number)
 {
     const struct gnt_settling elsewhere = {
-        .sequence = sequence, .outcome = GNT_SETTLE_MODIFY, .failed = true, .elsewhere = true};
+        .delivery = number, .outcome = GNT_SETTLE_MODIFY, .failed = true, .elsewhere = true};
     settle(out, &elsewhere);
 }
 
 static void on_too_large(struct gnt_outlet *o, struct gnt_going *g)
 {
-    settle_elsewhere(of_outlet(o), held_of(g)->sequence);
+    settle_elsewhere(of_outlet(o), held_of(g)->number);
     held_free(held_of(g));
 }
 
@@ -137,7 +137,7 @@ static void give_back(struct outgoing *out)
 {
     while (out->o.t.peer && out->o.unsent_count - out->o.begun > out->o.t.link->credit) {
         struct gnt_going *last = GNT_CONTAINER(out->o.unsent.prev, struct gnt_going, link);
-        const struct gnt_settling release = {.sequence = held_of(last)->sequence,
+        const struct gnt_settling release = {.delivery = held_of(last)->number,
                                              .outcome = GNT_SETTLE_RELEASE};
         settle(out, &release);
         out->o.unsent_count--;
@@ -164,7 +164,7 @@ static gnt_err await_decision(struct outgoing *out, struct held *h, struct gnt_s
 {
     gnt_err err = gnt_buf_put(&h->state, state);
     if (!err)
-        err = gnt_map_insert(&out->deciding, &h->node, gnt_hash_mix(0, h->sequence));
+        err = gnt_map_insert(&out->deciding, &h->node, gnt_hash_mix(0, h->number));
     h->deciding = !err;
     return err;
 }
@@ -196,7 +196,7 @@ static gnt_err read_outcome(struct outgoing *out, const struct held *h,
 /* GNT_MORE: that is for later. */
 static gnt_err decide(struct outgoing *out, struct held *h, const struct gnt_amqp_event *event)
 {
-    struct gnt_settling settling = {.sequence = h->sequence, .tell = !event->settled};
+    struct gnt_settling settling = {.delivery = h->number, .tell = !event->settled};
     if (h->deciding) { /* it has said so before */
         if (event->settled)
             held_free(h);
@@ -252,7 +252,7 @@ static void on_opened(struct gnt_home *home, struct gnt_consumer *c, enum gnt_qu
 }
 
 /* H, NULL without memory, has no place in the outlet. */
-static void not_put(struct outgoing *out, struct held *h, uint64_t sequence, gnt_err err)
+static void not_put(struct outgoing *out, struct held *h, uint64_t number, gnt_err err)
 {
     if (h) {
         gnt_buf_fini(&h->annotations);
@@ -260,7 +260,7 @@ static void not_put(struct outgoing *out, struct held *h, uint64_t sequence, gnt
     }
     free(h);
     if (err == GNT_TOOBIG)
-        settle_elsewhere(out, sequence);
+        settle_elsewhere(out, number);
     else
         gnt_amqp_peer_broke(out->o.t.peer, GNT_NOMEM); /* it goes back with the others */
 }
@@ -281,10 +281,10 @@ static void on_deliver(struct gnt_home *home, struct gnt_consumer *c, const stru
     if (!err)
         err = gnt_outlet_put(&out->o, &h->going, d->message, &hop);
     if (err) {
-        not_put(out, h, d->sequence, err);
+        not_put(out, h, d->delivery, err);
         return;
     }
-    h->sequence = d->sequence;
+    h->number = d->delivery;
     gnt_terminus_owe(&out->o.t);
     gnt_outlet_go_on(&out->o);
     gnt_terminus_paid(&out->o.t);
@@ -302,14 +302,14 @@ static void on_drained(struct gnt_home *home, struct gnt_consumer *c, uint64_t u
     (void)on_room(&out->o);
 }
 
-static void on_settled(struct gnt_home *home, struct gnt_consumer *c, uint64_t sequence,
+static void on_settled(struct gnt_home *home, struct gnt_consumer *c, uint64_t number,
                        enum gnt_queue_result result)
 {
     struct outgoing *out = of_consumer(c);
     uint8_t bytes[GNT_LINK_STATE_SIZE];
     (void)home;
-    struct gnt_map_node *node = gnt_map_first(&out->deciding, gnt_hash_mix(0, sequence));
-    while (node && GNT_CONTAINER(node, struct held, node)->sequence != sequence)
+    struct gnt_map_node *node = gnt_map_first(&out->deciding, gnt_hash_mix(0, number));
+    while (node && GNT_CONTAINER(node, struct held, node)->number != number)
         node = gnt_map_next(node);
     if (!node)
         return; /* its link has gone */
@@ -426,6 +426,7 @@ gnt_err gnt_outgoing_new(struct gnt_amqp_peer *p, struct gnt_wanted *wanted,
     new->consumer.ops = &consumer_ops;
     new->consumer.mode = copies ? GNT_CONSUME_BROWSE : GNT_CONSUME_LOCK;
     new->consumer.held_max = p->front->limits.unsettled;
+    new->consumer.endless = wanted->snd_settle_mode == GNT_AMQP_SENDER_SETTLED;
     new->failed_by_default = gnt_delivery_failed_by_default(&wanted->source.default_outcome);
     gnt_outlet_init(&new->o, &outlet_ops, wanted->snd_settle_mode == GNT_AMQP_SENDER_SETTLED,
                     p->front->shared->random);

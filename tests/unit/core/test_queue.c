@@ -24,20 +24,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct gnt_queue_options options(void)
-{
-    return gnt_queue_options_default();
-}
-
-static void send_all(uint64_t q, const char *words)
-{
-    char copy[256];
-    snprintf(copy, sizeof copy, "%s", words);
-    for (char *save, *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
-        queue_send(&w, 0, q, word, false, NULL);
-    world_settle(&w);
-}
-
 /* Wherever it asks from, the same queue answers; case does not matter. */
 static void names(void **state)
 {
@@ -66,7 +52,7 @@ static void names(void **state)
 static void bad_options(void **state)
 {
     (void)state;
-    struct gnt_queue_options o = options();
+    struct gnt_queue_options o = gnt_queue_options_default();
     o.max_deliveries = 2000000;
     assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_CREATE, "q", &o, NULL), GNT_QUEUE_BAD_OPTION);
     assert_int_equal(queue_ask_bound(&w, "q", "a/#/b", NULL), GNT_QUEUE_BAD_OPTION);
@@ -121,12 +107,13 @@ static void through(void **state)
                 assert_true(s[i].done && s[i].result == GNT_QUEUE_DONE && s[i].sequence);
             assert_string_equal(queue_text(&r), "a b ");
             queue_settle(&r, GNT_SETTLE_ACCEPT);
+            uint64_t delivery = r.held[0].delivery;
             queue_settle_one(&r, "b", &(struct gnt_settling){.tell = true});
             queue_credit(&r, 1, false);
             world_settle(&w);
             assert_string_equal(queue_text(&r), "a b c ");
             assert_true(r.settled == 1 && r.settled_result == GNT_QUEUE_DONE);
-            assert_true(r.settled_sequence == s[1].sequence);
+            assert_true(r.settled_delivery == delivery);
             queue_settle(&r, GNT_SETTLE_ACCEPT);
             queue_close(&r, false);
             queue_forget(&r);
@@ -142,7 +129,7 @@ static void comes_back(void **state)
 {
     (void)state;
     uint64_t q = queue_id(&w, "q", NULL);
-    send_all(q, "a b c d e f");
+    queue_send_words(&w, q, "a b c d e f", false);
     struct queue_reader r = {.count = 0}, s = {.count = 0};
     queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
     queue_credit(&r, 4, false);
@@ -169,7 +156,7 @@ static void takes_for_good(void **state)
 {
     (void)state;
     uint64_t q = queue_id(&w, "q", NULL);
-    send_all(q, "a b c");
+    queue_send_words(&w, q, "a b c", false);
     struct queue_reader r = {.count = 0};
     queue_open(&w, 0, q, GNT_CONSUME_TAKE, &r);
     queue_credit(&r, 2, false);
@@ -193,7 +180,7 @@ static void turns(void **state)
         queue_credit(&r[i], i == 3 ? 2 : 100, false);
         world_settle(&w);
     }
-    send_all(q, "a b c d e f g h");
+    queue_send_words(&w, q, "a b c d e f g h", false);
     assert_string_equal(queue_text(&r[3]), "a b ");
     assert_string_equal(queue_text(&r[0]), "c f ");
     assert_string_equal(queue_text(&r[1]), "d g ");
@@ -232,7 +219,7 @@ static void exclusive(void **state)
 static void priorities(void **state)
 {
     (void)state;
-    struct gnt_queue_options flat = options();
+    struct gnt_queue_options flat = gnt_queue_options_default();
     flat.priority = 0;
     uint64_t q = queue_id(&w, "q", NULL), p = queue_id(&w, "p", &flat);
     const char *words[] = {"c", "a", "d", "b"};
@@ -260,14 +247,14 @@ static void draining(void **state)
 {
     (void)state;
     uint64_t q = queue_id(&w, "q", NULL);
-    send_all(q, "a b");
+    queue_send_words(&w, q, "a b", false);
     struct queue_reader r = {.count = 0};
     queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
     queue_credit(&r, 5, true);
     world_settle(&w);
     assert_string_equal(queue_text(&r), "a b ");
     assert_true(r.drained == 1 && r.drained_upto == 5);
-    send_all(q, "c");
+    queue_send_words(&w, q, "c", false);
     assert_string_equal(queue_text(&r), "a b "); /* its credit is used up */
     queue_credit(&r, 0, true);
     world_settle(&w);
@@ -289,17 +276,17 @@ static void changes(void **state)
     queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
     queue_credit(&r, 9, false);
     world_settle(&w);
-    send_all(q, "a b");
+    queue_send_words(&w, q, "a b", false);
     r.credit = 1; /* less than has been delivered */
     gnt_consumer_credit(&r.c, 1, false);
     world_settle(&w);
-    send_all(q, "c");
+    queue_send_words(&w, q, "c", false);
     assert_string_equal(queue_text(&r), "a b ");
     r.credit = 3;
     gnt_consumer_credit(&r.c, 3, false);
     world_settle(&w);
     assert_string_equal(queue_text(&r), "a b c ");
-    struct gnt_queue_options o = options();
+    struct gnt_queue_options o = gnt_queue_options_default();
     o.groups = 1;
     assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_DECLARE, "q", &o, NULL), GNT_QUEUE_DONE);
     queue_open(&w, 1, q, GNT_CONSUME_LOCK, &s);
@@ -320,7 +307,7 @@ static void held_max(void **state)
 {
     (void)state;
     uint64_t q = queue_id(&w, "q", NULL);
-    send_all(q, "a b c d");
+    queue_send_words(&w, q, "a b c d", false);
     struct queue_reader r = {.c.held_max = 2};
     queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
     queue_credit(&r, 100, false);
@@ -337,10 +324,10 @@ static void held_max(void **state)
 static void dead_letters(void **state)
 {
     (void)state;
-    struct gnt_queue_options o = options();
+    struct gnt_queue_options o = gnt_queue_options_default();
     o.max_deliveries = 2;
     uint64_t q = queue_id(&w, "q", &o);
-    send_all(q, "a b c");
+    queue_send_words(&w, q, "a b c", false);
     struct queue_reader r = {.count = 0}, d = {.count = 0};
     queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
     queue_credit(&r, 100, false);
@@ -386,7 +373,7 @@ static void annotations(void **state)
 {
     (void)state;
     uint64_t q = queue_id(&w, "q", NULL);
-    send_all(q, "a");
+    queue_send_words(&w, q, "a", false);
     struct queue_reader r = {.count = 0};
     queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
     queue_credit(&r, 10, false);
@@ -410,7 +397,7 @@ static void undeliverable_here(void **state)
 {
     (void)state;
     uint64_t q = queue_id(&w, "q", NULL);
-    send_all(q, "a b");
+    queue_send_words(&w, q, "a b", false);
     struct queue_reader r = {.count = 0}, s = {.count = 0};
     queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
     queue_credit(&r, 10, false);
@@ -418,7 +405,7 @@ static void undeliverable_here(void **state)
     queue_settle_one(&r, "a",
                      &(struct gnt_settling){.outcome = GNT_SETTLE_MODIFY, .elsewhere = true});
     world_settle(&w);
-    send_all(q, "c");
+    queue_send_words(&w, q, "c", false);
     assert_string_equal(queue_text(&r), "a b c ");
     queue_open(&w, 0, q, GNT_CONSUME_LOCK, &s);
     queue_credit(&s, 10, false);
@@ -437,10 +424,10 @@ static void undeliverable_here(void **state)
 static void locks(void **state)
 {
     (void)state;
-    struct gnt_queue_options o = options();
+    struct gnt_queue_options o = gnt_queue_options_default();
     o.lock_ms = 10000;
     uint64_t q = queue_id(&w, "q", &o);
-    send_all(q, "a b");
+    queue_send_words(&w, q, "a b", false);
     struct queue_reader r = {.count = 0}, s = {.count = 0};
     queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
     queue_credit(&r, 2, false);
@@ -470,11 +457,11 @@ static void locks(void **state)
 static void lock_of_a_dead_letter(void **state)
 {
     (void)state;
-    struct gnt_queue_options o = options();
+    struct gnt_queue_options o = gnt_queue_options_default();
     o.lock_ms = 10000;
     o.max_deliveries = 1;
     uint64_t q = queue_id(&w, "q", &o);
-    send_all(q, "a b");
+    queue_send_words(&w, q, "a b", false);
     struct queue_reader r = {.c.held_max = 1};
     queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
     queue_credit(&r, 2, false);
@@ -489,7 +476,7 @@ static void lock_of_a_dead_letter(void **state)
 static void expiry(void **state)
 {
     (void)state;
-    struct gnt_queue_options o = options();
+    struct gnt_queue_options o = gnt_queue_options_default();
     o.ttl_ms = 20000;
     uint64_t q = queue_id(&w, "q", NULL), t = queue_id(&w, "t", &o);
     o.dead_letter_on_expiry = 1;
@@ -545,7 +532,7 @@ static void filters(void **state)
     (void)state;
     struct vowels v = {.filter = {is_vowel, unref}, .refs = 2};
     uint64_t q = queue_id(&w, "q", NULL);
-    send_all(q, "b a c d e");
+    queue_send_words(&w, q, "b a c d e", false);
     struct queue_reader r = {.c.filter = &v.filter}, s = {.count = 0},
                         none = {.c.filter = &v.filter};
     queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
@@ -555,7 +542,7 @@ static void filters(void **state)
     assert_int_equal(r.drained, 1);
     queue_credit(&r, 100, false);
     unsigned asked = v.asked;
-    send_all(q, "f i");
+    queue_send_words(&w, q, "f i", false);
     assert_string_equal(queue_text(&r), "a e i ");
     assert_int_equal(v.asked, asked + 2); /* nothing is looked at twice */
     queue_open(&w, 2, q, GNT_CONSUME_TAKE, &s);
@@ -584,7 +571,7 @@ static void browsing(void **state)
 {
     (void)state;
     uint64_t q = queue_id(&w, "q", NULL);
-    send_all(q, "a b c d");
+    queue_send_words(&w, q, "a b c d", false);
     struct queue_reader r = {.count = 0}, b = {.count = 0}, from = {.c.browse_from = 3};
     queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
     queue_credit(&r, 2, false);
@@ -615,7 +602,7 @@ static void browsing(void **state)
 static void groups(void **state)
 {
     (void)state;
-    struct gnt_queue_options o = options();
+    struct gnt_queue_options o = gnt_queue_options_default();
     o.groups = 1;
     uint64_t q = queue_id(&w, "q", &o);
     struct queue_reader r = {.count = 0}, s = {.count = 0};
@@ -658,7 +645,7 @@ static void deleted(void **state)
 {
     (void)state;
     uint64_t q = queue_id(&w, "q", NULL);
-    send_all(q, "a b c");
+    queue_send_words(&w, q, "a b c", false);
     struct queue_reader r = {.count = 0};
     struct queue_sent sent;
     queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
@@ -681,7 +668,7 @@ static void purged(void **state)
 {
     (void)state;
     uint64_t q = queue_id(&w, "q", NULL);
-    send_all(q, "a b c");
+    queue_send_words(&w, q, "a b c", false);
     struct queue_reader r = {.count = 0};
     queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
     queue_credit(&r, 1, false);
@@ -699,7 +686,7 @@ static void in_one_breath(void **state)
 {
     (void)state;
     uint64_t q = queue_id(&w, "q", NULL);
-    send_all(q, "a b");
+    queue_send_words(&w, q, "a b", false);
     struct queue_reader r = {.count = 0};
     queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
     queue_credit(&r, 9, false);
@@ -720,11 +707,11 @@ static void in_one_breath(void **state)
 static void idle(void **state)
 {
     (void)state;
-    struct gnt_queue_options o = options();
+    struct gnt_queue_options o = gnt_queue_options_default();
     o.auto_delete_ms = 10000;
     uint64_t q = queue_id(&w, "q", &o);
     world_pass(&w, 6);
-    send_all(q, "a");
+    queue_send_words(&w, q, "a", false);
     world_pass(&w, 6);
     struct queue_reader r = {.count = 0};
     queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);

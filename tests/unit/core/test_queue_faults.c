@@ -27,7 +27,7 @@ static void settle(struct queue_reader *r, size_t i, struct gnt_settling s, bool
 {
     if (i >= r->count)
         return;
-    s.sequence = r->held[i].sequence;
+    s.delivery = r->held[i].delivery;
     unsigned which = (unsigned)(r->held[i].payload[0] - 'a');
     if (gnt_consumer_settle(&r->c, &s) == GNT_OK && s.outcome == GNT_SETTLE_ACCEPT)
         asked[which] = true;

@@ -40,57 +40,6 @@ static void again(unsigned homes)
     begin(homes);
 }
 
-static void send_all(uint64_t q, const char *words, bool durable)
-{
-    char copy[256];
-    snprintf(copy, sizeof copy, "%s", words);
-    for (char *save, *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
-        queue_send(&w, 0, q, word, durable, NULL);
-    world_settle(&w);
-}
-
-/* All that is in the queue, in order; it is taken out. */
-static const char *all_of(const char *name)
-{
-    static char text[4096];
-    struct queue_reader r = {.count = 0};
-    queue_open(&w, 0, queue_facts(&w, name).id, GNT_CONSUME_TAKE, &r);
-    queue_credit(&r, 1000, true);
-    world_settle(&w);
-    assert_int_equal(r.drained, 1);
-    snprintf(text, sizeof text, "%s", queue_text(&r));
-    queue_close(&r, false);
-    queue_forget(&r);
-    return text;
-}
-
-struct counting {
-    struct gnt_store_read read;
-    size_t count;
-};
-
-static void count_one(struct gnt_store_read *read, const struct gnt_store_record *record)
-{
-    (void)record;
-    GNT_CONTAINER(read, struct counting, read)->count++;
-}
-
-static void counted(struct gnt_completion *c, gnt_err result)
-{
-    (void)c;
-    assert_int_equal(result, GNT_OK);
-}
-
-static size_t records(const char *table)
-{
-    static const struct gnt_slice all;
-    struct counting counting = {
-        .read = {.completion = {.done = counted, .deliver = gnt_store_deliver_here},
-                 .record = count_one}};
-    gnt_store_scan(store, gnt_slice_str(table), all, all, GNT_STORE_READ_MAX, &counting.read);
-    return counting.count;
-}
-
 /* ---- Coming back */
 
 static void a_queue_comes_back(void **state)
@@ -100,20 +49,20 @@ static void a_queue_comes_back(void **state)
     o.max_deliveries = 7;
     o.lock_ms = 1234;
     uint64_t q = queue_id(&w, "Orders", &o);
-    send_all(q, "a b c", true);
-    send_all(q, "x y", false);
+    queue_send_words(&w, q, "a b c", true);
+    queue_send_words(&w, q, "x y", false);
     again(HOMES);
     assert_int_equal(w.recovered.queues, 1);
     assert_int_equal(w.recovered.deliveries, 3);
     struct gnt_queue_facts f = queue_facts(&w, "orders");
     assert_true(f.ready == 3 && f.options.max_deliveries == 7 && f.options.lock_ms == 1234);
     assert_int_equal(f.last_sequence, 3);
-    assert_string_equal(all_of("orders"), "a b c ");
+    assert_string_equal(queue_take_all(&w, "orders"), "a b c ");
     again(1);
-    assert_string_equal(all_of("orders"), "");
-    send_all(queue_facts(&w, "orders").id, "d", true);
+    assert_string_equal(queue_take_all(&w, "orders"), "");
+    queue_send_words(&w, queue_facts(&w, "orders").id, "d", true);
     again(3); /* homes may be more or fewer */
-    assert_string_equal(all_of("ORDERS"), "d ");
+    assert_string_equal(queue_take_all(&w, "ORDERS"), "d ");
 }
 
 static void what_is_done_with_is_gone(void **state)
@@ -123,7 +72,7 @@ static void what_is_done_with_is_gone(void **state)
     struct queue_reader r = {.count = 0};
     queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
     queue_credit(&r, 3, false);
-    send_all(q, "a b c d e", true);
+    queue_send_words(&w, q, "a b c d e", true);
     queue_settle_one(&r, "b", &(struct gnt_settling){.outcome = GNT_SETTLE_ACCEPT, .tell = true});
     queue_settle_one(&r, "c",
                      &(struct gnt_settling){.outcome = GNT_SETTLE_MODIFY,
@@ -131,7 +80,7 @@ static void what_is_done_with_is_gone(void **state)
                                             .annotations = gnt_slice_str("noted")});
     world_settle(&w);
     assert_int_equal(r.settled, 1);
-    assert_int_equal(records("queued"), 1);
+    assert_int_equal(queue_records(store, "queued"), 1);
     again(HOMES); /* r knows nothing of that */
     queue_forget(&r);
     struct queue_reader s = {.count = 0};
@@ -147,7 +96,7 @@ static void what_is_done_with_is_gone(void **state)
     while (s.count)
         queue_settle(&s, GNT_SETTLE_ACCEPT);
     queue_close(&s, false);
-    assert_int_equal(records("queued"), 0);
+    assert_int_equal(queue_records(store, "queued"), 0);
     queue_forget(&s);
 }
 
@@ -158,7 +107,7 @@ static void dead_letters_come_back(void **state)
     struct queue_reader r = {.count = 0};
     queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
     queue_credit(&r, 9, false);
-    send_all(q, "a b c", true);
+    queue_send_words(&w, q, "a b c", true);
     queue_settle_one(&r, "b",
                      &(struct gnt_settling){.outcome = GNT_SETTLE_REJECT,
                                             .reason = gnt_slice_str("why"),
@@ -178,25 +127,25 @@ static void dead_letters_come_back(void **state)
     assert_int_equal(r.held[0].source_sequence, 2);
     queue_close(&r, false);
     queue_forget(&r);
-    assert_string_equal(all_of("q"), "a c ");
+    assert_string_equal(queue_take_all(&w, "q"), "a c ");
 }
 
 static void what_is_deleted_stays_away(void **state)
 {
     (void)state;
     uint64_t q = queue_id(&w, "q", NULL);
-    send_all(q, "a b", true);
+    queue_send_words(&w, q, "a b", true);
     queue_facts(&w, "q/" GNT_DEAD_LETTERS);
-    assert_int_equal(records("queue"), 2);
+    assert_int_equal(queue_records(store, "queue"), 2);
     assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_DELETE, "q", NULL, NULL), GNT_QUEUE_DONE);
-    assert_int_equal(records("queue"), 0);
+    assert_int_equal(queue_records(store, "queue"), 0);
     queue_id(&w, "q", NULL);
     again(HOMES);
-    assert_string_equal(all_of("q"), "");
-    send_all(queue_facts(&w, "q").id, "c", true);
+    assert_string_equal(queue_take_all(&w, "q"), "");
+    queue_send_words(&w, queue_facts(&w, "q").id, "c", true);
     assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_PURGE, "q", NULL, NULL), GNT_QUEUE_DONE);
     again(HOMES);
-    assert_string_equal(all_of("q"), "");
+    assert_string_equal(queue_take_all(&w, "q"), "");
 }
 
 static void what_is_not_to_be_kept(void **state)
@@ -204,12 +153,12 @@ static void what_is_not_to_be_kept(void **state)
     (void)state;
     struct gnt_queue_options o = gnt_queue_options_default();
     o.durable = GNT_QUEUE_NEVER;
-    send_all(queue_id(&w, "never", &o), "a", true);
+    queue_send_words(&w, queue_id(&w, "never", &o), "a", true);
     o.durable = GNT_QUEUE_ALWAYS;
-    send_all(queue_id(&w, "always", &o), "a", false);
+    queue_send_words(&w, queue_id(&w, "always", &o), "a", false);
     again(HOMES);
     assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_FIND, "never", NULL, NULL), GNT_QUEUE_NOT_FOUND);
-    assert_string_equal(all_of("always"), "a ");
+    assert_string_equal(queue_take_all(&w, "always"), "a ");
 }
 
 static void priorities_and_groups_come_back(void **state)
@@ -238,7 +187,7 @@ static void priorities_and_groups_come_back(void **state)
     queue_close(&r, false);
     queue_forget(&r);
     queue_forget(&s);
-    assert_string_equal(all_of("q"), "a b c d ");
+    assert_string_equal(queue_take_all(&w, "q"), "a b c d ");
 }
 
 /* ---- Safe before it is said */
@@ -247,15 +196,6 @@ static void a_turn(unsigned home)
 {
     w.now++;
     gnt_timers_run(&w.timers[home], w.now);
-}
-
-/* The queue as its home sees it. */
-static struct gnt_queue *inside(const char *name)
-{
-    struct gnt_queue *q = NULL;
-    for (unsigned i = 0; !q && i < w.homes; i++)
-        q = gnt_queue_named(&w.core->homes[i], gnt_slice_str(name));
-    return q;
 }
 
 static void accepted_when_safe(void **state)
@@ -269,9 +209,9 @@ static void accepted_when_safe(void **state)
     for (int i = 0; i < 5; i++)
         a_turn(home);
     assert_true(other.done && !durable.done);
-    assert_int_equal(inside("q")->ready, 2);
+    assert_int_equal(queue_inside(&w, "q")->ready, 2);
     again(HOMES);
-    assert_string_equal(all_of("q"), "");
+    assert_string_equal(queue_take_all(&w, "q"), "");
     q = queue_facts(&w, "q").id;
     queue_send(&w, home, q, "c", true, &durable);
     a_turn(home);
@@ -281,7 +221,7 @@ static void accepted_when_safe(void **state)
         a_turn(home);
     assert_true(durable.done && durable.result == GNT_QUEUE_DONE);
     again(HOMES);
-    assert_string_equal(all_of("q"), "c ");
+    assert_string_equal(queue_take_all(&w, "q"), "c ");
 }
 
 /* The same of what is settled. */
@@ -293,7 +233,7 @@ static void settled_when_safe(void **state)
     struct queue_reader r = {.count = 0};
     queue_open(&w, home, q, GNT_CONSUME_LOCK, &r);
     queue_credit(&r, 9, false);
-    send_all(q, "a", true);
+    queue_send_words(&w, q, "a", true);
     queue_settle_one(&r, "a", &(struct gnt_settling){.tell = true});
     for (int i = 0; i < 5; i++)
         a_turn(home);
@@ -303,20 +243,10 @@ static void settled_when_safe(void **state)
     queue_close(&r, false);
     queue_forget(&r);
     again(HOMES);
-    assert_string_equal(all_of("q"), "");
+    assert_string_equal(queue_take_all(&w, "q"), "");
 }
 
 /* ---- Long queues */
-
-static size_t in_memory(const struct gnt_queue *q)
-{
-    size_t n = 0;
-    for (unsigned i = 0; i < GNT_QUEUE_LANES; i++)
-        if (q->lanes[i])
-            gnt_list_each (place, &q->lanes[i]->all)
-                n++;
-    return n;
-}
 
 static void long_queues_are_not_in_memory(void **state)
 {
@@ -331,14 +261,14 @@ static void long_queues_are_not_in_memory(void **state)
             world_settle(&w);
     }
     world_settle(&w);
-    assert_true(in_memory(inside("q")) <= GNT_QUEUE_WINDOW_AWAY);
+    assert_true(queue_in_memory(queue_inside(&w, "q")) <= GNT_QUEUE_WINDOW_AWAY);
     struct queue_reader r = {.count = 0};
     queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
     for (int i = 0; i < COUNT / 2; i += 100) {
         queue_credit(&r, 100, false);
         world_settle(&w);
         assert_int_equal(r.count, 100);
-        assert_true(in_memory(inside("q")) <= 2 * GNT_QUEUE_WINDOW);
+        assert_true(queue_in_memory(queue_inside(&w, "q")) <= 2 * GNT_QUEUE_WINDOW);
         for (int k = 0; k < 100; k++) {
             assert_int_equal(atoi(r.held[0].payload), i + k);
             queue_settle(&r, GNT_SETTLE_ACCEPT);
@@ -347,11 +277,11 @@ static void long_queues_are_not_in_memory(void **state)
     queue_credit(&r, 10, false);
     world_settle(&w);
     queue_close(&r, false);
-    assert_true(in_memory(inside("q")) <= 10 + GNT_QUEUE_WINDOW_AWAY);
+    assert_true(queue_in_memory(queue_inside(&w, "q")) <= 10 + GNT_QUEUE_WINDOW_AWAY);
     queue_forget(&r);
     again(HOMES);
     assert_int_equal(queue_facts(&w, "q").ready, COUNT / 2);
-    assert_int_equal(in_memory(inside("q")), 0);
+    assert_int_equal(queue_in_memory(queue_inside(&w, "q")), 0);
     queue_open(&w, 1, queue_facts(&w, "q").id, GNT_CONSUME_TAKE, &r);
     queue_credit(&r, COUNT, true);
     world_settle(&w);
@@ -403,7 +333,7 @@ static void filters_see_all_of_it(void **state)
     assert_int_equal(r.count, 100);
     for (int i = 0; i < 100; i++)
         assert_int_equal(atoi(r.held[i].payload), 100 * i + 77);
-    assert_true(in_memory(inside("q")) <= 100 + 256 + GNT_QUEUE_WINDOW);
+    assert_true(queue_in_memory(queue_inside(&w, "q")) <= 100 + 256 + GNT_QUEUE_WINDOW);
     for (int i = 0; i < 50; i++)
         queue_settle(&r, GNT_SETTLE_ACCEPT);
     queue_credit(&r, 1000, true);
@@ -434,7 +364,7 @@ static void filters_see_all_of_it(void **state)
     queue_forget(&plain);
     assert_counted(&w, GNT_COUNT_QUEUED_BYTES, 0);
     again(HOMES);
-    assert_string_equal(all_of("q"), "");
+    assert_string_equal(queue_take_all(&w, "q"), "");
 }
 
 static void browsers_see_all_of_it(void **state)
@@ -451,7 +381,7 @@ static void browsers_see_all_of_it(void **state)
         queue_credit(&b, 1000, false);
         world_settle(&w);
         assert_int_equal(b.count, i + 1000);
-        assert_true(in_memory(inside("q")) <= 2 * GNT_QUEUE_WINDOW);
+        assert_true(queue_in_memory(queue_inside(&w, "q")) <= 2 * GNT_QUEUE_WINDOW);
     }
     for (int i = 0; i < LONG; i++)
         assert_int_equal(atoi(b.held[i].payload), i);
@@ -486,7 +416,7 @@ static void a_long_queue_is_purged(void **state)
     world_settle(&w);
     again(HOMES);
     queue_forget(&r);
-    assert_string_equal(all_of("q"), "x x y ");
+    assert_string_equal(queue_take_all(&w, "q"), "x x y ");
     q = queue_facts(&w, "q").id;
     for (int i = 0; i < 5000; i++)
         queue_send(&w, 0, q, "x", true, NULL);
@@ -495,7 +425,7 @@ static void a_long_queue_is_purged(void **state)
     queue_send(&w, 0, q, "z", true, NULL);
     world_settle(&w);
     again(HOMES);
-    assert_string_equal(all_of("q"), "z ");
+    assert_string_equal(queue_take_all(&w, "q"), "z ");
 }
 
 /* ---- Topics */
@@ -506,7 +436,7 @@ static void publications_arrive(void **state)
     (void)state;
     assert_int_equal(queue_ask_bound(&w, "q", "t/#", NULL), GNT_QUEUE_DONE);
     for (int steps = 0; steps < 6; steps++) {
-        unsigned from = inside("q")->home->index ? 0 : 1;
+        unsigned from = queue_inside(&w, "q")->home->index ? 0 : 1;
         char payload[8];
         snprintf(payload, sizeof payload, "%d", steps);
         assert_int_equal(world_publish(&w, from, "t/1", payload, 1, false), GNT_DONE);
@@ -523,7 +453,7 @@ static void publications_arrive(void **state)
         char expected[16] = "";
         if (written)
             snprintf(expected, sizeof expected, "%d ", steps);
-        assert_string_equal(all_of("q"), expected);
+        assert_string_equal(queue_take_all(&w, "q"), expected);
     }
 }
 

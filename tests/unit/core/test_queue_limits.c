@@ -22,11 +22,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct gnt_queue_options options(void)
-{
-    return gnt_queue_options_default();
-}
-
 struct room {
     struct gnt_room room;
     unsigned times;
@@ -44,7 +39,7 @@ static void on_room(struct gnt_home *home, struct gnt_room *room, enum gnt_queue
 static void blocks(void **state)
 {
     (void)state;
-    struct gnt_queue_options o = options();
+    struct gnt_queue_options o = gnt_queue_options_default();
     o.max_messages = 3;
     uint64_t q = queue_id(&w, "q", &o);
     struct queue_sent s[4];
@@ -83,7 +78,7 @@ static void blocks(void **state)
 static void rejects_and_drops(void **state)
 {
     (void)state;
-    struct gnt_queue_options o = options();
+    struct gnt_queue_options o = gnt_queue_options_default();
     o.max_bytes = 3;
     o.overflow = GNT_QUEUE_REJECT;
     uint64_t q = queue_id(&w, "q", &o);
@@ -114,7 +109,7 @@ static void rejects_and_drops(void **state)
 static void withholds(void **state)
 {
     (void)state;
-    struct gnt_queue_options o = options();
+    struct gnt_queue_options o = gnt_queue_options_default();
     o.max_messages = 1;
     assert_int_equal(queue_ask_bound(&w, "q", "t", &o), GNT_QUEUE_DONE);
     uint64_t q = queue_id(&w, "q", NULL);

@@ -24,6 +24,7 @@ struct message {
     bool seen_last; /* when all was over */
     unsigned held;  /* by so many readers */
     uint64_t sequence;
+    uint64_t delivery; /* that somebody has asked to accept */
 };
 
 struct reader {
@@ -102,14 +103,14 @@ static void on_delivered(struct queue_reader *q)
     }
 }
 
-static void on_settled(struct queue_reader *q, uint64_t sequence, enum gnt_queue_result result)
+static void on_settled(struct queue_reader *q, uint64_t delivery, enum gnt_queue_result result)
 {
     struct reader *r = GNT_CONTAINER(q, struct reader, r);
     struct life *l = r->life;
     assert_true(result == GNT_QUEUE_DONE || q->ended || result == GNT_QUEUE_NO_STORE ||
                 (result == GNT_QUEUE_LOCK_LOST && l->options.lock_ms));
     for (unsigned i = 0; i < l->count && result == GNT_QUEUE_DONE; i++)
-        if (l->m[i].sequence == sequence && l->m[i].asked && !l->options.lock_ms)
+        if (l->m[i].delivery == delivery && l->m[i].asked && !l->options.lock_ms)
             l->m[i].gone = true;
 }
 
@@ -221,6 +222,8 @@ static void settle_one(struct life *l, struct reader *r)
     snprintf(payload, sizeof payload, "%s", h->payload);
     m->held--;
     m->asked |= s.outcome == GNT_SETTLE_ACCEPT;
+    if (s.outcome == GNT_SETTLE_ACCEPT)
+        m->delivery = h->delivery;
     queue_settle_one(&r->r, payload, &s);
 }
 

@@ -117,9 +117,9 @@ static void on_opened(struct gnt_home *home, struct gnt_consumer *c, enum gnt_qu
 static void on_deliver(struct gnt_home *home, struct gnt_consumer *c, const struct gnt_queued *d)
 {
     struct place *p = place_of(home);
-    struct gnt_settling s = {.sequence = d->sequence, .tell = true};
+    struct gnt_settling s = {.delivery = d->delivery, .tell = true};
     if (d->failed == 0 && d->sequence % 7 == 0)
-        s = (struct gnt_settling){.sequence = d->sequence,
+        s = (struct gnt_settling){.delivery = d->delivery,
                                   .outcome = GNT_SETTLE_MODIFY,
                                   .failed = true,
                                   .annotations = gnt_slice_str("again")};
@@ -128,10 +128,10 @@ static void on_deliver(struct gnt_home *home, struct gnt_consumer *c, const stru
     gnt_consumer_credit(c, ++p->credit[number_of(p, c)], false);
 }
 
-static void on_settled(struct gnt_home *home, struct gnt_consumer *c, uint64_t sequence,
+static void on_settled(struct gnt_home *home, struct gnt_consumer *c, uint64_t delivery,
                        enum gnt_queue_result result)
 {
-    (void)c, (void)sequence;
+    (void)c, (void)delivery;
     place_of(home)->wrong += result != GNT_QUEUE_DONE;
     atomic_fetch_add(&accepted, 1);
 }

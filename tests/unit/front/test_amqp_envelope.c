@@ -253,7 +253,7 @@ static void outcomes(void **state)
     const struct made m = {.annotation = "a"};
     struct gnt_message *message = seal(&m);
     struct gnt_buf scratch = {0};
-    struct gnt_settling s = {.sequence = 1};
+    struct gnt_settling s = {.delivery = 1};
     struct gnt_amqp_value value = {.type = GNT_AMQP_NULL};
     const struct gnt_slice none = gnt_slice(NULL, 0);
     assert_int_equal(gnt_delivery_outcome(&value, message, none, &scratch, &s), GNT_MORE);
