@@ -367,7 +367,7 @@ static void release_unsent(struct outgoing *out)
 {
     gnt_list_each (link, &out->o.unsent) {
         struct gnt_going *g = GNT_CONTAINER(link, struct gnt_going, link);
-        const struct gnt_settling release = {.sequence = held_of(g)->sequence,
+        const struct gnt_settling release = {.delivery = held_of(g)->number,
                                              .outcome = GNT_SETTLE_RELEASE};
         if (!g->delivery && gnt_consumer_settle(&out->consumer, &release))
             return; /* they go back with the others */
