@@ -148,6 +148,14 @@ static enum gnt_reach reach(const struct gnt_rights *rights, uint8_t verb, struc
     return some ? GNT_REACH_SOME : GNT_REACH_NONE;
 }
 
+bool gnt_rights_may_publish(const struct gnt_rights *rights, struct gnt_slice topic)
+{
+    struct gnt_slice queue;
+    if (gnt_topic_queue(topic, &queue))
+        return gnt_rights_may(rights, GNT_VERB_SEND, queue);
+    return gnt_rights_may(rights, GNT_VERB_PUBLISH, topic);
+}
+
 enum gnt_reach gnt_rights_may_subscribe(const struct gnt_rights *rights, struct gnt_slice filter)
 {
     struct gnt_share share;
@@ -158,6 +166,9 @@ enum gnt_reach gnt_rights_may_subscribe(const struct gnt_rights *rights, struct 
         return GNT_REACH_NONE;
     if (!err)
         filter = share.filter;
+    struct gnt_slice queue;
+    if (gnt_topic_queue(filter, &queue))
+        return gnt_rights_may(rights, GNT_VERB_LISTEN, queue) ? GNT_REACH_ALL : GNT_REACH_NONE;
     if (asks(rights)) /* what it would say of each message cannot be known */
         return gnt_rights_may(rights, GNT_VERB_SUBSCRIBE, filter) ? GNT_REACH_SOME : GNT_REACH_NONE;
     if (reach(rights, GNT_VERB_SUBSCRIBE, filter) == GNT_REACH_NONE)

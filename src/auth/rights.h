@@ -17,8 +17,8 @@
     X(PUBLISH, 1)   /* "publish"; mosquitto: write */                                         \
     X(SUBSCRIBE, 2) /* "subscribe", with RECEIVE; mosquitto: read, likewise: to ask for it */ \
     X(RECEIVE, 4)   /* "receive": to be given it */                                           \
-    X(SEND, 8)      /* "send": AMQP, to a queue, topic or hub */                              \
-    X(LISTEN, 16)   /* "listen": AMQP, from one */                                            \
+    X(SEND, 8)      /* "send": to a queue or hub, by AMQP or to "$queue/NAME" */              \
+    X(LISTEN, 16)   /* "listen": from one, likewise */                                        \
     X(MANAGE, 32)   /* "manage": AMQP, to make and change entities */
 
 enum gnt_verb {
@@ -40,6 +40,10 @@ struct gnt_rights *gnt_rights_nothing(void);
  * few filters, and about as many look-ups as the topic has levels for many. */
 bool gnt_rights_may(const struct gnt_rights *rights, enum gnt_verb verb, struct gnt_slice topic);
 
+/* Whether something may be published to TOPIC, a valid topic name: PUBLISH, but SEND to NAME where
+ * that is "$queue/NAME". */
+bool gnt_rights_may_publish(const struct gnt_rights *rights, struct gnt_slice topic);
+
 /* How much of what a subscription matches its owner may be given. */
 enum gnt_reach {
     GNT_REACH_NONE, /* refuse it: nothing, or it may not be asked for */
@@ -47,8 +51,9 @@ enum gnt_reach {
     GNT_REACH_ALL,  /* grant it; no message needs a look while these rights stand */
 };
 
-/* FILTER is valid; "$share/GROUP/FILTER" is taken as FILTER.  Never GNT_REACH_ALL nor
- * GNT_REACH_NONE wrongly; GNT_REACH_SOME also where only many rules together permit all or nothing.
+/* FILTER is valid; "$share/GROUP/FILTER" is taken as FILTER, and "$queue/NAME" is to LISTEN to
+ * NAME.  Never GNT_REACH_ALL nor GNT_REACH_NONE wrongly; GNT_REACH_SOME also where only many rules
+ * together permit all or nothing.
  */
 enum gnt_reach gnt_rights_may_subscribe(const struct gnt_rights *rights, struct gnt_slice filter);
 

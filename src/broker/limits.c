@@ -36,6 +36,7 @@ struct gnt_core_config gnt_limits_core(const struct gnt_config *c)
         .session_expiry_max_s = c->limits.session_expiry_s,
         .overflow = overflow_of(c->queue_full),
         .hold_ms = c->queue_full_wait_ms,
+        .auto_create = gnt_config_creates(c),
     };
 }
 
@@ -96,7 +97,6 @@ struct gnt_amqp_limits gnt_limits_amqp(const struct gnt_config *c)
         .connect_timeout_ms = c->limits.connect_timeout_ms,
         .write_timeout_ms = c->limits.write_timeout_ms,
         .output_max = in_memory(c->limits.output_bytes),
-        .auto_create = gnt_config_creates(c),
     };
 }
 

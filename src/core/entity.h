@@ -68,6 +68,12 @@ enum gnt_entity_verb {
     GNT_ENTITY_PURGE,          /* drops its messages, but for those that somebody has */
 };
 
+/* What becomes of a name that somebody uses. */
+static inline enum gnt_entity_verb gnt_entity_verb_for(const struct gnt_home *home)
+{
+    return home->config.auto_create ? GNT_ENTITY_FIND_OR_CREATE : GNT_ENTITY_FIND;
+}
+
 /* A request.  The asker owns it and what it points to, and keeps both until `done`. */
 struct gnt_entity_asking {
     void (*done)(struct gnt_home *home, struct gnt_entity_asking *asking,

@@ -139,6 +139,7 @@ void gnt_home_fini(struct gnt_home *home)
     gnt_keep_fini(home);
     gnt_routes_fini(&home->routes);
     gnt_map_fini(&home->bounds);
+    gnt_map_fini(&home->ways);
     gnt_access_unref(&home->access);
     gnt_slots_fini(&home->slots);
     if (!home->timers)

@@ -41,6 +41,7 @@ struct gnt_core_config {
     uint32_t session_expiry_max_s; /* UINT32_MAX: no limit */
     enum gnt_overflow overflow;
     size_t queues_max;     /* of all homes together; 0: no limit */
+    bool auto_create;      /* the name of a queue that is not there makes one */
     uint32_t queue_window; /* messages of a queue in memory at a time; 0: GNT_QUEUE_WINDOW */
     /* Calendar time (ms since 1970) less that of the homes' clock, where nothing is kept. */
     int64_t calendar_ms;
@@ -100,6 +101,7 @@ struct gnt_home {
     struct gnt_map sessions; /* by client id */
     struct gnt_map groups;   /* by share name and filter */
     struct gnt_map queues;   /* struct gnt_queue, by folded name */
+    struct gnt_map ways;     /* to queues, by name (core/enqueue.c) */
     struct gnt_errands *errands;
     struct gnt_routes routes;
     struct gnt_keep keep;

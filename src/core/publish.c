@@ -1,8 +1,10 @@
 #include "core/publish.h"
 
+#include "core/enqueue.h"
 #include "core/ledger.h"
 #include "core/record.h"
 #include "core/total.h"
+#include "model/topic.h"
 
 static gnt_err find_route(struct gnt_home *home, struct gnt_slice topic, struct gnt_route **out,
                           bool *owned)
@@ -259,6 +261,9 @@ enum gnt_outcome gnt_publish(struct gnt_home *home, struct gnt_message *message,
 {
     struct gnt_route *route;
     bool owned;
+    struct gnt_slice queue;
+    if (gnt_topic_queue(message->topic, &queue))
+        return gnt_enqueue(home, queue, message, receipt);
     if (receipt)
         receipt->outcome = GNT_DONE; /* so far */
     if (find_route(home, message->topic, &route, &owned))

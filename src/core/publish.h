@@ -7,10 +7,11 @@
 
 #include "core/receipt.h"
 
-/* Retains MESSAGE if it says so, and hands it to every sink that matches, here and elsewhere.
+/* Retains MESSAGE if it says so, and hands it to every sink that matches, here and elsewhere; what
+ * is published to "$queue/NAME" goes into that queue, and nowhere else (core/enqueue.h).
  * MESSAGE is lent.  RECEIPT is for who can wait (core/receipt.h); NULL: nobody can, and where a
  * queue is full the message is dropped by its policy at once.
- *   GNT_DONE, GNT_DONE_NO_MATCH
+ *   GNT_DONE, GNT_DONE_NO_MATCH; with RECEIPT queues have others (gnt_enqueue_outcome)
  *   GNT_NO_ROOM   it would have to be kept, and the store takes nothing now; nothing has happened
  *   GNT_FAILED    out of memory before the message was safe with everyone; it may have reached
  * some. With RECEIPT and QoS 1 or 2 the caller has its publisher send it again; else what it has

@@ -89,6 +89,7 @@ struct gnt_sending {
     bool durable;
     uint8_t priority;       /* GNT_QUEUE_PRIORITY_DEFAULT if it says nothing */
     struct gnt_slice group; /* empty: none; within the message's bytes */
+    bool unwaited; /* its sender cannot be made to wait: a full queue that blocks says FULL */
     /* The answer: the queue is full by now, or still. */
     bool full;
     uint64_t sequence; /* the message's; 0: it is not in the queue */

@@ -159,6 +159,9 @@ static enum gnt_queue_result receive(struct gnt_queue *q, struct gnt_sending *s,
                             .enqueued_ms = gnt_queue_time_ms(q->home),
                             .priority = s->priority,
                             .durable = s->durable};
+    if (s->unwaited && q->options.overflow == GNT_QUEUE_BLOCK &&
+        gnt_queue_is_full(q, a.message->payload.size))
+        return GNT_QUEUE_FULL;
     if (q->options.groups && s->group.size && gnt_note_new(&note, &a.note))
         return GNT_QUEUE_NO_MEMORY;
     enum gnt_queue_result result = gnt_queue_take_in(q, &a);

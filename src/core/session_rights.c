@@ -69,7 +69,7 @@ bool gnt_session_may_receive(const struct gnt_session *s, struct gnt_slice topic
 
 bool gnt_session_may_publish(const struct gnt_session *s, struct gnt_slice topic)
 {
-    return gnt_rights_may(gnt_session_rights(s), GNT_VERB_PUBLISH, topic);
+    return gnt_rights_may_publish(gnt_session_rights(s), topic);
 }
 
 /* ---- Marks */

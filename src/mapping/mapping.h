@@ -14,9 +14,10 @@
 
 #include "amqp/codec/message.h"
 #include "model/message.h"
+#include "model/topic.h"
 
 /* Before the name of a queue, in topics. */
-#define GNT_MAPPING_QUEUE "$queue/"
+#define GNT_MAPPING_QUEUE GNT_TOPIC_QUEUE
 /* Before a topic, in addresses. */
 #define GNT_MAPPING_TOPIC "topic://"
 

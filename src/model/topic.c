@@ -121,3 +121,12 @@ gnt_err gnt_topic_share(struct gnt_slice filter, struct gnt_share *out)
     *out = (struct gnt_share){group, rest};
     return GNT_OK;
 }
+
+bool gnt_topic_queue(struct gnt_slice topic, struct gnt_slice *name)
+{
+    const struct gnt_slice prefix = gnt_slice_str(GNT_TOPIC_QUEUE);
+    if (topic.size <= prefix.size || !gnt_slice_starts(topic, prefix))
+        return false;
+    *name = gnt_slice_skip(topic, prefix.size);
+    return true;
+}

@@ -35,4 +35,9 @@ struct gnt_share {
  *   GNT_INVALID   begins with "$share/" but is none: empty group, wildcard in it, no filter */
 GNT_MUST gnt_err gnt_topic_share(struct gnt_slice filter, struct gnt_share *out);
 
+/* "$queue/NAME" is the queue NAME: published to, it gets the message; subscribed to, it gives them.
+ * *name borrows; false: the topic is not of that kind. */
+#define GNT_TOPIC_QUEUE "$queue/"
+bool gnt_topic_queue(struct gnt_slice topic, struct gnt_slice *name);
+
 #endif

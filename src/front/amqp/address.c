@@ -1,5 +1,7 @@
 #include "front/amqp/address.h"
 
+#include "model/topic.h"
+
 #include <strings.h>
 
 enum { WORDS_MAX = 4 };
@@ -120,14 +122,21 @@ static bool dead_letter_makes_sense(const struct gnt_address *a)
     return !a->dead_letter || (has && !take_back(&entity, dead_letter_queue));
 }
 
+static bool take_queue(struct gnt_slice *text)
+{
+    struct gnt_slice topic = *text;
+    return take_front(text, "queue://") ||
+           (take_front(&topic, "topic://") && gnt_topic_queue(topic, text));
+}
+
 gnt_err gnt_address_parse(struct gnt_slice text, struct gnt_address *out)
 {
     struct gnt_address found = {.entity = text};
-    if (take_front(&found.entity, "topic://")) {
-        found.kind = GNT_ADDRESS_TOPIC;
-    } else if (take_front(&found.entity, "queue://")) {
+    if (take_queue(&found.entity)) {
         found.kind = GNT_ADDRESS_QUEUE;
         found.dead_letter = take_back(&found.entity, dead_letter_queue);
+    } else if (take_front(&found.entity, "topic://")) {
+        found.kind = GNT_ADDRESS_TOPIC;
     } else {
         found = behind_server(text);
     }

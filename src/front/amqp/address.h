@@ -2,7 +2,7 @@
  * name exists, and what kind of thing it is, is the directory's to say (core/entity.h).
  *
  *     topic://FILTER                        MQTT topics; to send to, a topic name
- *     queue://NAME                          a queue
+ *     queue://NAME                          a queue; topic://$queue/NAME, as MQTT calls it
  *     $cbs                                  where tokens are put
  *     ENTITY/$management                    the entity's management; $management: the broker's
  *     HUB/Partitions/N                      one partition of a hub,

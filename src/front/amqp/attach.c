@@ -228,8 +228,7 @@ static void ask(struct gnt_amqp_peer *p, const struct gnt_amqp_event *event,
     a->asking.name = gnt_slice_str(a->name);
     a->asking.temporary = dynamic;
     a->asking.verb = dynamic                        ? GNT_ENTITY_CREATE
-                     : p->front->limits.auto_create ? GNT_ENTITY_FIND_OR_CREATE
-                                                    : GNT_ENTITY_FIND;
+                     : gnt_entity_verb_for(gnt_amqp_peer_home(p));
     gnt_terminus_init(&a->t, &attaching_kind, p, event->link);
     gnt_terminus_owe(&a->t);
     gnt_entity_ask(gnt_amqp_peer_home(p), &a->asking);

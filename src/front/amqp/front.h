@@ -23,7 +23,6 @@ struct gnt_amqp_limits {
     uint32_t connect_timeout_ms; /* to `open` */
     uint32_t write_timeout_ms;   /* for a peer that takes nothing; 0: no limit */
     size_t output_max; /* bytes that may wait for one peer before it gets no more messages */
-    bool auto_create;  /* a name that is unknown becomes a queue */
 };
 
 struct gnt_guess;

@@ -189,7 +189,7 @@ static void look_for_queue(struct coming *c)
     const struct gnt_amqp_front *front = c->in->t.front;
     c->asking = (struct gnt_entity_asking){
         .done = on_found,
-        .verb = front->limits.auto_create ? GNT_ENTITY_FIND_OR_CREATE : GNT_ENTITY_FIND,
+        .verb = gnt_entity_verb_for(front->home),
         .name = gnt_slice_skip(c->sending.message->topic, sizeof GNT_MAPPING_QUEUE - 1),
     };
     gnt_entity_ask(front->home, &c->asking);

@@ -85,7 +85,7 @@ static gnt_err rights(const struct gnt_mqtt_connection *c, const struct gnt_mqtt
 {
     const struct gnt_principal who = {open->user, open->client_id};
     gnt_err err = gnt_access_rights(gnt_connection_home(c)->access, who, &open->rights);
-    if (err || !p->has_will || gnt_rights_may(open->rights, GNT_VERB_PUBLISH, p->will.topic))
+    if (err || !p->has_will || gnt_rights_may_publish(open->rights, p->will.topic))
         return err;
     char name[GNT_NAME_SIZE];
     gnt_log_limited(GNT_LOG_INFO, gnt_connection_name(c, name), "will denied",

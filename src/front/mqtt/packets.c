@@ -191,7 +191,7 @@ static bool within_receive_max(struct gnt_mqtt_connection *c, const struct gnt_m
 static bool may_publish(struct gnt_mqtt_connection *c, struct gnt_slice topic)
 {
     const struct gnt_rights *rights = gnt_session_rights(c->session);
-    if (!rights || gnt_rights_may(rights, GNT_VERB_PUBLISH, topic))
+    if (!rights || gnt_rights_may_publish(rights, topic))
         return true;
     char name[GNT_NAME_SIZE];
     gnt_count(gnt_connection_counters(c), GNT_COUNT_PUBLISH_DENIED, 1);
