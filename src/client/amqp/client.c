@@ -146,7 +146,7 @@ static gnt_err own_texts(gnatter_amqp *c, const struct address *a)
     }
     o->user = o->user && *o->user ? o->user : NULL;
     o->container_id = o->container_id ? o->container_id : made;
-    o->hostname = o->hostname || c->link.file ? o->hostname : c->link.host;
+    o->hostname = o->hostname || c->dialer.link.file ? o->hostname : c->dialer.link.host;
     o->url = NULL;
     o->mechanism = NULL; /* c->mechanisms says it */
     const char **texts[] = {&o->user, &o->password, &o->container_id, &o->hostname};
@@ -187,15 +187,19 @@ static gnt_err fill(gnatter_amqp *c, const struct gnatter_amqp_options *o)
                                            .transport = &o->transport,
                                            .on_trace = o->on_trace,
                                            .context = o->context};
+    const struct gnt_dialer_terms terms = {.connect_timeout_ms = o->connect_timeout_ms,
+                                           .min_ms = o->reconnect_min_ms,
+                                           .max_ms = o->reconnect_max_ms,
+                                           .no_reconnect = o->no_reconnect,
+                                           .on_refusal = o->reconnect_on_refusal};
     gnt_list_init(&c->sessions);
     gnt_list_init(&c->deliveries);
     gnt_list_init(&c->news);
     gnt_list_init(&c->connected_news.in);
     gnt_list_init(&c->disconnected_news.in);
     gnt_outq_init(&c->out);
-    c->deadline = GNT_NEVER;
     if (!err)
-        err = gnt_link_init(&c->link, &c->thread.loop, &target);
+        err = gnt_dialer_init(&c->dialer, &gnt_amqp_client_dialing, c->thread, &terms, &target);
     if (!err) {
         c->options = *o;
         err = own_texts(c, &a);
@@ -204,7 +208,7 @@ static gnt_err fill(gnatter_amqp *c, const struct gnatter_amqp_options *o)
     if (!err) {
         struct gnatter_amqp_options asked = c->options;
         asked.mechanism = o->mechanism;
-        err = gnt_amqp_login_options(&asked, &c->link, &c->mechanisms);
+        err = gnt_amqp_login_options(&asked, &c->dialer.link, &c->mechanisms);
     }
     address_fini(&a);
     return err;
@@ -222,8 +226,8 @@ static void destroy(gnatter_amqp *c)
     gnt_sasl_client_fini(&c->sasl);
     gnt_outq_fini(&c->out);
     gnt_buf_fini(&c->in);
-    gnt_link_fini(&c->link);
-    gnt_thread_fini(&c->thread);
+    gnt_dialer_fini(&c->dialer);
+    gnt_thread_fini(c->thread);
     free(c);
 }
 
@@ -235,14 +239,15 @@ int gnatter_amqp_new(const struct gnatter_amqp_options *options, gnatter_amqp **
     gnatter_amqp *c = calloc(1, sizeof *c);
     if (!c)
         return GNT_NOMEM;
-    err = gnt_thread_init(&c->thread);
+    c->thread = &c->own_thread;
+    err = gnt_thread_init(c->thread);
     if (err) {
         free(c);
         return err;
     }
     err = fill(c, options);
     if (!err)
-        err = gnt_thread_start(&c->thread, gnt_amqp_client_run, c);
+        err = gnt_thread_start(c->thread, gnt_amqp_client_run, c);
     if (err) {
         destroy(c);
         return err;
@@ -272,37 +277,23 @@ void gnatter_amqp_free(gnatter_amqp *c)
 {
     if (!c)
         return;
-    GNT_ASSERT(!gnt_thread_in_callback(&c->thread));
-    pthread_mutex_lock(&c->thread.lock);
-    c->quit = true;
-    c->wanted = false;
-    gnt_thread_wake(&c->thread);
-    pthread_mutex_unlock(&c->thread.lock);
-    pthread_join(c->thread.id, NULL);
+    GNT_ASSERT(!gnt_thread_in_callback(c->thread));
+    pthread_mutex_lock(&c->thread->lock);
+    gnt_dialer_stop(&c->dialer, true);
+    pthread_mutex_unlock(&c->thread->lock);
+    pthread_join(c->thread->id, NULL);
     free_sessions(c);
     destroy(c);
 }
 
 /* ---- Shared */
 
-void gnt_amqp_client_touch(gnatter_amqp *c)
-{
-    if (!c->touched)
-        c->touched = c->wanted = true;
-    gnt_thread_wake(&c->thread);
-}
-
 void gnt_amqp_client_news(gnatter_amqp *c, struct gnt_news *news, enum gnt_news_kind kind)
 {
     news->kind = (uint8_t)kind;
     if (!gnt_list_linked(&news->in))
         gnt_list_push_back(&c->news, &news->in);
-    pthread_cond_broadcast(&c->thread.changed);
-}
-
-bool gnt_amqp_client_at_rest(const gnatter_amqp *c)
-{
-    return !c->wanted && c->state == GNT_LINK_DOWN;
+    pthread_cond_broadcast(&c->thread->changed);
 }
 
 void gnt_amqp_client_keep_text(struct gnt_slice text, char *out, size_t cap)
@@ -328,65 +319,31 @@ void gnt_amqp_client_keep_error(struct gnt_slice encoded, struct gnatter_amqp_er
 
 /* ---- Connection */
 
-/* With the lock: a connection is wanted, and the next attempt is made now. */
-static void want(gnatter_amqp *c)
-{
-    c->touched = c->wanted = true;
-    if (c->state == GNT_LINK_WAITING)
-        c->deadline = 0;
-    gnt_thread_wake(&c->thread);
-}
-
 int gnatter_amqp_start(gnatter_amqp *c)
 {
-    pthread_mutex_lock(&c->thread.lock);
-    gnt_err err = c->quit ? GNT_STATE : GNT_OK;
-    if (!err)
-        want(c);
-    pthread_mutex_unlock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
+    gnt_err err = gnt_dialer_start(&c->dialer);
+    pthread_mutex_unlock(&c->thread->lock);
     return err;
-}
-
-static int connect_locked(gnatter_amqp *c, uint64_t deadline)
-{
-    /* A connection that is just being closed is not the one that is waited for. */
-    while (c->state == GNT_LINK_CLOSING)
-        if (!gnt_thread_wait(&c->thread, deadline))
-            return GNT_TIMEOUT;
-    const uint64_t endings = c->endings;
-    if (!c->connected) {
-        want(c);
-        c->once = true;
-    }
-    while (!c->connected) {
-        if (c->endings != endings)
-            return c->error ? c->error : GNT_CLOSED;
-        if (!gnt_thread_wait(&c->thread, deadline)) {
-            c->wanted = false;
-            gnt_thread_wake(&c->thread);
-            return GNT_TIMEOUT;
-        }
-    }
-    return GNT_OK;
 }
 
 int gnatter_amqp_connect(gnatter_amqp *c, uint32_t timeout_ms)
 {
     const uint64_t deadline = gnt_thread_wait_deadline(timeout_ms);
-    if (gnt_thread_in_callback(&c->thread))
+    if (gnt_thread_in_callback(c->thread))
         return GNT_STATE;
-    pthread_mutex_lock(&c->thread.lock);
-    int err = connect_locked(c, deadline);
-    pthread_mutex_unlock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
+    int err = gnt_dialer_connect(&c->dialer, deadline);
+    pthread_mutex_unlock(&c->thread->lock);
     return err;
 }
 
 static gnt_err flush(gnatter_amqp *c, uint64_t deadline)
 {
     while (c->queued_messages) {
-        if (gnt_amqp_client_at_rest(c))
-            return c->error ? (gnt_err)c->error : GNT_CLOSED;
-        if (!gnt_thread_wait(&c->thread, deadline))
+        if (gnt_dialer_at_rest(&c->dialer))
+            return (gnt_err)gnt_dialer_why(&c->dialer);
+        if (!gnt_thread_wait(c->thread, deadline))
             return GNT_TIMEOUT;
     }
     return GNT_OK;
@@ -395,39 +352,34 @@ static gnt_err flush(gnatter_amqp *c, uint64_t deadline)
 int gnatter_amqp_close(gnatter_amqp *c, uint32_t timeout_ms)
 {
     const uint64_t deadline = gnt_thread_wait_deadline(timeout_ms);
-    if (gnt_thread_in_callback(&c->thread))
+    if (gnt_thread_in_callback(c->thread))
         return GNT_STATE;
-    pthread_mutex_lock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
     gnt_err drained = flush(c, deadline);
-    c->touched = true;
-    c->wanted = false;
-    gnt_thread_wake(&c->thread);
-    const uint64_t closed = gnt_thread_wait_deadline(CLOSE_MS);
-    while (!gnt_amqp_client_at_rest(c))
-        if (!gnt_thread_wait(&c->thread, closed))
-            break;
-    pthread_mutex_unlock(&c->thread.lock);
+    gnt_dialer_stop(&c->dialer, false);
+    gnt_dialer_settle(&c->dialer, gnt_thread_wait_deadline(CLOSE_MS));
+    pthread_mutex_unlock(&c->thread->lock);
     return drained;
 }
 
 void gnatter_amqp_get_info(gnatter_amqp *c, struct gnatter_amqp_info *out)
 {
-    pthread_mutex_lock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
     *out = (struct gnatter_amqp_info){
-        .connected = c->connected,
-        .error = c->error,
+        .connected = c->dialer.connected,
+        .error = c->dialer.error,
         .why = c->why,
         .peer_max_frame_size = c->has_engine ? c->engine.peer_max_frame_size : 0,
         .queued_messages = c->queued_messages,
         .queued_bytes = c->queued_bytes,
-        .connections = c->connections,
+        .connections = c->dialer.connections,
     };
     gnt_amqp_client_keep_text(c->terms.container_id, out->container_id, sizeof out->container_id);
     memcpy(out->peer_container_id, c->peer, sizeof c->peer);
     if (c->sasl_begun)
         gnt_amqp_client_keep_text(gnt_slice_str(gnt_sasl_name(c->sasl.mechanism)), out->mechanism,
                                   sizeof out->mechanism);
-    pthread_mutex_unlock(&c->thread.lock);
+    pthread_mutex_unlock(&c->thread->lock);
 }
 
 /* ---- Sessions */
@@ -462,9 +414,9 @@ gnt_err gnt_amqp_client_session(gnatter_amqp *c, gnatter_amqp_session **session)
 
 int gnatter_amqp_session_new(gnatter_amqp *c, gnatter_amqp_session **out)
 {
-    pthread_mutex_lock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
     gnt_err err = session_new(c, out);
-    pthread_mutex_unlock(&c->thread.lock);
+    pthread_mutex_unlock(&c->thread->lock);
     return err;
 }
 
@@ -475,11 +427,11 @@ void gnatter_amqp_session_free(gnatter_amqp_session *s)
     gnatter_amqp *c = s->amqp;
     if (s->coordinator)
         gnatter_amqp_sender_free(s->coordinator);
-    pthread_mutex_lock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
     if (s->engine) {
         s->engine->context = NULL;
         (void)!gnt_amqp_session_end(s->engine, NULL);
-        gnt_thread_wake(&c->thread);
+        gnt_thread_wake(c->thread);
     }
     gnt_list_each_safe (node, &s->ends) {
         struct gnt_end *e = GNT_CONTAINER(node, struct gnt_end, in_session);
@@ -491,7 +443,7 @@ void gnatter_amqp_session_free(gnatter_amqp_session *s)
     bool used = !gnt_list_empty(&s->ends) || !gnt_list_empty(&s->transactions);
     if (used) /* against the rules: it is freed with the connection */
         gnt_list_push_back(&c->sessions, &s->in_amqp);
-    pthread_mutex_unlock(&c->thread.lock);
+    pthread_mutex_unlock(&c->thread->lock);
     if (!used)
         free(s);
 }

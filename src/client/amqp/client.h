@@ -1,9 +1,10 @@
 /* What the files of the AMQP client share.
  *
  * Three layers, as in client/mqtt: the engine (amqp/engine) knows AMQP; the link of client/base
- * knows how to get a byte stream; the thread (thread.c) carries bytes between the two, calls back,
- * and connects again.  What the program holds (sessions, ends, sendings, deliveries) outlives a
- * connection; what the engine holds does not, and each side's pointer to the other is NULL then.
+ * knows how to get a byte stream, and the dialer on it when; the thread (thread.c) carries bytes
+ * between the two, and calls back.  What the program holds (sessions, ends, sendings, deliveries)
+ * outlives a connection; what the engine holds does not, and each side's pointer to the other is
+ * NULL then.
  *
  * Calling back: whoever finds something to tell puts a piece of news into `news`; the thread tells
  * it all, without the lock, between two steps.  So nothing of the program's runs in the middle of
@@ -17,8 +18,7 @@
 #include "auth/sasl.h"
 #include "base/buf.h"
 #include "client/amqp/message.h"
-#include "client/base/link.h"
-#include "client/base/thread.h"
+#include "client/base/dialer.h"
 
 #include <gnatter/amqp.h>
 
@@ -38,7 +38,8 @@ struct gnt_news {
 };
 
 struct gnatter_amqp {
-    struct gnt_thread thread;
+    struct gnt_thread *thread;
+    struct gnt_thread own_thread;        /* a client's */
     struct gnatter_amqp_options options; /* its texts, as they are not the link's, are owned */
     struct gnt_amqp_options terms;       /* of the engine */
     uint32_t mechanisms;                 /* a set of SASL's; 0: none at all */
@@ -48,24 +49,8 @@ struct gnatter_amqp {
     struct gnt_list news;
     uint64_t names; /* given to links so far */
 
-    /* What is wanted. */
-    bool wanted;  /* a connection */
-    bool once;    /* for one attempt only: gnatter_amqp_connect waits */
-    bool touched; /* it was asked for something: no starting by itself any more */
-    bool quit;    /* gnatter_amqp_free: nothing more is asked */
-
-    /* How it stands. */
-    enum gnt_link_state state;
-    uint64_t deadline;     /* of the attempt, or of the next one */
-    uint64_t flush_from;   /* when CLOSING began */
-    uint64_t connected_at; /* of the last connection */
-    uint32_t failures;     /* in a row: the back-off's exponent */
-    uint64_t endings;      /* connections and attempts that have ended, for who waits for one */
-    uint64_t connections;
-    bool connected; /* both have said open */
-    bool heard;     /* bytes have come on this link */
-    int error;      /* why the last one ended */
-    struct gnatter_amqp_error why;
+    struct gnt_dialer dialer;
+    struct gnatter_amqp_error why; /* of the last one's end */
     size_t queued_messages, queued_bytes;
     char peer[128]; /* its container id */
 
@@ -73,7 +58,6 @@ struct gnatter_amqp {
     struct gnatter_amqp_disconnected disconnected;
 
     /* The thread's own, but for engine calls. */
-    struct gnt_link link;
     bool has_engine;
     struct gnt_amqp_connection engine;
     struct gnt_outq out;
@@ -208,18 +192,15 @@ struct gnatter_amqp_transaction {
 
 /* ---- client.c */
 
-void gnt_amqp_client_touch(gnatter_amqp *c);
 void gnt_amqp_client_news(gnatter_amqp *c, struct gnt_news *news, enum gnt_news_kind kind);
-
-/* Whether nothing comes any more until the program says so. */
-bool gnt_amqp_client_at_rest(const gnatter_amqp *c);
 
 /* An error of the peer's in *out, and of ENCODED (an error, or nothing). */
 void gnt_amqp_client_keep_error(struct gnt_slice encoded, struct gnatter_amqp_error *out);
 void gnt_amqp_client_keep_text(struct gnt_slice text, char *out, size_t cap);
 
-/* ---- thread.c: the thread. */
+/* ---- thread.c: the thread, and its part of the dialer's. */
 void *gnt_amqp_client_run(void *client);
+extern const struct gnt_dialer_ops gnt_amqp_client_dialing;
 
 /* ---- login.c: SASL, by the thread.  _answer lets go of the lock while it works. */
 GNT_MUST gnt_err gnt_amqp_login_options(const struct gnatter_amqp_options *o,

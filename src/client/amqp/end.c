@@ -237,7 +237,7 @@ gnt_err gnt_end_init(struct gnt_end *e, gnatter_amqp *c, const struct gnatter_am
     gnt_list_init(&e->left_news.in);
     if (!good_link(link, sender))
         return GNT_INVALID;
-    if (c->quit)
+    if (c->dialer.quit)
         return GNT_STATE;
     gnt_err err = gnt_amqp_client_session(c, &e->session);
     if (!err && e->session->error)
@@ -251,7 +251,7 @@ gnt_err gnt_end_init(struct gnt_end *e, gnatter_amqp *c, const struct gnatter_am
     if (err)
         return err;
     gnt_list_push_back(&e->session->ends, &e->in_session);
-    gnt_amqp_client_touch(c);
+    gnt_dialer_touch(&c->dialer);
     return GNT_OK;
 }
 
@@ -286,22 +286,22 @@ static void leave_locked(struct gnt_end *e)
     else
         gnt_receiver_left(gnt_receiver_of(e));
     gnt_amqp_client_news(e->amqp, &e->left_news, GNT_NEWS_LEFT);
-    gnt_thread_wake(&e->amqp->thread);
+    gnt_thread_wake(e->amqp->thread);
 }
 
 void gnt_end_leave(struct gnt_end *e)
 {
     gnatter_amqp *c = e->amqp;
     bool left = false;
-    pthread_mutex_lock(&c->thread.lock);
-    if (!gnt_thread_in_callback(&c->thread))
+    pthread_mutex_lock(&c->thread->lock);
+    if (!gnt_thread_in_callback(c->thread))
         e->left = &left;
     else
         left = true;
     leave_locked(e);
     while (!left)
-        pthread_cond_wait(&c->thread.changed, &c->thread.lock);
-    pthread_mutex_unlock(&c->thread.lock);
+        pthread_cond_wait(&c->thread->changed, &c->thread->lock);
+    pthread_mutex_unlock(&c->thread->lock);
 }
 
 void gnt_end_free(struct gnt_end *e)
@@ -319,7 +319,7 @@ void gnt_end_free(struct gnt_end *e)
         free(gnt_receiver_of(e));
     if (left)
         *left = true;
-    pthread_cond_broadcast(&c->thread.changed);
+    pthread_cond_broadcast(&c->thread->changed);
 }
 
 /* ---- Life */
@@ -423,18 +423,18 @@ int gnt_end_ready(struct gnt_end *e, uint32_t timeout_ms)
     const uint64_t deadline = gnt_thread_wait_deadline(timeout_ms);
     gnatter_amqp *c = e->amqp;
     int err = GNT_OK;
-    if (gnt_thread_in_callback(&c->thread))
+    if (gnt_thread_in_callback(c->thread))
         return GNT_STATE;
-    pthread_mutex_lock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
     while (e->state != GNT_END_ATTACHED && !err) {
         if (e->state == GNT_END_ENDED)
             err = e->error;
-        else if (gnt_amqp_client_at_rest(c))
-            err = c->error ? c->error : GNT_CLOSED;
-        else if (!gnt_thread_wait(&c->thread, deadline))
+        else if (gnt_dialer_at_rest(&c->dialer))
+            err = gnt_dialer_why(&c->dialer);
+        else if (!gnt_thread_wait(c->thread, deadline))
             err = GNT_TIMEOUT;
     }
-    pthread_mutex_unlock(&c->thread.lock);
+    pthread_mutex_unlock(&c->thread->lock);
     return err;
 }
 

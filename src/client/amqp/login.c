@@ -102,9 +102,9 @@ static gnt_err on_challenge(gnatter_amqp *c, struct gnt_slice challenge)
 {
     const struct gnt_sasl_credentials who = credentials(c);
     struct gnt_buf answer = {0};
-    pthread_mutex_unlock(&c->thread.lock);
+    pthread_mutex_unlock(&c->thread->lock);
     gnt_err err = gnt_sasl_client_answer(&c->sasl, &who, challenge, &answer);
-    pthread_mutex_lock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
     if (!err)
         err = gnt_amqp_connection_sasl_respond(&c->engine, gnt_buf_slice(&answer));
     else if (err == GNT_DENIED)

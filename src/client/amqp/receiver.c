@@ -103,7 +103,7 @@ static void whole(gnatter_amqp_receiver *r, gnatter_amqp_delivery *d,
     }
     gnt_list_push_back(&r->waiting, &d->in_waiting);
     r->waiting_count++;
-    pthread_cond_broadcast(&r->end.amqp->thread.changed);
+    pthread_cond_broadcast(&r->end.amqp->thread->changed);
 }
 
 /* Without memory the delivery is given back. */
@@ -145,9 +145,9 @@ void gnt_receiver_tell(gnatter_amqp *c, gnatter_amqp_delivery *d)
     gnatter_amqp_on_message *on_message = r->on_message;
     void *context = r->end.context;
     d->taken = true;
-    pthread_mutex_unlock(&c->thread.lock);
+    pthread_mutex_unlock(&c->thread->lock);
     on_message(r, d, context);
-    pthread_mutex_lock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
 }
 
 /* ---- Credit */
@@ -163,7 +163,7 @@ static void drained(gnatter_amqp_receiver *r)
 {
     r->draining = false;
     r->left = r->target = 0;
-    pthread_cond_broadcast(&r->end.amqp->thread.changed);
+    pthread_cond_broadcast(&r->end.amqp->thread->changed);
 }
 
 /* Asked for once, until all of the credit is gone. */
@@ -234,7 +234,7 @@ int gnt_delivery_settle(gnatter_amqp_delivery *d, struct gnt_slice state)
     struct gnt_amqp_delivery *engine = d->engine;
     bool settled = d->settled, second = d->second;
     gnt_delivery_end(d);
-    gnt_thread_wake(&c->thread);
+    gnt_thread_wake(c->thread);
     if (settled)
         return GNT_OK;
     if (!engine)
@@ -246,9 +246,9 @@ int gnt_delivery_settle(gnatter_amqp_delivery *d, struct gnt_slice state)
 static int settle(gnatter_amqp_delivery *d, struct gnt_slice state)
 {
     gnatter_amqp *c = d->amqp;
-    pthread_mutex_lock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
     int err = gnt_delivery_settle(d, state);
-    pthread_mutex_unlock(&c->thread.lock);
+    pthread_mutex_unlock(&c->thread->lock);
     return err;
 }
 
@@ -336,10 +336,10 @@ void gnatter_amqp_delivery_free(gnatter_amqp_delivery *d)
     if (!d)
         return;
     gnatter_amqp *c = d->amqp;
-    pthread_mutex_lock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
     gnt_delivery_end(d);
-    gnt_thread_wake(&c->thread);
-    pthread_mutex_unlock(&c->thread.lock);
+    gnt_thread_wake(c->thread);
+    pthread_mutex_unlock(&c->thread->lock);
 }
 
 gnatter_amqp_message *gnatter_amqp_delivery_message(gnatter_amqp_delivery *d)
@@ -350,11 +350,11 @@ gnatter_amqp_message *gnatter_amqp_delivery_message(gnatter_amqp_delivery *d)
 void gnatter_amqp_delivery_get_info(gnatter_amqp_delivery *d,
                                     struct gnatter_amqp_delivery_info *out)
 {
-    pthread_mutex_lock(&d->amqp->thread.lock);
+    pthread_mutex_lock(&d->amqp->thread->lock);
     *out = (struct gnatter_amqp_delivery_info){.receiver = d->receiver,
                                                .tag = {d->tag, d->tag_size},
                                                .settled = d->settled};
-    pthread_mutex_unlock(&d->amqp->thread.lock);
+    pthread_mutex_unlock(&d->amqp->thread->lock);
 }
 
 /* ---- For the program */
@@ -382,9 +382,9 @@ static gnt_err receiver_new(gnatter_amqp *c, const struct gnatter_amqp_link *lin
 int gnatter_amqp_receiver_new(gnatter_amqp *c, const struct gnatter_amqp_link *link,
                               gnatter_amqp_receiver **out)
 {
-    pthread_mutex_lock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
     gnt_err err = receiver_new(c, link, out);
-    pthread_mutex_unlock(&c->thread.lock);
+    pthread_mutex_unlock(&c->thread->lock);
     return err;
 }
 
@@ -401,10 +401,10 @@ int gnatter_amqp_receiver_ready(gnatter_amqp_receiver *r, uint32_t timeout_ms)
 
 void gnatter_amqp_receiver_get_info(gnatter_amqp_receiver *r, struct gnatter_amqp_link_info *out)
 {
-    pthread_mutex_lock(&r->end.amqp->thread.lock);
+    pthread_mutex_lock(&r->end.amqp->thread->lock);
     gnt_end_info(&r->end, out);
     out->waiting = r->waiting_count;
-    pthread_mutex_unlock(&r->end.amqp->thread.lock);
+    pthread_mutex_unlock(&r->end.amqp->thread->lock);
 }
 
 /* Why nothing will come, if that is so. */
@@ -413,8 +413,8 @@ static int hopeless(const gnatter_amqp_receiver *r)
     const gnatter_amqp *c = r->end.amqp;
     if (r->end.state == GNT_END_ENDED)
         return r->end.error;
-    if (gnt_amqp_client_at_rest(c))
-        return c->error ? c->error : GNT_CLOSED;
+    if (gnt_dialer_at_rest(&c->dialer))
+        return gnt_dialer_why(&c->dialer);
     return GNT_OK;
 }
 
@@ -425,12 +425,12 @@ int gnatter_amqp_receive(gnatter_amqp_receiver *r, uint32_t timeout_ms, gnatter_
     int err = GNT_OK;
     if (r->on_message)
         return GNT_INVALID;
-    if (gnt_thread_in_callback(&c->thread))
+    if (gnt_thread_in_callback(c->thread))
         return GNT_STATE;
-    pthread_mutex_lock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
     while (gnt_list_empty(&r->waiting) && !err) {
         err = hopeless(r);
-        if (!err && !gnt_thread_wait(&c->thread, deadline))
+        if (!err && !gnt_thread_wait(c->thread, deadline))
             err = GNT_TIMEOUT;
     }
     struct gnt_list *node = gnt_list_pop_front(&r->waiting);
@@ -440,22 +440,22 @@ int gnatter_amqp_receive(gnatter_amqp_receiver *r, uint32_t timeout_ms, gnatter_
         (*out)->taken = true;
         err = GNT_OK;
     }
-    pthread_mutex_unlock(&c->thread.lock);
+    pthread_mutex_unlock(&c->thread->lock);
     return err;
 }
 
 int gnatter_amqp_receiver_credit(gnatter_amqp_receiver *r, uint32_t credit)
 {
     gnatter_amqp *c = r->end.amqp;
-    pthread_mutex_lock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
     bool fits = credit <= INT32_MAX && r->left <= INT32_MAX - credit;
     if (fits && r->manual)
         r->left += credit;
     else if (fits)
         r->target = credit;
     r->draining = r->draining && !fits;
-    gnt_amqp_client_touch(c);
-    pthread_mutex_unlock(&c->thread.lock);
+    gnt_dialer_touch(&c->dialer);
+    pthread_mutex_unlock(&c->thread->lock);
     return fits ? GNT_OK : GNT_INVALID;
 }
 
@@ -464,17 +464,17 @@ int gnatter_amqp_receiver_drain(gnatter_amqp_receiver *r, uint32_t timeout_ms)
     const uint64_t deadline = gnt_thread_wait_deadline(timeout_ms);
     gnatter_amqp *c = r->end.amqp;
     int err = GNT_OK;
-    if (gnt_thread_in_callback(&c->thread))
+    if (gnt_thread_in_callback(c->thread))
         return GNT_STATE;
-    pthread_mutex_lock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
     r->draining = true;
     r->drain_asked = false;
-    gnt_amqp_client_touch(c);
+    gnt_dialer_touch(&c->dialer);
     while (r->draining && !err) {
         err = hopeless(r);
-        if (!err && !gnt_thread_wait(&c->thread, deadline))
+        if (!err && !gnt_thread_wait(c->thread, deadline))
             err = GNT_TIMEOUT;
     }
-    pthread_mutex_unlock(&c->thread.lock);
+    pthread_mutex_unlock(&c->thread->lock);
     return err;
 }

@@ -142,12 +142,12 @@ void gnt_sender_tell(gnatter_amqp *c, struct gnt_sending *sending)
     c->queued_messages--;
     c->queued_bytes -= sending->size;
     if (sending->done) {
-        pthread_mutex_unlock(&c->thread.lock);
+        pthread_mutex_unlock(&c->thread->lock);
         sending->done(s, &told, sending->context);
-        pthread_mutex_lock(&c->thread.lock);
+        pthread_mutex_lock(&c->thread->lock);
     }
     s->count--;
-    pthread_cond_broadcast(&c->thread.changed);
+    pthread_cond_broadcast(&c->thread->changed);
     unref(sending);
 }
 
@@ -196,7 +196,7 @@ void gnt_sender_forget(gnatter_amqp_transaction *t)
         if (news->kind == GNT_NEWS_OUTCOME && sending->transaction == t)
             sending->transaction = NULL;
     }
-    gnt_thread_wake(&t->session->amqp->thread);
+    gnt_thread_wake(t->session->amqp->thread);
 }
 
 /* The connection is gone, or the link: what was on its way begins anew.  What has its outcome, or
@@ -298,7 +298,7 @@ gnt_err gnt_sender_queue(gnatter_amqp_sender *s, const gnatter_amqp_message *m,
     gnt_err err = gnt_client_message_failure(m);
     if (!err && size == 0)
         err = GNT_INVALID;
-    if (!err && (c->quit || s->end.leaving))
+    if (!err && (c->dialer.quit || s->end.leaving))
         err = GNT_STATE;
     if (!err && s->end.state == GNT_END_ENDED)
         err = GNT_REFUSED;
@@ -327,7 +327,7 @@ gnt_err gnt_sender_queue(gnatter_amqp_sender *s, const gnatter_amqp_message *m,
     s->count++;
     c->queued_messages++;
     c->queued_bytes += size;
-    gnt_amqp_client_touch(c);
+    gnt_dialer_touch(&c->dialer);
     *out = sending;
     return GNT_OK;
 }
@@ -338,12 +338,12 @@ int gnt_sender_wait(gnatter_amqp_sender *s, struct gnt_sending *sending, struct 
 {
     gnatter_amqp *c = s->end.amqp;
     bool late = false;
-    while (!w->done && !late && !gnt_amqp_client_at_rest(c))
-        late = !gnt_thread_wait(&c->thread, deadline);
+    while (!w->done && !late && !gnt_dialer_at_rest(&c->dialer))
+        late = !gnt_thread_wait(c->thread, deadline);
     if (w->done)
         return w->outcome.error;
     sending->waiter = NULL; /* the message goes on without us */
-    return late ? GNT_TIMEOUT : c->error ? c->error : GNT_CLOSED;
+    return late ? GNT_TIMEOUT : gnt_dialer_why(&c->dialer);
 }
 
 static gnt_err sender_new(gnatter_amqp *c, const struct gnatter_amqp_link *link,
@@ -367,9 +367,9 @@ static gnt_err sender_new(gnatter_amqp *c, const struct gnatter_amqp_link *link,
 int gnatter_amqp_sender_new(gnatter_amqp *c, const struct gnatter_amqp_link *link,
                             gnatter_amqp_sender **out)
 {
-    pthread_mutex_lock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
     gnt_err err = sender_new(c, link, out);
-    pthread_mutex_unlock(&c->thread.lock);
+    pthread_mutex_unlock(&c->thread->lock);
     return err;
 }
 
@@ -386,10 +386,10 @@ int gnatter_amqp_sender_ready(gnatter_amqp_sender *s, uint32_t timeout_ms)
 
 void gnatter_amqp_sender_get_info(gnatter_amqp_sender *s, struct gnatter_amqp_link_info *out)
 {
-    pthread_mutex_lock(&s->end.amqp->thread.lock);
+    pthread_mutex_lock(&s->end.amqp->thread->lock);
     gnt_end_info(&s->end, out);
     out->waiting = s->count;
-    pthread_mutex_unlock(&s->end.amqp->thread.lock);
+    pthread_mutex_unlock(&s->end.amqp->thread->lock);
 }
 
 int gnatter_amqp_send(gnatter_amqp_sender *s, const gnatter_amqp_message *m,
@@ -397,9 +397,9 @@ int gnatter_amqp_send(gnatter_amqp_sender *s, const gnatter_amqp_message *m,
 {
     const struct gnt_send_request request = {.done = done, .context = context};
     struct gnt_sending *sending;
-    pthread_mutex_lock(&s->end.amqp->thread.lock);
+    pthread_mutex_lock(&s->end.amqp->thread->lock);
     gnt_err err = gnt_sender_queue(s, m, &request, &sending);
-    pthread_mutex_unlock(&s->end.amqp->thread.lock);
+    pthread_mutex_unlock(&s->end.amqp->thread->lock);
     return err;
 }
 
@@ -411,15 +411,15 @@ int gnatter_amqp_send_wait(gnatter_amqp_sender *s, const gnatter_amqp_message *m
     struct gnt_waiter w = {.done = false};
     const struct gnt_send_request request = {.waiter = &w};
     struct gnt_sending *sending;
-    if (gnt_thread_in_callback(&c->thread))
+    if (gnt_thread_in_callback(c->thread))
         return GNT_STATE;
-    pthread_mutex_lock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
     int err = gnt_sender_queue(s, m, &request, &sending);
     if (err == GNT_REFUSED)
         w.outcome.why = s->end.why;
     if (!err)
         err = gnt_sender_wait(s, sending, &w, deadline);
-    pthread_mutex_unlock(&c->thread.lock);
+    pthread_mutex_unlock(&c->thread->lock);
     w.outcome.error = err;
     if (outcome)
         *outcome = w.outcome;
@@ -431,15 +431,15 @@ int gnatter_amqp_sender_flush(gnatter_amqp_sender *s, uint32_t timeout_ms)
     const uint64_t deadline = gnt_thread_wait_deadline(timeout_ms);
     gnatter_amqp *c = s->end.amqp;
     int err = GNT_OK;
-    if (gnt_thread_in_callback(&c->thread))
+    if (gnt_thread_in_callback(c->thread))
         return GNT_STATE;
-    pthread_mutex_lock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
     while (s->count && !err) {
-        if (gnt_amqp_client_at_rest(c))
-            err = c->error ? c->error : GNT_CLOSED;
-        else if (!gnt_thread_wait(&c->thread, deadline))
+        if (gnt_dialer_at_rest(&c->dialer))
+            err = gnt_dialer_why(&c->dialer);
+        else if (!gnt_thread_wait(c->thread, deadline))
             err = GNT_TIMEOUT;
     }
-    pthread_mutex_unlock(&c->thread.lock);
+    pthread_mutex_unlock(&c->thread->lock);
     return err;
 }

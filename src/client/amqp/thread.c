@@ -9,8 +9,7 @@ enum {
     CHUNK = 16 * 1024,
     READS_A_TURN = 16,
     WRITE_PIECES = GNT_STREAM_IOV_MAX,
-    FLUSH_MS = 2000,  /* for the last output of a connection, close and all */
-    STEADY_MS = 5000, /* a connection that lasted so long was a success */
+    CLOSE_MS = 2000, /* for the peer's answer to close */
 };
 
 /* ---- Telling */
@@ -20,9 +19,9 @@ static void tell_detached(struct gnt_end *e)
     const struct gnatter_amqp_error why = e->why;
     if (!e->on_detached || e->leaving)
         return;
-    pthread_mutex_unlock(&e->amqp->thread.lock);
+    pthread_mutex_unlock(&e->amqp->thread->lock);
     e->on_detached(e->error, &why, e->context);
-    pthread_mutex_lock(&e->amqp->thread.lock);
+    pthread_mutex_lock(&e->amqp->thread->lock);
 }
 
 /* A text of our own, as the lock is not held. */
@@ -32,18 +31,18 @@ static void tell_attached(struct gnt_end *e)
     if (!e->on_attached || e->leaving)
         return;
     gnt_amqp_client_keep_text(gnt_slice_str(e->address), address, sizeof address);
-    pthread_mutex_unlock(&e->amqp->thread.lock);
+    pthread_mutex_unlock(&e->amqp->thread->lock);
     e->on_attached(address, e->context);
-    pthread_mutex_lock(&e->amqp->thread.lock);
+    pthread_mutex_lock(&e->amqp->thread->lock);
 }
 
 static void tell_connected(gnatter_amqp *c)
 {
     if (!c->options.on_connected)
         return;
-    pthread_mutex_unlock(&c->thread.lock);
+    pthread_mutex_unlock(&c->thread->lock);
     c->options.on_connected(c, c->options.context);
-    pthread_mutex_lock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
 }
 
 static void tell_disconnected(gnatter_amqp *c)
@@ -51,9 +50,9 @@ static void tell_disconnected(gnatter_amqp *c)
     const struct gnatter_amqp_disconnected told = c->disconnected;
     if (!c->options.on_disconnected)
         return;
-    pthread_mutex_unlock(&c->thread.lock);
+    pthread_mutex_unlock(&c->thread->lock);
     c->options.on_disconnected(c, &told, c->options.context);
-    pthread_mutex_lock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
 }
 
 static void tell_one(gnatter_amqp *c, struct gnt_list *node)
@@ -91,15 +90,22 @@ struct ending {
     struct gnatter_amqp_error why;
 };
 
-static bool will_reconnect(const gnatter_amqp *c, const struct ending *e)
+/* Else there is nobody to tell. */
+static bool lingers(int error)
 {
-    return e->error && c->wanted && !c->once && !c->options.no_reconnect &&
-           (c->options.reconnect_on_refusal || !e->lasting);
+    return error == 0 || error == GNT_PROTOCOL || error == GNT_MALFORMED || error == GNT_TOOBIG ||
+           error == GNT_TIMEOUT || error == GNT_REFUSED;
 }
 
-static uint32_t back_off_ms(gnatter_amqp *c)
+static gnatter_amqp *client_of(struct gnt_dialer *d)
 {
-    return gnt_back_off_ms(c->options.reconnect_min_ms, c->options.reconnect_max_ms, c->failures++);
+    return GNT_CONTAINER(d, struct gnatter_amqp, dialer);
+}
+
+static void drop_output(gnatter_amqp *c)
+{
+    gnt_outq_fini(&c->out);
+    gnt_outq_init(&c->out);
 }
 
 /* What is in the queue stays for CLOSING, if there is still somebody to write it to. */
@@ -114,50 +120,27 @@ static void end_engine(gnatter_amqp *c)
 
 static void ended(gnatter_amqp *c, const struct ending *e)
 {
-    const uint64_t now = gnt_now(&gnt_clock_system);
-    if (c->connected && now - c->connected_at >= STEADY_MS * GNT_NS_PER_MS)
-        c->failures = 0;
-    const bool again = will_reconnect(c, e);
-    c->disconnected = (struct gnatter_amqp_disconnected){
-        .error = e->error,
-        .why = e->why,
-        .was_connected = c->connected,
-        .will_reconnect = again,
-        .retry_in_ms = again ? back_off_ms(c) : 0,
-    };
-    c->error = e->error;
+    c->disconnected = (struct gnatter_amqp_disconnected){.error = e->error,
+                                                         .why = e->why,
+                                                         .was_connected = c->dialer.connected};
     c->why = e->why;
-    if (!again && e->error)
-        c->wanted = false;
-    c->once = c->connected = false;
-    c->deadline =
-        again ? gnt_deadline(now, c->disconnected.retry_in_ms * GNT_NS_PER_MS) : GNT_NEVER;
-    c->flush_from = now;
+    const struct gnt_retry retry = gnt_dialer_ended(
+        &c->dialer,
+        &(struct gnt_ending){e->error, e->lasting ? GNT_LASTS : GNT_LASTS_NOT, lingers(e->error)});
+    c->disconnected.will_reconnect = retry.again;
+    c->disconnected.retry_in_ms = retry.in_ms;
     end_engine(c);
-    c->state = c->link.stream ? GNT_LINK_CLOSING : again ? GNT_LINK_WAITING : GNT_LINK_DOWN;
-    c->endings++;
+    if (!c->dialer.link.stream)
+        drop_output(c);
     gnt_amqp_client_news(c, &c->disconnected_news, GNT_NEWS_DISCONNECTED);
 }
 
-static void drop_output(gnatter_amqp *c)
+static void failed(struct gnt_dialer *d, const struct gnt_link_trouble *trouble)
 {
-    gnt_outq_fini(&c->out);
-    gnt_outq_init(&c->out);
-}
-
-/* There is nobody to say anything to. */
-static void attempt_failed(gnatter_amqp *c, gnt_err err)
-{
-    struct gnt_link_trouble trouble;
-    struct ending e = {0};
-    gnt_link_trouble(&c->link, err, &trouble);
-    gnt_link_abandon(&c->link);
-    drop_output(c);
-    e.error = trouble.err;
-    e.lasting = trouble.lasting;
-    gnt_amqp_client_keep_text(gnt_slice_str(trouble.words), e.why.description,
+    struct ending e = {.error = trouble->err, .lasting = trouble->lasting};
+    gnt_amqp_client_keep_text(gnt_slice_str(trouble->words), e.why.description,
                               sizeof e.why.description);
-    ended(c, &e);
+    ended(client_of(d), &e);
 }
 
 /* Conditions of a peer's close that the next attempt would only meet again. */
@@ -175,31 +158,16 @@ static bool lasting_condition(const char *condition)
     return false;
 }
 
-/* A host has several addresses, and this one has not said a word: the next one may. */
-static bool try_next_address(gnatter_amqp *c, const struct gnt_link_trouble *trouble)
-{
-    bool mute = trouble->err && !trouble->tls && !c->heard && c->wanted && c->link.next_address;
-    if (!mute)
-        return false;
-    end_engine(c);
-    drop_output(c);
-    gnt_link_close(&c->link);
-    if (gnt_link_next_address(&c->link))
-        return false;
-    c->state = GNT_LINK_OPENING;
-    return true;
-}
-
 /* The transport has failed, or the engine has. */
 static void broke(gnatter_amqp *c, gnt_err err)
 {
     struct gnt_link_trouble trouble;
     struct ending e = {0};
-    gnt_link_trouble(&c->link, err, &trouble);
-    if (try_next_address(c, &trouble))
+    gnt_link_trouble(&c->dialer.link, err, &trouble);
+    if (gnt_dialer_next_address(&c->dialer, &trouble))
         return;
     const char *words = trouble.words[0] || !c->engine.why ? trouble.words : c->engine.why;
-    e.error = c->wanted ? trouble.err : GNT_OK;
+    e.error = c->dialer.wanted ? trouble.err : GNT_OK;
     e.lasting = trouble.lasting || err == GNT_DENIED || err == GNT_UNSUPPORTED;
     gnt_amqp_client_keep_text(gnt_slice_str(words), e.why.description, sizeof e.why.description);
     if (c->engine.condition)
@@ -216,7 +184,7 @@ static void on_close(gnatter_amqp *c, const struct gnt_amqp_event *event)
     if (event->performative.code == GNT_AMQP_CLOSE && event->performative.close.has.error)
         gnt_amqp_client_keep_error(event->performative.close.error.encoded, &e.why);
     e.lasting = lasting_condition(e.why.condition);
-    if (e.lasting || c->wanted)
+    if (e.lasting || c->dialer.wanted)
         e.error = e.lasting ? GNT_REFUSED : GNT_CLOSED;
     ended(c, &e);
 }
@@ -230,7 +198,7 @@ static gnt_err write_out(gnatter_amqp *c)
         struct iovec iov[WRITE_PIECES];
         int count = gnt_outq_iov(&c->out, iov, WRITE_PIECES);
         size_t n = 0;
-        gnt_err err = gnt_link_writev(&c->link, iov, count, &n);
+        gnt_err err = gnt_link_writev(&c->dialer.link, iov, count, &n);
         if (err)
             return err;
         gnt_outq_take(&c->out, n);
@@ -244,11 +212,11 @@ static gnt_err read_in(gnatter_amqp *c)
     gnt_err err = gnt_buf_reserve(&c->in, CHUNK);
     if (err)
         return err;
-    err = gnt_link_read(&c->link, gnt_buf_tail(&c->in), CHUNK, &n);
+    err = gnt_link_read(&c->dialer.link, gnt_buf_tail(&c->in), CHUNK, &n);
     if (err)
         return err;
     gnt_buf_wrote(&c->in, n);
-    c->heard = true;
+    c->dialer.heard = true;
     gnt_amqp_connection_lives(&c->engine, gnt_now(&gnt_clock_system));
     return GNT_OK;
 }
@@ -256,13 +224,8 @@ static gnt_err read_in(gnatter_amqp *c)
 static gnt_err on_open(gnatter_amqp *c, const struct gnt_amqp_event *event)
 {
     gnt_amqp_client_keep_text(event->performative.open.container_id, c->peer, sizeof c->peer);
-    c->connected = true;
-    c->connected_at = gnt_now(&gnt_clock_system);
-    c->connections++;
-    c->once = false;
-    c->error = 0;
     c->why = (struct gnatter_amqp_error){{0}, {0}};
-    c->deadline = GNT_NEVER;
+    gnt_dialer_connected(&c->dialer);
     gnt_amqp_client_news(c, &c->connected_news, GNT_NEWS_CONNECTED);
     return GNT_OK;
 }
@@ -325,8 +288,9 @@ static gnt_err take_events(gnatter_amqp *c)
 static gnt_err say(gnatter_amqp *c)
 {
     const uint64_t now = gnt_now(&gnt_clock_system);
-    gnt_err err =
-        c->connected && c->engine.state == GNT_AMQP_OPENED ? gnt_amqp_client_work(c) : GNT_OK;
+    gnt_err err = c->dialer.connected && c->engine.state == GNT_AMQP_OPENED
+                      ? gnt_amqp_client_work(c)
+                      : GNT_OK;
     if (!err && gnt_amqp_connection_deadline(&c->engine) <= now)
         err = gnt_amqp_connection_tick(&c->engine, now);
     if (!err)
@@ -351,7 +315,7 @@ static void give_up(gnatter_amqp *c, gnt_err out)
 static void carry(gnatter_amqp *c)
 {
     gnt_err in = GNT_OK;
-    for (int i = 0; i < READS_A_TURN && c->state == GNT_LINK_UP && !in; i++) {
+    for (int i = 0; i < READS_A_TURN && c->dialer.state == GNT_LINK_UP && !in; i++) {
         in = read_in(c);
         if (!in && take_events(c))
             return;
@@ -363,134 +327,48 @@ static void carry(gnatter_amqp *c)
     }
 }
 
-/* ---- States */
+/* ---- The dialer's part, and the thread */
 
-static void begin(gnatter_amqp *c, uint64_t now)
+static gnt_err opened(struct gnt_dialer *d)
 {
-    c->deadline = gnt_deadline(now, c->options.connect_timeout_ms * GNT_NS_PER_MS);
-    c->heard = false;
-    c->state = GNT_LINK_RESOLVING; /* what is asked for meanwhile is seen afterwards */
-    pthread_mutex_unlock(&c->thread.lock);
-    gnt_err err = gnt_link_prepare(&c->link);
-    pthread_mutex_lock(&c->thread.lock);
-    if (!err)
-        err = gnt_link_open(&c->link);
-    if (!err)
-        c->state = GNT_LINK_OPENING;
-    else if (err < 0)
-        attempt_failed(c, err);
-}
-
-static void resolving(gnatter_amqp *c)
-{
-    gnt_err err;
-    if (!gnt_link_resolved(&c->link, &err))
-        return;
-    if (!err)
-        err = gnt_link_next_address(&c->link);
-    if (err)
-        attempt_failed(c, err == GNT_NOTFOUND ? GNT_RESOLVE : err);
-    else
-        c->state = GNT_LINK_OPENING;
-}
-
-static void opening(gnatter_amqp *c)
-{
-    struct gnt_link_trouble trouble;
-    gnt_err err = gnt_link_opened(&c->link);
-    if (err == GNT_MORE)
-        return;
-    if (!err) {
-        gnt_amqp_connection_init(&c->engine, GNT_AMQP_CLIENT, &c->terms, &c->out,
-                                 gnt_now(&gnt_clock_system));
-        c->has_engine = true;
-        err = gnt_amqp_login_begin(c);
-    }
-    if (!err) {
-        c->state = GNT_LINK_UP;
-        return;
-    }
-    gnt_link_trouble(&c->link, err, &trouble);
-    if (!try_next_address(c, &trouble))
-        attempt_failed(c, err);
-}
-
-static void closing(gnatter_amqp *c)
-{
-    bool wait = c->error == 0 || c->error == GNT_PROTOCOL || c->error == GNT_MALFORMED ||
-                c->error == GNT_TOOBIG || c->error == GNT_TIMEOUT || c->error == GNT_REFUSED;
-    uint64_t flush_until = gnt_deadline(c->flush_from, FLUSH_MS * GNT_NS_PER_MS);
-    if (wait && gnt_now(&gnt_clock_system) < flush_until &&
-        (write_out(c) == GNT_MORE || !gnt_link_finish(&c->link)))
-        return;
-    gnt_link_abandon(&c->link);
+    gnatter_amqp *c = client_of(d);
+    if (c->has_engine) /* another address was tried before */
+        end_engine(c);
     drop_output(c);
-    c->state = c->deadline == GNT_NEVER ? GNT_LINK_DOWN : GNT_LINK_WAITING;
-    pthread_cond_broadcast(&c->thread.changed);
+    gnt_amqp_connection_init(&c->engine, GNT_AMQP_CLIENT, &c->terms, &c->out,
+                             gnt_now(&gnt_clock_system));
+    c->has_engine = true;
+    return gnt_amqp_login_begin(c);
 }
 
-static void not_wanted(gnatter_amqp *c, uint64_t now)
+static void carry_on(struct gnt_dialer *d)
 {
-    bool silent = c->state == GNT_LINK_UP && !c->connected;
-    if (c->state == GNT_LINK_WAITING) {
-        c->state = GNT_LINK_DOWN;
-        pthread_cond_broadcast(&c->thread.changed);
-    } else if (c->state == GNT_LINK_RESOLVING || c->state == GNT_LINK_OPENING || silent) {
-        attempt_failed(c, GNT_OK);
-    } else if (c->state == GNT_LINK_UP && c->engine.state == GNT_AMQP_OPENED) {
-        c->deadline = gnt_deadline(now, FLUSH_MS * GNT_NS_PER_MS);
+    carry(client_of(d));
+}
+
+static void leave(struct gnt_dialer *d)
+{
+    gnatter_amqp *c = client_of(d);
+    if (!d->connected) {
+        gnt_dialer_failed(d, GNT_OK);
+    } else if (c->engine.state == GNT_AMQP_OPENED) {
+        d->deadline = gnt_deadline(gnt_now(&gnt_clock_system), CLOSE_MS * GNT_NS_PER_MS);
         gnt_amqp_client_detach_all(c);
         (void)!gnt_amqp_connection_close(&c->engine, NULL);
     }
 }
 
-static void step(gnatter_amqp *c)
+static gnt_err write_rest(struct gnt_dialer *d)
 {
-    uint64_t now = gnt_now(&gnt_clock_system);
-    gnt_link_look(&c->link);
-    if (!c->wanted)
-        not_wanted(c, now);
-    bool late = c->deadline <= now;
-    if (c->state == GNT_LINK_DOWN && c->wanted)
-        begin(c, now);
-    else if (c->state == GNT_LINK_WAITING && late)
-        begin(c, now);
-    else if (late && c->state != GNT_LINK_DOWN && c->state != GNT_LINK_CLOSING)
-        attempt_failed(c, c->wanted ? GNT_TIMEOUT : GNT_OK);
-    if (c->state == GNT_LINK_RESOLVING)
-        resolving(c);
-    if (c->state == GNT_LINK_OPENING)
-        opening(c);
-    if (c->state == GNT_LINK_UP)
-        carry(c);
-    if (c->state == GNT_LINK_CLOSING)
-        closing(c);
+    return write_out(client_of(d));
 }
 
-/* What the stream has to wake us for. */
-static void want(gnatter_amqp *c)
-{
-    if (!c->link.stream)
-        return;
-    unsigned events = 0;
-    if (c->state == GNT_LINK_OPENING || c->out.size)
-        events |= GNT_WRITABLE;
-    if (c->state == GNT_LINK_CLOSING || c->state == GNT_LINK_UP)
-        events |= GNT_READABLE;
-    gnt_stream_want(c->link.stream, (uint8_t)events);
-}
+const struct gnt_dialer_ops gnt_amqp_client_dialing = {
+    .opened = opened, .carry = carry_on, .leave = leave, .write = write_rest, .failed = failed};
 
-static uint64_t wait_ns(const gnatter_amqp *c)
+static uint64_t engine_deadline(const gnatter_amqp *c)
 {
-    uint64_t next = c->deadline;
-    if (c->state == GNT_LINK_UP && gnt_amqp_connection_deadline(&c->engine) < next)
-        next = gnt_amqp_connection_deadline(&c->engine);
-    if (c->state == GNT_LINK_CLOSING)
-        next = gnt_deadline(c->flush_from, FLUSH_MS * GNT_NS_PER_MS);
-    if (next == GNT_NEVER)
-        return GNT_NEVER;
-    uint64_t now = gnt_now(&gnt_clock_system);
-    return next > now ? next - now : 0;
+    return c->dialer.state == GNT_LINK_UP ? gnt_amqp_connection_deadline(&c->engine) : GNT_NEVER;
 }
 
 /* Nobody is left to ask for more: what is outstanding has no outcome. */
@@ -510,19 +388,18 @@ static void fail_all(gnatter_amqp *c)
 void *gnt_amqp_client_run(void *client)
 {
     gnatter_amqp *c = client;
-    gnt_thread_enter(&c->thread);
-    pthread_mutex_lock(&c->thread.lock);
+    gnt_thread_enter(c->thread);
+    pthread_mutex_lock(&c->thread->lock);
     for (;;) {
-        c->thread.asked = false; /* callbacks let go of the lock: what is asked comes next turn */
-        step(c);
+        c->thread->asked = false; /* callbacks let go of the lock: what is asked comes next turn */
+        gnt_dialer_step(&c->dialer);
         tell(c);
-        if (c->quit && gnt_amqp_client_at_rest(c))
+        if (c->dialer.quit && gnt_dialer_at_rest(&c->dialer))
             break;
-        want(c);
-        bool more = c->thread.asked || (c->state == GNT_LINK_DOWN && c->wanted);
-        gnt_thread_turn(&c->thread, more ? 0 : wait_ns(c));
+        gnt_dialer_want(&c->dialer, c->out.size > 0, true);
+        gnt_thread_turn(c->thread, gnt_dialer_wait_ns(&c->dialer, engine_deadline(c)));
     }
     fail_all(c);
-    pthread_mutex_unlock(&c->thread.lock);
+    pthread_mutex_unlock(&c->thread->lock);
     return NULL;
 }

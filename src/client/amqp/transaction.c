@@ -132,11 +132,11 @@ int gnatter_amqp_declare(gnatter_amqp *c, gnatter_amqp_session *session, uint32_
 {
     const uint64_t deadline = gnt_thread_wait_deadline(timeout_ms);
     struct gnt_waiter w = {.done = false};
-    if (gnt_thread_in_callback(&c->thread))
+    if (gnt_thread_in_callback(c->thread))
         return GNT_STATE;
-    pthread_mutex_lock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
     int err = declare(c, session, deadline, &w, out);
-    pthread_mutex_unlock(&c->thread.lock);
+    pthread_mutex_unlock(&c->thread->lock);
     if (why)
         *why = w.outcome.why;
     return err;
@@ -147,11 +147,11 @@ int gnatter_amqp_post(gnatter_amqp_transaction *t, gnatter_amqp_sender *s,
 {
     const struct gnt_send_request request = {.transaction = t, .done = done, .context = context};
     struct gnt_sending *sending;
-    pthread_mutex_lock(&s->end.amqp->thread.lock);
+    pthread_mutex_lock(&s->end.amqp->thread->lock);
     gnt_err err =
         s->end.session == t->session ? gnt_sender_queue(s, m, &request, &sending) : GNT_INVALID;
     t->posting += !err;
-    pthread_mutex_unlock(&s->end.amqp->thread.lock);
+    pthread_mutex_unlock(&s->end.amqp->thread->lock);
     return err;
 }
 
@@ -159,7 +159,7 @@ int gnatter_amqp_retire(gnatter_amqp_delivery *d, gnatter_amqp_transaction *t)
 {
     gnatter_amqp *c = d->amqp;
     struct gnt_buf state = {0};
-    pthread_mutex_lock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
     gnt_err err = t->lost ? GNT_CLOSED : GNT_OK;
     if (!err)
         err = gnt_transaction_state(t, gnt_amqp_fieldless(GNT_AMQP_ACCEPTED).encoded, &state);
@@ -168,7 +168,7 @@ int gnatter_amqp_retire(gnatter_amqp_delivery *d, gnatter_amqp_transaction *t)
     else
         err = (gnt_err)gnt_delivery_settle(d, gnt_buf_slice(&state));
     t->broken = t->broken || err;
-    pthread_mutex_unlock(&c->thread.lock);
+    pthread_mutex_unlock(&c->thread->lock);
     gnt_buf_fini(&state);
     return err;
 }
@@ -178,7 +178,7 @@ static int settle_posts(gnatter_amqp_transaction *t, uint64_t deadline)
 {
     gnatter_amqp *c = t->session->amqp;
     while (t->posting && !t->lost) {
-        if (!gnt_thread_wait(&c->thread, deadline))
+        if (!gnt_thread_wait(c->thread, deadline))
             return GNT_TIMEOUT;
     }
     return t->lost ? GNT_CLOSED : GNT_OK;
@@ -207,13 +207,13 @@ int gnatter_amqp_discharge(gnatter_amqp_transaction *t, bool roll_back, uint32_t
     const uint64_t deadline = gnt_thread_wait_deadline(timeout_ms);
     gnatter_amqp *c = t->session->amqp;
     struct gnt_waiter w = {.done = false};
-    if (gnt_thread_in_callback(&c->thread))
+    if (gnt_thread_in_callback(c->thread))
         return GNT_STATE;
-    pthread_mutex_lock(&c->thread.lock);
+    pthread_mutex_lock(&c->thread->lock);
     int err = discharge(t, roll_back, deadline, &w);
     gnt_sender_forget(t);
     gnt_transaction_free(t);
-    pthread_mutex_unlock(&c->thread.lock);
+    pthread_mutex_unlock(&c->thread->lock);
     if (why)
         *why = w.outcome.why;
     return err;

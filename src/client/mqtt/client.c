@@ -47,7 +47,7 @@ static void destroy(gnatter_client *c)
 {
     gnt_client_free(&c->engine);
     gnt_client_login_free(&c->login);
-    gnt_link_fini(&c->link);
+    gnt_dialer_fini(&c->dialer);
     gnt_thread_fini(&c->thread);
     free(c);
 }
@@ -64,14 +64,18 @@ static gnt_err set_target(gnatter_client *c, const struct gnatter_client_options
                                            .transport = &o->transport,
                                            .on_trace = o->on_trace,
                                            .context = o->context};
+    const struct gnt_dialer_terms terms = {.connect_timeout_ms = o->mqtt.connect_timeout_ms,
+                                           .min_ms = o->reconnect_min_ms,
+                                           .max_ms = o->reconnect_max_ms,
+                                           .no_reconnect = o->no_reconnect,
+                                           .on_refusal = o->reconnect_on_refusal};
     c->options.host = c->options.url = NULL;
-    return gnt_link_init(&c->link, &c->thread.loop, &target);
+    return gnt_dialer_init(&c->dialer, &gnt_client_dialing, &c->thread, &terms, &target);
 }
 
 static gnt_err fill(gnatter_client *c, const struct gnatter_client_options *o)
 {
     char made[32];
-    c->deadline = GNT_NEVER;
     c->options = *o;
     gnt_err err = set_target(c, o);
     struct gnatter_mqtt_options mqtt = o->mqtt;
@@ -114,64 +118,20 @@ void gnatter_client_free(gnatter_client *c)
         return;
     GNT_ASSERT(!gnt_thread_in_callback(&c->thread));
     pthread_mutex_lock(&c->thread.lock);
-    c->quit = true;
-    c->wanted = false;
-    gnt_thread_wake(&c->thread);
+    gnt_dialer_stop(&c->dialer, true);
     pthread_mutex_unlock(&c->thread.lock);
     pthread_join(c->thread.id, NULL);
     destroy(c);
 }
 
-/* ---- Shared */
-
-void gnt_client_touch(gnatter_client *c)
-{
-    if (!c->touched)
-        c->touched = c->wanted = true;
-}
-
 /* ---- Connection */
-
-/* With the lock: a connection is wanted, and the next attempt is made now. */
-static void want(gnatter_client *c)
-{
-    c->touched = c->wanted = true;
-    if (c->state == GNT_LINK_WAITING)
-        c->deadline = 0;
-    gnt_thread_wake(&c->thread);
-}
 
 int gnatter_client_start(gnatter_client *c)
 {
     pthread_mutex_lock(&c->thread.lock);
-    gnt_err err = c->quit ? GNT_STATE : GNT_OK;
-    if (!err)
-        want(c);
+    gnt_err err = gnt_dialer_start(&c->dialer);
     pthread_mutex_unlock(&c->thread.lock);
     return err;
-}
-
-static int connect_locked(gnatter_client *c, uint64_t deadline)
-{
-    /* A connection that is just being closed is not the one that is waited for. */
-    while (c->state == GNT_LINK_CLOSING)
-        if (!gnt_thread_wait(&c->thread, deadline))
-            return GNT_TIMEOUT;
-    const uint64_t endings = c->endings;
-    if (!c->was_connected) {
-        want(c);
-        c->once = true;
-    }
-    while (!c->was_connected) {
-        if (c->endings != endings)
-            return c->error ? c->error : GNT_CLOSED;
-        if (!gnt_thread_wait(&c->thread, deadline)) {
-            c->wanted = false;
-            gnt_thread_wake(&c->thread);
-            return GNT_TIMEOUT;
-        }
-    }
-    return GNT_OK;
 }
 
 int gnatter_client_connect(gnatter_client *c, uint32_t timeout_ms)
@@ -180,7 +140,7 @@ int gnatter_client_connect(gnatter_client *c, uint32_t timeout_ms)
     if (gnt_thread_in_callback(&c->thread))
         return GNT_STATE;
     pthread_mutex_lock(&c->thread.lock);
-    int err = connect_locked(c, deadline);
+    int err = gnt_dialer_connect(&c->dialer, deadline);
     pthread_mutex_unlock(&c->thread.lock);
     return err;
 }
@@ -189,17 +149,14 @@ int gnatter_client_connect(gnatter_client *c, uint32_t timeout_ms)
 static gnt_err stop(gnatter_client *c, const struct gnatter_disconnect *how)
 {
     gnt_err err = GNT_OK;
-    if (c->state == GNT_LINK_UP) {
+    if (c->dialer.state == GNT_LINK_UP) {
         err =
             gnt_convert_disconnect(c->engine, how ? how->reason : 0, how ? &how->properties : NULL);
         if (err == GNT_STATE) /* it has just ended by itself */
             err = GNT_OK;
     }
-    if (!err) {
-        c->touched = true;
-        c->wanted = false;
-        gnt_thread_wake(&c->thread);
-    }
+    if (!err)
+        gnt_dialer_stop(&c->dialer, false);
     return err;
 }
 
@@ -218,16 +175,11 @@ static size_t outstanding(const gnatter_client *c)
     return status.outstanding;
 }
 
-static bool at_rest(const gnatter_client *c)
-{
-    return !c->wanted && c->state == GNT_LINK_DOWN;
-}
-
 static gnt_err flush(gnatter_client *c, uint64_t deadline)
 {
     while (outstanding(c)) {
-        if (at_rest(c))
-            return c->error ? (gnt_err)c->error : GNT_CLOSED;
+        if (gnt_dialer_at_rest(&c->dialer))
+            return (gnt_err)gnt_dialer_why(&c->dialer);
         if (!gnt_thread_wait(&c->thread, deadline))
             return GNT_TIMEOUT;
     }
@@ -254,10 +206,8 @@ int gnatter_client_disconnect(gnatter_client *c, const struct gnatter_disconnect
     pthread_mutex_lock(&c->thread.lock);
     gnt_err drained = flush(c, deadline);
     gnt_err err = stop(c, how);
-    uint64_t closed = gnt_thread_wait_deadline(CLOSE_MS);
-    while (!err && !at_rest(c))
-        if (!gnt_thread_wait(&c->thread, closed))
-            break;
+    if (!err)
+        gnt_dialer_settle(&c->dialer, gnt_thread_wait_deadline(CLOSE_MS));
     pthread_mutex_unlock(&c->thread.lock);
     return err ? err : drained;
 }
@@ -270,7 +220,7 @@ void gnatter_client_get_info(gnatter_client *c, struct gnatter_client_info *out)
     *out = (struct gnatter_client_info){
         .connected = s.connected,
         .session_present = s.session_present,
-        .error = c->error,
+        .error = c->dialer.error,
         .reason = c->reason,
         .keep_alive_s = s.keep_alive_s,
         .outstanding = s.outstanding,
@@ -278,7 +228,7 @@ void gnatter_client_get_info(gnatter_client *c, struct gnatter_client_info *out)
         .queued_bytes = s.queued_bytes,
         .dropped = s.dropped,
         .refused = s.refused,
-        .connections = c->connections,
+        .connections = c->dialer.connections,
     };
     memcpy(out->reason_string, c->reason_string, sizeof out->reason_string);
     memcpy(out->server_reference, c->server_reference, sizeof out->server_reference);

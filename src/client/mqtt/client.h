@@ -1,13 +1,12 @@
 /* What the files of the threaded client share.
  *
  * Three layers: the engine (mqtt/engine) knows MQTT; the link (client/base/link.h) knows how to get
- * a byte stream; the thread (thread.c) carries bytes between the two, calls back, and connects
- * again. */
+ * a byte stream, and the dialer on it (client/base/dialer.h) when; the thread (thread.c) carries
+ * bytes between the two, and calls back. */
 #ifndef GNT_CLIENT_MQTT_CLIENT_H
 #define GNT_CLIENT_MQTT_CLIENT_H
 
-#include "client/base/link.h"
-#include "client/base/thread.h"
+#include "client/base/dialer.h"
 #include "mqtt/engine/client.h"
 
 #include <gnatter/mqtt.h>
@@ -21,28 +20,10 @@ struct gnatter_client {
     struct gnt_client *engine;
     struct gnt_client_login *login; /* by auth_method; NULL: there is none */
 
-    /* What is wanted. */
-    bool wanted;  /* a connection */
-    bool once;    /* for one attempt only: gnatter_client_connect waits */
-    bool touched; /* it was asked for something: no starting by itself any more */
-    bool quit;    /* gnatter_client_free: nothing more is asked */
-
-    /* How it stands. */
-    enum gnt_link_state state;
-    uint64_t deadline;     /* of the attempt, or of the next one */
-    uint64_t flush_from;   /* when CLOSING began */
-    uint64_t connected_at; /* of the last connection */
-    uint32_t failures;     /* in a row: the back-off's exponent */
-    uint64_t endings;      /* connections and attempts that have ended, for who waits for one */
-    uint64_t connections;
-    bool was_connected; /* CONNACK has come on this link */
-    bool heard;         /* bytes have come on this link */
-    bool broken;        /* it cannot be written to; what has come is still read */
-    int error;          /* why the last one ended */
-    uint8_t reason;
+    struct gnt_dialer dialer;
+    bool broken;    /* it cannot be written to; what has come is still read */
+    uint8_t reason; /* why the last one ended */
     char reason_string[256], server_reference[256];
-
-    struct gnt_link link; /* the thread's own */
 };
 
 /* One request's way back to whoever made it. */
@@ -60,10 +41,9 @@ struct gnt_completion {
     struct gnt_waiter *waiter; /* NULL: it does not wait any more */
 };
 
-void *gnt_client_run(void *client); /* thread.c: the thread */
-
-/* Wants a connection if nobody has said anything about that yet. */
-void gnt_client_touch(gnatter_client *c);
+/* thread.c: the thread, and its part of the dialer's. */
+void *gnt_client_run(void *client);
+extern const struct gnt_dialer_ops gnt_client_dialing;
 
 /* request.c: hands a DONE back; the lock is not held while a callback runs. */
 void gnt_request_complete(gnatter_client *c, const struct gnatter_engine_event *event);

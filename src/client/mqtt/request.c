@@ -56,12 +56,12 @@ static gnt_err hand_over(gnatter_client *c, const struct asked *a, void *user, u
 static gnt_err ask_locked(gnatter_client *c, const struct asked *a,
                           struct gnt_completion **completion, uint64_t *token)
 {
-    if (c->quit)
+    if (c->dialer.quit)
         return GNT_STATE;
     gnt_err err = hand_over(c, a, *completion, token);
     if (err == GNT_OK) {
         *completion = NULL;
-        gnt_client_touch(c);
+        gnt_dialer_touch(&c->dialer);
     }
     /* Even if it was refused an older one may have been dropped, which has to be told. */
     gnt_thread_wake(&c->thread);
@@ -90,14 +90,14 @@ static int wait_for(gnatter_client *c, struct gnt_completion *completion, struct
                     uint64_t deadline)
 {
     bool late = false;
-    while (!w->done && !late && (c->wanted || c->state != GNT_LINK_DOWN))
+    while (!w->done && !late && !gnt_dialer_at_rest(&c->dialer))
         late = !gnt_thread_wait(&c->thread, deadline);
     if (w->done)
         return w->error;
     completion->waiter = NULL; /* the request goes on without us */
     if (late)
         return GNT_TIMEOUT;
-    return c->error ? c->error : GNT_CLOSED;
+    return gnt_dialer_why(&c->dialer);
 }
 
 static int ask_and_wait(gnatter_client *c, const struct asked *a, uint32_t timeout_ms,

@@ -10,8 +10,6 @@ enum {
     WORDS_MAX = 768, /* of a property of words of ours */
     CHUNK = 16 * 1024,
     READS_A_TURN = 16,
-    FLUSH_MS = 2000,  /* for the last output of a connection, DISCONNECT and all */
-    STEADY_MS = 5000, /* a connection that lasted so long was a success */
 };
 
 /* Refusals that the next attempt would only meet again [MQTT5 3.2.2.2, 3.14.2.1]. */
@@ -45,12 +43,23 @@ struct ending {
     struct gnatter_properties properties;
 };
 
-static bool will_reconnect(const gnatter_client *c, const struct ending *e)
+static gnatter_client *client_of(struct gnt_dialer *d)
 {
-    bool for_good = e->lasting || lasting(e->reason);
-    bool impostor = e->error == GNT_DENIED && !e->tls;
-    return e->error && c->wanted && !c->once && !c->options.no_reconnect && !impostor &&
-           (c->options.reconnect_on_refusal || !for_good);
+    return GNT_CONTAINER(d, struct gnatter_client, dialer);
+}
+
+/* An impostor is one for good. */
+static enum gnt_lasting how_lasting(const struct ending *e)
+{
+    if (e->error == GNT_DENIED && !e->tls)
+        return GNT_LASTS_FOR_GOOD;
+    return e->lasting || lasting(e->reason) ? GNT_LASTS : GNT_LASTS_NOT;
+}
+
+/* Else there is nobody to tell. */
+static bool lingers(int error)
+{
+    return error == 0 || error == GNT_PROTOCOL || error == GNT_MALFORMED || error == GNT_TOOBIG;
 }
 
 /* OUT has CAP bytes. */
@@ -74,39 +83,23 @@ static void keep_words(gnatter_client *c, struct gnatter_properties properties)
               sizeof c->server_reference);
 }
 
-static uint32_t back_off_ms(gnatter_client *c)
-{
-    return gnt_back_off_ms(c->options.reconnect_min_ms, c->options.reconnect_max_ms, c->failures++);
-}
-
 /* What comes next, and telling of it. */
-static void ended(gnatter_client *c, const struct ending *e, uint64_t now)
+static void ended(gnatter_client *c, const struct ending *e)
 {
-    if (c->was_connected && now - c->connected_at >= STEADY_MS * GNT_NS_PER_MS)
-        c->failures = 0;
-    const bool again = will_reconnect(c, e);
     struct gnatter_disconnected told = {
         .error = e->error,
         .reason = e->reason,
-        .was_connected = c->was_connected,
+        .was_connected = c->dialer.connected,
         .tls = e->tls,
-        .will_reconnect = again,
-        .retry_in_ms = again ? back_off_ms(c) : 0,
         .properties = e->properties,
     };
-    c->error = e->error;
+    const struct gnt_retry retry =
+        gnt_dialer_ended(&c->dialer,
+                         &(struct gnt_ending){e->error, how_lasting(e), lingers(e->error)});
+    told.will_reconnect = retry.again;
+    told.retry_in_ms = retry.in_ms;
     c->reason = e->reason;
     keep_words(c, e->properties);
-    if (!again && e->error)
-        c->wanted = false;
-    c->once = false;
-    c->was_connected = false;
-    c->deadline = again ? gnt_deadline(now, told.retry_in_ms * GNT_NS_PER_MS) : GNT_NEVER;
-    /* The stream stays for the last output: see closing(). */
-    c->flush_from = now;
-    c->state = c->link.stream ? GNT_LINK_CLOSING : again ? GNT_LINK_WAITING : GNT_LINK_DOWN;
-    c->endings++;
-    pthread_cond_broadcast(&c->thread.changed);
     if (c->options.on_disconnected) {
         pthread_mutex_unlock(&c->thread.lock);
         c->options.on_disconnected(c, &told, c->options.context);
@@ -127,36 +120,27 @@ static struct gnatter_properties as_properties(const char *words, uint8_t out[WO
     return (struct gnatter_properties){out, 3 + size};
 }
 
-static void attempt_failed(gnatter_client *c, gnt_err err, uint64_t now)
+static void failed(struct gnt_dialer *d, const struct gnt_link_trouble *trouble)
 {
-    struct gnt_link_trouble trouble;
     uint8_t words[WORDS_MAX];
-    gnt_link_trouble(&c->link, err, &trouble);
-    gnt_link_abandon(&c->link);
-    const struct ending e = {.error = trouble.err,
-                             .tls = trouble.tls,
-                             .lasting = trouble.lasting,
-                             .properties = as_properties(trouble.words, words)};
-    ended(c, &e, now);
+    const struct ending e = {.error = trouble->err,
+                             .tls = trouble->tls,
+                             .lasting = trouble->lasting,
+                             .properties = as_properties(trouble->words, words)};
+    ended(client_of(d), &e);
 }
 
 /* ---- Events of the engine */
 
-static void on_connected(gnatter_client *c, const struct gnatter_engine_event *event, uint64_t now)
+static void on_connected(gnatter_client *c, const struct gnatter_engine_event *event)
 {
     const struct gnatter_connected connected = {
         .session_present = event->session_present,
         .properties = event->properties,
     };
-    c->was_connected = true;
-    c->connected_at = now;
-    c->connections++;
-    c->once = false;
-    c->error = 0;
     c->reason = 0;
     c->reason_string[0] = c->server_reference[0] = '\0';
-    c->deadline = GNT_NEVER;
-    pthread_cond_broadcast(&c->thread.changed);
+    gnt_dialer_connected(&c->dialer);
     if (c->options.on_connected) {
         pthread_mutex_unlock(&c->thread.lock);
         c->options.on_connected(c, &connected, c->options.context);
@@ -164,37 +148,13 @@ static void on_connected(gnatter_client *c, const struct gnatter_engine_event *e
     }
 }
 
-static void opening_begins(gnatter_client *c)
-{
-    c->state = GNT_LINK_OPENING;
-    c->was_connected = c->heard = c->broken = false;
-}
-
-static gnt_err next_address(gnatter_client *c)
-{
-    gnt_err err = gnt_link_next_address(&c->link);
-    if (!err)
-        opening_begins(c);
-    return err;
-}
-
-/* A host has several addresses, and this one has not said a word: the next one may. */
-static bool try_next_address(gnatter_client *c, const struct gnt_link_trouble *trouble)
-{
-    bool mute = trouble->err && !trouble->tls && !c->heard && c->wanted && c->link.next_address;
-    if (!mute)
-        return false;
-    gnt_link_close(&c->link);
-    return next_address(c) == GNT_OK;
-}
-
 /* A server that wants a better certificate may say so only when the client is through with its part
  * of the handshake. */
-static void on_closed(gnatter_client *c, const struct gnatter_engine_event *event, uint64_t now)
+static void on_closed(gnatter_client *c, const struct gnatter_engine_event *event)
 {
     struct gnt_link_trouble trouble;
     uint8_t words[WORDS_MAX];
-    gnt_link_trouble(&c->link, (gnt_err)event->error, &trouble);
+    gnt_link_trouble(&c->dialer.link, (gnt_err)event->error, &trouble);
     bool said = event->reason || event->properties.size;
     const struct ending e = {.error = trouble.err,
                              .reason = event->reason,
@@ -202,8 +162,8 @@ static void on_closed(gnatter_client *c, const struct gnatter_engine_event *even
                              .lasting = trouble.lasting,
                              .properties =
                                  said ? event->properties : as_properties(trouble.words, words)};
-    if (!try_next_address(c, &trouble))
-        ended(c, &e, now);
+    if (!gnt_dialer_next_address(&c->dialer, &trouble))
+        ended(c, &e);
 }
 
 static void on_message(gnatter_client *c, const struct gnatter_engine_event *event)
@@ -224,16 +184,16 @@ static void on_auth(gnatter_client *c, const struct gnatter_engine_event *event)
     pthread_mutex_lock(&c->thread.lock);
 }
 
-static void dispatch(gnatter_client *c, const struct gnt_client_event *inner, uint64_t now)
+static void dispatch(gnatter_client *c, const struct gnt_client_event *inner)
 {
     struct gnatter_engine_event event;
     gnt_convert_event(inner, &event);
     switch (inner->type) {
     case GNT_CLIENT_CONNECTED:
         if (gnt_client_login_proved(c, inner->props))
-            on_connected(c, &event, now);
+            on_connected(c, &event);
         break;
-    case GNT_CLIENT_CLOSED: on_closed(c, &event, now); break;
+    case GNT_CLIENT_CLOSED: on_closed(c, &event); break;
     case GNT_CLIENT_MESSAGE: on_message(c, &event); break;
     case GNT_CLIENT_DONE: gnt_request_complete(c, &event); break;
     case GNT_CLIENT_AUTH:
@@ -248,12 +208,8 @@ static void dispatch(gnatter_client *c, const struct gnt_client_event *inner, ui
 static void take_events(gnatter_client *c)
 {
     struct gnt_client_event event;
-    for (;;) {
-        uint64_t now = gnt_now(&gnt_clock_system);
-        if (!gnt_client_event(c->engine, now, &event))
-            return;
-        dispatch(c, &event, now);
-    }
+    while (gnt_client_event(c->engine, gnt_now(&gnt_clock_system), &event))
+        dispatch(c, &event);
 }
 
 /* ---- Bytes */
@@ -268,7 +224,7 @@ static gnt_err write_out(gnatter_client *c)
         /* iovec's base is not const, though writev only reads. */
         const struct iovec iov = {(void *)(uintptr_t)out.data, out.size};
         size_t n = 0;
-        gnt_err err = gnt_link_writev(&c->link, &iov, 1, &n);
+        gnt_err err = gnt_link_writev(&c->dialer.link, &iov, 1, &n);
         if (err)
             return err;
         gnt_client_sent(c->engine, n, gnt_now(&gnt_clock_system));
@@ -279,10 +235,10 @@ static gnt_err read_in(gnatter_client *c)
 {
     uint8_t chunk[CHUNK];
     size_t n = 0;
-    gnt_err err = gnt_link_read(&c->link, chunk, sizeof chunk, &n);
+    gnt_err err = gnt_link_read(&c->dialer.link, chunk, sizeof chunk, &n);
     if (err)
         return err;
-    c->heard = true;
+    c->dialer.heard = true;
     return gnt_client_receive(c->engine, gnt_slice(chunk, n), gnt_now(&gnt_clock_system));
 }
 
@@ -290,7 +246,7 @@ static gnt_err read_in(gnatter_client *c)
  * the loop may not have heard of it yet, and has one more turn for that. */
 static void give_up(gnatter_client *c, gnt_err in, gnt_err out)
 {
-    while (in == GNT_OK && c->state == GNT_LINK_UP && gnt_client_hungry(c->engine)) {
+    while (in == GNT_OK && c->dialer.state == GNT_LINK_UP && gnt_client_hungry(c->engine)) {
         in = read_in(c);
         take_events(c);
     }
@@ -306,12 +262,12 @@ static void give_up(gnatter_client *c, gnt_err in, gnt_err out)
 static void carry(gnatter_client *c)
 {
     gnt_err in = GNT_OK;
-    for (int i = 0; i < READS_A_TURN && c->state == GNT_LINK_UP && !in; i++) {
+    for (int i = 0; i < READS_A_TURN && c->dialer.state == GNT_LINK_UP && !in; i++) {
         in = gnt_client_hungry(c->engine) ? read_in(c) : GNT_MORE;
         if (in < 0)
             gnt_client_lost(c->engine, in);
         take_events(c);
-        if (c->state != GNT_LINK_UP)
+        if (c->dialer.state != GNT_LINK_UP)
             return;
         gnt_err out = write_out(c);
         if (out < 0) {
@@ -321,123 +277,39 @@ static void carry(gnatter_client *c)
     }
 }
 
-/* ---- The link, step by step */
+/* ---- The dialer's part, and the thread */
 
-static void begin(gnatter_client *c, uint64_t now)
+static gnt_err opened(struct gnt_dialer *d)
 {
-    uint32_t timeout_ms = c->options.mqtt.connect_timeout_ms;
-    c->deadline = timeout_ms ? gnt_deadline(now, timeout_ms * GNT_NS_PER_MS) : GNT_NEVER;
-    c->state = GNT_LINK_RESOLVING; /* what is asked for meanwhile is seen afterwards */
-    pthread_mutex_unlock(&c->thread.lock);
-    gnt_err err = gnt_link_prepare(&c->link);
-    pthread_mutex_lock(&c->thread.lock);
+    gnatter_client *c = client_of(d);
+    c->broken = false;
+    gnt_err err = gnt_client_login_connect(c, gnt_now(&gnt_clock_system));
     if (!err)
-        err = gnt_link_open(&c->link);
-    if (!err)
-        opening_begins(c);
-    else if (err < 0)
-        attempt_failed(c, err, now);
+        d->deadline = GNT_NEVER; /* the engine's clock goes on with it */
+    return err;
 }
 
-static void resolving(gnatter_client *c, uint64_t now)
+static void carry_on(struct gnt_dialer *d)
 {
-    gnt_err err;
-    if (!gnt_link_resolved(&c->link, &err))
-        return;
-    if (!err)
-        err = next_address(c);
-    if (err)
-        attempt_failed(c, err == GNT_NOTFOUND ? GNT_RESOLVE : err, now);
+    carry(client_of(d));
 }
 
-static void opening(gnatter_client *c, uint64_t now)
+static void leave(struct gnt_dialer *d)
 {
-    gnt_err err = gnt_link_opened(&c->link);
-    if (err == GNT_MORE)
-        return;
-    if (!err)
-        err = gnt_client_login_connect(c, now);
-    if (!err) {
-        c->state = GNT_LINK_UP;
-        return;
-    }
-    struct gnt_link_trouble trouble;
-    gnt_link_trouble(&c->link, err, &trouble);
-    if (!try_next_address(c, &trouble))
-        attempt_failed(c, err, now);
+    (void)!gnt_client_disconnect(client_of(d)->engine, 0, NULL);
 }
 
-static void closing(gnatter_client *c, uint64_t now)
+static gnt_err write_rest(struct gnt_dialer *d)
 {
-    bool wait = c->error == 0 || c->error == GNT_PROTOCOL || c->error == GNT_MALFORMED ||
-                c->error == GNT_TOOBIG; /* else there is nobody to tell */
-    uint64_t flush_until = gnt_deadline(c->flush_from, FLUSH_MS * GNT_NS_PER_MS);
-    if (wait && now < flush_until && (write_out(c) == GNT_MORE || !gnt_link_finish(&c->link)))
-        return;
-    gnt_link_abandon(&c->link);
-    c->state = c->deadline == GNT_NEVER ? GNT_LINK_DOWN : GNT_LINK_WAITING;
-    pthread_cond_broadcast(&c->thread.changed);
+    return write_out(client_of(d));
 }
 
-static void not_wanted(gnatter_client *c, uint64_t now)
-{
-    if (c->state == GNT_LINK_WAITING) {
-        c->state = GNT_LINK_DOWN;
-        pthread_cond_broadcast(&c->thread.changed);
-    } else if (c->state == GNT_LINK_RESOLVING || c->state == GNT_LINK_OPENING) {
-        attempt_failed(c, GNT_OK, now);
-    } else if (c->state == GNT_LINK_UP) {
-        (void)!gnt_client_disconnect(c->engine, 0, NULL);
-    }
-}
+const struct gnt_dialer_ops gnt_client_dialing = {
+    .opened = opened, .carry = carry_on, .leave = leave, .write = write_rest, .failed = failed};
 
-static void step(gnatter_client *c)
+static uint64_t engine_deadline(const gnatter_client *c)
 {
-    uint64_t now = gnt_now(&gnt_clock_system);
-    gnt_link_look(&c->link);
-    if (!c->wanted)
-        not_wanted(c, now);
-    bool late = c->deadline <= now;
-    if (c->state == GNT_LINK_DOWN && c->wanted)
-        begin(c, now);
-    else if (c->state == GNT_LINK_WAITING && late)
-        begin(c, now);
-    else if ((c->state == GNT_LINK_RESOLVING || c->state == GNT_LINK_OPENING) && late)
-        attempt_failed(c, GNT_TIMEOUT, now);
-    if (c->state == GNT_LINK_RESOLVING)
-        resolving(c, now);
-    if (c->state == GNT_LINK_OPENING)
-        opening(c, now);
-    if (c->state == GNT_LINK_UP)
-        carry(c);
-    else
-        take_events(c); /* what was dropped or cancelled meanwhile */
-    if (c->state == GNT_LINK_CLOSING)
-        closing(c, gnt_now(&gnt_clock_system));
-}
-
-/* What the stream has to wake us for. */
-static void want(gnatter_client *c)
-{
-    if (!c->link.stream)
-        return;
-    unsigned events = 0;
-    if (c->state == GNT_LINK_OPENING || gnt_client_output(c->engine).size)
-        events |= GNT_WRITABLE;
-    if (c->state == GNT_LINK_CLOSING || (c->state == GNT_LINK_UP && gnt_client_hungry(c->engine)))
-        events |= GNT_READABLE;
-    gnt_stream_want(c->link.stream, (uint8_t)events);
-}
-
-static uint64_t wait_ns(const gnatter_client *c)
-{
-    uint64_t next = c->state == GNT_LINK_UP ? gnt_client_deadline(c->engine) : c->deadline;
-    if (c->state == GNT_LINK_CLOSING)
-        next = gnt_deadline(c->flush_from, FLUSH_MS * GNT_NS_PER_MS);
-    if (next == GNT_NEVER)
-        return GNT_NEVER;
-    uint64_t now = gnt_now(&gnt_clock_system);
-    return next > now ? next - now : 0;
+    return c->dialer.state == GNT_LINK_UP ? gnt_client_deadline(c->engine) : GNT_NEVER;
 }
 
 void *gnt_client_run(void *client)
@@ -448,13 +320,14 @@ void *gnt_client_run(void *client)
     for (;;) {
         c->thread.asked =
             false; /* callbacks let go of the lock: what is asked meanwhile comes next turn */
-        step(c);
-        if (c->quit && c->state == GNT_LINK_DOWN && !c->wanted)
+        gnt_dialer_step(&c->dialer);
+        if (c->dialer.state != GNT_LINK_UP)
+            take_events(c); /* what was dropped or cancelled meanwhile */
+        if (c->dialer.quit && gnt_dialer_at_rest(&c->dialer))
             break;
-        want(c);
-        bool more = c->thread.asked || (c->state == GNT_LINK_DOWN && c->wanted);
-        uint64_t wait = more ? 0 : wait_ns(c);
-        gnt_thread_turn(&c->thread, wait);
+        gnt_dialer_want(&c->dialer, gnt_client_output(c->engine).size > 0,
+                        gnt_client_hungry(c->engine));
+        gnt_thread_turn(&c->thread, gnt_dialer_wait_ns(&c->dialer, engine_deadline(c)));
     }
     /* Nobody is left to ask for more: what is outstanding will not be answered. */
     gnt_err err = gnt_client_cancel(c->engine);
