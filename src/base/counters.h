@@ -63,7 +63,8 @@
     X(TAKE_OVERS, "connections/take_overs", "connections closed because their client came again") \
     X(SESSIONS_EXPIRED, "clients/expired", "sessions that expired")                               \
     X(LOCKS_EXPIRED, "queues/locks_expired",                                                      \
-      "messages whose receivers held them unsettled for too long")
+      "messages whose receivers held them unsettled for too long")                                \
+    X(QUEUE_REFUSED, "queues/refused", "messages refused because their queue was full")
 
 /*    gauges: they rise and fall */
 #define GNT_GAUGES(X)                                                                          \

@@ -49,7 +49,7 @@ struct gnt_queue_facts {
     uint64_t id; /* to send to and to receive from */
     struct gnt_queue_options options;
     uint64_t ready, held;  /* messages that wait, and that receivers have unsettled */
-    uint64_t bytes;        /* of both, as far as they have been seen since the start */
+    uint64_t bytes;        /* of both; after a start as the first of them let expect */
     uint64_t dead_letters; /* messages in its dead-letter queue */
     uint64_t last_sequence;
     uint32_t consumers;

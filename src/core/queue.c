@@ -122,8 +122,7 @@ struct gnt_entry *gnt_queue_held(const struct gnt_queue *q, uint64_t delivery)
     return NULL;
 }
 
-/* When MESSAGE, which came at ENQUEUED_MS, expires in Q. */
-static uint64_t expiry_of(const struct gnt_queue *q, const struct gnt_message *message,
+uint64_t gnt_queue_expiry(const struct gnt_queue *q, const struct gnt_message *message,
                           uint64_t enqueued_ms)
 {
     uint64_t ttl = q->options.ttl_ms;
@@ -149,7 +148,7 @@ struct gnt_entry *gnt_entry_new(struct gnt_lane *lane, const struct gnt_arrival 
                             .note = gnt_note_ref(a->note),
                             .sequence = a->sequence,
                             .enqueued_ms = a->enqueued_ms,
-                            .expires = expiry_of(lane->queue, a->message, a->enqueued_ms),
+                            .expires = gnt_queue_expiry(lane->queue, a->message, a->enqueued_ms),
                             .failed = a->failed,
                             .state = (uint8_t)state,
                             .kept = a->kept,
@@ -184,11 +183,12 @@ void gnt_entry_free(struct gnt_entry *e)
 void gnt_entry_end(struct gnt_entry *e, enum gnt_counter why)
 {
     struct gnt_queue *q = e->queue;
+    const struct gnt_lane *lane = e->lane;
     gnt_queue_keep_settled(e);
     gnt_ledger_out(q->home, &q->ledger, why, e->message);
     gnt_entry_free(e);
-    if (q->shows_full || !gnt_list_empty(&q->rooms))
-        gnt_queue_stir(q); /* there may be room */
+    if (q->shows_full || !gnt_list_empty(&q->rooms) || lane->stored.count)
+        gnt_queue_stir(q); /* there may be room, for who waits or for what is in the store */
 }
 
 /* ---- Lanes */

@@ -56,7 +56,14 @@
  * By options.overflow.  block: `done` says `full`, and the front gives its sender no new credit
  * before gnt_queue_await_room has answered; what was under way is taken in.  MQTT publications
  * that come by way of a bound filter are taken in as well, and hold their receipt (core/receipt.h)
- * until there is room; who has none is dropped, counted.
+ * until there is room; of QoS 0 they are dropped, counted.  All that has an end, for senders who
+ * heed nothing of it: a quarter over the bounds, or GNT_QUEUE_SLACK messages and
+ * GNT_QUEUE_SLACK_BYTES if that is more; then all is refused.  drop_oldest: what is in the way is
+ * read from the store to be dropped, also if nobody receives.
+ *
+ * When the whole broker has as much as it may, all queues are full.  No queue drops what it has for
+ * that: then those of drop_oldest refuse what comes.  What only moves to a dead-letter queue makes
+ * the broker no fuller and is taken in.
  *
  * ---- The ledger (core/ledger.h)
  *
@@ -75,6 +82,8 @@ enum {
     GNT_QUEUE_GROUP_MAX = 1024,           /* bytes of a group id that count */
     GNT_QUEUE_ANNOTATIONS_MAX = 64 << 10, /* bytes that may be left with a message */
     GNT_QUEUE_REASON_MAX = 4096,          /* bytes of why it was rejected */
+    GNT_QUEUE_SLACK = 65536,              /* messages over a bound, see When it is full */
+    GNT_QUEUE_SLACK_BYTES = 64 << 20,
 };
 
 /* ---- Sending */

@@ -17,12 +17,29 @@ struct gnt_lane_fetch {
     gnt_err err;           /* no memory for one of them: it, and what follows, stays */
 };
 
+uint64_t gnt_queue_window(const struct gnt_queue *q)
+{
+    uint64_t window =
+        q->home->config.queue_window ? q->home->config.queue_window : GNT_QUEUE_WINDOW;
+    bool away = gnt_list_empty(&q->takers) && window > GNT_QUEUE_WINDOW_AWAY;
+    return away && !gnt_queue_drops(q) ? GNT_QUEUE_WINDOW_AWAY : window;
+}
+
+/* Whether anybody asks for what comes first: consumers, or what is to go as it is too much, or too
+ * old. */
+static bool is_asked_for(const struct gnt_lane *lane)
+{
+    const struct gnt_queue *q = lane->queue;
+    bool mortal = !q->parent && (q->options.ttl_ms || lane->stored.mortal);
+    return !gnt_list_empty(&q->takers) || mortal || gnt_queue_drops(q);
+}
+
 static uint64_t wants(const struct gnt_lane *lane)
 {
     const struct gnt_queue *q = lane->queue;
     uint64_t window = gnt_queue_window(q);
-    if (!lane->stored.count || gnt_list_empty(&q->takers) || lane->failed ||
-        lane->ready > window / 2 || lane->ready_bytes > GNT_QUEUE_WINDOW_BYTES / 2)
+    if (!lane->stored.count || !is_asked_for(lane) || lane->failed || lane->ready > window / 2 ||
+        lane->ready_bytes > GNT_QUEUE_WINDOW_BYTES / 2)
         return 0;
     uint64_t room = window - lane->ready;
     return room < GNT_STORE_READ_MAX ? room : GNT_STORE_READ_MAX;
@@ -51,6 +68,7 @@ void gnt_lane_take_stored(struct gnt_lane *lane, uint64_t size)
     gnt_count(&q->home->counters, GNT_COUNT_QUEUED_BYTES, (int64_t)(size - known));
     s->count--;
     s->bytes -= known;
+    s->mortal &= s->count != 0;
     q->ready--;
     q->ready_bytes -= known;
 }
@@ -252,6 +270,7 @@ void gnt_lane_unload(struct gnt_lane *lane)
         s->count++;
         s->left++;
         s->bytes += size;
+        s->mortal |= e->expires != GNT_NEVER;
         gnt_entry_free(e);
         q->ready++;
         q->ready_bytes += size;

@@ -79,6 +79,7 @@ struct gnt_lane_stored {
     uint64_t next, last, count;
     uint64_t bytes; /* of payload, of those that this process has seen */
     uint64_t left;  /* so many ever were */
+    bool mortal;    /* some of them expire, by what they say themselves */
 };
 
 /* What an earlier process has left of a message that is in the store only. */
@@ -305,13 +306,7 @@ static inline uint64_t gnt_queue_bytes(const struct gnt_queue *q)
 }
 
 /* So many fresh messages of a lane are in memory, if it is kept. */
-static inline uint64_t gnt_queue_window(const struct gnt_queue *q)
-{
-    uint64_t window =
-        q->home->config.queue_window ? q->home->config.queue_window : GNT_QUEUE_WINDOW;
-    bool away = gnt_list_empty(&q->takers) && window > GNT_QUEUE_WINDOW_AWAY;
-    return away ? GNT_QUEUE_WINDOW_AWAY : window;
-}
+uint64_t gnt_queue_window(const struct gnt_queue *q);
 
 /* Has its pump run soon. */
 static inline void gnt_queue_stir(struct gnt_queue *q)
@@ -332,6 +327,7 @@ struct gnt_arrival {
     uint32_t failed;
     uint8_t priority;
     bool durable;
+    bool moves; /* it was in another queue, and makes the broker no fuller */
     /* What comes of it: */
     uint64_t sequence; /* its number here */
     bool kept;
@@ -344,6 +340,16 @@ GNT_MUST gnt_err gnt_queue_append(struct gnt_queue *q, struct gnt_arrival *arriv
 enum gnt_queue_result gnt_queue_take_in(struct gnt_queue *q, struct gnt_arrival *arrival);
 
 bool gnt_queue_is_full(const struct gnt_queue *q, size_t size);
+
+/* Whether it drops what has waited longest, now or soon. */
+bool gnt_queue_drops(const struct gnt_queue *q);
+
+/* Drops some of what is more than it may have, if it does so.  True: there is more to drop. */
+bool gnt_queue_drop_over(struct gnt_queue *q);
+
+/* When MESSAGE, which came at ENQUEUED_MS, expires in Q. */
+uint64_t gnt_queue_expiry(const struct gnt_queue *q, const struct gnt_message *message,
+                          uint64_t enqueued_ms);
 
 /* Whoever waits for room is told if there is some; END: the queue ends. */
 void gnt_queue_tell_room(struct gnt_queue *q, bool end);

@@ -18,23 +18,50 @@ static bool exceeds(uint64_t limit, uint64_t have)
     return limit && have > limit;
 }
 
-/* An empty queue takes a message of any size. */
-bool gnt_queue_is_full(const struct gnt_queue *q, size_t size)
+/* Whether it has more than it may, with MORE messages of SIZE bytes together.  A single message may
+ * have any size. */
+static bool is_over(const struct gnt_queue *q, uint64_t more, uint64_t size)
 {
     const struct gnt_queue_options *o = &q->options;
-    uint64_t count = gnt_queue_count(q);
-    return exceeds(o->max_messages, count + 1) ||
-           (count && exceeds(o->max_bytes, gnt_queue_bytes(q) + size)) ||
-           gnt_total_exceeds(q->home, 1, size);
+    uint64_t count = gnt_queue_count(q) + more;
+    return exceeds(o->max_messages, count) ||
+           (count > 1 && exceeds(o->max_bytes, gnt_queue_bytes(q) + size));
 }
 
-/* A little below the bounds, so that not each message that goes wakes all senders. */
-static bool has_room(const struct gnt_queue *q)
+bool gnt_queue_is_full(const struct gnt_queue *q, size_t size)
+{
+    return is_over(q, 1, size) || gnt_total_exceeds(q->home, 1, size);
+}
+
+/* Whether those who still send when it is full have sent more than can have been under way. */
+static bool is_overrun(const struct gnt_queue *q, size_t size)
+{
+    const struct gnt_queue_options *o = &q->options;
+    uint64_t slack = gnt_slack(o->max_messages, GNT_QUEUE_SLACK);
+    uint64_t slack_bytes = gnt_slack(o->max_bytes, GNT_QUEUE_SLACK_BYTES);
+    if (q->home->recovering)
+        return false;
+    return (o->max_messages && gnt_queue_count(q) >= o->max_messages + slack) ||
+           (o->max_bytes && gnt_queue_bytes(q) >= o->max_bytes + slack_bytes) ||
+           gnt_total_overruns(q->home, 1, size);
+}
+
+/* A little below its bounds, so that not each message that goes wakes all senders. */
+static bool is_below(const struct gnt_queue *q)
 {
     const struct gnt_queue_options *o = &q->options;
     return !exceeds(o->max_messages - o->max_messages / 8, gnt_queue_count(q) + 1) &&
-           !exceeds(o->max_bytes - o->max_bytes / 8, gnt_queue_bytes(q)) &&
-           !gnt_total_exceeds(q->home, 1, 0);
+           !exceeds(o->max_bytes - o->max_bytes / 8, gnt_queue_bytes(q));
+}
+
+static bool has_room(const struct gnt_queue *q)
+{
+    return is_below(q) && !gnt_total_exceeds(q->home, 1, 0);
+}
+
+bool gnt_queue_drops(const struct gnt_queue *q)
+{
+    return q->options.overflow == GNT_QUEUE_DROP_OLDEST && !is_below(q);
 }
 
 /* Other homes read this when they decide whether to acknowledge. */
@@ -56,12 +83,21 @@ static struct gnt_entry *oldest(const struct gnt_queue *q)
     return e;
 }
 
-/* What is in the store only stays until it has been fetched: for so long there may be more than
- * there should be. */
-static void drop_oldest(struct gnt_queue *q, size_t size)
+/* Until there is room for MORE messages of SIZE bytes together.  What is in the store only stays
+ * until it has been fetched, and what is much is dropped in several turns: for so long there may be
+ * more than there should be.  True: it is not done. */
+static bool drop_oldest(struct gnt_queue *q, uint64_t more, size_t size)
 {
-    for (struct gnt_entry *e; gnt_queue_is_full(q, size) && (e = oldest(q));)
+    enum { DROPS_MAX = 1024 };
+    struct gnt_entry *e = NULL;
+    for (int i = 0; i < DROPS_MAX && is_over(q, more, size) && (e = oldest(q)); i++)
         gnt_entry_end(e, GNT_COUNT_DROPPED_QUEUE_FULL);
+    return e && is_over(q, more, size);
+}
+
+bool gnt_queue_drop_over(struct gnt_queue *q)
+{
+    return q->options.overflow == GNT_QUEUE_DROP_OLDEST && is_over(q, 0, 0) && drop_oldest(q, 0, 0);
 }
 
 /* ---- Into the queue */
@@ -88,6 +124,7 @@ static void leave_to_store(struct gnt_lane *lane, const struct gnt_arrival *a)
     s->count++;
     s->left++;
     s->bytes += size;
+    s->mortal |= a->message->expires != GNT_NEVER;
     lane->queue->ready++;
     lane->queue->ready_bytes += size;
 }
@@ -126,14 +163,18 @@ static enum gnt_queue_result admit(struct gnt_queue *q, const struct gnt_arrival
     bool written = is_to_be_kept(q, a) || (q->number && lane && leaves_memory(lane, size));
     if (written && gnt_keep_refuses(q->home))
         return GNT_QUEUE_NO_STORE;
-    if (!gnt_queue_is_full(q, size))
+    bool total = !a->moves && gnt_total_exceeds(q->home, 1, size);
+    if (!is_over(q, 1, size) && !total)
         return GNT_QUEUE_DONE;
     switch ((enum gnt_queue_overflow)q->options.overflow) {
-    case GNT_QUEUE_BLOCK: break;
+    case GNT_QUEUE_BLOCK: return is_overrun(q, size) ? GNT_QUEUE_FULL : GNT_QUEUE_DONE;
     case GNT_QUEUE_REJECT: return GNT_QUEUE_FULL;
-    case GNT_QUEUE_DROP_OLDEST: drop_oldest(q, size); break;
+    case GNT_QUEUE_DROP_OLDEST: break;
     }
-    return GNT_QUEUE_DONE;
+    if (total)
+        return GNT_QUEUE_FULL;
+    (void)drop_oldest(q, 1, size);
+    return is_overrun(q, size) ? GNT_QUEUE_FULL : GNT_QUEUE_DONE;
 }
 
 enum gnt_queue_result gnt_queue_take_in(struct gnt_queue *q, struct gnt_arrival *a)
@@ -166,6 +207,7 @@ static enum gnt_queue_result receive(struct gnt_queue *q, struct gnt_sending *s,
         return GNT_QUEUE_NO_MEMORY;
     enum gnt_queue_result result = gnt_queue_take_in(q, &a);
     gnt_note_unref(&a.note);
+    gnt_count(&q->home->counters, GNT_COUNT_QUEUE_REFUSED, result == GNT_QUEUE_FULL);
     *kept = a.kept && (s->durable || q->options.durable == GNT_QUEUE_ALWAYS);
     s->sequence = result ? 0 : a.sequence;
     s->full = q->options.overflow == GNT_QUEUE_BLOCK && gnt_queue_is_full(q, 0);
@@ -210,14 +252,17 @@ static gnt_err hold(struct gnt_queue *q, struct gnt_receipt *receipt)
     return GNT_OK;
 }
 
-/* Over the bound of a queue that blocks: whoever can wait does, what nobody waits for is dropped.
- */
-static bool waits(struct gnt_queue *q, struct gnt_receipt *receipt)
+/* What comes over the bound of a queue that blocks: whoever can wait does, and what was
+ * acknowledged elsewhere is taken in; what nobody waits for is dropped. */
+static enum gnt_queue_result waits(struct gnt_queue *q, const struct gnt_message *message,
+                                   struct gnt_receipt *receipt)
 {
     show_full(q, true);
-    if (!receipt)
-        return false;
-    return receipt->given || hold(q, receipt) == GNT_OK;
+    if (!message->qos || is_overrun(q, message->payload.size))
+        return GNT_QUEUE_FULL;
+    if (!receipt || receipt->given)
+        return GNT_QUEUE_DONE;
+    return hold(q, receipt) ? GNT_QUEUE_NO_MEMORY : GNT_QUEUE_DONE;
 }
 
 void gnt_queue_take(struct gnt_sink *sink, struct gnt_message *message,
@@ -230,11 +275,11 @@ void gnt_queue_take(struct gnt_sink *sink, struct gnt_message *message,
                             .priority = GNT_QUEUE_PRIORITY_DEFAULT,
                             .durable = message->qos > 0};
     bool full = !q->home->recovering && gnt_queue_is_full(q, message->payload.size);
-    if (full && q->options.overflow == GNT_QUEUE_BLOCK && !waits(q, receipt)) {
-        gnt_ledger_pass(q->home, &q->ledger, GNT_COUNT_DROPPED_QUEUE_FULL);
-        return;
-    }
-    enum gnt_queue_result result = gnt_queue_take_in(q, &a);
+    enum gnt_queue_result result = GNT_QUEUE_DONE;
+    if (full && q->options.overflow == GNT_QUEUE_BLOCK)
+        result = waits(q, message, receipt);
+    if (!result)
+        result = gnt_queue_take_in(q, &a);
     if (result == GNT_QUEUE_FULL) {
         gnt_receipt_refuse(receipt);
         gnt_ledger_pass(q->home, &q->ledger, GNT_COUNT_DROPPED_QUEUE_FULL);

@@ -77,7 +77,8 @@ gnt_err gnt_entry_dead_letter(struct gnt_entry *e, struct gnt_slice reason,
                             .enqueued_ms = e->enqueued_ms,
                             .failed = e->failed,
                             .priority = GNT_QUEUE_PRIORITY_DEFAULT,
-                            .durable = e->kept && e->durable};
+                            .durable = e->kept && e->durable,
+                            .moves = true};
     gnt_err err = gnt_queue_dead(q, &dead);
     if (!err)
         err = gnt_note_new(&like, &a.note);

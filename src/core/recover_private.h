@@ -32,6 +32,12 @@ struct gnt_recover {
     uint64_t plain_from; /* where the rest begins, 0: not known yet */
     uint32_t released;   /* so many of its released ones are in the window */
 
+    /* Of the first messages of a queue: `placed` of them, */
+    struct gnt_sampled {
+        uint64_t bytes;
+        bool mortal;
+    } sampled;
+
     /* While the log of one home's mail for another is read: */
     uint32_t from, to;
 };

@@ -145,7 +145,46 @@ static void on_state(struct gnt_recover *r, const struct gnt_store_record *recor
         r->err = gnt_queue_state_new(q, sequence, &state);
 }
 
-/* All of it stays in the store until there are consumers. */
+/* One of the first of a lane. */
+static void on_sample(struct gnt_recover *r, const struct gnt_store_record *record)
+{
+    if (!record->message)
+        return;
+    r->placed++;
+    r->sampled.bytes += record->message->payload.size;
+    r->sampled.mortal |= record->message->expires != GNT_NEVER;
+}
+
+/* SIZE, or as much as Q may have besides what it has: a guess is no reason to drop anything. */
+static uint64_t bounded(const struct gnt_queue *q, uint64_t size)
+{
+    uint64_t most = q->options.max_bytes, has = q->ready_bytes;
+    uint64_t room = most > has ? most - has : 0;
+    return most && size > room ? room : size;
+}
+
+/* What the first ones are like stands for all, until they are read: how large they are, and whether
+ * they expire. */
+static gnt_err look_into(struct gnt_recover *r, struct gnt_lane *lane, struct gnt_reading *reading)
+{
+    struct gnt_queue *q = lane->queue;
+    struct gnt_lane_stored *s = &lane->stored;
+    r->sampled = (struct gnt_sampled){.bytes = 0};
+    gnt_err err = s->count ? gnt_recover_log(r, gnt_queue_log(q->number, lane->number), s->next,
+                                             GNT_QUEUE_WINDOW_AWAY, reading)
+                           : GNT_OK;
+    if (err || !r->placed)
+        return err;
+    s->mortal = r->sampled.mortal;
+    s->bytes = bounded(q, r->sampled.bytes * s->count / r->placed);
+    q->ready_bytes += s->bytes;
+    gnt_count(&q->home->counters, GNT_COUNT_QUEUED_BYTES, (int64_t)s->bytes);
+    if (gnt_lane_comes(lane))
+        gnt_queue_stir(q);
+    return GNT_OK;
+}
+
+/* All of it stays in the store until somebody asks for it. */
 static gnt_err recover_lane(struct gnt_recover *r, struct gnt_queue *q, unsigned number,
                             struct gnt_reading *reading)
 {
@@ -160,12 +199,7 @@ static gnt_err recover_lane(struct gnt_recover *r, struct gnt_queue *q, unsigned
     q->ready += log->count;
     gnt_ledger_recover(q->home, &q->ledger, log->count);
     r->result->deliveries += log->count;
-    return GNT_OK;
-}
-
-static void on_nothing(struct gnt_recover *r, const struct gnt_store_record *record)
-{
-    (void)r, (void)record;
+    return look_into(r, lane, reading);
 }
 
 gnt_err gnt_recover_of_queues(struct gnt_recover *r)
@@ -173,7 +207,7 @@ gnt_err gnt_recover_of_queues(struct gnt_recover *r)
     struct gnt_reading reading;
     struct gnt_map_cursor cursor = {0};
     gnt_err err = gnt_recover_each(r, "queued", on_state);
-    gnt_reading_begin(&reading, r, on_nothing);
+    gnt_reading_begin(&reading, r, on_sample);
     for (struct gnt_map_node *node; !err && (node = gnt_map_walk(&r->queues, &cursor));) {
         struct gnt_queue *q = GNT_CONTAINER(node, struct gnt_queue, by_number);
         for (unsigned lane = 0; !err && lane < GNT_QUEUE_LANES; lane++)

@@ -26,15 +26,32 @@ static bool exceeds(uint64_t limit, int64_t sum)
 }
 
 /* What is being recovered has been taken in before. */
-bool gnt_total_exceeds(struct gnt_home *home, uint64_t count, uint64_t size)
+static bool exceed(struct gnt_home *home, uint64_t most, uint64_t bytes_most, uint64_t count,
+                   uint64_t size)
 {
-    const struct gnt_core_config *c = &home->config;
     const struct gnt_total *t = &home->total;
-    if ((!c->queued_max && !c->queued_bytes_max) || home->recovering)
+    if ((!most && !bytes_most) || home->recovering)
         return false;
     if (t->looked_at != *home->now)
         look(home);
-    return exceeds(c->queued_max, t->count + counted(home, GNT_COUNT_QUEUED) + (int64_t)count) ||
-           exceeds(c->queued_bytes_max,
-                   t->bytes + counted(home, GNT_COUNT_QUEUED_BYTES) + (int64_t)size);
+    return exceeds(most, t->count + counted(home, GNT_COUNT_QUEUED) + (int64_t)count) ||
+           exceeds(bytes_most, t->bytes + counted(home, GNT_COUNT_QUEUED_BYTES) + (int64_t)size);
+}
+
+bool gnt_total_exceeds(struct gnt_home *home, uint64_t count, uint64_t size)
+{
+    const struct gnt_core_config *c = &home->config;
+    return exceed(home, c->queued_max, c->queued_bytes_max, count, size);
+}
+
+static uint64_t stretched(uint64_t limit, uint64_t least)
+{
+    return limit ? limit + gnt_slack(limit, least) : 0;
+}
+
+bool gnt_total_overruns(struct gnt_home *home, uint64_t count, uint64_t size)
+{
+    const struct gnt_core_config *c = &home->config;
+    return exceed(home, stretched(c->queued_max, GNT_TOTAL_SLACK),
+                  stretched(c->queued_bytes_max, GNT_TOTAL_SLACK_BYTES), count, size);
 }

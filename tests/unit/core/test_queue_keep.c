@@ -57,6 +57,7 @@ static void a_queue_comes_back(void **state)
     struct gnt_queue_facts f = queue_facts(&w, "orders");
     assert_true(f.ready == 3 && f.options.max_deliveries == 7 && f.options.lock_ms == 1234);
     assert_int_equal(f.last_sequence, 3);
+    assert_int_equal(f.bytes, 3);
     assert_string_equal(queue_take_all(&w, "orders"), "a b c ");
     again(1);
     assert_string_equal(queue_take_all(&w, "orders"), "");
@@ -280,7 +281,9 @@ static void long_queues_are_not_in_memory(void **state)
     assert_true(queue_in_memory(queue_inside(&w, "q")) <= 10 + GNT_QUEUE_WINDOW_AWAY);
     queue_forget(&r);
     again(HOMES);
-    assert_int_equal(queue_facts(&w, "q").ready, COUNT / 2);
+    struct gnt_queue_facts f = queue_facts(&w, "q");
+    assert_int_equal(f.ready, COUNT / 2);
+    assert_int_equal(f.bytes, COUNT / 2 * 5); /* as the first ones have */
     assert_int_equal(queue_in_memory(queue_inside(&w, "q")), 0);
     queue_open(&w, 1, queue_facts(&w, "q").id, GNT_CONSUME_TAKE, &r);
     queue_credit(&r, COUNT, true);
