@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/list.h"
 #include "base/utf8.h"
+#include "model/address.h"
 #include "model/topic.h"
 
 #include <stdlib.h>
@@ -48,12 +49,19 @@ gnt_err gnt_access_asking(gnt_access_ask *ask, void *context, struct gnt_access 
     return GNT_OK;
 }
 
+/* Only the first COUNT stay. */
+static void cut(struct gnt_access_rows *rows, size_t count)
+{
+    while (rows->count > count) {
+        rows->count--;
+        free(rows->items[rows->count].who);
+        free(rows->items[rows->count].text);
+    }
+}
+
 static void rows_fini(struct gnt_access_rows *rows)
 {
-    for (size_t i = 0; i < rows->count; i++) {
-        free(rows->items[i].who);
-        free(rows->items[i].text);
-    }
+    cut(rows, 0);
     free(rows->items);
     *rows = (struct gnt_access_rows){NULL, 0, 0};
 }
@@ -116,7 +124,7 @@ static void put_text(struct gnt_access_row *row, struct gnt_slice filter,
             byte = GNT_ACCESS_USER;
         }
         row->filled = row->filled || taken > 1;
-        row->text[row->size++] = byte;
+        row->text[row->size++] = gnt_access_byte(row, byte);
         filter = gnt_slice_skip(filter, taken);
     }
 }
@@ -174,19 +182,70 @@ static bool marks_known(struct gnt_slice text)
     return true;
 }
 
+/* Whether a queue may have a name that ON matches, as far as its beginning and its end say that. */
+static const char *queue_problem(struct gnt_slice on)
+{
+    struct gnt_address address;
+    bool marked = gnt_slice_starts(on, gnt_slice_str("${"));
+    bool open = on.size && on.data[on.size - 1] == '#';
+    if (on.size && !marked && (on.data[0] == '$' || on.data[0] == '/'))
+        return "expected the name of a queue: neither $ nor / in front";
+    if (!open && !gnt_address_parse(on, &address) && address.kind != GNT_ADDRESS_ENTITY)
+        return "expected the name of a queue: behind a slash this means something else";
+    return NULL;
+}
+
+/* What is written like an address would match nothing. */
+static const char *address_problem(const struct gnt_access_rule *rule)
+{
+    static const struct {
+        const char *front, *why;
+    } fronts[] = {
+        {"topic://", "expected a topic filter, without topic:// in front"},
+        {"queue://", "expected the name of a queue, without queue:// in front"},
+        {"amqp://", "expected the name of a queue, without a server in front"},
+        {"amqps://", "expected the name of a queue, without a server in front"},
+    };
+    for (size_t i = 0; i < sizeof fronts / sizeof fronts[0]; i++) {
+        size_t size = strlen(fronts[i].front);
+        if (rule->on.size >= size &&
+            gnt_entity_same(gnt_slice(rule->on.data, size), gnt_slice_str(fronts[i].front)))
+            return fronts[i].why;
+    }
+    return rule->verbs & GNT_VERBS_OF_QUEUES ? queue_problem(rule->on) : NULL;
+}
+
+/* What is wrong with RULE in words; NULL: nothing so far. */
+static const char *problem_of(const struct gnt_access_rule *rule)
+{
+    if (rule->who.size && !gnt_utf8_valid(rule->who))
+        return "expected a user name, in which * stands for any text, or anonymous";
+    if (!marks_known(rule->on))
+        return "expected no other ${...} than ${client} and ${user}";
+    return address_problem(rule);
+}
+
+/* Topics and names of queues are compared in different ways: what RULE says about both is two. */
 gnt_err gnt_access_add(struct gnt_access *access, const struct gnt_access_rule *rule,
                        const char **why)
 {
+    static const uint8_t halves[] = {(uint8_t)~GNT_VERBS_OF_QUEUES, GNT_VERBS_OF_QUEUES};
+    struct gnt_access_rows *rows = &access->own;
+    const size_t before = rows->count;
+    gnt_err err = GNT_OK;
     GNT_ASSERT(!access->sealed && rule->verbs);
-    *why = NULL;
-    if (rule->who.size && !gnt_utf8_valid(rule->who))
-        *why = "expected a user name, in which * stands for any text, or anonymous";
-    else if (!marks_known(rule->on))
-        *why = "expected no other ${...} than ${client} and ${user}";
+    *why = problem_of(rule);
     if (*why)
         return GNT_INVALID;
-    return gnt_access_append(&access->own, rule->who, rule->verbs, rule->permits, rule->on,
-                             &own_marks, why);
+    for (int i = 0; i < 2 && !err; i++) {
+        uint8_t verbs = rule->verbs & halves[i];
+        if (verbs)
+            err =
+                gnt_access_append(rows, rule->who, verbs, rule->permits, rule->on, &own_marks, why);
+    }
+    if (err)
+        cut(rows, before);
+    return err;
 }
 
 /* The rules of ROWS: what denies before what permits. */

@@ -27,6 +27,9 @@
  * of the file count for nothing, as with mosquitto.  A rule with ${user} says nothing about who has
  * none.
  *
+ * Rules that say send, listen or manage are about queues, whose names compare without the case of
+ * ASCII letters; topics are compared byte by byte.
+ *
  * "read" is to subscribe and to receive.  mosquitto grants every subscription, and looks at each
  * message only; gnatter refuses one under which nothing may be read.
  *
@@ -54,7 +57,7 @@ struct gnt_access_rule {
     struct gnt_slice who;
     uint8_t verbs;       /* not 0 */
     bool permits;        /* may; else may_not */
-    struct gnt_slice on; /* a topic filter with ${client} and ${user} */
+    struct gnt_slice on; /* a topic filter with ${client} and ${user}, or names of queues so */
 };
 
 /* Adds a rule of the configuration; what it points to is copied.  GNT_INVALID: *why says what is
@@ -80,9 +83,10 @@ struct gnt_principal {
     struct gnt_slice user, client;
 };
 
-/* Whether WHO may do VERB (PUBLISH, SUBSCRIBE, RECEIVE) with TOPIC; for SUBSCRIBE that is a filter,
- * of a shared subscription the one behind the group.  RECEIVE is asked for each message of what was
- * subscribed to.  All is lent.  Called on any thread, several at a time. */
+/* Whether WHO may do VERB with TOPIC; for SUBSCRIBE that is a filter, of a shared subscription the
+ * one behind the group, and for SEND, LISTEN and MANAGE a queue's name, folded (gnt_entity_fold).
+ * RECEIVE is asked for each message of what was subscribed to.  All is lent.  Called on any thread,
+ * several at a time. */
 typedef bool gnt_access_ask(void *context, struct gnt_principal who, enum gnt_verb verb,
                             struct gnt_slice topic);
 

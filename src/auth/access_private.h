@@ -5,6 +5,7 @@
 #include "auth/access.h"
 #include "auth/rules.h"
 #include "base/hash.h"
+#include "model/entity_name.h"
 
 #include <stdatomic.h>
 
@@ -17,10 +18,16 @@ struct gnt_access_row {
     char *who; /* NULL: everybody; of the file always */
     uint8_t *text;
     uint32_t size;
-    uint8_t verbs;
+    uint8_t verbs; /* all of GNT_VERBS_OF_QUEUES, or none */
     bool permits;
     bool filled; /* something takes a place in it */
 };
+
+/* BYTE as it stands in the filter of ROW: names of queues are folded, topics are not. */
+static inline uint8_t gnt_access_byte(const struct gnt_access_row *row, uint8_t byte)
+{
+    return row->verbs & GNT_VERBS_OF_QUEUES ? gnt_entity_fold_byte(byte) : byte;
+}
 
 struct gnt_access_rows {
     struct gnt_access_row *items;

@@ -72,9 +72,8 @@ static bool fill(const struct gnt_access_row *row, struct gnt_principal who, uin
         }
         if (n + put.size > GNT_TOPIC_MAX)
             return false;
-        if (put.size)
-            memcpy(text + n, put.data, put.size);
-        n += put.size;
+        for (size_t k = 0; k < put.size; k++)
+            text[n++] = gnt_access_byte(row, put.data[k]);
     }
     *size = n;
     return n > 0;

@@ -2,6 +2,7 @@
 
 #include "auth/access_private.h"
 #include "auth/overlap.h"
+#include "model/entity_name.h"
 #include "model/topic.h"
 
 #include <stdlib.h>
@@ -87,8 +88,11 @@ void gnt_rights_unref(struct gnt_rights **rights)
 
 bool gnt_rights_may(const struct gnt_rights *rights, enum gnt_verb verb, struct gnt_slice topic)
 {
+    struct gnt_entity_folded folded;
     if (!rights)
         return true;
+    if (verb & GNT_VERBS_OF_QUEUES)
+        topic = gnt_entity_fold(topic, &folded);
     if (asks(rights))
         return asks(rights)(rights->access->ask_context, rights->who, verb, topic);
     for (int i = 0; i < PARTS; i++) {

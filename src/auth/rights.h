@@ -11,21 +11,25 @@
 #include "base/err.h"
 #include "base/slice.h"
 
-/* What can be permitted on a topic, or for AMQP on an address; a set of them is their sum.
+/* What can be permitted on a topic, or on a queue; a set of them is their sum.
  *    name       bit   words of the configuration */
 #define GNT_VERBS(X)                                                                          \
     X(PUBLISH, 1)   /* "publish"; mosquitto: write */                                         \
     X(SUBSCRIBE, 2) /* "subscribe", with RECEIVE; mosquitto: read, likewise: to ask for it */ \
     X(RECEIVE, 4)   /* "receive": to be given it */                                           \
-    X(SEND, 8)      /* "send": to a queue or hub, by AMQP or to "$queue/NAME" */              \
+    X(SEND, 8)      /* "send": to a queue, by its name or "$queue/NAME" */                    \
     X(LISTEN, 16)   /* "listen": from one, likewise */                                        \
-    X(MANAGE, 32)   /* "manage": AMQP, to make and change entities */
+    X(MANAGE, 32)   /* "manage": to make, look at and change queues */
 
 enum gnt_verb {
 #define GNT_VERB_ENUM(name, bit) GNT_VERB_##name = (bit),
     GNT_VERBS(GNT_VERB_ENUM)
 #undef GNT_VERB_ENUM
 };
+
+/* Those about queues, whose names compare as model/entity_name.h says: however it is spelt, a queue
+ * is the same, and so are the rights. */
+enum { GNT_VERBS_OF_QUEUES = GNT_VERB_SEND | GNT_VERB_LISTEN | GNT_VERB_MANAGE };
 
 struct gnt_rights;
 
@@ -36,8 +40,9 @@ void gnt_rights_unref(struct gnt_rights **rights);            /* NULL is fine */
  * none, and never fails. */
 struct gnt_rights *gnt_rights_nothing(void);
 
-/* Whether VERB is permitted on TOPIC, a valid topic name or an address.  A few comparisons for a
- * few filters, and about as many look-ups as the topic has levels for many. */
+/* Whether VERB is permitted on TOPIC: a valid topic name, or the name of a queue without an address
+ * around it, in whatever case.  A few comparisons for a few filters, and about as many look-ups as
+ * the topic has levels for many. */
 bool gnt_rights_may(const struct gnt_rights *rights, enum gnt_verb verb, struct gnt_slice topic);
 
 /* Whether something may be published to TOPIC, a valid topic name: PUBLISH, but SEND to NAME where

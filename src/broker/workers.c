@@ -294,6 +294,7 @@ static void on_access(const struct gnt_mail *mail)
     struct gnt_worker *worker = mail->to;
     struct gnt_access *access = mail->object;
     gnt_home_take_access(worker->home, &access);
+    gnt_amqp_front_review(&worker->amqp);
 }
 
 gnt_err gnt_workers_mail_access(struct gnt_workers *w, struct gnt_access *access)

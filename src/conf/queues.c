@@ -1,8 +1,7 @@
 #include "conf/queues.h"
 #include "conf/config.h"
+#include "model/entity_name.h"
 #include "model/topic.h"
-
-enum { NAME_MAX_BYTES = 260 }; /* as Service Bus has it */
 
 #define FIELD(member) GNT_OPTION_FIELD(struct gnt_config_queue, member)
 
@@ -17,10 +16,10 @@ static const struct gnt_option_word durables[] = {GNT_QUEUE_DURABLES(WORD){NULL,
 
 static gnt_err check_name(const char *text, struct gnt_why *why)
 {
-    if (*text != '$' && *text != '/' && !strstr(text, "://"))
-        return GNT_OK;
-    gnt_why_set(why, "expected the name of a queue: no address, and no $ in front");
-    return GNT_INVALID;
+    const char *problem = gnt_entity_name_problem(gnt_slice_str(text));
+    if (problem)
+        gnt_why_set(why, "%s", problem);
+    return problem ? GNT_INVALID : GNT_OK;
 }
 
 static gnt_err check_filter(const char *text, struct gnt_why *why)
@@ -54,7 +53,7 @@ static const struct gnt_option rows[] = {
      .kind = GNT_OPTION_STRING,
      FIELD(name),
      .min = 1,
-     .max = NAME_MAX_BYTES,
+     .max = GNT_ENTITY_NAME_MAX,
      .check = check_name,
      .required = true,
      .metavar = "NAME",

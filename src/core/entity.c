@@ -1,6 +1,5 @@
 #include "core/queue_private.h"
 
-#include "base/utf8.h"
 #include "model/topic.h"
 
 #include <stdlib.h>
@@ -17,69 +16,16 @@ const char *gnt_queue_result_text(enum gnt_queue_result result)
 
 /* ---- Names */
 
-static uint8_t folded(uint8_t c)
-{
-    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
-}
-
-static bool same_name(struct gnt_slice a, struct gnt_slice b)
-{
-    if (a.size != b.size)
-        return false;
-    for (size_t i = 0; i < a.size; i++)
-        if (folded(a.data[i]) != folded(b.data[i]))
-            return false;
-    return true;
-}
-
-/* A name as it is compared, in the memory of who asks. */
-struct folded {
-    uint8_t bytes[GNT_ENTITY_NAME_MAX];
-    size_t size;
-};
-
-static struct gnt_slice fold(struct gnt_slice name, struct folded *to)
-{
-    to->size = name.size < sizeof to->bytes ? name.size : sizeof to->bytes;
-    for (size_t i = 0; i < to->size; i++)
-        to->bytes[i] = folded(name.data[i]);
-    return gnt_slice(to->bytes, to->size);
-}
-
 uint64_t gnt_entity_hash(struct gnt_slice name)
 {
-    struct folded f;
-    return gnt_hash(fold(name, &f));
+    struct gnt_entity_folded f;
+    return gnt_hash(gnt_entity_fold(name, &f));
 }
 
 unsigned gnt_entity_home(const uint64_t key[2], unsigned homes, struct gnt_slice name)
 {
-    struct folded f;
-    return (unsigned)(gnt_hash_with(key, fold(name, &f)) % homes);
-}
-
-/* Whether NAME is one of a dead-letter queue; *base is that of its queue, or all of it. */
-static bool is_of_dead(struct gnt_slice name, struct gnt_slice *base)
-{
-    const struct gnt_slice suffix = gnt_slice_str("/" GNT_DEAD_LETTERS);
-    *base = name;
-    if (name.size <= suffix.size)
-        return false;
-    size_t size = name.size - suffix.size;
-    if (!same_name(gnt_slice_skip(name, size), suffix))
-        return false;
-    base->size = size;
-    return true;
-}
-
-static bool is_name(struct gnt_slice name)
-{
-    if (!name.size || name.size > GNT_ENTITY_NAME_MAX || !gnt_utf8_valid(name))
-        return false;
-    for (size_t i = 0; i < name.size; i++)
-        if (name.data[i] < ' ' || name.data[i] == 0x7f)
-            return false;
-    return true;
+    struct gnt_entity_folded f;
+    return (unsigned)(gnt_hash_with(key, gnt_entity_fold(name, &f)) % homes);
 }
 
 struct gnt_queue *gnt_queue_named(struct gnt_home *home, struct gnt_slice name)
@@ -87,7 +33,7 @@ struct gnt_queue *gnt_queue_named(struct gnt_home *home, struct gnt_slice name)
     struct gnt_map_node *node = gnt_map_first(&home->queues, gnt_entity_hash(name));
     for (; node; node = gnt_map_next(node)) {
         struct gnt_queue *q = GNT_CONTAINER(node, struct gnt_queue, by_name);
-        if (same_name(q->name, name))
+        if (gnt_entity_same(q->name, name))
             return q;
     }
     return NULL;
@@ -182,9 +128,11 @@ static enum gnt_queue_result look_up(struct gnt_home *home, struct gnt_entity_as
     bool creates = a->verb == GNT_ENTITY_FIND_OR_CREATE || a->verb == GNT_ENTITY_CREATE ||
                    a->verb == GNT_ENTITY_DECLARE;
     struct gnt_slice base;
-    bool dead = is_of_dead(a->name, &base);
+    bool dead = gnt_entity_is_dead(a->name, &base);
     struct gnt_queue *q = gnt_queue_named(home, base);
     *out = q;
+    if (!q && gnt_entity_name_problem(base))
+        return GNT_QUEUE_BAD_NAME;
     if (!q)
         return creates && !dead ? create(home, a, base, out) : GNT_QUEUE_NOT_FOUND;
     if (dead)
@@ -197,12 +145,10 @@ static enum gnt_queue_result look_up(struct gnt_home *home, struct gnt_entity_as
 static enum gnt_queue_result answer(struct gnt_home *home, struct gnt_entity_asking *a)
 {
     struct gnt_slice base;
-    bool dead = is_of_dead(a->name, &base);
+    bool dead = gnt_entity_is_dead(a->name, &base);
     struct gnt_queue *q;
     if (home->ending)
         return GNT_QUEUE_NOT_FOUND;
-    if (!is_name(base))
-        return GNT_QUEUE_BAD_NAME;
     if (!are_valid(home, a))
         return GNT_QUEUE_BAD_OPTION;
     if (dead && (a->verb == GNT_ENTITY_DELETE || a->verb == GNT_ENTITY_UPDATE))
@@ -242,7 +188,7 @@ static void on_asked(struct gnt_home *home, struct gnt_errand *errand)
 void gnt_entity_ask(struct gnt_home *home, struct gnt_entity_asking *a)
 {
     struct gnt_slice base;
-    (void)is_of_dead(a->name, &base);
+    (void)gnt_entity_is_dead(a->name, &base);
     a->facts = (struct gnt_queue_facts){.id = 0};
     a->purged = 0;
     gnt_errand_send(home, gnt_entity_home(home->config.home_key, home->config.homes, base),

@@ -1,7 +1,7 @@
 /* The directory of entities: queues by name, from whichever home asks.
  *
- * A queue lives at the home of its name, folded: names compare without the case of ASCII letters,
- * as Service Bus has it, and are shown as they were declared.  Each queue has a sub-queue for what
+ * A queue lives at the home of its name, folded: names compare without the case of ASCII letters
+ * (model/entity_name.h), and are shown as they were declared.  Each queue has a sub-queue for what
  * could not be delivered, NAME/$DeadLetterQueue, which lives at the same home, is made with the
  * first message in it, or when somebody asks for it, and goes with its queue.
  *
@@ -14,12 +14,8 @@
 #define GNT_CORE_ENTITY_H
 
 #include "core/errand.h"
+#include "model/entity_name.h"
 #include "model/queue_options.h"
-
-/* Longer ones, empty ones, those with control characters or that are no UTF-8 are no names. */
-enum { GNT_ENTITY_NAME_MAX = 260 };
-
-#define GNT_DEAD_LETTERS "$DeadLetterQueue"
 
 /* What came of a request to a queue or about one. */
 #define GNT_QUEUE_RESULTS(X)                                                            \
@@ -34,6 +30,7 @@ enum { GNT_ENTITY_NAME_MAX = 260 };
     X(TOO_LARGE, "larger than the queue may be")                                        \
     X(NO_MEMORY, "out of memory")                                                       \
     X(NO_STORE, "the store takes nothing now")                                          \
+    X(READ_ONLY, "dead letters can only be received and browsed")                       \
     X(LOCK_LOST, "it is not this receiver's any more") /* lock expired; or never was */ \
     X(CANCELLED, "not wanted any more")
 

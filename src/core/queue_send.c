@@ -193,8 +193,11 @@ static void on_sent(struct gnt_home *home, struct gnt_errand *errand)
     s->done(home, s, errand->lost ? GNT_QUEUE_NO_STORE : s->result);
 }
 
+/* Dead letters come from their queue alone. */
 static enum gnt_queue_result receive(struct gnt_queue *q, struct gnt_sending *s, bool *kept)
 {
+    if (q->parent)
+        return GNT_QUEUE_READ_ONLY;
     const struct gnt_note note = {.group = s->group};
     struct gnt_arrival a = {.message = s->message,
                             .enqueued_ms = gnt_queue_time_ms(q->home),

@@ -33,6 +33,7 @@ static const enum gnt_amqp_condition conditions[] = {
     [GNT_QUEUE_TOO_LARGE] = GNT_AMQP_LINK_MESSAGE_SIZE_EXCEEDED,
     [GNT_QUEUE_NO_MEMORY] = GNT_AMQP_RESOURCE_LIMIT_EXCEEDED,
     [GNT_QUEUE_NO_STORE] = GNT_AMQP_RESOURCE_LIMIT_EXCEEDED,
+    [GNT_QUEUE_READ_ONLY] = GNT_AMQP_NOT_ALLOWED,
 };
 
 enum gnt_amqp_condition gnt_attach_condition(enum gnt_queue_result result)
@@ -87,9 +88,11 @@ static void name_dynamic(const struct gnt_amqp_peer *p, char *out)
 
 /* ---- Yes */
 
+/* NAME: the queue's, which the terminus takes; *name is NULL then. */
 static void settle(struct gnt_amqp_peer *p, struct gnt_wanted *w, enum gnt_address_kind kind,
-                   char **dynamic)
+                   char **name)
 {
+    bool dynamic = kind == GNT_ADDRESS_DYNAMIC;
     struct gnt_terminus *t;
     gnt_err err;
     if (!w->link->sender)
@@ -100,8 +103,8 @@ static void settle(struct gnt_amqp_peer *p, struct gnt_wanted *w, enum gnt_addre
         err = gnt_outgoing_new(p, w, &t);
     gnt_amqp_peer_dirty(p);
     if (err == GNT_OK) {
-        t->dynamic = *dynamic;
-        *dynamic = NULL;
+        *(dynamic ? &t->dynamic : &t->asked) = *name;
+        *name = NULL;
     } else if (err == GNT_INVALID) {
         gnt_attach_refuse(p, w->link, GNT_AMQP_INVALID_FIELD, w->why);
     } else if (err != GNT_STATE) {
@@ -141,6 +144,26 @@ static void hand_over(struct attaching *a)
     a->t.link = NULL;
 }
 
+static enum gnt_verb verb_of(const struct gnt_amqp_link *link)
+{
+    return link->sender ? GNT_VERB_LISTEN : GNT_VERB_SEND;
+}
+
+/* There may be another access list by now. */
+static bool may_still(struct gnt_amqp_peer *p, const struct attaching *a)
+{
+    return a->kind == GNT_ADDRESS_DYNAMIC || a->t.reviewed == p->front->review_round ||
+           gnt_amqp_peer_may(p, verb_of(a->t.link), a->asking.name);
+}
+
+/* What the core says against it, in words. */
+static const char *words_of(const struct attaching *a, enum gnt_queue_result result)
+{
+    const char *problem =
+        result == GNT_QUEUE_BAD_NAME ? gnt_entity_name_problem(a->asking.name) : NULL;
+    return problem ? problem : gnt_queue_result_text(result);
+}
+
 static void on_asked(struct gnt_home *home, struct gnt_entity_asking *asking,
                      enum gnt_queue_result result)
 {
@@ -153,19 +176,20 @@ static void on_asked(struct gnt_home *home, struct gnt_entity_asking *asking,
                            .rcv_settle_mode = a->rcv_settle_mode,
                            .facts = &asking->facts,
                            .queue = asking->name};
-    bool dynamic = a->kind == GNT_ADDRESS_DYNAMIC;
-    char *name = dynamic && result == GNT_QUEUE_DONE ? strdup(a->name) : NULL;
+    bool dynamic = a->kind == GNT_ADDRESS_DYNAMIC, may = p && may_still(p, a);
+    char *name = result == GNT_QUEUE_DONE ? strdup(a->name) : NULL;
     if (p) {
         hand_over(a);
-        if (result != GNT_QUEUE_DONE)
-            gnt_attach_refuse(p, w.link, gnt_attach_condition(result),
-                              gnt_queue_result_text(result));
-        else if ((dynamic && !name) || !decode(&w))
+        if (!may)
+            gnt_attach_refuse(p, w.link, GNT_AMQP_UNAUTHORIZED_ACCESS, "not permitted");
+        else if (result != GNT_QUEUE_DONE)
+            gnt_attach_refuse(p, w.link, gnt_attach_condition(result), words_of(a, result));
+        else if (!name || !decode(&w))
             gnt_attach_refuse(p, w.link, GNT_AMQP_RESOURCE_LIMIT_EXCEEDED, gnt_err_text(GNT_NOMEM));
         else
             settle(p, &w, a->kind, &name);
     }
-    if (name)
+    if (name && dynamic)
         gnt_attach_remove(home, name);
     free(name);
     gnt_terminus_paid(&a->t);
@@ -205,7 +229,6 @@ static void ask(struct gnt_amqp_peer *p, const struct gnt_amqp_event *event,
 {
     const struct gnt_amqp_attach *attach = &event->performative.attach;
     bool dynamic = address->kind == GNT_ADDRESS_DYNAMIC;
-    enum gnt_verb verb = event->link->sender ? GNT_VERB_LISTEN : GNT_VERB_SEND;
     struct attaching *a = calloc(1, sizeof *a);
     if (!a || keep_attach(a, attach)) {
         if (a)
@@ -215,7 +238,8 @@ static void ask(struct gnt_amqp_peer *p, const struct gnt_amqp_event *event,
         return;
     }
     bool named = name_queue(a, p, address);
-    if (!named || (!dynamic && !gnt_amqp_peer_may(p, verb, gnt_slice_str(a->name)))) {
+    if (!named ||
+        (!dynamic && !gnt_amqp_peer_may(p, verb_of(event->link), gnt_slice_str(a->name)))) {
         attaching_free(&a->t);
         gnt_attach_refuse(p, event->link, named ? GNT_AMQP_UNAUTHORIZED_ACCESS : GNT_AMQP_NOT_FOUND,
                           named ? "not permitted" : "not a name of a queue");
@@ -272,7 +296,13 @@ static void attach_to(struct gnt_amqp_peer *p, const struct gnt_amqp_event *even
     switch (address->kind) {
     case GNT_ADDRESS_ENTITY:
     case GNT_ADDRESS_QUEUE:
-    case GNT_ADDRESS_DYNAMIC: ask(p, event, address); break;
+    case GNT_ADDRESS_DYNAMIC:
+        if (address->dead_letter && !w->link->sender)
+            gnt_attach_refuse(p, w->link, gnt_attach_condition(GNT_QUEUE_READ_ONLY),
+                              gnt_queue_result_text(GNT_QUEUE_READ_ONLY));
+        else
+            ask(p, event, address);
+        break;
     case GNT_ADDRESS_TOPIC:
         w->name = address->entity;
         attach_topic(p, event, w);

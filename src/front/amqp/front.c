@@ -16,6 +16,7 @@ gnt_err gnt_amqp_front_init(struct gnt_amqp_front *front, struct gnt_amqp_shared
     gnt_list_init(&front->held);
     gnt_list_init(&front->held_until.link);
     front->held_until.safe = gnt_amqp_peer_hear_held;
+    gnt_work_init(&front->review, gnt_amqp_peer_review);
     front->read_buffer = malloc(GNT_PEER_READ_SIZE);
     return front->read_buffer ? GNT_OK : GNT_NOMEM;
 }
@@ -28,6 +29,7 @@ void gnt_amqp_front_fini(struct gnt_amqp_front *front)
         gnt_amqp_peer_drop(GNT_CONTAINER(link, struct gnt_amqp_peer, link));
     gnt_keep_cancel(&front->held_until);
     gnt_task_cancel(&front->flush);
+    gnt_work_cancel(&front->review);
     gnt_users_unref(&front->users);
     gnt_buf_fini(&front->scratch);
     free(front->read_buffer);
@@ -45,6 +47,12 @@ void gnt_amqp_front_take_users(struct gnt_amqp_front *front, struct gnt_users **
     gnt_users_unref(&front->users);
     front->users = *users;
     *users = NULL;
+}
+
+void gnt_amqp_front_review(struct gnt_amqp_front *front)
+{
+    front->review_round++;
+    gnt_home_later(front->home, &front->review);
 }
 
 void gnt_amqp_front_stop(struct gnt_amqp_front *front)

@@ -58,6 +58,8 @@ struct gnt_amqp_front {
     struct gnt_list paused; /* that have something to say, and wait for their turn, */
     struct gnt_list held;   /* or until the store has caught up */
     struct gnt_kept held_until;
+    struct gnt_work review; /* of what links may stay: see gnt_amqp_front_review */
+    uint32_t review_round;
     size_t read_left; /* bytes, of this turn */
     bool stopping;
     struct gnt_buf scratch; /* for one message */
@@ -85,6 +87,10 @@ void gnt_amqp_front_configure(struct gnt_amqp_front *front, const struct gnt_amq
 /* From now on these are the users, on this front's thread: takes the reference.  Who has logged in
  * stays. */
 void gnt_amqp_front_take_users(struct gnt_amqp_front *front, struct gnt_users **users);
+
+/* The home has another access list: links to queues that their peers may not have any more are
+ * ended, some in each turn. */
+void gnt_amqp_front_review(struct gnt_amqp_front *front);
 
 /* Says good-bye to every peer; connections that are accepted later are closed at once.  Done when
  * gnt_amqp_front_idle is true, some turns later. */

@@ -104,6 +104,8 @@ static const struct verdict {
                                  "larger than the queue may be"},
         [GNT_QUEUE_NO_MEMORY] = {false, GNT_AMQP_NO_CONDITION, NULL},
         [GNT_QUEUE_NO_STORE] = {false, GNT_AMQP_NO_CONDITION, NULL},
+        [GNT_QUEUE_READ_ONLY] = {false, GNT_AMQP_NOT_ALLOWED,
+                                 "dead letters can only be received and browsed"},
 },
   of_topics[] =
       {

@@ -13,6 +13,7 @@ void gnt_terminus_init(struct gnt_terminus *t, const struct gnt_terminus_kind *k
     t->front = p->front;
     t->peer = p;
     t->link = link;
+    t->reviewed = p->front->review_round;
     link->context = t;
     gnt_list_init(&t->waiting);
     gnt_list_push_back(&p->termini, &t->in_peer);
@@ -57,7 +58,8 @@ static void leave(struct gnt_terminus *t, bool failed)
     if (t->dynamic)
         gnt_attach_remove(t->front->home, t->dynamic);
     free(t->dynamic);
-    t->dynamic = NULL;
+    free(t->asked);
+    t->dynamic = t->asked = NULL;
     gnt_terminus_paid(t);
 }
 

@@ -9,7 +9,7 @@
 #include "amqp/engine/link.h"
 #include "auth/rights.h"
 #include "core/queue.h"
-#include "front/amqp/address.h"
+#include "model/address.h"
 #include "front/amqp/peer.h"
 #include "front/amqp/select.h"
 
@@ -38,6 +38,8 @@ struct gnt_terminus {
     struct gnt_list waiting;    /* in peer->waiting */
     uint32_t owed;              /* answers that the core owes it */
     char *dynamic;              /* the name of a queue that was made for the link; NULL: none */
+    char *asked;                /* of one for which the peer's rights were asked; NULL: none */
+    uint32_t reviewed;          /* in which round of front->review they were */
 };
 
 /* What was asked for, when it is known what it is; lent. */
@@ -103,7 +105,8 @@ enum gnt_amqp_condition gnt_attach_condition(enum gnt_queue_result result);
 /* The queue NAME, which was made for a link that has ended, goes. */
 void gnt_attach_remove(struct gnt_home *home, const char *name);
 
-/* ---- rights.c */
+/* ---- rights.c: what P may do with an ADDRESS of a topic, or with a queue's name.  Links to queues
+ * are asked when they are attached, and again when there is another access list. */
 
 bool gnt_amqp_peer_may(struct gnt_amqp_peer *p, enum gnt_verb verb, struct gnt_slice address);
 

@@ -3,7 +3,7 @@
 #include "amqp/codec/message.h"
 #include "base/utf8.h"
 #include "core/queue.h"
-#include "front/amqp/address.h"
+#include "model/address.h"
 #include "front/amqp/management_words.h"
 #include "mapping/mapping.h"
 #include "model/topic.h"
@@ -184,11 +184,16 @@ static const struct {
 
 static void answer_result(struct managing *m, enum gnt_queue_result result)
 {
+    const char *problem =
+        result == GNT_QUEUE_BAD_NAME ? gnt_entity_name_problem(m->name) : NULL;
     size_t rows = sizeof statuses / sizeof statuses[0];
     int status = result < rows && statuses[result].status ? statuses[result].status : 500;
     if (result == GNT_QUEUE_DONE)
         status = m->operation->status;
-    answer_with(m, status, gnt_queue_result_text(result));
+    if (problem)
+        answer_about(m, status, problem, m->name);
+    else
+        answer_with(m, status, gnt_queue_result_text(result));
 }
 
 /* ---- One queue */

@@ -167,6 +167,7 @@ static struct gnt_amqp_peer *peer_new(struct gnt_amqp_front *front, struct gnt_s
     gnt_amqp_connection_init(&p->engine, GNT_AMQP_SERVER, &terms->options, &p->out,
                              front->loop->now);
     p->engine.context = p;
+    p->reviewed = front->review_round;
     p->number = atomic_fetch_add_explicit(front->shared->next_number, 1, memory_order_relaxed);
     return p;
 }

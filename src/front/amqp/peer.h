@@ -4,7 +4,6 @@
  *   io.c           reading
  *   login.c        who the peer is
  *   rights.c       what it may do
- *   address.c      what an address names
  *   attach.c       what a link is wanted to
  *   answer.c       what is said about this side
  *   link.c         our ends of links, and their events
@@ -58,6 +57,7 @@ struct gnt_amqp_peer {
     const char *by;               /* what it has shown that with, for the log */
     struct gnt_access *access;    /* counted: of which `rights` are */
     struct gnt_rights *rights;    /* counted */
+    uint32_t reviewed;            /* in which round of front->review its links were */
     uint32_t number;              /* of the broker's connections, in the log */
     uint32_t took_ms;             /* while stalled: when its peer took something last */
     uint32_t untaken;             /* while stalled: gnt_stream_untaken then, or UINT32_MAX */
@@ -141,6 +141,9 @@ void gnt_amqp_peer_unpause(struct gnt_amqp_peer *p);
 
 /* Reads and throws away; an error is the end of the stream. */
 GNT_MUST gnt_err gnt_amqp_peer_discard(struct gnt_amqp_peer *p);
+
+/* ---- rights.c: front->review. */
+void gnt_amqp_peer_review(struct gnt_home *home, struct gnt_work *work);
 
 /* ---- login.c */
 

@@ -53,3 +53,47 @@ struct gnt_rights *gnt_amqp_peer_rights(struct gnt_amqp_peer *p)
     renew(p);
     return p->rights;
 }
+
+/* ---- Another list */
+
+enum { REVIEW_SLICE = 64, REVIEW_RULES = 64 }; /* of a turn: links and peers, with so many rules */
+
+/* Ends those of P's links that it may not have, MOST of them being looked at; how many were.  What
+ * has been looked at stands behind what has not. */
+static size_t review_links(struct gnt_amqp_peer *p, size_t most)
+{
+    size_t count = 0;
+    for (; count < most && !gnt_list_empty(&p->termini); count++) {
+        struct gnt_terminus *t = GNT_CONTAINER(p->termini.next, struct gnt_terminus, in_peer);
+        if (t->reviewed == p->front->review_round)
+            break;
+        t->reviewed = p->front->review_round;
+        gnt_list_remove(&t->in_peer);
+        gnt_list_push_back(&p->termini, &t->in_peer);
+        enum gnt_verb verb = t->link->sender ? GNT_VERB_LISTEN : GNT_VERB_SEND;
+        if (t->asked && !gnt_amqp_peer_may(p, verb, gnt_slice_str(t->asked)))
+            gnt_terminus_end(t, GNT_AMQP_UNAUTHORIZED_ACCESS, "not permitted any more");
+    }
+    return count;
+}
+
+/* Likewise of the peers. */
+void gnt_amqp_peer_review(struct gnt_home *home, struct gnt_work *work)
+{
+    struct gnt_amqp_front *front = GNT_CONTAINER(work, struct gnt_amqp_front, review);
+    size_t cost = 1 + gnt_access_size(home->access) / REVIEW_RULES;
+    for (size_t left = REVIEW_SLICE; left && !gnt_list_empty(&front->peers);) {
+        struct gnt_amqp_peer *p = GNT_CONTAINER(front->peers.next, struct gnt_amqp_peer, link);
+        if (p->reviewed == front->review_round)
+            return;
+        left -= review_links(p, left);
+        if (!left)
+            break; /* there may be more of its links */
+        p->reviewed = front->review_round;
+        gnt_list_remove(&p->link);
+        gnt_list_push_back(&front->peers, &p->link);
+        left -= cost < left ? cost : left;
+    }
+    if (!gnt_list_empty(&front->peers))
+        gnt_home_later(home, work);
+}

@@ -334,6 +334,46 @@ static void refuses_rules_that_cannot_be(void **state)
     assert_int_equal(gnt_access_verbs(LITERAL("")), 0);
 }
 
+/* What is written like an address matches nothing, and is told; PUBLISH stands for topics, SEND for
+ * queues. */
+static void refuses_addresses(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned verbs;
+        const char *on, *why; /* NULL: it is fine */
+    } rows[] = {
+        {GNT_VERB_PUBLISH, "topic://a/#", "without topic://"},
+        {GNT_VERB_SEND, "Topic://a", "without topic://"},
+        {GNT_VERB_SUBSCRIBE, "queue://a", "without queue://"},
+        {GNT_VERB_LISTEN, "AMQP://host/a", "without a server"},
+        {GNT_VERB_SEND, "amqps://host/a", "without a server"},
+        {GNT_VERB_PUBLISH, "/a", NULL},
+        {GNT_VERB_PUBLISH | GNT_VERB_SEND, "/a", "neither $ nor /"},
+        {GNT_VERB_MANAGE, "$management", "neither $ nor /"},
+        {GNT_VERB_MANAGE, "orders/$management", "means something else"},
+        {GNT_VERB_SUBSCRIBE, "$SYS/#", NULL},
+        {GNT_VERB_LISTEN, "${user}/#", NULL},
+        {GNT_VERB_LISTEN, "orders/$DeadLetterQueue", NULL},
+        {GNT_VERB_LISTEN, "a/Partitions/#", NULL},
+        {GNT_VERB_LISTEN, "a/Partitions/+", "means something else"},
+        {GNT_VERB_MANAGE, "#", NULL},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct gnt_access *access;
+        const char *why;
+        const struct gnt_access_rule rule = {.verbs = (uint8_t)rows[i].verbs,
+                                             .on = gnt_slice_str(rows[i].on)};
+        assert_int_equal(gnt_access_new(&access), GNT_OK);
+        gnt_err err = gnt_access_add(access, &rule, &why);
+        print_message("%s: %s\n", rows[i].on, why ? why : "fine");
+        assert_int_equal(err, rows[i].why ? GNT_INVALID : GNT_OK);
+        assert_true(rows[i].why ? why && strstr(why, rows[i].why) : !why);
+        assert_int_equal(gnt_access_size(access), err ? 0 : 1);
+        gnt_access_unref(&access);
+    }
+}
+
 /* A name that fills a filter up is not cut. */
 static void bounds_what_is_filled(void **state)
 {
@@ -479,6 +519,9 @@ static void asks_where_there_are_no_rules(void **state)
     assert_int_equal(asked.verb, GNT_VERB_SUBSCRIBE);
     assert_string_equal(asked.user, "");
     assert_string_equal(asked.topic, "a/#");
+    assert_true(gnt_rights_may(rights, GNT_VERB_LISTEN, LITERAL("Orders")));
+    assert_int_equal(asked.verb, GNT_VERB_LISTEN);
+    assert_string_equal(asked.topic, "orders");
     asked.answer = false;
     assert_int_equal(gnt_rights_may_subscribe(rights, LITERAL("#")), GNT_REACH_NONE);
     assert_false(gnt_rights_may(rights, GNT_VERB_RECEIVE, LITERAL("a")));
@@ -495,6 +538,7 @@ int main(void)
         cmocka_unit_test(tells_every_mistake),
         cmocka_unit_test(bounds_the_levels),
         cmocka_unit_test(refuses_rules_that_cannot_be),
+        cmocka_unit_test(refuses_addresses),
         cmocka_unit_test(bounds_what_is_filled),
         cmocka_unit_test(no_list_permits_everything),
         cmocka_unit_test(rights_outlive_their_list),

@@ -49,6 +49,45 @@ static void names(void **state)
     assert_int_equal(queue_ask(&w, 1, GNT_ENTITY_FIND, "orders", NULL, NULL), GNT_QUEUE_NOT_FOUND);
 }
 
+/* What no plain address reaches cannot be made; what is there from an earlier version could still
+ * be found. */
+static void names_that_cannot_be(void **state)
+{
+    (void)state;
+    const char *const rows[] = {"/orders", "$orders", "queue://orders", "a/Partitions/0"};
+    const enum gnt_entity_verb verbs[] = {GNT_ENTITY_CREATE, GNT_ENTITY_FIND_OR_CREATE,
+                                          GNT_ENTITY_DECLARE, GNT_ENTITY_FIND};
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        for (size_t v = 0; v < COUNT_OF(verbs); v++)
+            assert_int_equal(queue_ask(&w, 0, verbs[v], rows[i], NULL, NULL), GNT_QUEUE_BAD_NAME);
+}
+
+static void on_dead_letter(struct gnt_home *home, struct gnt_sending *s,
+                           enum gnt_queue_result result)
+{
+    (void)home, (void)s;
+    assert_int_equal(result, GNT_QUEUE_READ_ONLY);
+}
+
+static void nobody_sends_dead_letters(void **state)
+{
+    (void)state;
+    struct gnt_queue_facts dead;
+    queue_id(&w, "q", NULL);
+    assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_FIND, "Q/$deadletterqueue", NULL, &dead),
+                     GNT_QUEUE_DONE);
+    for (unsigned from = 0; from < HOMES; from++) {
+        const struct gnt_message_init init = {
+            .topic = LITERAL("t"), .payload = LITERAL("x"), .expires = GNT_NEVER};
+        struct gnt_sending s = {.done = on_dead_letter};
+        assert_int_equal(gnt_message_new(&init, &s.message), GNT_OK);
+        gnt_queue_send(&w.core->homes[from], dead.id, &s);
+        world_settle(&w);
+        assert_null(s.message);
+    }
+    assert_int_equal(queue_facts(&w, "q").dead_letters, 0);
+}
+
 static void bad_options(void **state)
 {
     (void)state;
@@ -757,6 +796,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(names),
+        TEST(names_that_cannot_be),
+        TEST(nobody_sends_dead_letters),
         TEST(bad_options),
         TEST(listing),
         TEST(through),

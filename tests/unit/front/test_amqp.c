@@ -1,56 +1,12 @@
 /* What the broker says to an AMQP peer that says all that it has at once: through engine, front and
  * core together, cut anywhere, and without memory anywhere. */
-#include "amqp/codec/frame.h"
 #include "amqp/codec/message.h"
 #include "support/alloc_fault.h"
+#include "support/amqp_script.h"
 #include "support/script_client.h"
 #include "support/unit.h"
 
 static uint8_t said[4096];
-
-static void put_frame(struct gnt_amqp_writer *w, enum gnt_amqp_descriptor code,
-                      const void *composite, struct gnt_slice payload)
-{
-    size_t mark = gnt_amqp_begin_frame(w, GNT_AMQP_FRAME_AMQP, 0);
-    gnt_amqp_put_as(w, code, composite);
-    gnt_amqp_put_raw(w, payload);
-    gnt_amqp_end_frame(w, mark, 0);
-}
-
-static void put_opening(struct gnt_amqp_writer *w)
-{
-    struct gnt_amqp_open open = {.has.container_id = true};
-    struct gnt_amqp_begin begin = {.next_outgoing_id = 0};
-    open.container_id = gnt_slice_str("peer");
-    GNT_AMQP_SET(&begin, next_outgoing_id, 0);
-    GNT_AMQP_SET(&begin, incoming_window, 100);
-    GNT_AMQP_SET(&begin, outgoing_window, 100);
-    gnt_amqp_put_protocol(w, GNT_AMQP_PROTOCOL_AMQP);
-    put_frame(w, GNT_AMQP_OPEN, &open, gnt_slice(NULL, 0));
-    put_frame(w, GNT_AMQP_BEGIN, &begin, gnt_slice(NULL, 0));
-}
-
-/* A sender to ADDRESS, or a receiver from it. */
-static void put_attach(struct gnt_amqp_writer *w, bool receiver, const char *address)
-{
-    uint8_t source_bytes[64], target_bytes[64];
-    struct gnt_amqp_writer s = gnt_amqp_writer(source_bytes, sizeof source_bytes);
-    struct gnt_amqp_writer t = gnt_amqp_writer(target_bytes, sizeof target_bytes);
-    struct gnt_amqp_source source = {.has.address = receiver};
-    struct gnt_amqp_target target = {.has.address = !receiver};
-    source.address = target.address = gnt_slice_str(address);
-    gnt_amqp_put_source(&s, &source);
-    gnt_amqp_put_target(&t, &target);
-    struct gnt_amqp_attach attach = {.has.name = true};
-    attach.name = gnt_slice_str(receiver ? "in" : "out");
-    GNT_AMQP_SET(&attach, handle, receiver);
-    GNT_AMQP_SET(&attach, role, receiver);
-    GNT_AMQP_SET(&attach, source, gnt_amqp_encoded(gnt_amqp_written(&s)));
-    GNT_AMQP_SET(&attach, target, gnt_amqp_encoded(gnt_amqp_written(&t)));
-    if (!receiver)
-        GNT_AMQP_SET(&attach, initial_delivery_count, 0);
-    put_frame(w, GNT_AMQP_ATTACH, &attach, gnt_slice(NULL, 0));
-}
 
 static void put_credit(struct gnt_amqp_writer *w, uint32_t credit)
 {
@@ -61,7 +17,7 @@ static void put_credit(struct gnt_amqp_writer *w, uint32_t credit)
     GNT_AMQP_SET(&flow, outgoing_window, 100);
     GNT_AMQP_SET(&flow, handle, 1);
     GNT_AMQP_SET(&flow, link_credit, credit);
-    put_frame(w, GNT_AMQP_FLOW, &flow, gnt_slice(NULL, 0));
+    amqp_put_frame(w, GNT_AMQP_FLOW, &flow, gnt_slice(NULL, 0));
 }
 
 /* Message number ID, in two frames. */
@@ -76,9 +32,9 @@ static void put_message(struct gnt_amqp_writer *w, uint32_t id)
     GNT_AMQP_SET(&transfer, delivery_tag, gnt_slice(&id, sizeof id));
     GNT_AMQP_SET(&transfer, message_format, 0);
     GNT_AMQP_SET(&transfer, more, true);
-    put_frame(w, GNT_AMQP_TRANSFER, &transfer, gnt_slice(message.data, 4));
+    amqp_put_frame(w, GNT_AMQP_TRANSFER, &transfer, gnt_slice(message.data, 4));
     transfer = (struct gnt_amqp_transfer){.has.handle = true};
-    put_frame(w, GNT_AMQP_TRANSFER, &transfer, gnt_slice_skip(message, 4));
+    amqp_put_frame(w, GNT_AMQP_TRANSFER, &transfer, gnt_slice_skip(message, 4));
 }
 
 static void put_accept(struct gnt_amqp_writer *w, uint32_t id)
@@ -88,13 +44,13 @@ static void put_accept(struct gnt_amqp_writer *w, uint32_t id)
     GNT_AMQP_SET(&d, role, GNT_AMQP_RECEIVER);
     GNT_AMQP_SET(&d, settled, true);
     GNT_AMQP_SET(&d, state, gnt_amqp_fieldless(GNT_AMQP_ACCEPTED));
-    put_frame(w, GNT_AMQP_DISPOSITION, &d, gnt_slice(NULL, 0));
+    amqp_put_frame(w, GNT_AMQP_DISPOSITION, &d, gnt_slice(NULL, 0));
 }
 
 static void put_close(struct gnt_amqp_writer *w)
 {
     const struct gnt_amqp_close close = {.has.error = false};
-    put_frame(w, GNT_AMQP_CLOSE, &close, gnt_slice(NULL, 0));
+    amqp_put_frame(w, GNT_AMQP_CLOSE, &close, gnt_slice(NULL, 0));
 }
 
 /* What a peer says up to its attaches, and then when it has credit. */
@@ -105,10 +61,10 @@ struct exchange {
 static struct exchange put_exchange(const char *address, uint32_t messages)
 {
     struct gnt_amqp_writer w = gnt_amqp_writer(said, sizeof said);
-    put_opening(&w);
-    put_attach(&w, true, address);
+    amqp_put_opening(&w);
+    amqp_put_attach(&w, "in", 1, true, address);
     put_credit(&w, messages);
-    put_attach(&w, false, address);
+    amqp_put_attach(&w, "out", 0, false, address);
     size_t size = w.size;
     for (uint32_t id = 0; id < messages; id++)
         put_message(&w, id);
@@ -122,38 +78,6 @@ static void say(struct script_client *c, const struct exchange *e)
     script_settle(c->script);
     script_send_bytes(c, e->messages);
     script_settle(c->script);
-}
-
-/* How many frames of each performative C was sent, behind the protocol header. */
-struct told {
-    unsigned open, begin, attach, flow, transfer, disposition, detach, end, close;
-};
-
-static struct told look(struct script_client *c)
-{
-    struct told told = {0};
-    script_read(c);
-    struct gnt_slice in = gnt_slice(c->in, c->in_size);
-    struct gnt_amqp_frame frame;
-    if (in.size < GNT_AMQP_PROTOCOL_SIZE)
-        return told;
-    in = gnt_slice_skip(in, GNT_AMQP_PROTOCOL_SIZE);
-    for (; gnt_amqp_frame(in, SIZE_MAX, &frame) == GNT_OK; in = gnt_slice_skip(in, frame.size)) {
-        switch (gnt_amqp_code_of(frame.body)) {
-        case GNT_AMQP_OPEN: told.open++; break;
-        case GNT_AMQP_BEGIN: told.begin++; break;
-        case GNT_AMQP_ATTACH: told.attach++; break;
-        case GNT_AMQP_FLOW: told.flow++; break;
-        case GNT_AMQP_TRANSFER: told.transfer++; break;
-        case GNT_AMQP_DISPOSITION: told.disposition++; break;
-        case GNT_AMQP_DETACH: told.detach++; break;
-        case GNT_AMQP_END: told.end++; break;
-        case GNT_AMQP_CLOSE: told.close++; break;
-        default: break;
-        }
-    }
-    assert_int_equal(in.size, 0);
-    return told;
 }
 
 static struct script_client *open_careless(struct script *s, unsigned worker)
@@ -175,13 +99,13 @@ static void all_at_once(void **state)
             struct script_client *c = open_careless(&s, workers - 1);
             const struct exchange e = put_exchange(addresses[i], 3);
             say(c, &e);
-            struct told told = look(c);
-            assert_int_equal(told.open, 1);
-            assert_int_equal(told.begin, 1);
-            assert_int_equal(told.attach, 2);
-            assert_int_equal(told.transfer, 3);
-            assert_true(told.disposition >= 1);
-            assert_int_equal(told.detach + told.end + told.close, 0);
+            const struct amqp_told *told = amqp_look(c);
+            assert_int_equal(told->open, 1);
+            assert_int_equal(told->begin, 1);
+            assert_int_equal(told->attach, 2);
+            assert_int_equal(told->transfer, 3);
+            assert_true(told->disposition >= 1);
+            assert_int_equal(told->detach + told->end + told->close, 0);
             assert_int_equal(script_counted(&s, GNT_COUNT_AMQP_RECEIVED), 3);
             assert_int_equal(script_counted(&s, GNT_COUNT_AMQP_SENT), 3);
             assert_int_equal(script_counted(&s, GNT_COUNT_QUEUED), 3);
@@ -191,7 +115,7 @@ static void all_at_once(void **state)
             put_close(&w);
             script_send_bytes(c, gnt_amqp_written(&w));
             script_settle(&s);
-            assert_int_equal(look(c).close, 1);
+            assert_int_equal(amqp_look(c)->close, 1);
             assert_true(c->ended);
             assert_int_equal(script_counted(&s, GNT_COUNT_QUEUED), 0);
             assert_int_equal(script_counted(&s, GNT_COUNT_DELIVERED), 3);
@@ -213,7 +137,7 @@ static void in_pieces(void **state)
         script_send_bytes(c, gnt_slice(said + i, 1));
         script_settle(&s);
     }
-    assert_int_equal(look(c).transfer, 2);
+    assert_int_equal(amqp_look(c)->transfer, 2);
     script_fini(&s);
 }
 
@@ -254,9 +178,9 @@ static void silence_ends_it(void **state)
     const struct exchange e = put_exchange("q", 1);
     say(c, &e);
     script_pass(&s, 1500);
-    assert_int_equal(look(c).close, 0);
+    assert_int_equal(amqp_look(c)->close, 0);
     script_pass(&s, 1000);
-    assert_int_equal(look(c).close, 1);
+    assert_int_equal(amqp_look(c)->close, 1);
     assert_int_equal(script_counted(&s, GNT_COUNT_KEEP_ALIVE_TIMEOUTS), 1);
     script_pass(&s, 6000); /* it is not waited for any longer */
     assert_true(gnt_worker_idle(&s.workers->worker[0]));
@@ -278,7 +202,7 @@ static void a_stop_is_told(void **state)
     say(c, &e);
     gnt_worker_stop(&s.workers->worker[0]);
     script_settle(&s);
-    assert_int_equal(look(c).close, 1);
+    assert_int_equal(amqp_look(c)->close, 1);
     script_fini(&s);
 }
 
@@ -302,7 +226,7 @@ static void without_memory(void **state)
             failed = gnt_alloc_failed();
             gnt_alloc_fail_at(-1);
             if (!failed)
-                assert_int_equal(look(c).transfer, 2);
+                assert_int_equal(amqp_look(c)->transfer, 2);
             script_close(c);
             script_settle(&s);
             script_fini(&s);

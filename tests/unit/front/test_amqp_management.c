@@ -335,6 +335,8 @@ static void mistakes(void **state)
     } rows[] = {
         {{DO("CREATE", "there")}, "int 409"},
         {{DO("CREATE", "")}, "int 400"},
+        {{DO("CREATE", "queue://x")}, "no address, and neither $ nor / in front: queue://x"},
+        {{DO("CREATE", "a/$management")}, "means something else: a/$management"},
         {{.operation = "CREATE"}, "int 400"},
         {{DO("CREATE", "there/$DeadLetterQueue")}, "int 409"},
         {{DO("CREATE", "x"), .put_body = body_unknown}, "a value for it: colour"},

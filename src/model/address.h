@@ -16,8 +16,8 @@
  * its beginning.  The words above compare without case, names as they are.
  *
  * Nothing is allocated, all slices borrow from the address; any thread. */
-#ifndef GNT_FRONT_AMQP_ADDRESS_H
-#define GNT_FRONT_AMQP_ADDRESS_H
+#ifndef GNT_MODEL_ADDRESS_H
+#define GNT_MODEL_ADDRESS_H
 
 #include "base/err.h"
 #include "base/slice.h"

@@ -1,4 +1,4 @@
-#include "front/amqp/address.h"
+#include "model/address.h"
 
 #include "support/unit.h"
 
