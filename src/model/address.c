@@ -1,8 +1,7 @@
 #include "model/address.h"
 
+#include "model/entity_name.h"
 #include "model/topic.h"
-
-#include <strings.h>
 
 enum { WORDS_MAX = 4 };
 
@@ -23,12 +22,12 @@ static const struct pattern {
 
 static const char *const servers[] = {"amqp://", "amqps://", "ws://", "wss://", "sb://"};
 
-static const char dead_letter_queue[] = "/$DeadLetterQueue";
+static const char dead_letter_queue[] = "/" GNT_DEAD_LETTERS;
 
 static bool starts(struct gnt_slice text, const char *with)
 {
     size_t size = strlen(with);
-    return text.size >= size && strncasecmp((const char *)text.data, with, size) == 0;
+    return text.size >= size && gnt_entity_same(gnt_slice(text.data, size), gnt_slice_str(with));
 }
 
 static bool same(struct gnt_slice text, const char *word)
