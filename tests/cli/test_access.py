@@ -136,8 +136,10 @@ class Gnatter(Broker):
     def __init__(self, acl, rules=(), users=(), more="", workers=1):
         super().__init__()
         self.conf = self.directory + "/gnatter.yaml"
+        self.amqp = harness.free_port()
         write(self.directory + "/users", "".join(map(user_line, users)) or "# nobody\n")
-        self.settings = (f"listeners: [{{url: 'mqtt://127.0.0.1:{self.port}'}}]\ndata: none\n"
+        self.settings = (f"listeners: [{{url: 'mqtt://127.0.0.1:{self.port}'}}, "
+                         f"{{url: 'amqp://127.0.0.1:{self.amqp}'}}]\ndata: none\n"
                          f"workers: {workers}\nallow_anonymous: true\n{more}")
         if users:
             self.settings += f"users: {self.directory}/users\n"
@@ -309,9 +311,74 @@ class Start(unittest.TestCase):
                  "access[0]: expected either may or may_not"),
                 ("{may: [publish], on: 'a/#/b'}",
                  "access[0].on: expected a topic filter of at most 200 levels, got 'a/#/b'"),
+                ("{may: [publish], on: 'topic://a/#'}", "access[0].on: expected a topic filter, without "
+                 "topic:// in front, got 'topic://a/#'"),
+                ("{may: [send], on: /orders}", "access[0].on: expected the name of a queue: neither $ nor / "
+                 "in front, got '/orders'"),
                 ("{may: [publish], on: 'a/${cleint}'}",
                  "access[0].on: expected no other ${...} than ${client} and ${user}, got 'a/${cleint}'")):
             self.assertIn("DIR/gnatter.yaml:6: " + expected, self.refused(None, [rule]))
+
+
+def documented():
+    """The rules that docs/access.md shows for queues."""
+    text = (FOLDER.parents[2] / "docs" / "access.md").read_text(encoding="utf-8")
+    block = text.split("### Queues and AMQP", 1)[1].split("```yaml\naccess:\n", 1)[1].split("```", 1)[0]
+    return [line.removeprefix("  - ") for line in block.splitlines()]
+
+
+class Queues(unittest.TestCase):
+    """What the example in docs/access.md says about queues is so."""
+
+    def setUp(self):
+        self.broker = Gnatter(None, documented(), ("shop", "packer", "admin", "gateway"), workers=2)
+        self.addCleanup(self.broker.remove)
+        self.assertTrue(self.broker.started, self.broker.process.text)
+
+    def start(self, user, command, *argv):
+        process = harness.Process([harness.GNATTER, command, "-p", str(self.broker.amqp), "-u", user,
+                                   "-P", "secret", *argv])
+        self.addCleanup(process.kill)
+        return process
+
+    def may(self, *words):
+        process = self.start(*words)
+        self.assertEqual(process.end(), 0, (words, process.text))
+
+    def may_not(self, *words, why=b"not permitted"):
+        process = self.start(*words)
+        self.assertNotEqual(process.end(), 0, words)
+        self.assertIn(why, process.text["stderr"], words)
+
+    def test_example(self):
+        self.may("shop", "send", "orders", "-m", "1")
+        self.may("shop", "send", "ORDERS", "-m", "2")
+        self.may_not("shop", "receive", "orders", "-C", "1")
+        self.may_not("shop", "send", "others", "-m", "1")
+        self.may("packer", "receive", "Orders", "-C", "2")
+        self.may("packer", "peek", "orders/$DeadLetterQueue")
+        self.may_not("packer", "send", "orders", "-m", "1")
+        self.may("admin", "queue", "create", "salaries")
+        self.may("admin", "send", "salaries", "-m", "1")
+        for name in ("salaries", "SALARIES", "Salaries"):
+            self.may_not("admin", "peek", name)
+        self.may("admin", "queue", "create", "all", "bind=devices/#")
+        self.may_not("admin", "queue", "create", "more", "bind=#", why=b"not permitted to be given all")
+        self.may("gateway", "send", "topic://devices/1", "-m", "1")
+        self.may_not("gateway", "send", "topic://DEVICES/1", "-m", "1")
+        self.may("admin", "receive", "all", "-C", "1")
+        self.may_not("admin", "send", "orders/$DeadLetterQueue", "-m", "1", why=b"dead letters can only")
+
+    def test_revoked(self):
+        receiver = self.start("packer", "receive", "orders")
+        self.may("shop", "send", "orders", "-m", "first")
+        receiver.line("stdout", b"first")
+        self.broker.configure(None, [rule for rule in documented() if "packer" not in rule])
+        self.broker.reload()
+        self.assertNotEqual(receiver.end(), 0)
+        self.assertIn(b"not permitted any more", receiver.text["stderr"])
+        self.may("shop", "send", "orders", "-m", "second")
+        self.may("admin", "receive", "orders", "-C", "1")
 
 
 class Reload(unittest.TestCase):
