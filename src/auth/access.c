@@ -142,13 +142,25 @@ static gnt_err make_room(struct gnt_access_rows *rows)
     return GNT_OK;
 }
 
+/* To publish to "$queue/NAME" is to send to NAME, and to subscribe to it is to listen to that. */
+static uint8_t of_queue(uint8_t verbs)
+{
+    return (verbs & GNT_VERB_PUBLISH ? GNT_VERB_SEND : 0) |
+           (verbs & (GNT_VERB_SUBSCRIBE | GNT_VERB_RECEIVE) ? GNT_VERB_LISTEN : 0);
+}
+
 gnt_err gnt_access_append(struct gnt_access_rows *rows, struct gnt_slice who, uint8_t verbs,
                           bool permits, struct gnt_slice filter,
                           const struct gnt_access_marks *marks, const char **why)
 {
+    struct gnt_slice queue;
     if (!gnt_topic_filter_valid(filter, GNT_ACCESS_LEVELS_MAX)) {
         *why = "expected a topic filter of at most 200 levels";
         return GNT_INVALID;
+    }
+    if (gnt_topic_queue(filter, &queue)) {
+        filter = queue;
+        verbs = of_queue(verbs);
     }
     gnt_err err = make_room(rows);
     if (err)

@@ -28,7 +28,8 @@
  * none.
  *
  * Rules that say send, listen or manage are about queues, whose names compare without the case of
- * ASCII letters; topics are compared byte by byte.
+ * ASCII letters; topics are compared byte by byte.  What is said about "$queue/NAME" as a topic, in
+ * either notation, is about the queue NAME.
  *
  * "read" is to subscribe and to receive.  mosquitto grants every subscription, and looks at each
  * message only; gnatter refuses one under which nothing may be read.

@@ -18,7 +18,7 @@ struct gnt_access_row {
     char *who; /* NULL: everybody; of the file always */
     uint8_t *text;
     uint32_t size;
-    uint8_t verbs; /* all of GNT_VERBS_OF_QUEUES, or none */
+    uint8_t verbs; /* all of them of GNT_VERBS_OF_QUEUES, or none */
     bool permits;
     bool filled; /* something takes a place in it */
 };
@@ -58,7 +58,8 @@ struct gnt_access_marks {
     const char *client, *user;
 };
 
-/* Appends a rule about FILTER.  GNT_INVALID: *why; GNT_NOMEM.  MARKS NULL: none is looked for. */
+/* Appends a rule about FILTER, with VERBS that are all about queues or all about topics; what is
+ * said about "$queue/NAME" as a topic is about the queue NAME.  GNT_INVALID: *why; GNT_NOMEM.  MARKS NULL: none is looked for. */
 GNT_MUST gnt_err gnt_access_append(struct gnt_access_rows *rows, struct gnt_slice who,
                                    uint8_t verbs, bool permits, struct gnt_slice filter,
                                    const struct gnt_access_marks *marks, const char **why);

@@ -26,12 +26,19 @@ struct letter {
 enum gnt_outcome gnt_enqueue_outcome(enum gnt_queue_result result)
 {
     static const uint8_t outcomes[] = {
-        [GNT_QUEUE_DONE] = GNT_DONE,         [GNT_QUEUE_NOT_FOUND] = GNT_TOPIC_INVALID,
-        [GNT_QUEUE_EXISTS] = GNT_FAILED,     [GNT_QUEUE_BAD_NAME] = GNT_TOPIC_INVALID,
-        [GNT_QUEUE_BAD_OPTION] = GNT_FAILED, [GNT_QUEUE_LIMIT] = GNT_QUOTA,
-        [GNT_QUEUE_IN_USE] = GNT_QUOTA,      [GNT_QUEUE_FULL] = GNT_QUOTA,
-        [GNT_QUEUE_TOO_LARGE] = GNT_QUOTA,   [GNT_QUEUE_NO_MEMORY] = GNT_FAILED,
-        [GNT_QUEUE_NO_STORE] = GNT_NO_ROOM,  [GNT_QUEUE_LOCK_LOST] = GNT_FAILED,
+        [GNT_QUEUE_DONE] = GNT_DONE,
+        [GNT_QUEUE_NOT_FOUND] = GNT_TOPIC_INVALID,
+        [GNT_QUEUE_EXISTS] = GNT_FAILED,
+        [GNT_QUEUE_BAD_NAME] = GNT_TOPIC_INVALID,
+        [GNT_QUEUE_BAD_OPTION] = GNT_FAILED,
+        [GNT_QUEUE_LIMIT] = GNT_QUOTA,
+        [GNT_QUEUE_IN_USE] = GNT_QUOTA,
+        [GNT_QUEUE_FULL] = GNT_QUOTA,
+        [GNT_QUEUE_TOO_LARGE] = GNT_QUOTA,
+        [GNT_QUEUE_NO_MEMORY] = GNT_FAILED,
+        [GNT_QUEUE_NO_STORE] = GNT_NO_ROOM,
+        [GNT_QUEUE_LOCK_LOST] = GNT_FAILED,
+        [GNT_QUEUE_READ_ONLY] = GNT_NOT_ALLOWED,
         [GNT_QUEUE_CANCELLED] = GNT_FAILED,
     };
     return (enum gnt_outcome)outcomes[result];

@@ -251,8 +251,7 @@ static void ask(struct gnt_amqp_peer *p, const struct gnt_amqp_event *event,
     a->asking.done = on_asked;
     a->asking.name = gnt_slice_str(a->name);
     a->asking.temporary = dynamic;
-    a->asking.verb = dynamic                        ? GNT_ENTITY_CREATE
-                     : gnt_entity_verb_for(gnt_amqp_peer_home(p));
+    a->asking.verb = dynamic ? GNT_ENTITY_CREATE : gnt_entity_verb_for(gnt_amqp_peer_home(p));
     gnt_terminus_init(&a->t, &attaching_kind, p, event->link);
     gnt_terminus_owe(&a->t);
     gnt_entity_ask(gnt_amqp_peer_home(p), &a->asking);

@@ -184,8 +184,7 @@ static const struct {
 
 static void answer_result(struct managing *m, enum gnt_queue_result result)
 {
-    const char *problem =
-        result == GNT_QUEUE_BAD_NAME ? gnt_entity_name_problem(m->name) : NULL;
+    const char *problem = result == GNT_QUEUE_BAD_NAME ? gnt_entity_name_problem(m->name) : NULL;
     size_t rows = sizeof statuses / sizeof statuses[0];
     int status = result < rows && statuses[result].status ? statuses[result].status : 500;
     if (result == GNT_QUEUE_DONE)

@@ -354,6 +354,8 @@ static void refuses_addresses(void **state)
         {GNT_VERB_MANAGE, "orders/$management", "means something else"},
         {GNT_VERB_SUBSCRIBE, "$SYS/#", NULL},
         {GNT_VERB_LISTEN, "${user}/#", NULL},
+        {GNT_VERB_PUBLISH, "$queue/a", NULL},
+        {GNT_VERB_SEND, "$queue/a", "neither $ nor /"},
         {GNT_VERB_LISTEN, "orders/$DeadLetterQueue", NULL},
         {GNT_VERB_LISTEN, "a/Partitions/#", NULL},
         {GNT_VERB_LISTEN, "a/Partitions/+", "means something else"},
