@@ -42,7 +42,7 @@ struct end {
 
 static const char MARK[8] = "mQpLoAd";
 static const char *host = "127.0.0.1", *user, *pass, *prefix = "q", *label = "";
-static int port = 5672, broker_pid, presettled;
+static int port = 5672, broker_pid, presettled, durable;
 static u32 pairs = 1, window = 200, credit = 500, size = 100;
 static double t_time = 3, t_warm = 0.5, t_drain = 4;
 
@@ -122,20 +122,24 @@ static double self_cpu(void)
            (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
 }
 
-/* A bare message is one data section: 00 53 75, then vbin8 or vbin32. */
+/* A header that says durable, if wanted: 00 53 70, list of one, true; then one data section: 00 53
+ * 75, and vbin8 or vbin32. */
 static void make_msg(void)
 {
-    memcpy(msg, "\x00\x53\x75", 3);
-    msg_off = 5;
+    static const char header[] = "\x00\x53\x70\xc0\x02\x01\x41", data[] = "\x00\x53\x75";
+    char *p = msg;
+    if (durable)
+        p = mempcpy(p, header, sizeof header - 1);
+    p = mempcpy(p, data, sizeof data - 1);
     if (size < 256) {
-        msg[3] = (char)0xa0;
-        msg[4] = (char)size;
+        *p++ = (char)0xa0;
+        *p++ = (char)size;
     } else {
-        msg[3] = (char)0xb0;
+        *p++ = (char)0xb0;
         for (int i = 0; i < 4; i++)
-            msg[4 + i] = (char)(size >> (24 - 8 * i));
-        msg_off = 8;
+            *p++ = (char)(size >> (24 - 8 * i));
     }
+    msg_off = (size_t)(p - msg);
     memset(msg + msg_off, 'x', size);
     memcpy(msg + msg_off, MARK, 8);
     msg_len = msg_off + size;
@@ -234,7 +238,10 @@ static void on_event(pn_event_t *ev)
         pn_session_open(s);
         snprintf(a, sizeof a, "%s%u", prefix, e->idx);
         e->link = e->sender ? pn_sender(s, "out") : pn_receiver(s, "in");
-        pn_terminus_set_address(e->sender ? pn_link_target(e->link) : pn_link_source(e->link), a);
+        pn_terminus_t *node = e->sender ? pn_link_target(e->link) : pn_link_source(e->link);
+        pn_terminus_set_address(node, a);
+        if (durable)
+            pn_terminus_set_durability(node, PN_DELIVERIES);
         pn_link_set_snd_settle_mode(e->link, presettled ? PN_SND_SETTLED : PN_SND_UNSETTLED);
         pn_link_set_rcv_settle_mode(e->link, PN_RCV_FIRST);
         pn_link_open(e->link);
@@ -315,14 +322,23 @@ static void connect_ends(bool senders)
 
 int main(int argc, char **argv)
 {
-    static const struct option o[] = {{"host", 1, 0, 'h'},       {"port", 1, 0, 'p'},
-                                      {"user", 1, 0, 'u'},       {"pass", 1, 0, 'P'},
-                                      {"addr", 1, 0, 'a'},       {"pairs", 1, 0, 'n'},
-                                      {"size", 1, 0, 's'},       {"window", 1, 0, 'w'},
-                                      {"credit", 1, 0, 'c'},     {"time", 1, 0, 't'},
-                                      {"warm", 1, 0, 'W'},       {"drain", 1, 0, 'd'},
-                                      {"presettled", 0, 0, '0'}, {"pid", 1, 0, 'i'},
-                                      {"label", 1, 0, 'L'},      {0, 0, 0, 0}};
+    static const struct option o[] = {{"host", 1, 0, 'h'},
+                                      {"port", 1, 0, 'p'},
+                                      {"user", 1, 0, 'u'},
+                                      {"pass", 1, 0, 'P'},
+                                      {"addr", 1, 0, 'a'},
+                                      {"pairs", 1, 0, 'n'},
+                                      {"size", 1, 0, 's'},
+                                      {"window", 1, 0, 'w'},
+                                      {"credit", 1, 0, 'c'},
+                                      {"time", 1, 0, 't'},
+                                      {"warm", 1, 0, 'W'},
+                                      {"drain", 1, 0, 'd'},
+                                      {"presettled", 0, 0, '0'},
+                                      {"durable", 0, 0, 'D'},
+                                      {"pid", 1, 0, 'i'},
+                                      {"label", 1, 0, 'L'},
+                                      {0, 0, 0, 0}};
     int ch;
     while ((ch = getopt_long(argc, argv, "", o, NULL)) != -1) {
         switch (ch) {
@@ -339,6 +355,7 @@ int main(int argc, char **argv)
         case 'W': t_warm = atof(optarg); break;
         case 'd': t_drain = atof(optarg); break;
         case '0': presettled = 1; break;
+        case 'D': durable = 1; break;
         case 'i': broker_pid = atoi(optarg); break;
         case 'L': label = optarg; break;
         default: return fputs("see README.md for the options\n", stderr), 2;
@@ -379,7 +396,7 @@ int main(int argc, char **argv)
     double b1 = broker_cpu();
     printf(
         "{\"label\":\"%s\",\"scenario\":\"amqp\",\"pairs\":%u,\"size\":%u,\"window\":%u,\"credit\":"
-        "%u,\"presettled\":%d,"
+        "%u,\"presettled\":%d,\"durable\":%d,"
         "%s%s%s\"sent\":%llu,\"accepted\":%llu,\"not_accepted\":%llu,\"received\":%llu,\"lost\":%"
         "lld,\"dups\":%llu,"
         "\"disorder\":%llu,\"bad\":%llu,\"seconds\":%.3f,\"total_seconds\":%.3f,\"msgs_per_s\":%."
@@ -388,7 +405,7 @@ int main(int argc, char **argv)
         "1f,"
         "\"broker_cpu_percent\":%.1f,\"broker_cpu_s\":%.4f,\"window_broker_cpu_us_per_msg\":%.3f,"
         "\"broker_cpu_us_per_msg\":%.3f,\"rss_before_kb\":%ld,\"rss_after_kb\":%ld}\n",
-        label, pairs, size, window, credit, presettled, failed ? "\"error\":\"" : "",
+        label, pairs, size, window, credit, presettled, durable, failed ? "\"error\":\"" : "",
         failed ? why : "", failed ? "\"," : "", (unsigned long long)sent, (unsigned long long)acked,
         (unsigned long long)rejected, (unsigned long long)received,
         (long long)sent - (long long)(received - dups), (unsigned long long)dups,

@@ -53,12 +53,12 @@ def build(build_dir, *targets):
     return str(ROOT / build_dir / "gnatter")
 
 
-def build_generators(out, *names, tls=False):
+def build_generators(out, *names, tls=False, libraries=()):
     """Programs of bench/ that are one file each, into the directory OUT."""
     out.mkdir(parents=True, exist_ok=True)
     for name in names:
         run("cc", "-O2", "-Wall", "-Wextra", *(["-DWITH_TLS"] if tls else []), "-o", out / name,
-            ROOT / f"bench/{name}.c", *(["-lssl", "-lcrypto"] if tls else []))
+            ROOT / f"bench/{name}.c", *(["-lssl", "-lcrypto"] if tls else []), *libraries)
 
 
 def find_mosquitto():
@@ -87,8 +87,8 @@ def mosquitto_words(program, port, out, *lines):
     return [program, "-c", str(conf)]
 
 
-def gnatter_words(program, port, *options, scheme="mqtt"):
-    return [program, "broker", "--listen", f"{scheme}://127.0.0.1:{port}", "--workers", "2", "--data", "none",
+def gnatter_words(program, port, *options, scheme="mqtt", data="none"):
+    return [program, "broker", "--listen", f"{scheme}://127.0.0.1:{port}", "--workers", "2", "--data", str(data),
             "--log-level", "error", *options]
 
 

@@ -1,4 +1,4 @@
-"""Two brokers in turns, round after round: one load run, and what comes out of all of them."""
+"""Brokers in turns, round after round: one load run, and what comes out of all of them."""
 
 import json
 import statistics
@@ -11,6 +11,11 @@ def load(generator, broker, options, seconds):
     """What mqttload reports of one run."""
     words = [str(generator), "--scenario", *options.split(), "--port", str(broker.port),
              "--pid", str(broker.pid), "--label", broker.name, "--time", str(seconds)]
+    return said(words)
+
+
+def said(words):
+    """The line of JSON that a generator prints."""
     done = subprocess.run(words, capture_output=True, text=True)
     try:
         return json.loads(done.stdout)
@@ -18,9 +23,9 @@ def load(generator, broker, options, seconds):
         return {"error": done.stderr.strip() or f"exit code {done.returncode}"}
 
 
-def order(number):
+def order(number, brokers=BROKERS):
     """Who is first in a round changes with it."""
-    return BROKERS if number % 2 == 0 else BROKERS[::-1]
+    return brokers if number % 2 == 0 else brokers[::-1]
 
 
 def note(results, number, name, broker, result):
@@ -29,24 +34,25 @@ def note(results, number, name, broker, result):
     results.setdefault(name, []).append((number, broker.name, result))
 
 
-def medians(rows, figure):
-    """The median for each broker, and of the ratios within rounds; None where there is none."""
+def medians(rows, figure, brokers=BROKERS):
+    """The median for each of two brokers, and of the second's ratio to the first within rounds; None where
+    there is none."""
+    other, ours = brokers
     rounds = {}
     for number, broker, result in rows:
         if result.get(figure) is not None and "error" not in result:
             rounds.setdefault(number, {})[broker] = result[figure]
     each = [statistics.median(v) if (v := [r[b] for r in rounds.values() if b in r]) else None
-            for b in BROKERS]
-    ratios = [r["gnatter"] / r["mosquitto"] for r in rounds.values()
-              if len(r) == 2 and r["mosquitto"] > 0]
+            for b in brokers]
+    ratios = [r[ours] / r[other] for r in rounds.values() if ours in r and r.get(other, 0) > 0]
     return (*each, statistics.median(ratios) if ratios else None, ratios)
 
 
-def faults(rows):
-    """What was lost, repeated, disordered or malformed, by broker, over all rounds."""
+def faults(rows, brokers=BROKERS):
+    """What was lost, repeated, disordered, malformed or refused, by broker, over all rounds."""
     words = []
-    for broker in BROKERS:
-        for figure in ("lost", "dups", "disorder", "bad", "closed"):
+    for broker in brokers:
+        for figure in ("lost", "dups", "disorder", "bad", "closed", "not_accepted"):
             total = sum(r.get(figure, 0) for _, b, r in rows if b == broker)
             if total:
                 words.append(f"{broker}: {total} {figure}")
