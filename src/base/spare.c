@@ -64,10 +64,9 @@ static struct {
     unsigned next; /* the kind that makes room next */
 } passed_on = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* False: such blocks are the allocator's business. */
-static bool find(size_t size, struct kind *kind)
+static bool find_large(size_t size, struct kind *kind)
 {
-    if (GNT_ASAN || !size || size > (size_t)ranges[RANGES - 1].most - OVERHEAD)
+    if (size > (size_t)ranges[RANGES - 1].most - OVERHEAD)
         return false;
     const struct range *r = ranges;
     unsigned before = 0; /* kinds of smaller ranges, */
@@ -79,6 +78,18 @@ static bool find(size_t size, struct kind *kind)
     unsigned steps = (unsigned)(size - below - 1) >> r->shift;
     *kind = (struct kind){before + steps, r->batch,
                           below + ((size_t)(steps + 1) << r->shift) - OVERHEAD};
+    return true;
+}
+
+/* False: such blocks are the allocator's business.  Most are of the first range. */
+static inline bool find(size_t size, struct kind *kind)
+{
+    if (GNT_ASAN || !size)
+        return false;
+    if (size > (size_t)ranges[0].most - OVERHEAD)
+        return find_large(size, kind);
+    const unsigned shift = ranges[0].shift, steps = (unsigned)(size + OVERHEAD - 1) >> shift;
+    *kind = (struct kind){steps, ranges[0].batch, ((size_t)(steps + 1) << shift) - OVERHEAD};
     return true;
 }
 
@@ -106,14 +117,18 @@ static void make_key(void)
     keyed = pthread_key_create(&key, clear) == 0;
 }
 
-/* Whether this thread's shelf will be cleared: only then may something lie there. */
-static bool owned(struct shelf *s)
+static void own(struct shelf *s)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    if (!s->owned) {
-        pthread_once(&once, make_key);
-        s->owned = keyed && pthread_setspecific(key, s) == 0;
-    }
+    pthread_once(&once, make_key);
+    s->owned = keyed && pthread_setspecific(key, s) == 0;
+}
+
+/* Whether this thread's shelf will be cleared: only then may something lie there. */
+static inline bool owned(struct shelf *s)
+{
+    if (!s->owned)
+        own(s);
     return s->owned && !s->over;
 }
 

@@ -307,6 +307,9 @@ void gnt_mapping_wishes(const struct gnt_amqp_message *m, bool durable, uint8_t 
 {
     struct gnt_amqp_value v;
     *qos = durable ? 1 : 0;
+    *retain = false;
+    if (m->message_annotations.size == 0)
+        return;
     if (gnt_amqp_lookup(m->message_annotations, GNT_MAPPING_QOS, &v) && v.type == GNT_AMQP_UBYTE &&
         v.number == 2)
         *qos = 2;

@@ -94,6 +94,9 @@ gnt_err gnt_amqp_message_split(struct gnt_slice encoded, struct gnt_amqp_message
 bool gnt_amqp_next_section(struct gnt_slice *body, struct gnt_amqp_value *out)
 {
     struct gnt_reader in = gnt_reader(*body);
+    *out = (struct gnt_amqp_value){0};
+    if (body->size == 0) /* as most sections of most messages */
+        return false;
     (void)read_section_code(&in);
     gnt_amqp_read(&in, out); /* null, where anything was bad */
     if (in.bad)
@@ -122,8 +125,10 @@ static bool is_annotation_key(enum gnt_amqp_type type)
 static bool annotations_valid(struct gnt_slice section)
 {
     struct gnt_amqp_value map, key, value;
+    if (section.size == 0)
+        return true;
     if (!gnt_amqp_section(section, &map))
-        return section.size == 0;
+        return false;
     struct gnt_amqp_items items = gnt_amqp_items(&map);
     while (gnt_amqp_items_pair(&items, &key, &value))
         if (!is_annotation_key(key.type))
@@ -134,8 +139,10 @@ static bool annotations_valid(struct gnt_slice section)
 static bool application_properties_valid(struct gnt_slice section)
 {
     struct gnt_amqp_value map, key, value;
+    if (section.size == 0)
+        return true;
     if (!gnt_amqp_section(section, &map))
-        return section.size == 0;
+        return false;
     struct gnt_amqp_items items = gnt_amqp_items(&map);
     while (gnt_amqp_items_pair(&items, &key, &value))
         if (key.type != GNT_AMQP_STRING || value.type >= GNT_AMQP_LIST)
@@ -146,10 +153,10 @@ static bool application_properties_valid(struct gnt_slice section)
 static bool body_valid(struct gnt_slice body)
 {
     struct gnt_amqp_value value;
-    while (gnt_amqp_next_section(&body, &value))
-        if (!gnt_amqp_valid(value.encoded))
+    while (body.size > 0)
+        if (!gnt_amqp_next_section(&body, &value) || !gnt_amqp_valid(value.encoded))
             return false;
-    return body.size == 0;
+    return true;
 }
 
 bool gnt_amqp_message_valid(const struct gnt_amqp_message *m)

@@ -154,8 +154,12 @@ gnt_err gnt_amqp_rest_of_disposition(struct gnt_amqp_connection *c, struct gnt_s
     gnt_amqp_tell(out, GNT_AMQP_EVENT_DISPOSITION, d->link->session, d->link);
     out->performative.code = GNT_AMQP_DISPOSITION;
     out->delivery = d;
-    if (c->rest.value_at)
-        out->state = gnt_amqp_encoded(gnt_slice(frame.data + c->rest.value_at, c->rest.value_size));
+    if (c->rest.value_at) { /* which has been seen to be a state, as it was for each before */
+        const struct gnt_slice state = gnt_slice(frame.data + c->rest.value_at, c->rest.value_size);
+        out->state = (struct gnt_amqp_value){.type = GNT_AMQP_DESCRIBED,
+                                             .bytes = gnt_slice_skip(state, 1),
+                                             .encoded = state};
+    }
     out->settled = c->rest.settled;
     d->settled |= out->settled;
     if (d->settled && d->whole)

@@ -1,5 +1,6 @@
 #include "front/amqp/envelope.h"
 
+#include "base/assert.h"
 #include "core/queue.h"
 
 enum {
@@ -204,9 +205,16 @@ gnt_err gnt_envelope_annotate(const struct gnt_message *message, struct gnt_slic
 
 /* ---- On the way out */
 
-static void put_header(struct gnt_amqp_writer *w, const void *context)
+static gnt_err put_header(struct gnt_buf *out, const struct gnt_amqp_header *header)
 {
-    gnt_amqp_put_header(w, context);
+    gnt_err err = gnt_buf_reserve(out, GNT_ENVELOPE_HEADER_MAX);
+    if (err)
+        return err;
+    struct gnt_amqp_writer w = gnt_amqp_writer(gnt_buf_tail(out), GNT_ENVELOPE_HEADER_MAX);
+    gnt_amqp_put_header(&w, header);
+    GNT_ASSERT(gnt_amqp_fits(&w));
+    gnt_buf_wrote(out, w.size);
+    return GNT_OK;
 }
 
 static uint32_t left_ms(const struct gnt_message *m, uint64_t now)
@@ -254,7 +262,7 @@ gnt_err gnt_envelope_open(const struct gnt_message *message, const struct gnt_en
 {
     const struct gnt_amqp_header header = header_of(message, hop);
     size_t before = gnt_buf_size(scratch);
-    gnt_err err = put(scratch, put_header, &header);
+    gnt_err err = put_header(scratch, &header);
     if (!err)
         err = put_others(message, hop, scratch, rest);
     *head = gnt_slice_skip(gnt_buf_slice(scratch), before);

@@ -55,6 +55,9 @@ struct gnt_envelope_hop {
     struct gnt_slice reason, description, source; /* of a dead letter */
 };
 
+/* A header section is no larger. */
+enum { GNT_ENVELOPE_HEADER_MAX = 24 };
+
 /* MESSAGE is of AMQP in all of these.
  *
  * *head: what is sent first, appended to SCRATCH; *rest: what follows, of MESSAGE itself. */

@@ -5,6 +5,7 @@
  * Bounds   of a peer's messages that have come in part no more is held than one may have. */
 
 #include "auth/rights.h"
+#include "base/spare.h"
 #include "core/publish.h"
 #include "front/amqp/envelope.h"
 #include "front/amqp/link.h"
@@ -36,18 +37,27 @@ struct coming {
     struct incoming *in;
     struct gnt_amqp_delivery *delivery; /* NULL: nobody waits for its outcome */
     struct gnt_sending sending;
-    /* ANONYMOUS: while its queue is looked for. */
-    struct gnt_entity_asking asking;
-    /* TOPIC */
-    struct gnt_receipt receipt;
-    struct gnt_kept kept;
-    enum gnt_outcome outcome;
-    uint64_t mark; /* of the store before it was published */
+    /* What goes to the queue of its link has no more than this: coming_size. */
+    union {
+        struct gnt_entity_asking asking; /* ANONYMOUS: while its queue is looked for */
+        struct {                         /* to a topic */
+            struct gnt_receipt receipt;
+            struct gnt_kept kept;
+            enum gnt_outcome outcome;
+            uint64_t mark; /* of the store before it was published */
+        };
+    };
 };
 
 static struct incoming *incoming_of(struct gnt_terminus *t)
 {
     return GNT_CONTAINER(t, struct incoming, t);
+}
+
+static size_t coming_size(const struct incoming *in)
+{
+    bool more = in->kind == GNT_ADDRESS_ANONYMOUS || in->kind == GNT_ADDRESS_TOPIC;
+    return more ? sizeof(struct coming) : offsetof(struct coming, asking);
 }
 
 /* ---- Credit */
@@ -151,7 +161,7 @@ static void coming_end(struct coming *c, const struct verdict *verdict)
     settle(in, c->delivery, verdict);
     gnt_message_unref(&c->sending.message);
     gnt_list_remove(&c->link);
-    free(c);
+    gnt_spare_put(c, coming_size(in));
     in->unsettled--;
     give_credit(in);
     gnt_terminus_paid(&in->t);
@@ -295,9 +305,10 @@ static bool may(struct incoming *in, const struct where *w)
 
 static struct coming *coming_new(struct incoming *in, struct gnt_amqp_delivery *delivery)
 {
-    struct coming *c = calloc(1, sizeof *c);
+    struct coming *c = gnt_spare_get(coming_size(in));
     if (!c)
         return NULL;
+    memset(c, 0, coming_size(in));
     c->in = in;
     c->delivery = delivery;
     if (delivery)

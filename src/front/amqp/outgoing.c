@@ -8,6 +8,7 @@
  * A link that is sent settled messages holds them like any other until they are sent, so that those
  * that were not, when it ends, are not lost. */
 
+#include "base/spare.h"
 #include "front/amqp/delivery.h"
 #include "front/amqp/outlet.h"
 
@@ -62,7 +63,7 @@ static void held_free(struct held *h)
     gnt_going_fini(&h->going);
     gnt_buf_fini(&h->annotations);
     gnt_buf_fini(&h->state);
-    free(h);
+    gnt_spare_put(h, sizeof *h);
 }
 
 /* ---- Credit */
@@ -254,11 +255,9 @@ static void on_opened(struct gnt_home *home, struct gnt_consumer *c, enum gnt_qu
 /* H, NULL without memory, has no place in the outlet. */
 static void not_put(struct outgoing *out, struct held *h, uint64_t number, gnt_err err)
 {
-    if (h) {
+    if (h)
         gnt_buf_fini(&h->annotations);
-        gnt_buf_fini(&h->going.head);
-    }
-    free(h);
+    gnt_spare_put(h, sizeof *h);
     if (err == GNT_TOOBIG)
         settle_elsewhere(out, number);
     else
@@ -274,8 +273,12 @@ static void on_deliver(struct gnt_home *home, struct gnt_consumer *c, const stru
                                    .reason = d->reason,
                                    .description = d->description,
                                    .source = d->source};
-    struct held *h = calloc(1, sizeof *h);
-    gnt_err err = h ? gnt_buf_put(&h->annotations, d->annotations) : GNT_NOMEM;
+    struct held *h = gnt_spare_get(sizeof *h);
+    gnt_err err = GNT_NOMEM;
+    if (h) {
+        *h = (struct held){.number = d->delivery};
+        err = gnt_buf_put(&h->annotations, d->annotations);
+    }
     (void)home;
     out->used++;
     if (!err)
@@ -284,7 +287,6 @@ static void on_deliver(struct gnt_home *home, struct gnt_consumer *c, const stru
         not_put(out, h, d->delivery, err);
         return;
     }
-    h->number = d->delivery;
     gnt_terminus_owe(&out->o.t);
     gnt_outlet_go_on(&out->o);
     gnt_terminus_paid(&out->o.t);

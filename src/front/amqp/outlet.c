@@ -18,7 +18,21 @@ void gnt_going_fini(struct gnt_going *g)
 {
     gnt_list_remove(&g->link);
     gnt_message_unref(&g->message);
-    gnt_buf_fini(&g->head);
+    gnt_buf_fini(&g->far);
+}
+
+static gnt_err keep_head(struct gnt_going *g, struct gnt_slice head)
+{
+    if (head.size > sizeof g->near)
+        return gnt_buf_put(&g->far, head);
+    g->near_size = (uint8_t)head.size;
+    memcpy(g->near, head.data, head.size);
+    return GNT_OK;
+}
+
+static struct gnt_slice head_of(const struct gnt_going *g)
+{
+    return g->far.data ? gnt_buf_slice(&g->far) : gnt_slice(g->near, g->near_size);
 }
 
 gnt_err gnt_outlet_put(struct gnt_outlet *o, struct gnt_going *g, struct gnt_message *message,
@@ -34,7 +48,7 @@ gnt_err gnt_outlet_put(struct gnt_outlet *o, struct gnt_going *g, struct gnt_mes
     gnt_buf_clear(scratch);
     err = gnt_envelope_open(g->said, hop, scratch, &head, &g->rest);
     if (!err)
-        err = gnt_buf_put(&g->head, head);
+        err = keep_head(g, head);
     if (err)
         return err;
     g->outlet = o;
@@ -68,7 +82,7 @@ static gnt_err send(struct gnt_outlet *o, struct gnt_going *g)
         o->tag[1]++;
     const struct gnt_amqp_sending sending = {.tag = gnt_slice(o->tag, sizeof o->tag),
                                              .settled = o->presettled};
-    struct gnt_slice head = gnt_buf_slice(&g->head);
+    struct gnt_slice head = head_of(g);
     size_t of_head = g->done < head.size ? g->done : head.size, taken = 0;
     struct gnt_amqp_piece pieces[2] = {
         {.bytes = gnt_slice_skip(head, of_head)},
@@ -101,7 +115,7 @@ static void sent(struct gnt_outlet *o, struct gnt_going *g)
     bool settled = o->presettled || g->over;
     gnt_count(gnt_amqp_peer_counters(o->t.peer), GNT_COUNT_AMQP_SENT, 1);
     taken_off(o, g);
-    gnt_buf_fini(&g->head);
+    gnt_buf_fini(&g->far);
     if (!settled)
         gnt_list_push_back(&o->sent, &g->link);
     o->ops->sent(o, g, settled);

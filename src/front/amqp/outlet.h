@@ -16,10 +16,14 @@ struct gnt_going {
     struct gnt_outlet *outlet;
     struct gnt_message *message, *said; /* counted; and in AMQP's words: lent by it */
     struct gnt_amqp_delivery *delivery; /* NULL: nothing has been sent of it */
-    struct gnt_buf head;                /* what comes before `rest`, */
-    struct gnt_slice rest;              /* which is the message's own */
-    size_t done;                        /* bytes of both that have been sent */
+    /* What comes before `rest`: a header that is short, or also what else is not the message's own.
+     */
+    uint8_t near[GNT_ENVELOPE_HEADER_MAX];
+    uint8_t near_size;
     bool over; /* the peer has settled it already: it ends when it is whole */
+    struct gnt_buf far;
+    struct gnt_slice rest; /* which is the message's own */
+    size_t done;           /* bytes of both that have been sent */
 };
 
 /* None of these ends the link. */

@@ -140,8 +140,6 @@ static bool put_first(struct topics *s)
     struct gnt_envelope_hop hop = {.failed = (uint32_t)w->sequence, .acquired = w->again};
     struct given *g = calloc(1, sizeof *g);
     gnt_err err = g ? gnt_outlet_put(&s->o, &g->going, w->message, &hop) : GNT_NOMEM;
-    if (err && g)
-        gnt_buf_fini(&g->going.head);
     if (err)
         free(g);
     if (err == GNT_TOOBIG)
