@@ -64,7 +64,9 @@
     X(SESSIONS_EXPIRED, "clients/expired", "sessions that expired")                               \
     X(LOCKS_EXPIRED, "queues/locks_expired",                                                      \
       "messages whose receivers held them unsettled for too long")                                \
-    X(QUEUE_REFUSED, "queues/refused", "messages refused because their queue was full")
+    X(QUEUE_REFUSED, "queues/refused", "messages refused because their queue was full")           \
+    X(QUEUE_OVERDUE, "queues/overdue",                                                            \
+      "messages that could not become dead letters when they expired, and are tried again")
 
 /*    gauges: they rise and fall */
 #define GNT_GAUGES(X)                                                                          \

@@ -105,11 +105,19 @@ static enum gnt_queue_result create(struct gnt_home *home, struct gnt_entity_ask
     return result_of(err);
 }
 
+/* What is kept of it would have to begin, or to end, with all that is in it. */
+static bool is_fixed(const struct gnt_queue_options *before, const struct gnt_queue_options *after)
+{
+    return (before->durable == GNT_QUEUE_NEVER) != (after->durable == GNT_QUEUE_NEVER);
+}
+
 static enum gnt_queue_result declare(struct gnt_entity_asking *a, struct gnt_queue *q)
 {
     struct gnt_queue_options before = q->options;
     struct gnt_queue_options options = options_of(a);
     gnt_err err = GNT_OK;
+    if (is_fixed(&before, &options))
+        return GNT_QUEUE_FIXED;
     if (a->verb == GNT_ENTITY_DECLARE)
         err = gnt_queue_bind(q, a->bind, a->bind_count);
     if (err)

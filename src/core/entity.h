@@ -24,6 +24,7 @@
     X(EXISTS, "there is such a queue")                                                  \
     X(BAD_NAME, "not a name of a queue")                                                \
     X(BAD_OPTION, "an option out of range, or not a topic filter")                      \
+    X(FIXED, "durable: never is decided when a queue is made")                          \
     X(LIMIT, "there are as many queues as there may be")                                \
     X(IN_USE, "somebody has it, or wants it, for himself") /* exclusive */              \
     X(FULL, "the queue is full")                                                        \

@@ -50,6 +50,7 @@ static void leave(struct gnt_entry *e)
         if (q->parked-- == GNT_QUEUE_PARKED_MAX)
             gnt_queue_wake(q);
         break;
+    case GNT_ENTRY_OVERDUE: gnt_list_remove(&e->link); break;
     case GNT_ENTRY_HELD:
         gnt_list_remove(&e->link);
         gnt_list_remove(&e->lock);
@@ -78,13 +79,15 @@ static void enter(struct gnt_entry *e)
         break;
     case GNT_ENTRY_BACK: gnt_ordered_insert(&lane->returned, &e->returned); break;
     case GNT_ENTRY_PARKED: q->parked++; break; /* the group has linked it */
+    case GNT_ENTRY_OVERDUE: gnt_list_push_back(&q->overdue, &e->link); break;
     case GNT_ENTRY_HELD:
         gnt_list_push_back(&e->taker->held, &e->link);
         e->taker->held_count++;
         q->held_bytes += size;
         return;
     }
-    set_expiry(e);
+    if (e->state != GNT_ENTRY_OVERDUE)
+        set_expiry(e);
     q->ready++;
     q->ready_bytes += size;
 }
@@ -159,6 +162,7 @@ struct gnt_entry *gnt_entry_new(struct gnt_lane *lane, const struct gnt_arrival 
     e->expiry.fire = gnt_queue_on_expiry;
     gnt_list_init(&e->link);
     gnt_list_init(&e->lock);
+    gnt_list_init(&e->bars);
     gnt_list_push_back(&lane->all, &e->place);
     enter(e);
     gnt_queue_woken(lane->queue, e);
@@ -176,7 +180,8 @@ void gnt_entry_free(struct gnt_entry *e)
     gnt_list_remove(&e->place);
     gnt_message_unref(&e->message);
     gnt_note_unref(&e->note);
-    gnt_bars_free(e);
+    while (!gnt_list_empty(&e->bars))
+        gnt_bar_free(GNT_CONTAINER(e->bars.next, struct gnt_bar, of_entry));
     gnt_spare_put(e, sizeof *e);
 }
 
@@ -298,8 +303,9 @@ static struct gnt_queue *allocate(struct gnt_home *home, struct gnt_slice name)
     q->lock_due.fire = gnt_queue_on_locks;
     q->idle_due.fire = gnt_queue_on_idle;
     gnt_chore_init(&q->pump, gnt_queue_pump);
-    struct gnt_list *lists[] = {&q->locked, &q->takers, &q->pickers, &q->plain, &q->picky,
-                                &q->sated,  &q->loaded, &q->rooms,   &q->holds, &q->browsers};
+    struct gnt_list *lists[] = {&q->locked, &q->takers,   &q->pickers, &q->plain,
+                                &q->picky,  &q->sated,    &q->loaded,  &q->rooms,
+                                &q->holds,  &q->browsers, &q->overdue};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         gnt_list_init(lists[i]);
     return q;
@@ -347,7 +353,7 @@ gnt_err gnt_queue_new(struct gnt_home *home, struct gnt_slice name,
 
 /* What is dead has no further place to go to; its bounds are its queue's,
  * so that nobody can fill a machine by rejecting. */
-static struct gnt_queue_options dead_options(const struct gnt_queue_options *of)
+struct gnt_queue_options gnt_queue_dead_options(const struct gnt_queue_options *of)
 {
     struct gnt_queue_options options = *of;
     options.max_deliveries = 0;
@@ -365,7 +371,7 @@ gnt_err gnt_queue_dead(struct gnt_queue *q, struct gnt_queue **out)
     static const char suffix[] = "/" GNT_DEAD_LETTERS;
     char name[GNT_ENTITY_NAME_MAX + sizeof suffix];
     if (!q->dead) {
-        struct gnt_queue_options options = dead_options(&q->options);
+        struct gnt_queue_options options = gnt_queue_dead_options(&q->options);
         memcpy(name, q->name.data, q->name.size);
         memcpy(name + q->name.size, suffix, sizeof suffix - 1);
         struct gnt_slice whole = gnt_slice(name, q->name.size + sizeof suffix - 1);
@@ -397,7 +403,7 @@ void gnt_queue_set_options(struct gnt_queue *q, const struct gnt_queue_options *
     if (options->groups)
         look_from_now_on(q);
     if (q->dead)
-        q->dead->options = dead_options(options);
+        q->dead->options = gnt_queue_dead_options(options);
     gnt_queue_cut_locks(q);
     gnt_queue_used(q);
     gnt_queue_stir(q);
@@ -556,16 +562,17 @@ void gnt_queue_on_idle(struct gnt_timer *timer, uint64_t now)
         q->used = now;
     uint64_t due = ttl ? gnt_deadline(q->used, ttl) : GNT_FAR;
     set_idle(q, due);
-    if (due <= now)
+    if (due <= now) {
         gnt_queue_end(q, GNT_COUNT_DROPPED_DELETED);
-    else if (q->shows_full || !gnt_list_empty(&q->rooms))
-        gnt_queue_stir(q);
+        return;
+    }
+    gnt_queue_try_again(q);
+    gnt_queue_stir(q);
 }
 
-void gnt_queue_look_later(struct gnt_queue *q)
+void gnt_queue_look_later(struct gnt_queue *q, unsigned ms)
 {
-    enum { LOOK_MS = 10 };
-    uint64_t then = *q->home->now + LOOK_MS * GNT_NS_PER_MS;
+    uint64_t then = *q->home->now + ms * GNT_NS_PER_MS;
     if (then < q->idle_due.deadline)
         set_idle(q, then);
 }

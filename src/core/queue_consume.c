@@ -21,7 +21,8 @@ struct gnt_crate {
 
 static bool has_credit(const struct gnt_taker *t)
 {
-    return t->delivered < t->upto && t->held_count < t->held_max;
+    return t->delivered < t->upto && t->held_count < t->held_max &&
+           t->bar_count < GNT_QUEUE_BARS_MAX;
 }
 
 /* Behind those that go before it, or with whom it takes turns. */
@@ -113,6 +114,7 @@ static enum gnt_queue_result join(struct gnt_queue *q, struct gnt_consumer *c, u
     gnt_list_init(&t->turn);
     gnt_list_init(&t->pick);
     gnt_list_init(&t->held);
+    gnt_list_init(&t->bars);
     gnt_list_init(&t->parked);
     bool looks = c->filter || q->options.groups || t->mode == GNT_CONSUME_BROWSE;
     if (looks && gnt_taker_make_picky(t)) {
@@ -147,6 +149,8 @@ static void part(struct gnt_taker *t, bool failed)
     gnt_list_remove(&t->pick);
     t->upto = t->delivered; /* so that nothing of what follows gives it a turn */
     gnt_taker_return_all(t, failed);
+    while (!gnt_list_empty(&t->bars))
+        gnt_bar_free(GNT_CONTAINER(t->bars.next, struct gnt_bar, of_taker));
     count_consumer(t, -1);
     if (q->exclusive == t)
         q->exclusive = NULL;

@@ -159,6 +159,8 @@ static void end(struct gnt_lane_fetch *f, gnt_err err)
     struct gnt_lane *lane = f->lane;
     lane->fetch = NULL;
     lane->failed = err != GNT_OK;
+    if (lane->failed)
+        gnt_queue_look_later(lane->queue, GNT_QUEUE_RETRY_MS);
     free(f);
     gnt_queue_stir(lane->queue);
 }
@@ -211,8 +213,10 @@ void gnt_lane_fetch(struct gnt_lane *lane)
     if (lane->fetch || home->keep.lost || home->ending || !wants(lane))
         return;
     struct gnt_lane_fetch *f = calloc(1, sizeof *f);
-    if (!f)
-        return; /* whatever happens next tries again */
+    if (!f) {
+        gnt_queue_look_later(lane->queue, GNT_QUEUE_RETRY_MS);
+        return;
+    }
     f->read.record = on_record;
     f->kept.safe = on_safe;
     gnt_list_init(&f->kept.link);

@@ -236,6 +236,24 @@ void gnt_queue_states_end(struct gnt_queue *q)
     }
 }
 
+bool gnt_queue_states_sweep(struct gnt_queue *q)
+{
+    enum { SLICE = 1024 };
+    struct gnt_map_cursor cursor = {0};
+    struct gnt_map_node *node;
+    if (!q->states.count)
+        return false;
+    for (unsigned i = 0; i < GNT_QUEUE_LANES; i++)
+        if (q->lanes[i] && q->lanes[i]->stored.count)
+            return false;
+    for (int i = 0; i < SLICE && (node = gnt_map_walk(&q->states, &cursor)); i++) {
+        struct gnt_queue_state *state = GNT_CONTAINER(node, struct gnt_queue_state, by_sequence);
+        end_state(q, state->sequence);
+        gnt_queue_state_free(q, state);
+    }
+    return q->states.count != 0;
+}
+
 void gnt_queue_states_free(struct gnt_queue *q)
 {
     struct gnt_map_cursor cursor = {0};

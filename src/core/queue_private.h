@@ -27,6 +27,13 @@ enum {
     GNT_QUEUE_PARKED_MAX = 4 * GNT_QUEUE_WINDOW,
     /* Of what is kept so much is in memory while there are no consumers. */
     GNT_QUEUE_WINDOW_AWAY = 16,
+    /* Who has refused so many messages that are still there gets no more until others have taken
+     * some of them: what has come back is in memory. */
+    GNT_QUEUE_BARS_MAX = 1024,
+    /* In so many milliseconds it is looked again whether there is room in the broker; and so many
+     * after a failure it is tried again. */
+    GNT_QUEUE_LOOK_MS = 10,
+    GNT_QUEUE_RETRY_MS = 100,
 };
 
 struct gnt_queue;
@@ -37,16 +44,18 @@ struct gnt_scan;
 
 /* Where a message in memory is; each is the membership of a list, and gnt_entry_move moves. */
 enum gnt_entry_state {
-    GNT_ENTRY_FRESH,  /* ready, and nobody has had it: reached by lane->fresh */
-    GNT_ENTRY_BACK,   /* ready again: in lane->returned */
-    GNT_ENTRY_PARKED, /* ready, for the consumer that holds its group: in group->parked */
-    GNT_ENTRY_HELD,   /* a consumer's: in taker->held, queue->held and queue->locked */
+    GNT_ENTRY_FRESH,   /* ready, and nobody has had it: reached by lane->fresh */
+    GNT_ENTRY_BACK,    /* ready again: in lane->returned */
+    GNT_ENTRY_PARKED,  /* ready, for the consumer that holds its group: in group->parked */
+    GNT_ENTRY_OVERDUE, /* ready, but expired, until it can become a dead letter: in queue->overdue
+                        */
+    GNT_ENTRY_HELD,    /* a consumer's: in taker->held, queue->held and queue->locked */
 };
 
 /* A message in memory. */
 struct gnt_entry {
     struct gnt_list place;            /* in lane->all, by sequence, whatever its state */
-    struct gnt_list link;             /* in group->parked, or taker->held */
+    struct gnt_list link;             /* in group->parked, taker->held, or queue->overdue */
     struct gnt_list lock;             /* in queue->locked, if it is held and locks end */
     struct gnt_map_node by_delivery;  /* in queue->held */
     struct gnt_ordered_node returned; /* in lane->returned, by `key` */
@@ -58,7 +67,7 @@ struct gnt_entry {
     struct gnt_taker *taker;       /* who holds it */
     struct gnt_queue_group *group; /* that it belongs to, while that is in memory */
     struct gnt_beyond *beyond;     /* it was taken out of the middle of its log; NULL: it was not */
-    struct gnt_bar *bars;          /* who is not to get it again */
+    struct gnt_list bars;          /* struct gnt_bar: who is not to get it again */
     uint64_t sequence, enqueued_ms, expires, locked_until;
     uint64_t delivery; /* its number, while it is held */
     uint32_t failed;
@@ -69,9 +78,10 @@ struct gnt_entry {
     bool durable, acquired;
 };
 
+/* A consumer has said that a message is not for it. */
 struct gnt_bar {
-    struct gnt_bar *next;
-    uint64_t taker; /* its number */
+    struct gnt_list of_entry, of_taker;
+    struct gnt_taker *taker;
 };
 
 /* Messages that are in the store only: COUNT of them, of the numbers from NEXT to LAST. */
@@ -154,10 +164,11 @@ struct gnt_queue {
     uint64_t taker_numbers, deliveries; /* the last ones */
     uint64_t parked;                    /* messages that wait for who holds their group */
     struct gnt_taker *exclusive;
-    struct gnt_map groups; /* struct gnt_queue_group, by id */
-    struct gnt_list rooms; /* struct gnt_room's errands: who waits for room */
-    struct gnt_list holds; /* receipts that do */
-    bool shows_full;       /* is counted in home->full */
+    struct gnt_map groups;   /* struct gnt_queue_group, by id */
+    struct gnt_list rooms;   /* struct gnt_room's errands: who waits for room */
+    struct gnt_list holds;   /* receipts that do */
+    struct gnt_list overdue; /* struct gnt_entry */
+    bool shows_full;         /* is counted in home->full */
     bool temporary;
     struct gnt_binding *bindings;
     size_t binding_count;
@@ -197,6 +208,8 @@ struct gnt_taker {
     uint64_t delivered, upto;
     struct gnt_list held; /* struct gnt_entry, by delivery */
     uint32_t held_count, held_max;
+    struct gnt_list bars; /* struct gnt_bar: what it is not to get again */
+    uint32_t bar_count;
     struct gnt_crate *crate;
     struct gnt_list parked;   /* struct gnt_entry, by sequence: of groups that it holds */
     struct gnt_sight *sights; /* of one that looks: for each lane; else NULL */
@@ -246,12 +259,15 @@ void gnt_queues_free(struct gnt_home *home);
 /* It is of use to somebody just now (options.auto_delete_ms). */
 void gnt_queue_used(struct gnt_queue *q);
 
-/* Somebody waits for room in the whole broker, of which a home that is idle hears nothing. */
-void gnt_queue_look_later(struct gnt_queue *q);
+/* Has its pump run in so many milliseconds, at the latest, also where nothing happens. */
+void gnt_queue_look_later(struct gnt_queue *q, unsigned ms);
 void gnt_queue_on_idle(struct gnt_timer *timer, uint64_t now);
 
 /* Other options; for it and its dead-letter queue. */
 void gnt_queue_set_options(struct gnt_queue *q, const struct gnt_queue_options *options);
+
+/* Those of the dead-letter queue of one with the options OF. */
+struct gnt_queue_options gnt_queue_dead_options(const struct gnt_queue_options *of);
 
 unsigned gnt_queue_lane_number(const struct gnt_queue *q, uint8_t priority);
 
@@ -409,7 +425,7 @@ void gnt_queue_cursors_leave(struct gnt_entry *e);
 /* ---- queue_settle.c */
 
 bool gnt_entry_is_barred(const struct gnt_entry *e, const struct gnt_taker *t);
-void gnt_bars_free(struct gnt_entry *e);
+void gnt_bar_free(struct gnt_bar *bar);
 
 /* Locks it from now on; until when. */
 uint64_t gnt_entry_lock(struct gnt_entry *e);
@@ -420,8 +436,9 @@ void gnt_queue_on_locks(struct gnt_timer *timer, uint64_t now);
 /* No lock lasts longer than options.lock_ms from now on. */
 void gnt_queue_cut_locks(struct gnt_queue *q);
 
-/* It has expired, and is dropped or dead-lettered. */
+/* It has expired, and is dropped or dead-lettered; where that cannot be now, it is OVERDUE. */
 void gnt_entry_expire(struct gnt_entry *e);
+void gnt_queue_try_overdue(struct gnt_queue *q); /* those that are, again */
 
 /* What was held is ready again, or a dead letter if it has failed too often. */
 void gnt_entry_give_back(struct gnt_entry *e, bool failed);
@@ -455,6 +472,10 @@ GNT_MUST gnt_err gnt_queue_state_new(struct gnt_queue *q, uint64_t sequence,
 struct gnt_queue_state *gnt_queue_state_of(const struct gnt_queue *q, uint64_t sequence);
 void gnt_queue_state_free(struct gnt_queue *q, struct gnt_queue_state *state);
 void gnt_queue_states_end(struct gnt_queue *q); /* out of the store */
+
+/* Ends some of those whose messages were purged, or lost, if nothing is in the store only any more.
+ * True: there are others. */
+bool gnt_queue_states_sweep(struct gnt_queue *q);
 void gnt_queue_states_free(struct gnt_queue *q);
 
 /* ---- queue_fetch.c */

@@ -314,7 +314,8 @@ void gnt_queue_pump(struct gnt_home *home, struct gnt_chore *chore)
 {
     struct gnt_queue *q = GNT_CONTAINER(chore, struct gnt_queue, pump);
     (void)home;
-    if (gnt_queue_drop_over(q))
+    gnt_queue_try_overdue(q);
+    if (gnt_queue_drop_over(q) || gnt_queue_states_sweep(q))
         gnt_queue_stir(q);
     gnt_err err = serve(q);
     if (!err)

@@ -103,14 +103,25 @@ bool gnt_taker_comes(const struct gnt_taker *t, const struct gnt_lane *lane)
 }
 
 /* A message that is looked at where it is. */
-static gnt_err show(struct gnt_scan *scan, const struct gnt_entry *e)
+static gnt_err show(struct gnt_scan *scan, const struct gnt_store_record *record,
+                    const struct gnt_queued_record *queued)
 {
-    struct gnt_taker *t = scan->taker;
-    gnt_err err = gnt_taker_load(t);
-    if (err)
-        return err;
-    gnt_taker_put(t, e);
-    return GNT_OK;
+    const struct gnt_queue_state *state = gnt_queue_state_of(scan->lane->queue, record->sequence);
+    struct gnt_entry e = {.lane = scan->lane,
+                          .message = record->message,
+                          .note = state ? gnt_note_ref(state->note) : NULL,
+                          .sequence = record->sequence,
+                          .enqueued_ms = queued->enqueued_ms,
+                          .failed = state ? state->failed : queued->failed,
+                          .durable = queued->durable};
+    e.acquired = e.failed > 0;
+    gnt_err err = state ? GNT_OK : gnt_note_new(&queued->note, &e.note);
+    if (!err)
+        err = gnt_taker_load(scan->taker);
+    if (!err)
+        gnt_taker_put(scan->taker, &e);
+    gnt_note_unref(&e.note);
+    return err;
 }
 
 static gnt_err pull(struct gnt_scan *scan, const struct gnt_store_record *record,
@@ -143,17 +154,7 @@ static gnt_err look_at(struct gnt_scan *scan, const struct gnt_store_record *rec
         return GNT_OK;
     if (t->mode != GNT_CONSUME_BROWSE)
         return pull(scan, record, &queued);
-    struct gnt_entry e = {.lane = scan->lane,
-                          .message = record->message,
-                          .sequence = record->sequence,
-                          .enqueued_ms = queued.enqueued_ms,
-                          .failed = queued.failed,
-                          .durable = queued.durable};
-    gnt_err err = gnt_note_new(&queued.note, &e.note);
-    if (!err)
-        err = show(scan, &e);
-    gnt_note_unref(&e.note);
-    return err;
+    return show(scan, record, &queued);
 }
 
 static void on_record(struct gnt_store_read *read, const struct gnt_store_record *record)
@@ -182,6 +183,8 @@ static void end(struct gnt_scan *scan, gnt_err err)
     struct gnt_taker *t = scan->taker;
     t->scan = NULL;
     scan->lane->failed |= err != GNT_OK;
+    if (err)
+        gnt_queue_look_later(t->queue, GNT_QUEUE_RETRY_MS);
     free(scan);
     gnt_taker_place(t); /* it may have got something, or have seen all there is */
     gnt_queue_stir(t->queue);
@@ -236,8 +239,10 @@ static void begin(struct gnt_taker *t, struct gnt_lane *lane)
 {
     struct gnt_home *home = t->queue->home;
     struct gnt_scan *scan = calloc(1, sizeof *scan);
-    if (!scan)
-        return; /* whatever happens next tries again */
+    if (!scan) {
+        gnt_queue_look_later(t->queue, GNT_QUEUE_RETRY_MS);
+        return;
+    }
     gnt_lane_beyond_sweep(lane);
     scan->read.record = on_record;
     scan->kept.safe = on_safe;

@@ -357,7 +357,7 @@ void gnt_queue_tell_room(struct gnt_queue *q, bool end)
 {
     if (!end && !has_room(q)) {
         if (gnt_total_exceeds(q->home, 1, 0))
-            gnt_queue_look_later(q);
+            gnt_queue_look_later(q, GNT_QUEUE_LOOK_MS);
         return;
     }
     for (struct gnt_list *link; (link = gnt_list_pop_front(&q->rooms));) {

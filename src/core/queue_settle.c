@@ -27,8 +27,8 @@ struct gnt_settlings {
 
 bool gnt_entry_is_barred(const struct gnt_entry *e, const struct gnt_taker *t)
 {
-    for (const struct gnt_bar *bar = e->bars; bar; bar = bar->next)
-        if (bar->taker == t->number)
+    gnt_list_each (link, &e->bars)
+        if (GNT_CONTAINER(link, struct gnt_bar, of_entry)->taker == t)
             return true;
     return false;
 }
@@ -39,16 +39,23 @@ static gnt_err bar(struct gnt_entry *e, struct gnt_taker *t)
     struct gnt_bar *bar = err ? NULL : malloc(sizeof *bar);
     if (!bar)
         return GNT_NOMEM;
-    *bar = (struct gnt_bar){e->bars, t->number};
-    e->bars = bar;
+    bar->taker = t;
+    gnt_list_push_back(&e->bars, &bar->of_entry);
+    gnt_list_push_back(&t->bars, &bar->of_taker);
+    if (++t->bar_count == GNT_QUEUE_BARS_MAX)
+        gnt_taker_place(t);
     return GNT_OK;
 }
 
-void gnt_bars_free(struct gnt_entry *e)
+void gnt_bar_free(struct gnt_bar *bar)
 {
-    for (struct gnt_bar *bar; (bar = e->bars);) {
-        e->bars = bar->next;
-        free(bar);
+    struct gnt_taker *t = bar->taker;
+    gnt_list_remove(&bar->of_entry);
+    gnt_list_remove(&bar->of_taker);
+    free(bar);
+    if (t->bar_count-- == GNT_QUEUE_BARS_MAX) {
+        gnt_taker_place(t); /* it may have others now */
+        gnt_queue_stir(t->queue);
     }
 }
 
@@ -118,11 +125,32 @@ void gnt_entry_give_back(struct gnt_entry *e, bool failed)
 
 void gnt_entry_expire(struct gnt_entry *e)
 {
-    if (e->queue->options.dead_letter_on_expiry &&
-        gnt_entry_dead_letter(e, gnt_slice_str("TTLExpiredException"),
+    struct gnt_queue *q = e->queue;
+    if (!q->options.dead_letter_on_expiry) {
+        gnt_entry_end(e, GNT_COUNT_EXPIRED);
+        return;
+    }
+    if (gnt_entry_dead_letter(e, gnt_slice_str("TTLExpiredException"),
                               gnt_slice_str("Its time to live has passed.")) == GNT_OK)
         return;
-    gnt_entry_end(e, GNT_COUNT_EXPIRED);
+    gnt_queue_look_later(q, GNT_QUEUE_RETRY_MS);
+    if (e->state == GNT_ENTRY_OVERDUE)
+        return;
+    gnt_count(&q->home->counters, GNT_COUNT_QUEUE_OVERDUE, 1);
+    if (e->group)
+        gnt_queue_group_leave(e);
+    gnt_entry_move(e, GNT_ENTRY_OVERDUE);
+}
+
+/* What cannot be done for one cannot be done for the next. */
+void gnt_queue_try_overdue(struct gnt_queue *q)
+{
+    for (struct gnt_list *first; !gnt_list_empty(&q->overdue);) {
+        first = q->overdue.next;
+        gnt_entry_expire(GNT_CONTAINER(first, struct gnt_entry, link));
+        if (q->overdue.next == first)
+            return;
+    }
 }
 
 void gnt_queue_on_expiry(struct gnt_timer *timer, uint64_t now)

@@ -65,7 +65,9 @@ static gnt_err come_back(struct gnt_recover *r, struct gnt_home *home,
                          const struct gnt_queue_record *record, struct gnt_queue *parent)
 {
     struct gnt_queue *q;
-    gnt_err err = gnt_queue_new(home, record->name, &record->options, parent, &q);
+    struct gnt_queue_options options =
+        parent ? gnt_queue_dead_options(&parent->options) : record->options;
+    gnt_err err = gnt_queue_new(home, record->name, &options, parent, &q);
     if (err)
         return err;
     q->number = record->number;

@@ -179,7 +179,7 @@ static const struct {
 } statuses[] = {
     [GNT_QUEUE_NOT_FOUND] = {404},  [GNT_QUEUE_EXISTS] = {409},   [GNT_QUEUE_BAD_NAME] = {400},
     [GNT_QUEUE_BAD_OPTION] = {400}, [GNT_QUEUE_LIMIT] = {507},    [GNT_QUEUE_IN_USE] = {423},
-    [GNT_QUEUE_NO_MEMORY] = {503},  [GNT_QUEUE_NO_STORE] = {503},
+    [GNT_QUEUE_NO_MEMORY] = {503},  [GNT_QUEUE_NO_STORE] = {503}, [GNT_QUEUE_FIXED] = {409},
 };
 
 static void answer_result(struct managing *m, enum gnt_queue_result result)

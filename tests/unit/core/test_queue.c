@@ -98,6 +98,22 @@ static void bad_options(void **state)
     assert_int_equal(queue_ask_bound(&w, "q", "a/#", NULL), GNT_QUEUE_DONE);
 }
 
+/* What would have to be put into the store, or taken out of it, with all that is there. */
+static void durable_is_fixed(void **state)
+{
+    (void)state;
+    struct gnt_queue_options o = gnt_queue_options_default();
+    queue_id(&w, "q", &o);
+    o.durable = GNT_QUEUE_ALWAYS;
+    assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_UPDATE, "q", &o, NULL), GNT_QUEUE_DONE);
+    o.durable = GNT_QUEUE_NEVER;
+    assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_UPDATE, "q", &o, NULL), GNT_QUEUE_FIXED);
+    assert_int_equal(queue_facts(&w, "q").options.durable, GNT_QUEUE_ALWAYS);
+    queue_id(&w, "never", &o);
+    o.durable = GNT_QUEUE_AS_SENT;
+    assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_DECLARE, "never", &o, NULL), GNT_QUEUE_FIXED);
+}
+
 static void listing_done(struct gnt_home *home, struct gnt_entity_listing *l,
                          enum gnt_queue_result result)
 {
@@ -799,6 +815,7 @@ int main(void)
         TEST(names_that_cannot_be),
         TEST(nobody_sends_dead_letters),
         TEST(bad_options),
+        TEST(durable_is_fixed),
         TEST(listing),
         TEST(through),
         TEST(comes_back),

@@ -191,6 +191,71 @@ static void priorities_and_groups_come_back(void **state)
     assert_string_equal(queue_take_all(&w, "q"), "a b c d ");
 }
 
+/* Who only looks is told what an earlier process has learned of them. */
+static void browsers_are_told_the_counts(void **state)
+{
+    (void)state;
+    uint64_t q = queue_id(&w, "q", NULL);
+    struct queue_reader r = {.count = 0};
+    queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, 9, false);
+    queue_send_words(&w, q, "a b", true);
+    const struct gnt_settling s = {.outcome = GNT_SETTLE_MODIFY,
+                                   .failed = true,
+                                   .annotations = gnt_slice_str("noted")};
+    queue_settle_one(&r, "b", &s);
+    world_settle(&w);
+    again(HOMES);
+    queue_forget(&r);
+    r = (struct queue_reader){.count = 0};
+    queue_open(&w, 1, queue_facts(&w, "q").id, GNT_CONSUME_BROWSE, &r);
+    queue_credit(&r, 9, true);
+    world_settle(&w);
+    assert_string_equal(queue_text(&r), "a b ");
+    assert_true(r.held[0].failed == 0 && !r.held[0].acquired);
+    assert_true(r.held[1].failed == 1 && r.held[1].acquired);
+    assert_string_equal(r.held[1].annotations, "noted");
+    queue_close(&r, false);
+    queue_forget(&r);
+}
+
+/* What is known of messages goes with them, also of those that nobody has read since. */
+static void states_go_with_messages(void **state)
+{
+    (void)state;
+    for (int crash = 0; crash < 2; crash++) {
+        uint64_t q = queue_id(&w, "q", NULL);
+        struct queue_reader r = {.count = 0};
+        queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);
+        queue_credit(&r, 9, false);
+        queue_send_words(&w, q, "a b", true);
+        queue_settle_one(&r, "b",
+                         &(struct gnt_settling){.outcome = GNT_SETTLE_MODIFY, .failed = true});
+        world_settle(&w);
+        assert_int_equal(queue_records(store, "queued"), 1);
+        if (crash)
+            again(HOMES);
+        else
+            queue_close(&r, false);
+        queue_forget(&r);
+        assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_PURGE, "q", NULL, NULL), GNT_QUEUE_DONE);
+        assert_int_equal(queue_records(store, "queued"), 0);
+    }
+}
+
+static void dead_letters_have_their_queues_options(void **state)
+{
+    (void)state;
+    struct gnt_queue_options o = gnt_queue_options_default();
+    queue_id(&w, "q", &o);
+    queue_facts(&w, "q/" GNT_DEAD_LETTERS);
+    o.max_messages = 77;
+    assert_int_equal(queue_ask(&w, 0, GNT_ENTITY_UPDATE, "q", &o, NULL), GNT_QUEUE_DONE);
+    again(HOMES);
+    struct gnt_queue_options dead = queue_facts(&w, "q/" GNT_DEAD_LETTERS).options;
+    assert_true(dead.max_messages == 77 && dead.overflow == GNT_QUEUE_DROP_OLDEST);
+}
+
 /* ---- Safe before it is said */
 
 static void a_turn(unsigned home)
@@ -470,6 +535,9 @@ int main(void)
         TEST(what_is_deleted_stays_away),
         TEST(what_is_not_to_be_kept),
         TEST(priorities_and_groups_come_back),
+        TEST(browsers_are_told_the_counts),
+        TEST(states_go_with_messages),
+        TEST(dead_letters_have_their_queues_options),
         TEST(accepted_when_safe),
         TEST(settled_when_safe),
         TEST(long_queues_are_not_in_memory),

@@ -225,6 +225,42 @@ static void others_are_full(void **state)
     assert_string_equal(queue_take_all(&w, "q/" GNT_DEAD_LETTERS), "1 2 ");
 }
 
+static void refuse(struct queue_reader *r)
+{
+    const struct gnt_settling elsewhere = {.outcome = GNT_SETTLE_MODIFY, .elsewhere = true};
+    queue_settle_one(r, NULL, &elsewhere);
+}
+
+/* Who wants nothing of all there is does not have all of it read into memory; and goes on when
+ * others have taken what he did not want. */
+static void nothing_is_wanted(void **state)
+{
+    (void)state;
+    enum { COUNT = 5000 };
+    uint64_t q = queue_id(&w, "q", NULL);
+    send_numbers(q, COUNT, true);
+    struct queue_reader r = {.c.held_max = 100, .on_delivered = refuse}, s = {.count = 0};
+    queue_open(&w, 0, q, GNT_CONSUME_LOCK, &r);
+    queue_credit(&r, COUNT, false);
+    world_settle(&w);
+    assert_int_equal(queue_facts(&w, "q").ready, COUNT);
+    assert_true(queue_in_memory(queue_inside(&w, "q")) < COUNT / 2);
+    assert_true(r.delivered >= GNT_QUEUE_BARS_MAX && r.delivered < COUNT / 2);
+    size_t before = r.delivered;
+    queue_open(&w, 1, q, GNT_CONSUME_TAKE, &s);
+    queue_credit(&s, 100, false);
+    world_settle(&w);
+    assert_int_equal(atoi(s.held[99].payload), 99);
+    assert_int_equal(r.delivered, before + 100);
+    queue_credit(&s, COUNT, false);
+    world_settle(&w);
+    assert_int_equal(s.count, COUNT);
+    queue_close(&r, false);
+    queue_close(&s, false);
+    queue_forget(&r);
+    queue_forget(&s);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -237,6 +273,7 @@ int main(void)
         TEST(blocking_has_an_end),
         TEST(publishers_come_to_an_end),
         TEST(others_are_full),
+        TEST(nothing_is_wanted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
