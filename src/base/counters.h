@@ -66,7 +66,7 @@
       "messages whose receivers held them unsettled for too long")                                \
     X(QUEUE_REFUSED, "queues/refused", "messages refused because their queue was full")           \
     X(QUEUE_OVERDUE, "queues/overdue",                                                            \
-      "messages that could not become dead letters when they expired, and are tried again")
+      "tries to make dead letters of expired messages that came to nothing, and are repeated")
 
 /*    gauges: they rise and fall */
 #define GNT_GAUGES(X)                                                                          \

@@ -150,7 +150,9 @@ static enum gnt_queue_result look_up(struct gnt_home *home, struct gnt_entity_as
     return a->verb == GNT_ENTITY_CREATE ? GNT_QUEUE_EXISTS : GNT_QUEUE_DONE;
 }
 
-static enum gnt_queue_result answer(struct gnt_home *home, struct gnt_entity_asking *a)
+/* *out is the queue, unless it has ended with that. */
+static enum gnt_queue_result act(struct gnt_home *home, struct gnt_entity_asking *a,
+                                 struct gnt_queue **out)
 {
     struct gnt_slice base;
     bool dead = gnt_entity_is_dead(a->name, &base);
@@ -165,12 +167,11 @@ static enum gnt_queue_result answer(struct gnt_home *home, struct gnt_entity_ask
     if (result && result != GNT_QUEUE_EXISTS)
         return result;
     bool created = a->facts.created;
-    if (a->verb == GNT_ENTITY_PURGE)
-        result = gnt_queue_purge(q, &a->purged);
     gnt_queue_facts_of(q, &a->facts);
     a->facts.created = created;
     if (a->verb == GNT_ENTITY_DELETE)
         gnt_queue_end(q, GNT_COUNT_DROPPED_DELETED);
+    *out = q;
     return result;
 }
 
@@ -182,15 +183,26 @@ static void on_answered(struct gnt_home *home, struct gnt_errand *errand)
     a->done(home, a, errand->lost ? GNT_QUEUE_NO_STORE : a->result);
 }
 
+void gnt_entity_answer(struct gnt_home *home, struct gnt_entity_asking *a,
+                       enum gnt_queue_result result)
+{
+    bool written = a->facts.created || (a->verb != GNT_ENTITY_FIND && result == GNT_QUEUE_DONE);
+    a->result = result;
+    if (written)
+        gnt_errand_send_safe(home, a->errand.from, &a->errand, on_answered);
+    else
+        gnt_errand_send(home, a->errand.from, &a->errand, on_answered);
+}
+
 static void on_asked(struct gnt_home *home, struct gnt_errand *errand)
 {
     struct gnt_entity_asking *a = GNT_CONTAINER(errand, struct gnt_entity_asking, errand);
-    a->result = answer(home, a);
-    bool written = a->facts.created || (a->verb != GNT_ENTITY_FIND && a->result == GNT_QUEUE_DONE);
-    if (written)
-        gnt_errand_send_safe(home, errand->from, errand, on_answered);
+    struct gnt_queue *q;
+    enum gnt_queue_result result = act(home, a, &q);
+    if (a->verb == GNT_ENTITY_PURGE && result == GNT_QUEUE_DONE)
+        gnt_queue_purge(q, a);
     else
-        gnt_errand_send(home, errand->from, errand, on_answered);
+        gnt_entity_answer(home, a, result);
 }
 
 void gnt_entity_ask(struct gnt_home *home, struct gnt_entity_asking *a)

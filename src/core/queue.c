@@ -249,23 +249,6 @@ struct gnt_entry *gnt_lane_first(const struct gnt_lane *lane)
     return back && (!fresh || back->sequence < fresh->sequence) ? back : fresh;
 }
 
-static void drop_lane(struct gnt_lane *lane, enum gnt_counter why)
-{
-    struct gnt_queue *q = lane->queue;
-    gnt_lane_fetch_drop(lane);
-    while (!gnt_list_empty(&lane->all)) {
-        struct gnt_entry *e = gnt_entry_at(lane->all.next);
-        gnt_ledger_out(q->home, &q->ledger, why, e->message);
-        gnt_entry_free(e);
-    }
-    gnt_lane_beyond_free(lane);
-    struct gnt_lane_stored *s = &lane->stored;
-    gnt_ledger_out_many(q->home, &q->ledger, why, s->count, s->bytes);
-    q->ready -= s->count;
-    q->ready_bytes -= s->bytes;
-    *s = (struct gnt_lane_stored){0};
-}
-
 /* ---- Queues */
 
 static void queue_account(struct gnt_sink *sink, struct gnt_account *out)
@@ -305,7 +288,7 @@ static struct gnt_queue *allocate(struct gnt_home *home, struct gnt_slice name)
     gnt_chore_init(&q->pump, gnt_queue_pump);
     struct gnt_list *lists[] = {&q->locked, &q->takers,   &q->pickers, &q->plain,
                                 &q->picky,  &q->sated,    &q->loaded,  &q->rooms,
-                                &q->holds,  &q->browsers, &q->overdue};
+                                &q->holds,  &q->browsers, &q->overdue, &q->purges};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         gnt_list_init(lists[i]);
     return q;
@@ -409,65 +392,6 @@ void gnt_queue_set_options(struct gnt_queue *q, const struct gnt_queue_options *
     gnt_queue_stir(q);
 }
 
-/* Without the store, which may keep it. */
-static void queue_free(struct gnt_queue *q, enum gnt_counter why)
-{
-    struct gnt_home *home = q->home;
-    while (!gnt_list_empty(&q->takers))
-        gnt_taker_end(GNT_CONTAINER(q->takers.next, struct gnt_taker, link), GNT_QUEUE_NOT_FOUND);
-    gnt_queue_tell_room(q, true);
-    gnt_queue_unbind(q);
-    for (unsigned i = 0; i < GNT_QUEUE_LANES; i++) {
-        if (q->lanes[i])
-            drop_lane(q->lanes[i], why);
-        free(q->lanes[i]);
-    }
-    gnt_map_fini(&q->held);
-    gnt_queue_groups_free(q);
-    gnt_queue_states_free(q);
-    gnt_chore_cancel(&q->pump);
-    gnt_timer_cancel(home->timers, &q->lock_due);
-    gnt_timer_cancel(home->timers, &q->idle_due);
-    gnt_count(&home->counters, GNT_COUNT_QUEUES, -!q->parent);
-    if (!q->parent)
-        gnt_map_remove(&home->queues, &q->by_name);
-    gnt_slots_remove(&home->slots, &q->sink);
-    free(q);
-}
-
-void gnt_queue_end(struct gnt_queue *q, enum gnt_counter why)
-{
-    if (q->dead)
-        gnt_queue_end(q->dead, why);
-    q->dead = NULL;
-    gnt_queue_keep_end(q);
-    queue_free(q, why);
-}
-
-void gnt_queues_leave_store(struct gnt_home *home)
-{
-    struct gnt_map_cursor cursor = {0};
-    home->ending = true;
-    for (struct gnt_map_node *node; (node = gnt_map_walk(&home->queues, &cursor));) {
-        struct gnt_queue *q = GNT_CONTAINER(node, struct gnt_queue, by_name);
-        q->number = 0;
-        if (q->dead)
-            q->dead->number = 0;
-    }
-}
-
-void gnt_queues_free(struct gnt_home *home)
-{
-    struct gnt_map_cursor cursor = {0};
-    for (struct gnt_map_node *node; (node = gnt_map_walk(&home->queues, &cursor));) {
-        struct gnt_queue *q = GNT_CONTAINER(node, struct gnt_queue, by_name);
-        if (q->dead)
-            queue_free(q->dead, GNT_COUNT_DROPPED_SESSION_END);
-        queue_free(q, GNT_COUNT_DROPPED_SESSION_END);
-    }
-    gnt_map_fini(&home->queues);
-}
-
 /* ---- What there is to know */
 
 void gnt_queue_facts_of(const struct gnt_queue *q, struct gnt_queue_facts *out)
@@ -484,57 +408,6 @@ void gnt_queue_facts_of(const struct gnt_queue *q, struct gnt_queue_facts *out)
         .full = gnt_queue_is_full(q, 0),
         .temporary = q->temporary,
     };
-}
-
-/* ---- Purging */
-
-/* What of LANE is in the store only.  Where nobody holds anything, all of the log may go; else one
- * by one, as long as they are not too many. */
-static enum gnt_queue_result purge_stored(struct gnt_lane *lane, uint64_t *count)
-{
-    enum { ONE_BY_ONE_MAX = 65536 };
-    struct gnt_queue *q = lane->queue;
-    struct gnt_lane_stored *s = &lane->stored;
-    if (!s->count)
-        return GNT_QUEUE_DONE;
-    bool whole = gnt_list_empty(&lane->all);
-    uint64_t numbers = whole ? 1 : s->last - s->next + 1;
-    if (numbers > ONE_BY_ONE_MAX)
-        return GNT_QUEUE_IN_USE;
-    if (gnt_keep_reserve(q->home, (uint32_t)numbers, numbers * GNT_STORE_NAME_MAX))
-        return GNT_QUEUE_NO_MEMORY;
-    gnt_lane_fetch_drop(lane);
-    gnt_queue_keep_no_stored(lane, whole);
-    *count += s->count;
-    gnt_ledger_out_many(q->home, &q->ledger, GNT_COUNT_DROPPED_DELETED, s->count, s->bytes);
-    q->ready -= s->count;
-    q->ready_bytes -= s->bytes;
-    *s = (struct gnt_lane_stored){.left = s->left};
-    return GNT_QUEUE_DONE;
-}
-
-static void purge_memory(struct gnt_lane *lane, uint64_t *count)
-{
-    gnt_list_each_safe (place, &lane->all) {
-        struct gnt_entry *e = gnt_entry_at(place);
-        if (e->state == GNT_ENTRY_HELD)
-            continue;
-        gnt_entry_end(e, GNT_COUNT_DROPPED_DELETED);
-        ++*count;
-    }
-}
-
-enum gnt_queue_result gnt_queue_purge(struct gnt_queue *q, uint64_t *count)
-{
-    enum gnt_queue_result result = GNT_QUEUE_DONE;
-    for (unsigned i = 0; !result && i < GNT_QUEUE_LANES; i++) {
-        if (!q->lanes[i])
-            continue;
-        purge_memory(q->lanes[i], count);
-        result = purge_stored(q->lanes[i], count);
-    }
-    gnt_queue_stir(q);
-    return result;
 }
 
 /* ---- Use */

@@ -257,7 +257,7 @@ void gnt_lane_unload(struct gnt_lane *lane)
 {
     struct gnt_lane_stored *s = &lane->stored;
     struct gnt_queue *q = lane->queue;
-    if (lane->fetch)
+    if (lane->fetch || q->purge_upto)
         return;
     for (struct gnt_list *place = lane->all.prev, *before; lane->ready > gnt_queue_window(q);
          place = before) {

@@ -98,8 +98,6 @@ void gnt_queue_keep_end(struct gnt_queue *q)
         if (q->lanes_kept >> lane & 1)
             gnt_batch_drop(batch, gnt_record_log_slice(&log));
     }
-    gnt_queue_states_end(q);
-    q->number = 0;
 }
 
 /* ---- Its messages */
@@ -126,16 +124,20 @@ gnt_err gnt_queue_keep_arrival(struct gnt_lane *lane, const struct gnt_arrival *
     return GNT_OK;
 }
 
-void gnt_queue_keep_no_stored(struct gnt_lane *lane, bool whole)
+void gnt_queue_keep_trim(struct gnt_lane *lane, uint64_t last)
 {
-    struct gnt_batch *batch = gnt_keep_batch(lane->queue->home);
-    const struct gnt_lane_stored *s = &lane->stored;
     struct gnt_record_log log = gnt_queue_log(lane->queue->number, lane->number);
-    if (whole)
-        gnt_batch_trim(batch, gnt_record_log_slice(&log), s->last);
-    for (uint64_t i = s->next; !whole && i <= s->last; i++)
-        if (!gnt_lane_beyond(lane, i))
-            gnt_batch_remove(batch, gnt_record_log_slice(&log), i);
+    gnt_batch_trim(gnt_keep_batch(lane->queue->home), gnt_record_log_slice(&log), last);
+}
+
+gnt_err gnt_queue_keep_removed(struct gnt_lane *lane, uint64_t sequence)
+{
+    struct gnt_queue *q = lane->queue;
+    struct gnt_record_log log = gnt_queue_log(q->number, lane->number);
+    gnt_err err = reserve(q, 1, 0);
+    if (!err)
+        gnt_batch_remove(gnt_keep_batch(q->home), gnt_record_log_slice(&log), sequence);
+    return err;
 }
 
 /* For want of memory it comes again after a restart. */
@@ -215,25 +217,12 @@ void gnt_queue_state_free(struct gnt_queue *q, struct gnt_queue_state *state)
     free(state);
 }
 
-static void end_state(struct gnt_queue *q, uint64_t sequence)
+void gnt_queue_keep_no_state(struct gnt_queue *q, uint64_t sequence)
 {
+    if (!q->number || q->home->ending || reserve(q, 1, 0))
+        return;
     struct gnt_record_key key = gnt_record_key_numbers(q->number, sequence);
-    if (reserve(q, 1, 0) == GNT_OK)
-        gnt_batch_delete(gnt_keep_batch(q->home), states(), gnt_record_key_slice(&key));
-}
-
-void gnt_queue_states_end(struct gnt_queue *q)
-{
-    struct gnt_map_cursor cursor = {0};
-    for (struct gnt_map_node *node; (node = gnt_map_walk(&q->states, &cursor));)
-        end_state(q, GNT_CONTAINER(node, struct gnt_queue_state, by_sequence)->sequence);
-    for (unsigned i = 0; i < GNT_QUEUE_LANES; i++) {
-        if (!q->lanes[i])
-            continue;
-        gnt_list_each (place, &q->lanes[i]->all)
-            if (gnt_entry_at(place)->stated)
-                end_state(q, gnt_entry_at(place)->sequence);
-    }
+    gnt_batch_delete(gnt_keep_batch(q->home), states(), gnt_record_key_slice(&key));
 }
 
 bool gnt_queue_states_sweep(struct gnt_queue *q)
@@ -248,16 +237,8 @@ bool gnt_queue_states_sweep(struct gnt_queue *q)
             return false;
     for (int i = 0; i < SLICE && (node = gnt_map_walk(&q->states, &cursor)); i++) {
         struct gnt_queue_state *state = GNT_CONTAINER(node, struct gnt_queue_state, by_sequence);
-        end_state(q, state->sequence);
+        gnt_queue_keep_no_state(q, state->sequence);
         gnt_queue_state_free(q, state);
     }
     return q->states.count != 0;
-}
-
-void gnt_queue_states_free(struct gnt_queue *q)
-{
-    struct gnt_map_cursor cursor = {0};
-    for (struct gnt_map_node *node; (node = gnt_map_walk(&q->states, &cursor));)
-        gnt_queue_state_free(q, GNT_CONTAINER(node, struct gnt_queue_state, by_sequence));
-    gnt_map_fini(&q->states);
 }

@@ -1,6 +1,7 @@
 /* The inside of a queue, for the queue_*.c files and core/recover.c; see queue.h for the whole.
  *   entity.c         names, and what is asked about queues
- *   queue.c          birth and death of queues; messages, and the lists that they are in
+ *   queue.c          birth of queues; messages, and the lists that they are in
+ *   queue_end.c      purging, and the end of queues
  *   queue_send.c     what comes in, bounds, who waits for room
  *   queue_consume.c  consumers, at both homes
  *   queue_pump.c     who gets what
@@ -109,6 +110,11 @@ struct gnt_beyond {
     uint64_t batch; /* with which that is safe */
 };
 
+/* From NEXT to LAST; 0: none. */
+struct gnt_numbers {
+    uint64_t next, last;
+};
+
 /* The messages of one priority. */
 struct gnt_lane {
     struct gnt_list all;         /* struct gnt_entry, by sequence */
@@ -116,8 +122,9 @@ struct gnt_lane {
     struct gnt_ordered returned; /* by sequence */
     uint64_t ready, ready_bytes; /* fresh, in memory */
     struct gnt_lane_stored stored;
-    struct gnt_map beyond;   /* struct gnt_beyond */
-    struct gnt_list removed; /* likewise */
+    struct gnt_numbers purge; /* are purged, and still to be removed from the log */
+    struct gnt_map beyond;    /* struct gnt_beyond */
+    struct gnt_list removed;  /* likewise */
     uint32_t reads; /* of its log, under way: they may give out what is removed meanwhile */
     struct gnt_lane_fetch *fetch; /* under way from the store; NULL: none */
     struct gnt_queue *queue;
@@ -170,6 +177,11 @@ struct gnt_queue {
     struct gnt_list overdue; /* struct gnt_entry */
     bool shows_full;         /* is counted in home->full */
     bool temporary;
+    bool ended;             /* its messages are being freed; nobody knows of it any more */
+    struct gnt_list purges; /* struct gnt_entity_asking's errands */
+    uint64_t purge_upto; /* what is below was there when the first of them began; 0: it has not */
+    uint64_t purged;     /* of that */
+    uint32_t looks;      /* so many more at messages in this run of its pump */
     struct gnt_binding *bindings;
     size_t binding_count;
     uint64_t placed; /* the id under which it is in the tree */
@@ -238,23 +250,10 @@ GNT_MUST gnt_err gnt_queue_new(struct gnt_home *home, struct gnt_slice name,
                                const struct gnt_queue_options *options, struct gnt_queue *parent,
                                struct gnt_queue **out);
 
-/* With all that is in it, dropped as WHY, its dead-letter queue, and out of the store. */
-void gnt_queue_end(struct gnt_queue *q, enum gnt_counter why);
-
 /* Its dead-letter queue, made if there is none.  GNT_NOMEM. */
 GNT_MUST gnt_err gnt_queue_dead(struct gnt_queue *q, struct gnt_queue **out);
 
 void gnt_queue_facts_of(const struct gnt_queue *q, struct gnt_queue_facts *out);
-
-/* Drops what waits; *count of them.  GNT_QUEUE_IN_USE: of so many in the store only some are held
- * that this takes too long now; NO_MEMORY. */
-enum gnt_queue_result gnt_queue_purge(struct gnt_queue *q, uint64_t *count);
-
-/* HOME ends: whatever becomes of its queues, what is kept of them stays. */
-void gnt_queues_leave_store(struct gnt_home *home);
-
-/* Frees all queues of HOME. */
-void gnt_queues_free(struct gnt_home *home);
 
 /* It is of use to somebody just now (options.auto_delete_ms). */
 void gnt_queue_used(struct gnt_queue *q);
@@ -332,6 +331,24 @@ static inline void gnt_queue_stir(struct gnt_queue *q)
 
 /* Milliseconds since 1970. */
 uint64_t gnt_queue_time_ms(const struct gnt_home *home);
+
+/* ---- queue_end.c */
+
+/* With all that is in it, dropped as WHY, its dead-letter queue, and out of the store.  Q is gone
+ * for the caller. */
+void gnt_queue_end(struct gnt_queue *q, enum gnt_counter why);
+
+/* Drops what waits, then answers *a (gnt_entity_answer), which waits in `purges` meanwhile:
+ * GNT_QUEUE_IN_USE: some are held of few in the store among so many numbers that this would take
+ * too long; NO_MEMORY.  _on, some more of it. */
+void gnt_queue_purge(struct gnt_queue *q, struct gnt_entity_asking *a);
+void gnt_queue_purge_on(struct gnt_queue *q);
+
+/* HOME ends: whatever becomes of its queues, what is kept of them stays. */
+void gnt_queues_leave_store(struct gnt_home *home);
+
+/* Frees all queues of HOME, with the help of its errands. */
+void gnt_queues_free(struct gnt_home *home);
 
 /* ---- queue_send.c */
 
@@ -436,9 +453,10 @@ void gnt_queue_on_locks(struct gnt_timer *timer, uint64_t now);
 /* No lock lasts longer than options.lock_ms from now on. */
 void gnt_queue_cut_locks(struct gnt_queue *q);
 
-/* It has expired, and is dropped or dead-lettered; where that cannot be now, it is OVERDUE. */
+/* It has expired, and is to be dropped or dead-lettered: OVERDUE until _end_overdue, of the pump,
+ * gets to it.  That does some of them; what cannot be now is tried again later. */
 void gnt_entry_expire(struct gnt_entry *e);
-void gnt_queue_try_overdue(struct gnt_queue *q); /* those that are, again */
+void gnt_queue_end_overdue(struct gnt_queue *q);
 
 /* What was held is ready again, or a dead letter if it has failed too often. */
 void gnt_entry_give_back(struct gnt_entry *e, bool failed);
@@ -460,9 +478,11 @@ void gnt_queue_keep_end(struct gnt_queue *q);
 
 /* *ARRIVAL, with its number, into the log of LANE.  GNT_NOMEM. */
 GNT_MUST gnt_err gnt_queue_keep_arrival(struct gnt_lane *lane, const struct gnt_arrival *arrival);
-/* What of LANE is in the store only is no more; WHOLE: the lane has nothing else.  There is room
- * for it in the batch. */
-void gnt_queue_keep_no_stored(struct gnt_lane *lane, bool whole);
+/* What LANE has up to LAST is no more: there is room for that in the batch. */
+void gnt_queue_keep_trim(struct gnt_lane *lane, uint64_t last);
+
+/* Nor is what has this number, if it is there.  GNT_NOMEM. */
+GNT_MUST gnt_err gnt_queue_keep_removed(struct gnt_lane *lane, uint64_t sequence);
 void gnt_queue_keep_settled(struct gnt_entry *e); /* it is no more */
 void gnt_queue_keep_state(struct gnt_entry *e);   /* its count and note have changed */
 
@@ -471,12 +491,13 @@ GNT_MUST gnt_err gnt_queue_state_new(struct gnt_queue *q, uint64_t sequence,
                                      const struct gnt_queued_record *state);
 struct gnt_queue_state *gnt_queue_state_of(const struct gnt_queue *q, uint64_t sequence);
 void gnt_queue_state_free(struct gnt_queue *q, struct gnt_queue_state *state);
-void gnt_queue_states_end(struct gnt_queue *q); /* out of the store */
 
 /* Ends some of those whose messages were purged, or lost, if nothing is in the store only any more.
  * True: there are others. */
 bool gnt_queue_states_sweep(struct gnt_queue *q);
-void gnt_queue_states_free(struct gnt_queue *q);
+
+/* It goes with its message, out of the store. */
+void gnt_queue_keep_no_state(struct gnt_queue *q, uint64_t sequence);
 
 /* ---- queue_fetch.c */
 
@@ -544,6 +565,10 @@ GNT_MUST gnt_err gnt_queue_bind(struct gnt_queue *q, const struct gnt_slice *fil
 void gnt_queue_unbind(struct gnt_queue *q);
 
 /* ---- entity.c */
+
+/* *a has been done, with RESULT: sends it back when what has been written of it is safe. */
+void gnt_entity_answer(struct gnt_home *home, struct gnt_entity_asking *a,
+                       enum gnt_queue_result result);
 
 uint64_t gnt_entity_hash(struct gnt_slice name);
 

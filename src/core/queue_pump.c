@@ -1,7 +1,14 @@
 #include "core/queue_private.h"
 
-/* So many deliveries in a row; then others have their turn. */
-enum { DELIVERIES_MAX = 2048 };
+/* So many deliveries in a row, and looks at messages that may not be wanted; then others have their
+ * turn. */
+enum { DELIVERIES_MAX = 2048, LOOKS_MAX = 4096 };
+
+/* It has looked at as many as it may for now. */
+static bool is_tired(const struct gnt_queue *q)
+{
+    return q->looks == 0;
+}
 
 static struct gnt_taker *taker_at(struct gnt_list *turn)
 {
@@ -76,12 +83,13 @@ static struct gnt_entry *first_for_all(struct gnt_queue *q)
     for (int i = GNT_QUEUE_PRIORITY_MAX; i >= 0; i--) {
         struct gnt_lane *lane = q->lanes[i];
         struct gnt_entry *e;
-        while (lane && (e = gnt_lane_first(lane))) {
+        while (lane && (e = gnt_lane_first(lane)) && !is_tired(q)) {
             if (!is_expired(e))
                 return e;
             gnt_entry_expire(e);
+            q->looks--;
         }
-        if (lane && gnt_lane_comes(lane))
+        if (lane && (is_tired(q) || gnt_lane_comes(lane)))
             break;
     }
     return NULL;
@@ -97,7 +105,7 @@ static struct gnt_entry *back_for(struct gnt_taker *t, const struct gnt_lane *la
 {
     struct gnt_sight *sight = &t->sights[lane->number];
     struct gnt_entry *e = lane->returned.count ? gnt_lane_back_from(lane, sight->back) : NULL;
-    while (e && !gnt_taker_may_have(t, e)) {
+    for (; e && !is_tired(t->queue) && !gnt_taker_may_have(t, e); t->queue->looks--) {
         sight->back = e->sequence + 1;
         e = gnt_lane_back_from(lane, sight->back);
     }
@@ -107,14 +115,19 @@ static struct gnt_entry *back_for(struct gnt_taker *t, const struct gnt_lane *la
 static struct gnt_entry *fresh_for(struct gnt_taker *t, const struct gnt_lane *lane)
 {
     struct gnt_entry **at = &t->sights[lane->number].at;
-    while (*at && ((*at)->state != GNT_ENTRY_FRESH || !gnt_taker_may_have(t, *at)))
+    for (; *at && !is_tired(t->queue); t->queue->looks--) {
+        if ((*at)->state == GNT_ENTRY_FRESH && gnt_taker_may_have(t, *at))
+            break;
         *at = behind(*at);
+    }
     return *at;
 }
 
 static struct gnt_entry *candidate_in(struct gnt_taker *t, const struct gnt_lane *lane)
 {
     struct gnt_entry *back = back_for(t, lane), *fresh = fresh_for(t, lane);
+    if (is_tired(t->queue))
+        return NULL;
     return back && (!fresh || back->sequence < fresh->sequence) ? back : fresh;
 }
 
@@ -129,6 +142,7 @@ static struct gnt_entry *first_in(struct gnt_taker *t, const struct gnt_lane *la
             break;
         if (is_expired(e))
             gnt_entry_expire(e);
+        t->queue->looks--;
     }
     return NULL;
 }
@@ -139,9 +153,11 @@ static struct gnt_entry *first_for(struct gnt_taker *t)
     for (int i = GNT_QUEUE_PRIORITY_MAX; !e && i >= 0; i--) {
         const struct gnt_lane *lane = t->queue->lanes[i];
         e = lane ? first_in(t, lane) : NULL;
-        if (!e && lane && gnt_taker_comes(t, lane))
+        if (!e && lane && (is_tired(t->queue) || gnt_taker_comes(t, lane)))
             break;
     }
+    if (is_tired(t->queue))
+        return NULL;
     bool before = parked && (!e || parked->lane->number > e->lane->number ||
                              (parked->lane == e->lane && parked->sequence < e->sequence));
     return before ? parked : e;
@@ -197,6 +213,10 @@ static gnt_err serve_picky(struct gnt_queue *q)
         struct gnt_entry *e = first_for(t);
         if (e)
             return hand(t, e);
+        if (is_tired(q)) {
+            gnt_taker_place(t); /* it goes on behind the others */
+            return GNT_MORE;
+        }
         sate(t);
     }
     return GNT_MORE;
@@ -212,9 +232,9 @@ static bool is_to_be_shown(const struct gnt_taker *t, const struct gnt_entry *e)
 /* A browser is shown all there is, whoever has it.  GNT_MORE: not in this lane, in memory. */
 static gnt_err show_in(struct gnt_taker *t, struct gnt_sight *sight)
 {
-    while (sight->at && !is_to_be_shown(t, sight->at))
+    for (; sight->at && !is_tired(t->queue) && !is_to_be_shown(t, sight->at); t->queue->looks--)
         sight->at = behind(sight->at);
-    if (!sight->at)
+    if (!sight->at || is_tired(t->queue))
         return GNT_MORE;
     gnt_err err = gnt_taker_load(t);
     if (err)
@@ -231,7 +251,9 @@ static gnt_err show(struct gnt_taker *t)
     gnt_err err = GNT_MORE;
     for (int i = GNT_QUEUE_PRIORITY_MAX; err == GNT_MORE && i >= 0; i--)
         err = show_in(t, &t->sights[i]);
-    if (err == GNT_MORE)
+    if (err == GNT_MORE && is_tired(t->queue))
+        gnt_taker_place(t);
+    else if (err == GNT_MORE)
         sate(t);
     return err == GNT_MORE ? GNT_OK : err;
 }
@@ -239,8 +261,13 @@ static gnt_err show(struct gnt_taker *t)
 static gnt_err serve_browsers(struct gnt_queue *q)
 {
     gnt_err err = GNT_OK;
-    for (int i = 0; !err && i < DELIVERIES_MAX && !gnt_list_empty(&q->browsers); i++)
+    for (int i = 0; !err && !is_tired(q) && !gnt_list_empty(&q->browsers); i++) {
+        if (i == DELIVERIES_MAX) {
+            gnt_queue_stir(q);
+            break;
+        }
         err = show(taker_at(q->browsers.next));
+    }
     return err;
 }
 
@@ -314,7 +341,9 @@ void gnt_queue_pump(struct gnt_home *home, struct gnt_chore *chore)
 {
     struct gnt_queue *q = GNT_CONTAINER(chore, struct gnt_queue, pump);
     (void)home;
-    gnt_queue_try_overdue(q);
+    q->looks = LOOKS_MAX;
+    gnt_queue_purge_on(q);
+    gnt_queue_end_overdue(q);
     if (gnt_queue_drop_over(q) || gnt_queue_states_sweep(q))
         gnt_queue_stir(q);
     gnt_err err = serve(q);
@@ -324,7 +353,9 @@ void gnt_queue_pump(struct gnt_home *home, struct gnt_chore *chore)
         if (q->lanes[i])
             gnt_lane_fetch(q->lanes[i]);
     gnt_queue_scan(q);
-    if (!err && q->draining)
+    if (is_tired(q))
+        gnt_queue_stir(q);
+    else if (!err && q->draining)
         err = tell_drained(q);
     for (struct gnt_list *load = q->loaded.next; load != &q->loaded; load = q->loaded.next)
         gnt_taker_send(GNT_CONTAINER(load, struct gnt_taker, load));

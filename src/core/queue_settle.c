@@ -125,38 +125,42 @@ void gnt_entry_give_back(struct gnt_entry *e, bool failed)
 
 void gnt_entry_expire(struct gnt_entry *e)
 {
-    struct gnt_queue *q = e->queue;
-    if (!q->options.dead_letter_on_expiry) {
-        gnt_entry_end(e, GNT_COUNT_EXPIRED);
-        return;
-    }
-    if (gnt_entry_dead_letter(e, gnt_slice_str("TTLExpiredException"),
-                              gnt_slice_str("Its time to live has passed.")) == GNT_OK)
-        return;
-    gnt_queue_look_later(q, GNT_QUEUE_RETRY_MS);
-    if (e->state == GNT_ENTRY_OVERDUE)
-        return;
-    gnt_count(&q->home->counters, GNT_COUNT_QUEUE_OVERDUE, 1);
     if (e->group)
         gnt_queue_group_leave(e);
     gnt_entry_move(e, GNT_ENTRY_OVERDUE);
+    gnt_queue_stir(e->queue);
+}
+
+static gnt_err end_overdue(struct gnt_entry *e)
+{
+    if (e->queue->options.dead_letter_on_expiry)
+        return gnt_entry_dead_letter(e, gnt_slice_str("TTLExpiredException"),
+                                     gnt_slice_str("Its time to live has passed."));
+    gnt_entry_end(e, GNT_COUNT_EXPIRED);
+    return GNT_OK;
 }
 
 /* What cannot be done for one cannot be done for the next. */
-void gnt_queue_try_overdue(struct gnt_queue *q)
+void gnt_queue_end_overdue(struct gnt_queue *q)
 {
-    for (struct gnt_list *first; !gnt_list_empty(&q->overdue);) {
-        first = q->overdue.next;
-        gnt_entry_expire(GNT_CONTAINER(first, struct gnt_entry, link));
-        if (q->overdue.next == first)
+    enum { SLICE = 2048 };
+    for (int i = 0; i < SLICE && !gnt_list_empty(&q->overdue); i++) {
+        if (end_overdue(GNT_CONTAINER(q->overdue.next, struct gnt_entry, link))) {
+            gnt_count(&q->home->counters, GNT_COUNT_QUEUE_OVERDUE, 1);
+            gnt_queue_look_later(q, GNT_QUEUE_RETRY_MS);
             return;
+        }
     }
+    if (!gnt_list_empty(&q->overdue))
+        gnt_queue_stir(q);
 }
 
 void gnt_queue_on_expiry(struct gnt_timer *timer, uint64_t now)
 {
+    struct gnt_entry *e = GNT_CONTAINER(timer, struct gnt_entry, expiry);
     (void)now;
-    gnt_entry_expire(GNT_CONTAINER(timer, struct gnt_entry, expiry));
+    if (!e->queue->ended)
+        gnt_entry_expire(e);
 }
 
 /* ---- Locks */
