@@ -198,6 +198,7 @@ void *gnt_spare_get(size_t size)
         return malloc(kind.size);
     k->first = b->next;
     k->count--;
+    __builtin_prefetch(k->first, 1); /* another thread may have had it */
     return b;
 }
 

@@ -37,7 +37,7 @@
 enum {
     GNT_DURABLE_MEMORY_MAX = 8 << 20, /* defaults */
     GNT_DURABLE_JOURNAL_MAX = 64 << 20,
-    GNT_DURABLE_SEGMENT_SIZE = 16 << 20,
+    GNT_DURABLE_SEGMENT_SIZE = 8 << 20,
     GNT_DURABLE_RESERVE_SIZE = 16 << 20,
 };
 

@@ -118,12 +118,24 @@ void gnt_durable_mend(struct gnt_durable *d)
 
 /* --- freezing --- */
 
+/* A journal is worn when it is an eighth full, of which a sixteenth is in the memtable still. */
+enum { WORN_PART = 8, WORN_LIVE = 16 };
+
+/* Nearly all that the journal has is no more: to apply the rest costs next to nothing, and what has
+ * been written so far can be written again while it is still in the system's memory. */
+static bool is_worn(const struct gnt_durable *d)
+{
+    bool released = d->release_to == d->released; /* else `journal_used` has what is applied, too */
+    return released && d->journal_used >= d->options.journal_max / WORN_PART &&
+           d->journal_used / WORN_LIVE >= d->active->bytes;
+}
+
 bool gnt_durable_should_freeze(const struct gnt_durable *d)
 {
     if (d->frozen)
         return false;
     return d->voided || d->active->bytes >= d->options.memory_max ||
-           d->journal_used >= d->options.journal_max;
+           d->journal_used >= d->options.journal_max || is_worn(d);
 }
 
 static void want_apply(struct gnt_durable *d)

@@ -786,6 +786,34 @@ static void no_memory_for_working(void **state)
     assert_in_range(n, 40, 1000);
 }
 
+/* Where what comes goes again, an eighth of the journal is enough. */
+static void a_worn_journal_is_not_filled(void **state)
+{
+    (void)state;
+    struct store_world w;
+    struct gnt_durable_status status = {.applied = 0};
+    store_world_init(&w, 1);
+    w.options.journal_max = 1 << 20; /* of which an eighth is 1 << 17 */
+    w.options.memory_max = 1 << 20;
+    assert_int_equal(store_world_open(&w), GNT_OK);
+    uint64_t applied = 0;
+    do {
+        applied++;
+        gnt_durable_status(w.store, &status);
+        assert_int_equal(append_now(&w, applied), GNT_OK);
+        assert_int_equal(take_now(&w, applied), GNT_OK);
+    } while (!gnt_durable_apply(w.store));
+    assert_in_range(status.journal_used, (1 << 17) - (1 << 14), (1 << 17) + (1 << 14));
+    gnt_durable_turn(w.store);
+    gnt_durable_status(w.store, &status);
+    for (uint64_t number = applied + 1; status.journal_used < 1 << 18; number++) { /* which stays */
+        assert_int_equal(append_now(&w, number), GNT_OK);
+        gnt_durable_status(w.store, &status);
+        assert_false(gnt_durable_apply(w.store));
+    }
+    store_world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -806,6 +834,7 @@ int main(void)
         cmocka_unit_test(a_changed_byte),
         cmocka_unit_test(no_memory_for_opening),
         cmocka_unit_test(no_memory_for_working),
+        cmocka_unit_test(a_worn_journal_is_not_filled),
     };
     int failed = contract("durable", 0, 0);
     failed += contract("durable, with small memtables", 0, 1 << 10);
