@@ -169,6 +169,8 @@ static enum gnt_queue_result act(struct gnt_home *home, struct gnt_entity_asking
     bool created = a->facts.created;
     gnt_queue_facts_of(q, &a->facts);
     a->facts.created = created;
+    if (a->tells_bind && gnt_queue_put_bindings(q, &a->bound))
+        return GNT_QUEUE_NO_MEMORY;
     if (a->verb == GNT_ENTITY_DELETE)
         gnt_queue_end(q, GNT_COUNT_DROPPED_DELETED);
     *out = q;

@@ -13,6 +13,7 @@
 #ifndef GNT_CORE_ENTITY_H
 #define GNT_CORE_ENTITY_H
 
+#include "base/buf.h"
 #include "core/errand.h"
 #include "model/entity_name.h"
 #include "model/queue_options.h"
@@ -82,9 +83,11 @@ struct gnt_entity_asking {
     const struct gnt_slice *bind;            /* topic filters whose publications it gets, too */
     size_t bind_count;
     bool temporary;
+    bool tells_bind; /* `bound` is to be filled in */
     /* The answer, also with GNT_QUEUE_EXISTS. */
     struct gnt_queue_facts facts;
-    uint64_t purged; /* messages */
+    struct gnt_buf bound; /* the asker's: its topic filters, each as gnt_read_str16 reads it */
+    uint64_t purged;      /* messages */
     /* private */
     struct gnt_errand errand;
     enum gnt_queue_result result;

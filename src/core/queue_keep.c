@@ -27,7 +27,7 @@ static struct gnt_record_key key_of(const struct gnt_entry *e)
 
 /* ---- The queue */
 
-static gnt_err put_bindings(const struct gnt_queue *q, struct gnt_buf *to)
+gnt_err gnt_queue_put_bindings(const struct gnt_queue *q, struct gnt_buf *to)
 {
     gnt_err err = GNT_OK;
     for (size_t i = 0; !err && i < q->binding_count; i++) {
@@ -44,7 +44,7 @@ static gnt_err put_bindings(const struct gnt_queue *q, struct gnt_buf *to)
 static gnt_err write_record(struct gnt_queue *q, uint16_t lanes, size_t besides)
 {
     struct gnt_buf bindings = {0}, *value = &q->home->keep.scratch;
-    gnt_err err = put_bindings(q, &bindings);
+    gnt_err err = gnt_queue_put_bindings(q, &bindings);
     const struct gnt_queue_record record = {.number = q->number,
                                             .parent = q->parent ? q->parent->number : 0,
                                             .lanes = lanes,

@@ -470,6 +470,10 @@ GNT_MUST gnt_err gnt_entry_dead_letter(struct gnt_entry *e, struct gnt_slice rea
 /* Q is kept from now on, if anything is.  GNT_NOMEM. */
 GNT_MUST gnt_err gnt_queue_keep(struct gnt_queue *q);
 
+/* The filters that are bound to it, each as two bytes of size, and itself, behind what TO has.
+ * GNT_NOMEM. */
+GNT_MUST gnt_err gnt_queue_put_bindings(const struct gnt_queue *q, struct gnt_buf *to);
+
 /* Its record as it is now.  GNT_NOMEM. */
 GNT_MUST gnt_err gnt_queue_keep_record(struct gnt_queue *q);
 

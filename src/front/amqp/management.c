@@ -54,6 +54,7 @@ static void managing_free(struct managing *m)
     gnt_rights_unref(&m->rights);
     gnt_entity_listing_fini(&m->listing);
     gnt_message_unref(&m->sending.message);
+    gnt_buf_fini(&m->asking.bound);
     free(m->bytes);
     free(m);
 }
@@ -151,6 +152,7 @@ static void make_answer(struct managing *m)
 static void answer(struct managing *m)
 {
     make_answer(m);
+    gnt_buf_fini(&m->asking.bound);
     m->asking = (struct gnt_entity_asking){.done = on_reply_found,
                                            .verb = GNT_ENTITY_FIND,
                                            .name = m->reply_to};
@@ -197,6 +199,17 @@ static void answer_result(struct managing *m, enum gnt_queue_result result)
 
 /* ---- One queue */
 
+static void put_bind(struct gnt_amqp_writer *w, const struct managing *m)
+{
+    struct gnt_reader filters = gnt_reader(gnt_buf_slice(&m->asking.bound));
+    uint32_t count = 0;
+    gnt_amqp_put_string(w, gnt_slice_str("bind"));
+    size_t mark = gnt_amqp_begin_list(w);
+    for (; gnt_read_left(&filters); count++)
+        gnt_amqp_put_string(w, gnt_read_str16(&filters));
+    gnt_amqp_end_list(w, mark, count);
+}
+
 static void put_queue(struct gnt_amqp_writer *w, const struct managing *m)
 {
     size_t mark = gnt_amqp_begin_map(w);
@@ -204,7 +217,8 @@ static void put_queue(struct gnt_amqp_writer *w, const struct managing *m)
         gnt_amqp_put_string(w, gnt_slice_str(gnt_attribute_name(i)));
         gnt_attribute_put(w, i, m->name, &m->asking.facts);
     }
-    gnt_amqp_end_map(w, mark, 2 * GNT_ATTRIBUTES);
+    put_bind(w, m);
+    gnt_amqp_end_map(w, mark, 2 * (GNT_ATTRIBUTES + 1));
 }
 
 static void put_purged(struct gnt_amqp_writer *w, const struct managing *m)
@@ -230,6 +244,7 @@ static void ask(struct managing *m)
     m->asking.done = on_asked;
     m->asking.verb = m->operation->verb;
     m->asking.name = m->name;
+    m->asking.tells_bind = m->operation->put_body == put_queue;
     gnt_entity_ask(m->home, &m->asking);
 }
 

@@ -17,9 +17,9 @@
  *
  * Attributes are the options of model/queue_options.h by their names: durations in milliseconds,
  * sizes in bytes, words as strings; null is the default.  A queue that is made may have `bind`,
- * too, a list of topic filters.  What can only be read is in management_words.h.  QUERY has no
- * name, and tells of those queues that the asker may manage, sorted by nothing, GNT_MANAGEMENT_MOST
- * at most.
+ * too, a list of topic filters, which is among all attributes, but not in QUERY.  What can only be
+ * read is in management_words.h.  QUERY has no name, and tells of those queues that the asker may
+ * manage, sorted by nothing, GNT_MANAGEMENT_MOST at most.
  *
  * Errors     400 the request is not understood, 403 not permitted, 404 there is no such queue, 409,
  *            423 somebody has it, 501 no such operation, 503 not now, 507 there are too many. */

@@ -238,6 +238,7 @@ BODY(word, put_string(out, "overflow"), put_string(out, "explode"))
 BODY(flag, put_string(out, "groups"), gnt_amqp_put_uint(out, 1))
 BODY(number, put_string(out, "lock"), put_string(out, "60s"))
 BODY(key, gnt_amqp_put_uint(out, 1), gnt_amqp_put_uint(out, 1))
+BODY(never, put_string(out, "durable"), put_string(out, "never"))
 BODY(bind, put_string(out, "bind"), put_string(out, "a/b"))
 
 static void body_column(struct gnt_amqp_writer *out)
@@ -300,6 +301,8 @@ static void bound(void **state)
     (void)state;
     ASKED("CREATE", .name = "orders", .put_body = body_options);
     ASKED("UPDATE", .name = "orders", .put_body = body_update);
+    assert_has(ASKED("READ", .name = "orders"), "\"bind\": [\"orders/#\"]");
+    assert_has(ASKED("READ", .name = "replies"), "\"bind\": []");
     const struct gnt_message_init init = {.topic = gnt_slice_str("orders/1"),
                                           .payload = gnt_slice_str("x"),
                                           .expires = GNT_NEVER};
@@ -334,6 +337,7 @@ static void mistakes(void **state)
         const char *answer;
     } rows[] = {
         {{DO("CREATE", "there")}, "int 409"},
+        {{DO("UPDATE", "there"), .put_body = body_never}, "int 409"},
         {{DO("CREATE", "")}, "int 400"},
         {{DO("CREATE", "queue://x")}, "no address, and neither $ nor / in front: queue://x"},
         {{DO("CREATE", "a/$management")}, "means something else: a/$management"},
