@@ -120,3 +120,32 @@ gnt_err gnt_tls_client_context(const struct gnatter_tls_options *o, gnt_tls_judg
     made_fini(&m);
     return err;
 }
+
+gnt_err gnt_tls_server_context(const struct gnatter_tls_options *o, gnt_tls_judge *judge,
+                               void *context, struct gnt_tls_context **out, struct gnt_pki_why *why)
+{
+    static const char *const protocols[] = {"amqp"};
+    struct made m = {.cas = NULL};
+    gnt_err err = load(o, &m, why);
+    const struct gnt_tls_terms terms = {
+        .server = true,
+        .least = (enum gnt_tls_version)o->least,
+        .greatest = (enum gnt_tls_version)o->greatest,
+        .ciphers = o->ciphers,
+        .suites = o->suites,
+        .identities = &m.identity,
+        .identity_count = m.identity.certificate != NULL,
+        .cas = m.cas,
+        .crls = m.crls,
+        .ask = o->ca_file ? GNT_TLS_REQUIRED : GNT_TLS_NOT_ASKED,
+        .name = GNT_TLS_NAME_CN,
+        .judge = o->judge ? judge : NULL,
+        .judge_context = context,
+        .protocols = protocols,
+        .protocol_count = 1,
+    };
+    if (!err)
+        err = gnt_tls_context_new(&terms, out, why);
+    made_fini(&m);
+    return err;
+}

@@ -107,4 +107,19 @@ kill $broker
 wait $broker || fail "the broker ended with $?"
 broker=''
 ! ./amqp_send "$url" greetings 'good morning' 2>"$work/error" || fail "somebody is still there"
+
+# A service of its own: whoever asks needs no broker.
+mkfifo "$work/ends" "$work/serves"
+./amqp_service amqp://127.0.0.1:0 <"$work/ends" >"$work/serves" &
+broker=$!
+exec 4>"$work/ends"
+read -r line <"$work/serves"
+url=${line#shouting at }
+[ "$line" = "shouting at amqp://127.0.0.1:${url##*:}" ] || fail "the service says: $line"
+said=$(./amqp_request "$url" shout 'good night')
+[ "$said" = 'GOOD NIGHT' ] || fail "it answers: $said"
+! ./amqp_request "$url" elsewhere 'good night' 2>"$work/error" || fail "it answers elsewhere"
+exec 4>&-
+wait $broker || fail "the service ended with $?"
+broker=''
 echo "examples: the brokers, the subscriber, the publishers and those of AMQP work together"

@@ -1,5 +1,5 @@
 /* A connection as the program sees it: options, birth and end, waiting. */
-#include "client/amqp/client.h"
+#include "client/amqp/container.h"
 
 #include "base/assert.h"
 #include "base/random.h"
@@ -256,19 +256,22 @@ int gnatter_amqp_new(const struct gnatter_amqp_options *options, gnatter_amqp **
     return GNT_OK;
 }
 
+void gnt_amqp_client_free_session(gnatter_amqp_session *s)
+{
+    while (!gnt_list_empty(&s->ends))
+        gnt_end_free(GNT_CONTAINER(s->ends.next, struct gnt_end, in_session));
+    while (!gnt_list_empty(&s->transactions))
+        gnt_transaction_free(
+            GNT_CONTAINER(s->transactions.next, struct gnatter_amqp_transaction, in_session));
+    gnt_list_remove(&s->in_amqp);
+    free(s);
+}
+
 static void free_sessions(gnatter_amqp *c)
 {
-    while (!gnt_list_empty(&c->sessions)) {
-        gnatter_amqp_session *s =
-            GNT_CONTAINER(c->sessions.next, struct gnatter_amqp_session, in_amqp);
-        while (!gnt_list_empty(&s->ends))
-            gnt_end_free(GNT_CONTAINER(s->ends.next, struct gnt_end, in_session));
-        while (!gnt_list_empty(&s->transactions))
-            gnt_transaction_free(
-                GNT_CONTAINER(s->transactions.next, struct gnatter_amqp_transaction, in_session));
-        gnt_list_remove(&s->in_amqp);
-        free(s);
-    }
+    while (!gnt_list_empty(&c->sessions))
+        gnt_amqp_client_free_session(
+            GNT_CONTAINER(c->sessions.next, struct gnatter_amqp_session, in_amqp));
     while (!gnt_list_empty(&c->deliveries))
         gnt_delivery_end(GNT_CONTAINER(c->deliveries.next, struct gnatter_amqp_delivery, in_amqp));
 }
@@ -287,6 +290,19 @@ void gnatter_amqp_free(gnatter_amqp *c)
 }
 
 /* ---- Shared */
+
+void gnt_amqp_client_wake(gnatter_amqp *c)
+{
+    if (c->guest)
+        gnt_guest_due(c->guest);
+    gnt_thread_wake(c->thread);
+}
+
+void gnt_amqp_client_touch(gnatter_amqp *c)
+{
+    gnt_dialer_touch(&c->dialer);
+    gnt_amqp_client_wake(c);
+}
 
 void gnt_amqp_client_news(gnatter_amqp *c, struct gnt_news *news, enum gnt_news_kind kind)
 {
@@ -384,7 +400,7 @@ void gnatter_amqp_get_info(gnatter_amqp *c, struct gnatter_amqp_info *out)
 
 /* ---- Sessions */
 
-static gnt_err session_new(gnatter_amqp *c, gnatter_amqp_session **out)
+gnt_err gnt_amqp_client_new_session(gnatter_amqp *c, gnatter_amqp_session **out)
 {
     gnatter_amqp_session *s = calloc(1, sizeof *s);
     if (!s)
@@ -406,7 +422,7 @@ gnt_err gnt_amqp_client_session(gnatter_amqp *c, gnatter_amqp_session **session)
     if (c->own && c->own->error)
         c->own = NULL; /* the peer has ended it */
     if (!c->own)
-        err = session_new(c, &c->own);
+        err = gnt_amqp_client_new_session(c, &c->own);
     if (!err)
         *session = c->own;
     return err;
@@ -415,7 +431,7 @@ gnt_err gnt_amqp_client_session(gnatter_amqp *c, gnatter_amqp_session **session)
 int gnatter_amqp_session_new(gnatter_amqp *c, gnatter_amqp_session **out)
 {
     pthread_mutex_lock(&c->thread->lock);
-    gnt_err err = session_new(c, out);
+    gnt_err err = gnt_amqp_client_new_session(c, out);
     pthread_mutex_unlock(&c->thread->lock);
     return err;
 }
@@ -431,7 +447,7 @@ void gnatter_amqp_session_free(gnatter_amqp_session *s)
     if (s->engine) {
         s->engine->context = NULL;
         (void)!gnt_amqp_session_end(s->engine, NULL);
-        gnt_thread_wake(c->thread);
+        gnt_amqp_client_wake(c);
     }
     gnt_list_each_safe (node, &s->ends) {
         struct gnt_end *e = GNT_CONTAINER(node, struct gnt_end, in_session);

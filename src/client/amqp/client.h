@@ -30,6 +30,7 @@ enum gnt_news_kind {
     GNT_NEWS_LEFT,     /* of an end: it is freed behind all that was to be told about it */
     GNT_NEWS_OUTCOME,  /* of a sending, which ends with it */
     GNT_NEWS_MESSAGE,  /* of a delivery */
+    GNT_NEWS_WANTED,   /* of a sender that a container has: its credit has changed */
 };
 
 struct gnt_news {
@@ -37,9 +38,13 @@ struct gnt_news {
     uint8_t kind; /* enum gnt_news_kind */
 };
 
+struct gnt_guest;
+struct gnt_node;
+
 struct gnatter_amqp {
     struct gnt_thread *thread;
     struct gnt_thread own_thread;        /* a client's */
+    struct gnt_guest *guest;             /* a container's side of it; NULL: it is a client's */
     struct gnatter_amqp_options options; /* its texts, as they are not the link's, are owned */
     struct gnt_amqp_options terms;       /* of the engine */
     uint32_t mechanisms;                 /* a set of SASL's; 0: none at all */
@@ -93,10 +98,11 @@ struct gnt_end {
     struct gnt_amqp_link *engine;
     enum gnt_end_state state;
     bool sender;
-    bool coordinates; /* the target is a coordinator */
-    bool refused;     /* the peer's attach had no terminus: detach comes */
-    bool leaving;     /* the program has let go of it */
-    bool *left;       /* set when it is gone; NULL: nobody waits for that */
+    bool coordinates;      /* the target is a coordinator */
+    bool refused;          /* the peer's attach had no terminus: detach comes */
+    bool leaving;          /* the program has let go of it */
+    bool *left;            /* set when it is gone; NULL: nobody waits for that */
+    struct gnt_node *node; /* a peer's link: what it is attached to, counted; NULL: it is ours */
     enum gnatter_amqp_settle settle;
     char *name;
     char *address;         /* as the peer says; NULL: nothing yet */
@@ -115,6 +121,8 @@ struct gnatter_amqp_sender {
     struct gnt_list flying;  /* sent, not settled */
     uint64_t tags;
     size_t count; /* of both, and of what is to be told */
+    struct gnt_news wanted_news;
+    char *reply_to; /* a peer's link: what requests name for an answer over it; NULL: nothing */
 };
 
 struct gnatter_amqp_receiver {
@@ -165,7 +173,8 @@ struct gnt_sending {
 };
 
 struct gnatter_amqp_delivery {
-    gnatter_amqp *amqp;
+    struct gnt_thread *thread;
+    gnatter_amqp *amqp;              /* NULL: a guest that has gone */
     gnatter_amqp_receiver *receiver; /* NULL: it has been freed */
     struct gnt_list in_amqp;
     struct gnt_list in_waiting;
@@ -192,6 +201,14 @@ struct gnatter_amqp_transaction {
 
 /* ---- client.c */
 
+/* By any thread, with the lock: something was asked of it; _touch wants a connection for it if
+ * nobody has said anything about that yet. */
+void gnt_amqp_client_wake(gnatter_amqp *c);
+void gnt_amqp_client_touch(gnatter_amqp *c);
+
+GNT_MUST gnt_err gnt_amqp_client_new_session(gnatter_amqp *c, gnatter_amqp_session **out);
+void gnt_amqp_client_free_session(gnatter_amqp_session *s); /* with its links */
+
 void gnt_amqp_client_news(gnatter_amqp *c, struct gnt_news *news, enum gnt_news_kind kind);
 
 /* An error of the peer's in *out, and of ENCODED (an error, or nothing). */
@@ -201,6 +218,8 @@ void gnt_amqp_client_keep_text(struct gnt_slice text, char *out, size_t cap);
 /* ---- thread.c: the thread, and its part of the dialer's. */
 void *gnt_amqp_client_run(void *client);
 extern const struct gnt_dialer_ops gnt_amqp_client_dialing;
+void gnt_amqp_client_tell(gnatter_amqp *c); /* all of its news */
+uint64_t gnt_amqp_client_deadline(const gnatter_amqp *c);
 
 /* ---- login.c: SASL, by the thread.  _answer lets go of the lock while it works. */
 GNT_MUST gnt_err gnt_amqp_login_options(const struct gnatter_amqp_options *o,
@@ -216,6 +235,7 @@ void gnt_amqp_client_detach_all(gnatter_amqp *c);
 /* ---- end.c */
 
 /* Fills E by LINK.  On failure E is to be freed by _fini. */
+void gnt_end_zero(struct gnt_end *e, gnatter_amqp *c, bool sender);
 GNT_MUST gnt_err gnt_end_init(struct gnt_end *e, gnatter_amqp *c,
                               const struct gnatter_amqp_link *link, bool sender);
 void gnt_end_fini(struct gnt_end *e);
@@ -251,6 +271,9 @@ static inline struct gnatter_amqp_receiver *gnt_receiver_of(struct gnt_end *e)
 }
 
 /* ---- sender.c */
+
+void gnt_sender_init(gnatter_amqp_sender *s);
+void gnt_sender_free(gnatter_amqp_sender *s); /* after gnt_end_fini */
 
 GNT_MUST gnt_err gnt_sender_work(gnatter_amqp_sender *s);
 void gnt_sender_detached(gnatter_amqp_sender *s);

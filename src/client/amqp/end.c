@@ -1,5 +1,5 @@
 /* What senders and receivers have in common: a link that is attached on each connection anew. */
-#include "client/amqp/client.h"
+#include "client/amqp/container.h"
 
 #include "base/random.h"
 
@@ -221,20 +221,25 @@ static bool name_taken(const struct gnt_end *e)
     return false;
 }
 
-gnt_err gnt_end_init(struct gnt_end *e, gnatter_amqp *c, const struct gnatter_amqp_link *link,
-                     bool sender)
+void gnt_end_zero(struct gnt_end *e, gnatter_amqp *c, bool sender)
 {
     e->amqp = c;
     e->sender = sender;
+    gnt_list_init(&e->in_session);
+    gnt_list_init(&e->attached_news.in);
+    gnt_list_init(&e->detached_news.in);
+    gnt_list_init(&e->left_news.in);
+}
+
+gnt_err gnt_end_init(struct gnt_end *e, gnatter_amqp *c, const struct gnatter_amqp_link *link,
+                     bool sender)
+{
+    gnt_end_zero(e, c, sender);
     e->session = link->session;
     e->settle = link->settle;
     e->on_attached = link->on_attached;
     e->on_detached = link->on_detached;
     e->context = link->context;
-    gnt_list_init(&e->in_session);
-    gnt_list_init(&e->attached_news.in);
-    gnt_list_init(&e->detached_news.in);
-    gnt_list_init(&e->left_news.in);
     if (!good_link(link, sender))
         return GNT_INVALID;
     if (c->dialer.quit)
@@ -251,7 +256,7 @@ gnt_err gnt_end_init(struct gnt_end *e, gnatter_amqp *c, const struct gnatter_am
     if (err)
         return err;
     gnt_list_push_back(&e->session->ends, &e->in_session);
-    gnt_dialer_touch(&c->dialer);
+    gnt_amqp_client_touch(c);
     return GNT_OK;
 }
 
@@ -286,7 +291,7 @@ static void leave_locked(struct gnt_end *e)
     else
         gnt_receiver_left(gnt_receiver_of(e));
     gnt_amqp_client_news(e->amqp, &e->left_news, GNT_NEWS_LEFT);
-    gnt_thread_wake(e->amqp->thread);
+    gnt_amqp_client_wake(e->amqp);
 }
 
 void gnt_end_leave(struct gnt_end *e)
@@ -313,8 +318,9 @@ void gnt_end_free(struct gnt_end *e)
     if (!e->sender)
         gnt_receiver_left(gnt_receiver_of(e));
     gnt_end_fini(e);
+    gnt_node_unref(e->node);
     if (e->sender)
-        free(gnt_sender_of(e));
+        gnt_sender_free(gnt_sender_of(e));
     else
         free(gnt_receiver_of(e));
     if (left)

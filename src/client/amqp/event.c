@@ -1,5 +1,5 @@
 /* What the engine says about sessions, links and deliveries, to those who hold them. */
-#include "client/amqp/client.h"
+#include "client/amqp/container.h"
 
 #include <stdlib.h>
 
@@ -112,6 +112,13 @@ static void refuse(const struct gnt_amqp_event *event)
     (void)!gnt_amqp_link_refuse(event->link, &error);
 }
 
+/* What it has changed the next turn looks at; who is asked for messages is told. */
+static void on_flow(struct gnt_end *e)
+{
+    if (e->node && e->sender && (e->engine->credit || e->engine->drain))
+        gnt_amqp_client_news(e->amqp, &gnt_sender_of(e)->wanted_news, GNT_NEWS_WANTED);
+}
+
 static void on_link(struct gnt_end *e, const struct gnt_amqp_event *event)
 {
     switch ((int)event->type) {
@@ -119,7 +126,8 @@ static void on_link(struct gnt_end *e, const struct gnt_amqp_event *event)
     case GNT_AMQP_EVENT_DETACH: on_detach(e, event); break;
     case GNT_AMQP_EVENT_DISPOSITION: on_disposition(e, event); break;
     case GNT_AMQP_EVENT_TRANSFER: gnt_receiver_transfer(gnt_receiver_of(e), event); break;
-    default: break; /* a flow has changed what the next turn looks at */
+    case GNT_AMQP_EVENT_FLOW: on_flow(e); break;
+    default: break;
     }
 }
 
@@ -127,11 +135,12 @@ void gnt_amqp_client_event(gnatter_amqp *c, const struct gnt_amqp_event *event)
 {
     struct gnt_end *e = event->link ? event->link->context : NULL;
     gnatter_amqp_session *s = event->session->context;
-    (void)c;
     if (event->type == GNT_AMQP_EVENT_END && s)
         on_end(s, event);
     else if (e)
         on_link(e, event);
+    else if (c->guest)
+        gnt_guest_event(c->guest, event);
     else if (event->type == GNT_AMQP_EVENT_ATTACH && !event->link->attach_sent)
         refuse(event);
 }

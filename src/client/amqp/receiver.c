@@ -1,5 +1,5 @@
 /* Receivers: what comes, how much may come, and what becomes of it. */
-#include "client/amqp/client.h"
+#include "client/amqp/container.h"
 
 #include <stdlib.h>
 
@@ -41,6 +41,7 @@ static gnatter_amqp_delivery *delivery_new(gnatter_amqp_receiver *r,
     gnatter_amqp_delivery *d = calloc(1, sizeof *d);
     if (!d)
         return NULL;
+    d->thread = r->end.amqp->thread;
     d->amqp = r->end.amqp;
     d->receiver = r;
     d->second = r->end.settle == GNATTER_AMQP_SECOND;
@@ -97,7 +98,7 @@ static void whole(gnatter_amqp_receiver *r, gnatter_amqp_delivery *d,
             reject_malformed(engine);
         return;
     }
-    if (r->on_message) {
+    if (r->on_message || r->end.node) {
         gnt_amqp_client_news(r->end.amqp, &d->news, GNT_NEWS_MESSAGE);
         return;
     }
@@ -145,6 +146,10 @@ void gnt_receiver_tell(gnatter_amqp *c, gnatter_amqp_delivery *d)
     gnatter_amqp_on_message *on_message = r->on_message;
     void *context = r->end.context;
     d->taken = true;
+    if (r->end.node) {
+        gnt_guest_given(d);
+        return;
+    }
     pthread_mutex_unlock(&c->thread->lock);
     on_message(r, d, context);
     pthread_mutex_lock(&c->thread->lock);
@@ -234,7 +239,8 @@ int gnt_delivery_settle(gnatter_amqp_delivery *d, struct gnt_slice state)
     struct gnt_amqp_delivery *engine = d->engine;
     bool settled = d->settled, second = d->second;
     gnt_delivery_end(d);
-    gnt_thread_wake(c->thread);
+    if (c)
+        gnt_amqp_client_wake(c);
     if (settled)
         return GNT_OK;
     if (!engine)
@@ -245,10 +251,10 @@ int gnt_delivery_settle(gnatter_amqp_delivery *d, struct gnt_slice state)
 
 static int settle(gnatter_amqp_delivery *d, struct gnt_slice state)
 {
-    gnatter_amqp *c = d->amqp;
-    pthread_mutex_lock(&c->thread->lock);
+    struct gnt_thread *t = d->thread;
+    pthread_mutex_lock(&t->lock);
     int err = gnt_delivery_settle(d, state);
-    pthread_mutex_unlock(&c->thread->lock);
+    pthread_mutex_unlock(&t->lock);
     return err;
 }
 
@@ -335,11 +341,13 @@ void gnatter_amqp_delivery_free(gnatter_amqp_delivery *d)
 {
     if (!d)
         return;
+    struct gnt_thread *t = d->thread;
+    pthread_mutex_lock(&t->lock);
     gnatter_amqp *c = d->amqp;
-    pthread_mutex_lock(&c->thread->lock);
     gnt_delivery_end(d);
-    gnt_thread_wake(c->thread);
-    pthread_mutex_unlock(&c->thread->lock);
+    if (c)
+        gnt_amqp_client_wake(c);
+    pthread_mutex_unlock(&t->lock);
 }
 
 gnatter_amqp_message *gnatter_amqp_delivery_message(gnatter_amqp_delivery *d)
@@ -350,11 +358,11 @@ gnatter_amqp_message *gnatter_amqp_delivery_message(gnatter_amqp_delivery *d)
 void gnatter_amqp_delivery_get_info(gnatter_amqp_delivery *d,
                                     struct gnatter_amqp_delivery_info *out)
 {
-    pthread_mutex_lock(&d->amqp->thread->lock);
+    pthread_mutex_lock(&d->thread->lock);
     *out = (struct gnatter_amqp_delivery_info){.receiver = d->receiver,
                                                .tag = {d->tag, d->tag_size},
                                                .settled = d->settled};
-    pthread_mutex_unlock(&d->amqp->thread->lock);
+    pthread_mutex_unlock(&d->thread->lock);
 }
 
 /* ---- For the program */
@@ -454,7 +462,7 @@ int gnatter_amqp_receiver_credit(gnatter_amqp_receiver *r, uint32_t credit)
     else if (fits)
         r->target = credit;
     r->draining = r->draining && !fits;
-    gnt_dialer_touch(&c->dialer);
+    gnt_amqp_client_touch(c);
     pthread_mutex_unlock(&c->thread->lock);
     return fits ? GNT_OK : GNT_INVALID;
 }
@@ -469,7 +477,7 @@ int gnatter_amqp_receiver_drain(gnatter_amqp_receiver *r, uint32_t timeout_ms)
     pthread_mutex_lock(&c->thread->lock);
     r->draining = true;
     r->drain_asked = false;
-    gnt_dialer_touch(&c->dialer);
+    gnt_amqp_client_touch(c);
     while (r->draining && !err) {
         err = hopeless(r);
         if (!err && !gnt_thread_wait(c->thread, deadline))

@@ -196,7 +196,7 @@ void gnt_sender_forget(gnatter_amqp_transaction *t)
         if (news->kind == GNT_NEWS_OUTCOME && sending->transaction == t)
             sending->transaction = NULL;
     }
-    gnt_thread_wake(t->session->amqp->thread);
+    gnt_amqp_client_wake(t->session->amqp);
 }
 
 /* The connection is gone, or the link: what was on its way begins anew.  What has its outcome, or
@@ -277,7 +277,8 @@ gnt_err gnt_sender_work(gnatter_amqp_sender *s)
         else
             return err == GNT_NOMEM ? err : GNT_OK; /* later: MORE, FULL, STATE */
     }
-    gnt_amqp_link_drained(s->end.engine);
+    if (!gnt_list_linked(&s->wanted_news.in)) /* else the program has not been asked yet */
+        gnt_amqp_link_drained(s->end.engine);
     return GNT_OK;
 }
 
@@ -327,7 +328,7 @@ gnt_err gnt_sender_queue(gnatter_amqp_sender *s, const gnatter_amqp_message *m,
     s->count++;
     c->queued_messages++;
     c->queued_bytes += size;
-    gnt_dialer_touch(&c->dialer);
+    gnt_amqp_client_touch(c);
     *out = sending;
     return GNT_OK;
 }
@@ -346,14 +347,27 @@ int gnt_sender_wait(gnatter_amqp_sender *s, struct gnt_sending *sending, struct 
     return late ? GNT_TIMEOUT : gnt_dialer_why(&c->dialer);
 }
 
+void gnt_sender_init(gnatter_amqp_sender *s)
+{
+    gnt_list_init(&s->waiting);
+    gnt_list_init(&s->flying);
+    gnt_list_init(&s->wanted_news.in);
+}
+
+void gnt_sender_free(gnatter_amqp_sender *s)
+{
+    gnt_list_remove(&s->wanted_news.in);
+    free(s->reply_to);
+    free(s);
+}
+
 static gnt_err sender_new(gnatter_amqp *c, const struct gnatter_amqp_link *link,
                           gnatter_amqp_sender **out)
 {
     gnatter_amqp_sender *s = calloc(1, sizeof *s);
     if (!s)
         return GNT_NOMEM;
-    gnt_list_init(&s->waiting);
-    gnt_list_init(&s->flying);
+    gnt_sender_init(s);
     gnt_err err = gnt_end_init(&s->end, c, link, true);
     if (err) {
         gnt_end_fini(&s->end);

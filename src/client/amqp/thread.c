@@ -1,5 +1,5 @@
 /* The connection's thread: carries bytes between link and engine, calls back, connects again. */
-#include "client/amqp/client.h"
+#include "client/amqp/container.h"
 
 #include "base/assert.h"
 
@@ -17,6 +17,10 @@ enum {
 static void tell_detached(struct gnt_end *e)
 {
     const struct gnatter_amqp_error why = e->why;
+    if (e->node) {
+        gnt_guest_unwanted(e);
+        return;
+    }
     if (!e->on_detached || e->leaving)
         return;
     pthread_mutex_unlock(&e->amqp->thread->lock);
@@ -67,6 +71,9 @@ static void tell_one(gnatter_amqp *c, struct gnt_list *node)
     case GNT_NEWS_DETACHED:
         tell_detached(GNT_CONTAINER(news, struct gnt_end, detached_news));
         break;
+    case GNT_NEWS_WANTED:
+        gnt_guest_wanted(GNT_CONTAINER(news, struct gnatter_amqp_sender, wanted_news));
+        break;
     case GNT_NEWS_LEFT: gnt_end_free(GNT_CONTAINER(news, struct gnt_end, left_news)); break;
     case GNT_NEWS_OUTCOME: gnt_sender_tell(c, GNT_CONTAINER(news, struct gnt_sending, news)); break;
     case GNT_NEWS_MESSAGE:
@@ -75,7 +82,7 @@ static void tell_one(gnatter_amqp *c, struct gnt_list *node)
     }
 }
 
-static void tell(gnatter_amqp *c)
+void gnt_amqp_client_tell(gnatter_amqp *c)
 {
     struct gnt_list *node;
     while ((node = gnt_list_pop_front(&c->news)))
@@ -124,12 +131,15 @@ static void ended(gnatter_amqp *c, const struct ending *e)
                                                          .why = e->why,
                                                          .was_connected = c->dialer.connected};
     c->why = e->why;
-    const struct gnt_retry retry = gnt_dialer_ended(
-        &c->dialer,
-        &(struct gnt_ending){e->error, e->lasting ? GNT_LASTS : GNT_LASTS_NOT, lingers(e->error)});
+    const struct gnt_retry retry =
+        gnt_dialer_ended(&c->dialer,
+                         &(struct gnt_ending){e->error, e->lasting ? GNT_LASTS : GNT_LASTS_NOT,
+                                              c->guest || lingers(e->error)});
     c->disconnected.will_reconnect = retry.again;
     c->disconnected.retry_in_ms = retry.in_ms;
     end_engine(c);
+    if (c->guest)
+        gnt_guest_ended(c->guest);
     if (!c->dialer.link.stream)
         drop_output(c);
     gnt_amqp_client_news(c, &c->disconnected_news, GNT_NEWS_DISCONNECTED);
@@ -226,6 +236,8 @@ static gnt_err on_open(gnatter_amqp *c, const struct gnt_amqp_event *event)
     gnt_amqp_client_keep_text(event->performative.open.container_id, c->peer, sizeof c->peer);
     c->why = (struct gnatter_amqp_error){{0}, {0}};
     gnt_dialer_connected(&c->dialer);
+    if (c->guest)
+        return gnt_amqp_connection_open(&c->engine, &(struct gnt_amqp_open){0});
     gnt_amqp_client_news(c, &c->connected_news, GNT_NEWS_CONNECTED);
     return GNT_OK;
 }
@@ -243,7 +255,7 @@ static gnt_err act(gnatter_amqp *c, const struct gnt_amqp_event *event)
     case GNT_AMQP_EVENT_SASL_CHALLENGE:
     case GNT_AMQP_EVENT_SASL_RESPONSE:
     case GNT_AMQP_EVENT_SASL_OUTCOME: {
-        gnt_err err = gnt_amqp_login_event(c, event);
+        gnt_err err = c->guest ? gnt_guest_login(c->guest, event) : gnt_amqp_login_event(c, event);
         if (err)
             broke(c, err);
         return err ? GNT_CLOSED : GNT_OK;
@@ -343,7 +355,12 @@ static gnt_err opened(struct gnt_dialer *d)
 
 static void carry_on(struct gnt_dialer *d)
 {
-    carry(client_of(d));
+    gnatter_amqp *c = client_of(d);
+    gnt_err err = c->guest ? gnt_guest_greet(c->guest) : GNT_OK;
+    if (err < 0)
+        broke(c, err);
+    else if (!err)
+        carry(c);
 }
 
 static void leave(struct gnt_dialer *d)
@@ -366,7 +383,7 @@ static gnt_err write_rest(struct gnt_dialer *d)
 const struct gnt_dialer_ops gnt_amqp_client_dialing = {
     .opened = opened, .carry = carry_on, .leave = leave, .write = write_rest, .failed = failed};
 
-static uint64_t engine_deadline(const gnatter_amqp *c)
+uint64_t gnt_amqp_client_deadline(const gnatter_amqp *c)
 {
     return c->dialer.state == GNT_LINK_UP ? gnt_amqp_connection_deadline(&c->engine) : GNT_NEVER;
 }
@@ -382,7 +399,7 @@ static void fail_all(gnatter_amqp *c)
                 gnt_sender_fail_all(gnt_sender_of(e), GNT_CLOSED, NULL);
         }
     }
-    tell(c);
+    gnt_amqp_client_tell(c);
 }
 
 void *gnt_amqp_client_run(void *client)
@@ -393,11 +410,11 @@ void *gnt_amqp_client_run(void *client)
     for (;;) {
         c->thread->asked = false; /* callbacks let go of the lock: what is asked comes next turn */
         gnt_dialer_step(&c->dialer);
-        tell(c);
+        gnt_amqp_client_tell(c);
         if (c->dialer.quit && gnt_dialer_at_rest(&c->dialer))
             break;
         gnt_dialer_want(&c->dialer, c->out.size > 0, true);
-        gnt_thread_turn(c->thread, gnt_dialer_wait_ns(&c->dialer, engine_deadline(c)));
+        gnt_thread_turn(c->thread, gnt_dialer_wait_ns(&c->dialer, gnt_amqp_client_deadline(c)));
     }
     fail_all(c);
     pthread_mutex_unlock(&c->thread->lock);

@@ -61,8 +61,7 @@ static gnt_err new_coordinator(gnatter_amqp *c, gnatter_amqp_session *session)
     gnatter_amqp_sender *s = calloc(1, sizeof *s);
     if (!s)
         return GNT_NOMEM;
-    gnt_list_init(&s->waiting);
-    gnt_list_init(&s->flying);
+    gnt_sender_init(s);
     s->end.coordinates = true;
     gnt_err err = gnt_end_init(&s->end, c, &link, true);
     if (err) {
@@ -157,9 +156,9 @@ int gnatter_amqp_post(gnatter_amqp_transaction *t, gnatter_amqp_sender *s,
 
 int gnatter_amqp_retire(gnatter_amqp_delivery *d, gnatter_amqp_transaction *t)
 {
-    gnatter_amqp *c = d->amqp;
+    struct gnt_thread *thread = d->thread;
     struct gnt_buf state = {0};
-    pthread_mutex_lock(&c->thread->lock);
+    pthread_mutex_lock(&thread->lock);
     gnt_err err = t->lost ? GNT_CLOSED : GNT_OK;
     if (!err)
         err = gnt_transaction_state(t, gnt_amqp_fieldless(GNT_AMQP_ACCEPTED).encoded, &state);
@@ -168,7 +167,7 @@ int gnatter_amqp_retire(gnatter_amqp_delivery *d, gnatter_amqp_transaction *t)
     else
         err = (gnt_err)gnt_delivery_settle(d, gnt_buf_slice(&state));
     t->broken = t->broken || err;
-    pthread_mutex_unlock(&c->thread->lock);
+    pthread_mutex_unlock(&thread->lock);
     gnt_buf_fini(&state);
     return err;
 }

@@ -16,6 +16,18 @@ gnt_err gnt_dialer_init(struct gnt_dialer *d, const struct gnt_dialer_ops *ops,
     return gnt_link_init(&d->link, &thread->loop, target);
 }
 
+void gnt_dialer_adopt(struct gnt_dialer *d, const struct gnt_dialer_ops *ops,
+                      struct gnt_thread *thread, struct gnt_stream **stream, uint32_t timeout_ms)
+{
+    d->ops = ops;
+    d->thread = thread;
+    d->terms = (struct gnt_dialer_terms){.no_reconnect = true};
+    d->wanted = d->touched = true;
+    d->state = GNT_LINK_UP;
+    d->deadline = gnt_deadline(gnt_now(&gnt_clock_system), timeout_ms * GNT_NS_PER_MS);
+    gnt_link_adopt(&d->link, &thread->loop, stream);
+}
+
 void gnt_dialer_fini(struct gnt_dialer *d)
 {
     gnt_link_fini(&d->link);
@@ -263,13 +275,18 @@ void gnt_dialer_want(struct gnt_dialer *d, bool output, bool hungry)
     gnt_stream_want(d->link.stream, (uint8_t)events);
 }
 
+uint64_t gnt_dialer_deadline(const struct gnt_dialer *d, uint64_t deadline)
+{
+    if (d->state == GNT_LINK_CLOSING)
+        return d->flush_until;
+    return d->deadline < deadline ? d->deadline : deadline;
+}
+
 uint64_t gnt_dialer_wait_ns(const struct gnt_dialer *d, uint64_t deadline)
 {
-    uint64_t next = d->deadline < deadline ? d->deadline : deadline;
+    const uint64_t next = gnt_dialer_deadline(d, deadline);
     if (d->thread->asked || (d->state == GNT_LINK_DOWN && d->wanted))
         return 0;
-    if (d->state == GNT_LINK_CLOSING)
-        next = d->flush_until;
     if (next == GNT_NEVER)
         return GNT_NEVER;
     const uint64_t now = gnt_now(&gnt_clock_system);

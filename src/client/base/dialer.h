@@ -57,6 +57,12 @@ struct gnt_dialer {
 GNT_MUST gnt_err gnt_dialer_init(struct gnt_dialer *d, const struct gnt_dialer_ops *ops,
                                  struct gnt_thread *thread, const struct gnt_dialer_terms *terms,
                                  const struct gnt_link_target *target);
+
+/* Instead of _init: for a connection that somebody else has made, STREAM in the loop of THREAD,
+ * which is taken.  It is UP, for TIMEOUT_MS until gnt_dialer_connected, and is not made again. */
+void gnt_dialer_adopt(struct gnt_dialer *d, const struct gnt_dialer_ops *ops,
+                      struct gnt_thread *thread, struct gnt_stream **stream, uint32_t timeout_ms);
+
 void gnt_dialer_fini(struct gnt_dialer *d);
 
 /* ---- By any thread, with the lock */
@@ -115,6 +121,7 @@ bool gnt_dialer_next_address(struct gnt_dialer *d, const struct gnt_link_trouble
 /* At the end of a turn: what the stream has to wake the thread for, and how long it may wait;
  * OUTPUT, HUNGRY and DEADLINE are those of the protocol's engine. */
 void gnt_dialer_want(struct gnt_dialer *d, bool output, bool hungry);
+uint64_t gnt_dialer_deadline(const struct gnt_dialer *d, uint64_t deadline); /* the same, when */
 uint64_t gnt_dialer_wait_ns(const struct gnt_dialer *d, uint64_t deadline);
 
 #endif

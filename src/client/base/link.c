@@ -199,6 +199,15 @@ static gnt_err stand(struct gnt_link *l)
     return GNT_OK;
 }
 
+void gnt_link_adopt(struct gnt_link *l, struct gnt_loop *loop, struct gnt_stream **stream)
+{
+    *l = (struct gnt_link){.loop = loop, .stream = *stream};
+    *stream = NULL;
+    atomic_init(&l->ready, false);
+    l->stream->owner = l;
+    l->stream->on_ready = on_ready;
+}
+
 gnt_err gnt_link_next_address(struct gnt_link *l)
 {
     gnt_err err = GNT_NOTFOUND;

@@ -66,6 +66,10 @@ struct gnt_link {
  * left. */
 GNT_MUST gnt_err gnt_link_init(struct gnt_link *l, struct gnt_loop *loop,
                                const struct gnt_link_target *target);
+
+/* Instead of _init: STREAM, in LOOP, is what there is. */
+void gnt_link_adopt(struct gnt_link *l, struct gnt_loop *loop, struct gnt_stream **stream);
+
 void gnt_link_fini(struct gnt_link *l); /* after _abandon */
 
 /* Reads files, where that is to be done; without the client's lock. */
