@@ -20,17 +20,29 @@ import raw  # noqa: E402
 # A start may take long on a busy machine, however impatient a test is.
 START_PATIENCE = max(harness.PATIENCE, 30)
 
+AMQP_BEHIND = 1  # the port of AMQP is so far behind that of MQTT
+
+# What a broker has besides the settings of a test.
+CONFIG = """\
+entities:
+  auto_create: true
+  queues:
+    - {name: plain}
+    - {name: strict, max_deliveries: 3}
+"""
+
 
 def quiet_port():
-    """A port that nobody gets by chance while the broker is down: below those that the system hands
-    out."""
+    """A port that nobody gets by chance while the broker is down, nor the one behind it: below those
+    that the system hands out."""
     with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
         low = int(f.read().split()[0])
     while True:
         port = random.SystemRandom().randrange(max(1024, low - 12000), low)
-        with socket.socket() as s:
+        with socket.socket() as s, socket.socket() as behind:
             try:
                 s.bind(("127.0.0.1", port))
+                behind.bind(("127.0.0.1", port + AMQP_BEHIND))
                 return port
             except OSError:
                 pass
@@ -98,7 +110,12 @@ class Gnatter(Durable):
     name = "gnatter"
 
     def words(self):
-        words = [harness.GNATTER, "broker", "--listen", f"mqtt://127.0.0.1:{self.port}", "--data",
+        config = os.path.join(self.folder, "gnatter.yaml")
+        with open(config, "w") as f:
+            f.write(CONFIG)
+        words = [harness.GNATTER, "broker", "--config", config,
+                 "--listen", f"mqtt://127.0.0.1:{self.port}",
+                 "--listen", f"amqp://127.0.0.1:{self.port + AMQP_BEHIND}", "--data",
                  self.data or "none", "--workers", str(harness.WORKERS)]
         for setting in ("limits.queued_per_session=1000000", *self.settings):
             words += ["--set", setting]

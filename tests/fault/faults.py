@@ -24,6 +24,7 @@ import types
 
 import durable
 import load
+import queues
 import shimmed
 import states
 
@@ -43,7 +44,8 @@ class Fault:
         self.data, self.trace = f"{self.folder}/data", f"{self.folder}/trace"
         self.control = f"{self.folder}/no-room"
         self.broker = durable.BROKERS[options.broker](self.folder, self.data, options.set)
-        self.clients = load.Load(self.random)
+        self.clients = queues.clients_of(options.broker)(self.random)
+        self.clients.store_fails = True
         self.story = ""
 
     def run(self):
@@ -101,15 +103,13 @@ class Fault:
         self.clients.start(self.broker.port)
         self.one_is_away(0.2)
         open(self.control, "w").close()
-        sent = [list(publisher.next) for publisher in self.clients.publishers]
+        sent = self.clients.sent()
         self.clients.run(0.3)
         self.qos_0_goes_on()
         self.alive()
-        for publisher, numbers in zip(self.clients.publishers, sent):
-            for (topic, _, _), acked, first in zip(publisher.topics, publisher.acked, numbers):
-                false = sorted(number for number in acked if number >= first)
-                if false:
-                    raise load.Violation(f"{topic}: {false[:5]} are acknowledged without room")
+        false = self.clients.acknowledged_after(sent)
+        if false:
+            raise load.Violation(f"acknowledged without room: {false[:5]}")
         os.unlink(self.control)
         before = self.clients.delivered
         self.clients.run_until(lambda: self.clients.delivered > before, lambda: "room returned")

@@ -20,6 +20,7 @@ import time
 
 import durable
 import load
+import queues
 
 DRAIN_EVERY = 10
 
@@ -70,7 +71,7 @@ def main():
     random_ = random.Random(options.seed)
     folder = tempfile.mkdtemp(prefix="gnatter-kill-")
     broker = durable.BROKERS[options.broker](folder, f"{folder}/data" if how else None, options.set)
-    clients = load.Load(random.Random(options.seed))
+    clients = queues.clients_of(options.broker)(random.Random(options.seed))
     done, failed = 0, 0
     try:
         for number in range(1, options.rounds + 1):
@@ -85,10 +86,7 @@ def main():
         clients.close()
         if not failed and not options.keep:
             shutil.rmtree(folder)
-    published = sum(sum(publisher.next) for publisher in clients.publishers)
-    print(f"seed {options.seed}: {published} published, {clients.delivered} delivered, "
-          f"{clients.repeated} of QoS 1 again, {clients.refusals} refused\n"
-          f"{done} passed, {failed} failed")
+    print(f"seed {options.seed}: {clients.story()}\n{done} passed, {failed} failed")
     return failed
 
 

@@ -95,9 +95,16 @@ class Client:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.inbox, self.out = bytearray(), bytearray()
         self.socket.connect_ex(("127.0.0.1", port))
+        self.greet()
+        self.load.selector.register(self.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, self)
+
+    def greet(self):
+        """The first that is sent."""
         self.send(raw.connect(self.name, self.version, clean=False, keep_alive=0,
                               properties=FOREVER))
-        self.load.selector.register(self.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, self)
+
+    def act(self):
+        """Whatever it does by itself, once a turn."""
 
     def drop(self):
         """The connection is no more; what was to be sent on it is not."""
@@ -137,6 +144,10 @@ class Client:
             self.drop()
             return
         self.inbox += data
+        self.read()
+
+    def read(self):
+        """Takes what is whole out of the inbox."""
         for kind, flags, body in packets(self.inbox):
             self.take(kind, flags, body)
 
@@ -221,9 +232,9 @@ class Publisher(Client):
             if packet_id not in self.in_flight:
                 return packet_id
 
-    def publish(self):
+    def act(self):
         """Fills the window."""
-        while self.up and len(self.in_flight) < WINDOW and len(self.out) < 1 << 16:
+        while self.load.publishing and self.up and len(self.in_flight) < WINDOW and len(self.out) < 1 << 16:
             topic = self.load.random.choice((0, 0, 1, 1, 2, 3))
             packet_id = self.free_id()
             self.happen("pub", packet_id, topic, self.next[topic])
@@ -323,8 +334,8 @@ class Subscriber(Client):
         else:
             raise Violation(f"{self.name}: packet {kind}")
 
-    def answer(self):
-        """Now and then all that is owed."""
+    def act(self):
+        """Now and then all that is owed is said."""
         if self.up and self.answers and self.load.random.random() < 0.7:
             self.send(b"".join(self.answers))
             self.answers = []
@@ -357,7 +368,7 @@ class Load:
 
     def copy(self, random_):
         """The same clients once more, not connected."""
-        other = Load(random_, len(self.publishers), len(self.subscribers))
+        other = type(self)(random_, len(self.publishers), len(self.subscribers))
         other.floor = dict(self.floor)
         for client, twin in zip(self.clients, other.clients):
             twin.__dict__.update(pickle.loads(pickle.dumps(
@@ -388,11 +399,8 @@ class Load:
         for key, mask in self.selector.select(seconds):
             if mask & selectors.EVENT_READ and key.data.socket:
                 key.data.receive()
-        for subscriber in self.subscribers:
-            subscriber.answer()
-        if self.publishing:
-            for publisher in self.publishers:
-                publisher.publish()
+        for client in self.clients:
+            client.act()
         self.note()
         for client in self.clients:
             client.flush()
@@ -402,12 +410,16 @@ class Load:
         while time.monotonic() < end:
             self.turn()
 
+    def progress(self):
+        """Something that changes when anything is acknowledged or delivered."""
+        return self.delivered, self.repeated, sum(len(p.in_flight) for p in self.publishers), \
+            sum(sum(p.next) for p in self.publishers)
+
     def run_until(self, condition, what):
         """As long as something is acknowledged or delivered, it may take its time."""
         progress, end = None, 0
         while not condition():
-            now = self.delivered, self.repeated, sum(len(p.in_flight) for p in self.publishers), \
-                sum(sum(p.next) for p in self.publishers)
+            now = self.progress()
             if now != progress:
                 progress, end = now, time.monotonic() + PATIENCE
             if time.monotonic() > end:
@@ -421,6 +433,17 @@ class Load:
         self.publishing = True
 
     # --- checks ---
+
+    def sent(self):
+        """What will be sent next by each."""
+        return {publisher.name: list(publisher.next) for publisher in self.publishers}
+
+    def acknowledged_after(self, sent):
+        """What was acknowledged of what was sent later than that."""
+        return [f"{topic} {number}" for publisher in self.publishers
+                for (topic, _, _), acked, first in zip(publisher.topics, publisher.acked,
+                                                       sent[publisher.name])
+                for number in sorted(acked) if number >= first]
 
     def missing(self):
         """What was acknowledged and has not come: (subscriber, topic, numbers)."""
@@ -460,6 +483,11 @@ class Load:
                 acked.clear()
         for subscriber in self.subscribers:
             subscriber.seen.clear()
+
+    def story(self):
+        published = sum(sum(publisher.next) for publisher in self.publishers)
+        return f"{published} published, {self.delivered} delivered, {self.repeated} of QoS 1 " \
+               f"again, {self.refusals} refused"
 
     def retained_floor(self):
         return {topic: done for p in self.publishers

@@ -23,6 +23,7 @@ import time
 
 import durable
 import load
+import queues
 import shimmed
 import states
 
@@ -38,7 +39,7 @@ class Cutter:
         self.data, self.base, self.state = (os.path.join(folder, name)
                                             for name in ("data", "base", "state"))
         self.kind = durable.BROKERS[options.broker]
-        self.clients = load.Load(random.Random(options.seed))
+        self.clients = queues.clients_of(options.broker)(random.Random(options.seed))
         self.traces = self.checked = self.recoveries = 0
         self.story = ""
         self.broker = None
@@ -56,9 +57,10 @@ class Cutter:
         os.makedirs(self.data, exist_ok=True)
         shutil.rmtree(self.base, ignore_errors=True)
         shutil.copytree(self.data, self.base)
-        before = self.clients.copy(random.Random(0))
         failing = {"kind": "eio", "call": "sync", "at": self.random.randint(5, 100)} \
             if self.random.random() < 0.3 else {}
+        self.clients.store_fails = bool(failing)
+        before = self.clients.copy(random.Random(0))
         self.broker = self.kind(self.folder, self.data, self.options.set)
         self.clients.marker = states.Marker(trace)
         environment = shimmed.environment(self.data, trace, SYNC_US, **failing)

@@ -56,7 +56,8 @@ class Client:
 
     def write(self, data):
         if self.wire is None:
-            self.wire = Wire(tcp(self.play.target, self.play.patience), self.play.patience)
+            self.wire = self.play.Wire(tcp(self.play.target, self.play.patience),
+                                       self.play.patience)
             self.state, self.parts = State(), {}
             self.opened = time.monotonic()
         self.wire.send(data)
@@ -515,7 +516,7 @@ class Reaction:
 class Play(BasePlay):
     """One script."""
 
-    PROTOCOL, VERSIONS, Client = "AMQP", {"1.0": 1}, Client
+    PROTOCOL, VERSIONS, Client, Wire = "AMQP", {"1.0": 1}, Client, Wire
     # Rows of a table, by how far the client has come when it sends its input.
     ROWS = ("first", "headed", "secured", "opened", "begun", "sending", "receiving")
 
