@@ -156,7 +156,26 @@ void queue_send_words(struct world *w, uint64_t queue, const char *words, bool d
     world_settle(w);
 }
 
+static void on_room(struct gnt_home *home, struct gnt_room *room, enum gnt_queue_result result)
+{
+    struct queue_room *r = GNT_CONTAINER(room, struct queue_room, room);
+    (void)home;
+    r->times++;
+    r->result = result;
+}
+
+void queue_await(struct world *w, unsigned home, uint64_t queue, struct queue_room *r)
+{
+    r->room.done = on_room;
+    gnt_queue_await_room(&w->core->homes[home], queue, &r->room);
+}
+
 /* ---- Receiving */
+
+void queue_filter_unref(struct gnt_consumer_filter *filter)
+{
+    (void)filter;
+}
 
 static struct queue_reader *reader_of(struct gnt_consumer *c)
 {

@@ -69,6 +69,17 @@ void queue_send_with(struct world *w, unsigned from, uint64_t queue, const char 
 /* A message for each of WORDS, which have spaces between them.  Settles the world. */
 void queue_send_words(struct world *w, uint64_t queue, const char *words, bool durable);
 
+/* Somebody at HOME who waits for room; no settling. */
+struct queue_room {
+    struct gnt_room room;
+    unsigned times; /* that he was told, and what at last */
+    enum gnt_queue_result result;
+};
+void queue_await(struct world *w, unsigned home, uint64_t queue, struct queue_room *r);
+
+/* Of filters that outlive who has them. */
+void queue_filter_unref(struct gnt_consumer_filter *filter);
+
 /* A receiver at home HOME; no settling.  What is filled in of r->c before stays. */
 void queue_open(struct world *w, unsigned home, uint64_t queue, enum gnt_consume mode,
                 struct queue_reader *r);

@@ -18,11 +18,6 @@ static bool no_c(struct gnt_consumer_filter *filter, const struct gnt_message *m
     return m->payload.size && m->payload.data[0] != 'c';
 }
 
-static void unref(struct gnt_consumer_filter *filter)
-{
-    (void)filter;
-}
-
 static void settle(struct queue_reader *r, size_t i, struct gnt_settling s, bool *asked)
 {
     if (i >= r->count)
@@ -68,7 +63,7 @@ static void check(const struct queue_sent *sent, const bool *asked, unsigned *se
 /* What happens while an allocation fails; what was asked to be accepted is in ASKED. */
 static void events(uint64_t q, struct queue_reader *r, struct queue_sent *sent, bool *asked)
 {
-    static struct gnt_consumer_filter filter = {no_c, unref};
+    static struct gnt_consumer_filter filter = {no_c, queue_filter_unref};
     r[1].c.filter = &filter;
     queue_open(&w, 0, q, GNT_CONSUME_LOCK, &r[0]);
     queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r[1]);

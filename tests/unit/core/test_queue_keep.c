@@ -370,11 +370,6 @@ static bool ends_in_77(struct gnt_consumer_filter *filter, const struct gnt_mess
     return m->payload.size >= 2 && memcmp(m->payload.data + m->payload.size - 2, "77", 2) == 0;
 }
 
-static void unref(struct gnt_consumer_filter *filter)
-{
-    (void)filter;
-}
-
 enum { LONG = 20000 };
 
 static uint64_t long_queue(void)
@@ -392,7 +387,7 @@ static uint64_t long_queue(void)
 static void filters_see_all_of_it(void **state)
 {
     (void)state;
-    static struct gnt_consumer_filter filter = {ends_in_77, unref};
+    static struct gnt_consumer_filter filter = {ends_in_77, queue_filter_unref};
     uint64_t q = long_queue();
     struct queue_reader r = {.c.filter = &filter}, plain = {.count = 0};
     queue_open(&w, 1, q, GNT_CONSUME_LOCK, &r);

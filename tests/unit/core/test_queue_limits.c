@@ -22,20 +22,6 @@ static int teardown(void **state)
     return 0;
 }
 
-struct room {
-    struct gnt_room room;
-    unsigned times;
-    enum gnt_queue_result result;
-};
-
-static void on_room(struct gnt_home *home, struct gnt_room *room, enum gnt_queue_result result)
-{
-    struct room *r = GNT_CONTAINER(room, struct room, room);
-    (void)home;
-    r->times++;
-    r->result = result;
-}
-
 static void blocks(void **state)
 {
     (void)state;
@@ -48,9 +34,9 @@ static void blocks(void **state)
     world_settle(&w);
     assert_true(!s[1].full && s[2].full && s[3].full);
     assert_int_equal(s[3].result, GNT_QUEUE_DONE); /* it was under way */
-    struct room r = {.room.done = on_room}, gone = {.room.done = on_room};
-    gnt_queue_await_room(&w.core->homes[1], q, &r.room);
-    gnt_queue_await_room(&w.core->homes[2], q, &gone.room);
+    struct queue_room r = {.times = 0}, gone = {.times = 0};
+    queue_await(&w, 1, q, &r);
+    queue_await(&w, 2, q, &gone);
     world_settle(&w);
     assert_true(r.times == 0 && gone.times == 0);
     gnt_queue_await_cancel(&w.core->homes[2], &gone.room);
@@ -64,11 +50,11 @@ static void blocks(void **state)
     queue_credit(&reader, 1, false);
     world_settle(&w);
     assert_true(r.times == 1 && r.result == GNT_QUEUE_DONE && gone.times == 1);
-    gnt_queue_await_room(&w.core->homes[1], q, &r.room);
+    queue_await(&w, 1, q, &r);
     world_settle(&w);
     assert_true(r.times == 2 && r.result == GNT_QUEUE_DONE); /* at once */
     queue_send(&w, 1, q, "x", false, NULL);
-    gnt_queue_await_room(&w.core->homes[1], q, &r.room);
+    queue_await(&w, 1, q, &r);
     queue_close(&reader, false);
     queue_ask(&w, 0, GNT_ENTITY_DELETE, "q", NULL, NULL);
     assert_true(r.times == 3 && r.result == GNT_QUEUE_NOT_FOUND);
@@ -150,8 +136,8 @@ static void waits_for_the_whole_broker(void **state)
         queue_send(&w, 0, other, "x", false, NULL);
     world_settle(&w);
     assert_true(queue_facts(&w, "q").full);
-    struct room r = {.room.done = on_room};
-    gnt_queue_await_room(&w.core->homes[1], q, &r.room);
+    struct queue_room r = {.times = 0};
+    queue_await(&w, 1, q, &r);
     world_pass(&w, 1);
     assert_int_equal(r.times, 0);
     struct queue_reader reader = {.count = 0};

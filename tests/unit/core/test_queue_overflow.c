@@ -105,18 +105,6 @@ static void dead_letters_too(void **state)
     assert_int_equal(queue_facts(&w, "q").dead_letters, 50);
 }
 
-struct room {
-    struct gnt_room room;
-    unsigned times;
-};
-
-static void on_room(struct gnt_home *home, struct gnt_room *room, enum gnt_queue_result result)
-{
-    (void)home;
-    assert_int_equal(result, GNT_QUEUE_DONE);
-    GNT_CONTAINER(room, struct room, room)->times++;
-}
-
 /* What expires goes, however much it is, though nobody receives; and senders may go on. */
 static void what_expires_goes(void **state)
 {
@@ -126,11 +114,11 @@ static void what_expires_goes(void **state)
     uint64_t own = queue_id(&w, "own", &o);
     o.ttl_ms = 10000;
     uint64_t q = queue_id(&w, "q", &o);
-    struct room r = {.room.done = on_room};
+    struct queue_room r = {.times = 0};
     send_numbers(q, 500, true);
     for (int i = 0; i < 500; i++)
         queue_send_with(&w, 0, own, "x", true, 4, NULL, w.now + 10 * GNT_NS_PER_S, NULL);
-    gnt_queue_await_room(&w.core->homes[0], q, &r.room);
+    queue_await(&w, 0, q, &r);
     world_settle(&w);
     assert_int_equal(queue_facts(&w, "own").ready, 500);
     assert_int_equal(r.times, 0);

@@ -69,11 +69,6 @@ static bool is_odd(struct gnt_consumer_filter *filter, const struct gnt_message 
     return m->payload.size && m->payload.data[m->payload.size - 1] % 2;
 }
 
-static void unref(struct gnt_consumer_filter *filter)
-{
-    (void)filter;
-}
-
 static void on_delivered(struct queue_reader *q)
 {
     struct reader *r = GNT_CONTAINER(q, struct reader, r);
@@ -193,7 +188,7 @@ static void open_reader(struct life *l, struct reader *r)
     r->mode = modes[below(l, COUNT_OF(modes))];
     if (r->mode == GNT_CONSUME_TAKE && !l->takes)
         r->mode = GNT_CONSUME_LOCK;
-    r->filter = (struct gnt_consumer_filter){is_odd, unref};
+    r->filter = (struct gnt_consumer_filter){is_odd, queue_filter_unref};
     r->r.c.filter = r->odd ? &r->filter : NULL;
     r->r.c.held_max = below(l, 2) ? 0 : 1 + below(l, 5);
     r->r.c.priority = (int32_t)below(l, 2);

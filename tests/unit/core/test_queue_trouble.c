@@ -96,17 +96,12 @@ static bool from_e_on(struct gnt_consumer_filter *filter, const struct gnt_messa
     return m->payload.data[0] >= 'e';
 }
 
-static void unref(struct gnt_consumer_filter *filter)
-{
-    (void)filter;
-}
-
 /* Each read finds no memory once, and what was to be read comes all the same, with nothing more
  * said. */
 static void reads_are_tried_again(void **state)
 {
     (void)state;
-    static struct gnt_consumer_filter filter = {from_e_on, unref};
+    static struct gnt_consumer_filter filter = {from_e_on, queue_filter_unref};
     struct gnt_core_config config = world_config(HOMES);
     config.queue_window = 2;
     bool failed = true;

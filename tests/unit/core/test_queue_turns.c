@@ -112,16 +112,11 @@ static bool nothing(struct gnt_consumer_filter *filter, const struct gnt_message
     return false;
 }
 
-static void unref(struct gnt_consumer_filter *filter)
-{
-    (void)filter;
-}
-
 /* Others are served meanwhile, and those who drain are told when all has been looked at. */
 static void looked_at(void **state)
 {
     (void)state;
-    static struct gnt_consumer_filter filter = {nothing, unref};
+    static struct gnt_consumer_filter filter = {nothing, queue_filter_unref};
     uint64_t id = full_queue(NULL);
     const enum gnt_consume modes[] = {GNT_CONSUME_LOCK, GNT_CONSUME_BROWSE};
     for (int i = 0; i < 2; i++) {
