@@ -83,6 +83,7 @@ static void session_end(struct gnt_session *s)
 {
     GNT_ASSERT(s->receiver == NULL);
     publish_will(s);
+    gnt_session_consume_stop(s, false);
     gnt_session_flow_stop(s, true);
     gnt_session_unsubscribe_all(s);
     gnt_session_keep_end(s);
@@ -263,6 +264,7 @@ static void let_go(struct gnt_session *s, enum gnt_parting how)
     gnt_count(&s->home->counters, GNT_COUNT_CONNECTED, -1);
     gnt_session_shared_stop(s);
     gnt_session_shared_away(s);
+    gnt_session_consume_stop(s, how != GNT_PARTING_CLEAN);
     gnt_session_flow_stop(s, false);
     s->expires_at = after_s(s, s->expiry_s);
     if (how == GNT_PARTING_CLEAN)
@@ -393,6 +395,7 @@ void gnt_session_resume(struct gnt_session *s)
     s->resend_from = first ? first->id : 0;
     s->held = false;
     gnt_session_pump(s);
+    gnt_session_consume_review(s);
 }
 
 void gnt_session_close(struct gnt_session *s, enum gnt_parting how, uint32_t expiry_s)

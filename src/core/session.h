@@ -116,7 +116,10 @@ enum gnt_retain_handling { GNT_RETAIN_SEND, GNT_RETAIN_SEND_IF_NEW, GNT_RETAIN_D
  *
  * Where its client may be given nothing of what FILTER matches, or may not ask for it, it is
  * GNT_NOT_ALLOWED.  Where it may be given some of it only, it is granted, and what comes for it is
- * looked at: what it may not be given never was this session's. */
+ * looked at: what it may not be given never was this session's.
+ *
+ * "$queue/NAME" is that queue, whose messages come to it at QoS 1 at most, as long as its client is
+ * connected; it has no wildcards, and cannot be shared. */
 bool gnt_session_subscribe(struct gnt_session *s, struct gnt_slice filter,
                            const struct gnt_sub_options *options, enum gnt_retain_handling retained,
                            struct gnt_subscribing *request, enum gnt_outcome *outcome);
@@ -140,10 +143,19 @@ void gnt_session_not_received(struct gnt_home *home, uint64_t sink, uint16_t id)
 /* How many exactly-once messages wait for their PUBREL. */
 uint32_t gnt_session_unreleased(const struct gnt_session *s);
 
-/* ---- Settling what was delivered; each may lead to further deliveries. False: no delivery with
- * this id waits for that. */
-bool gnt_session_acknowledged(struct gnt_session *s, uint16_t id, bool refused); /* PUBACK */
-bool gnt_session_completed(struct gnt_session *s, uint16_t id);                  /* PUBCOMP */
+/* ---- Settling what was delivered; each may lead to further deliveries. */
+
+/* That a client turns a message down matters to the queue that it comes from. */
+struct gnt_refusal {
+    bool again; /* it may be delivered again, and this delivery has failed; else it is a dead letter
+                 */
+    struct gnt_slice reason, description;
+};
+
+/* PUBACK, with a REFUSAL or NULL, and PUBCOMP.  False: no delivery with this id waits for that. */
+bool gnt_session_acknowledged(struct gnt_session *s, uint16_t id,
+                              const struct gnt_refusal *refusal);
+bool gnt_session_completed(struct gnt_session *s, uint16_t id);
 
 /* The same for PUBREC: GNT_OK (PUBREL may be sent, again if need be), GNT_NOTFOUND, GNT_NOMEM. */
 GNT_MUST gnt_err gnt_session_received(struct gnt_session *s, uint16_t id, bool refused);

@@ -33,7 +33,7 @@ static void session_account(struct gnt_sink *sink, struct gnt_account *out)
     out->ledger = s->ledger;
     out->queued = s->queue ? gnt_pending_count(s->queue) : 0;
     for (struct gnt_flight *f = NULL; (f = gnt_window_next(&s->window, f));)
-        out->queued += f->message != NULL;
+        out->queued += f->message != NULL && !f->drawn;
 }
 
 /* ---- In flight */
@@ -165,9 +165,14 @@ static bool can_send(const struct gnt_session *s, uint8_t qos, uint64_t sequence
     return receiver_ready(s) && (qos == 0 || window_has_room(s, sequence));
 }
 
+bool gnt_session_can_send(const struct gnt_session *s, uint8_t qos)
+{
+    return can_send(s, qos, next_sequence(s));
+}
+
 bool gnt_session_has_room(const struct gnt_session *s)
 {
-    return !s->queue && can_send(s, 1, next_sequence(s));
+    return !s->queue && gnt_session_can_send(s, 1);
 }
 
 /* At most once: what cannot be sent is dropped.  How it has ended. */
@@ -192,6 +197,12 @@ static gnt_err place(struct gnt_session *s, struct gnt_flight *flight, uint64_t 
         s->kept->sent = sequence;
     *out = gnt_window_find(&s->window, flight->id);
     return err;
+}
+
+gnt_err gnt_session_place_unkept(struct gnt_session *s, struct gnt_flight *flight,
+                                 struct gnt_flight **out)
+{
+    return place(s, flight, s->kept ? ++s->kept->last : 0, out);
 }
 
 /* Sends now what has been counted in; *w is consumed whatever happens: false if it was dropped for
@@ -426,6 +437,7 @@ void gnt_session_pump(struct gnt_session *s)
             return;
     while (send_one(s))
         ;
+    gnt_session_consume_on(s);
     gnt_session_fetch(s);
     if (s->walks.first || (s->shares && !gnt_session_tell_groups(s)))
         gnt_session_work_later(s);
@@ -461,10 +473,26 @@ static bool settle(struct gnt_session *s, struct gnt_flight *flight, enum gnt_co
     return true;
 }
 
-bool gnt_session_acknowledged(struct gnt_session *s, uint16_t id, bool refused)
+/* Of what a queue has given.  Without memory to tell it the connection ends, and it goes back. */
+static void settle_drawn(struct gnt_session *s, struct gnt_flight *flight,
+                         const struct gnt_refusal *refusal)
 {
-    return settle(s, find(s, id, 1, GNT_FLIGHT_PUBLISHED),
-                  refused ? GNT_COUNT_DROPPED_REFUSED : GNT_COUNT_DELIVERED);
+    if (gnt_session_consumed(flight, refusal)) {
+        gnt_session_close_later(s, GNT_CLOSE_NO_MEMORY);
+        return;
+    }
+    settled(s, flight);
+    flight_remove(s, flight);
+    gnt_session_pump(s);
+}
+
+bool gnt_session_acknowledged(struct gnt_session *s, uint16_t id, const struct gnt_refusal *refusal)
+{
+    struct gnt_flight *flight = find(s, id, 1, GNT_FLIGHT_PUBLISHED);
+    if (!flight || !flight->drawn)
+        return settle(s, flight, refusal ? GNT_COUNT_DROPPED_REFUSED : GNT_COUNT_DELIVERED);
+    settle_drawn(s, flight, refusal);
+    return true;
 }
 
 gnt_err gnt_session_received(struct gnt_session *s, uint16_t id, bool refused)
@@ -489,7 +517,7 @@ bool gnt_session_completed(struct gnt_session *s, uint16_t id)
 void gnt_session_own(struct gnt_session *s, uint64_t group)
 {
     for (struct gnt_flight *f = NULL; s->kept && (f = gnt_window_next(&s->window, f));) {
-        if (f->cookie != group || !f->number || gnt_session_keep_flight(s, f))
+        if (f->cookie != group || !f->number || f->drawn || gnt_session_keep_flight(s, f))
             continue;
         gnt_group_settled(s->home, group, f->number);
         f->cookie = f->number = 0;

@@ -4,6 +4,7 @@
  *   session_queue.c      what waits for its client
  *   session_subscribe.c  subscriptions, retained messages for new ones
  *   session_share.c      shared ones
+ *   session_consume.c    those to queues
  *   session_rights.c     who its client is, and what it may
  *   session_keep.c       what of it is in the store (core/keep.h) */
 #ifndef GNT_CORE_SESSION_PRIVATE_H
@@ -45,10 +46,11 @@ struct gnt_session {
     struct gnt_map_node by_client_id; /* in home->sessions */
     struct gnt_work work;
 
-    struct gnt_map subscriptions; /* struct subscription, by place in the tree */
-    struct gnt_shares *shares;    /* NULL before the first shared one */
-    struct gnt_ring walks;        /* struct walk: retained messages still to be got */
-    uint32_t subscription_count;  /* of both kinds */
+    struct gnt_map subscriptions;    /* struct subscription, by place in the tree */
+    struct gnt_shares *shares;       /* NULL before the first shared one, */
+    struct gnt_consuming *consuming; /* and before the first to a queue */
+    struct gnt_ring walks;           /* struct walk: retained messages still to be got */
+    uint32_t subscription_count;     /* of all kinds */
 
     uint32_t expiry_s;
     uint64_t expires_at;    /* GNT_NEVER while connected */
@@ -129,6 +131,13 @@ void gnt_session_pump(struct gnt_session *s);
 
 /* Whether nothing is queued and the next message could be sent at once, whatever its QoS. */
 bool gnt_session_has_room(const struct gnt_session *s);
+
+/* Whether a message of QOS could be sent at once, if nothing is queued. */
+bool gnt_session_can_send(const struct gnt_session *s, uint8_t qos);
+
+/* *flight, of which nothing is kept, is in the window, and its message the window's. */
+GNT_MUST gnt_err gnt_session_place_unkept(struct gnt_session *s, struct gnt_flight *flight,
+                                          struct gnt_flight **out);
 
 /* The receiver has gone, maybe for good: gives back to shared groups what they lent. */
 void gnt_session_flow_stop(struct gnt_session *s, bool for_good);
@@ -277,6 +286,9 @@ static inline bool gnt_session_subscriptions_full(const struct gnt_session *s)
     return s->subscription_count >= s->home->config.subscriptions_per_session;
 }
 
+/* N more subscriptions, or fewer. */
+void gnt_session_count_subscriptions(struct gnt_session *s, int n);
+
 /* Marks about COUNT subscriptions from the bucket *at on, which is moved; true if there are more.
  */
 bool gnt_session_mark_plain(struct gnt_session *s, size_t *at, size_t count);
@@ -323,5 +335,36 @@ void gnt_session_shared_stop(struct gnt_session *s);
 
 /* Its groups are told that the receiver has gone, so that nobody waits for it. */
 void gnt_session_shared_away(struct gnt_session *s);
+
+/* ---- session_consume.c
+ *
+ * A subscription to "$queue/NAME" is a consumer of that queue (core/queue.h) as long as the client
+ * is connected and may listen to it.  What is given to it is locked there, not queued here, and
+ * not in the session's ledger, for it is in the queue's: a PUBACK settles it, and what has none
+ * when the connection ends is ready again, so that it may go to others.  What the session has
+ * queued itself goes first. */
+
+/* Subscribes to KEY, "$queue/NAME", as gnt_session_subscribe; at QoS 0 or 1. */
+bool gnt_session_consume(struct gnt_session *s, struct gnt_slice key,
+                         const struct gnt_sub_options *options, struct gnt_subscribing *answer,
+                         enum gnt_outcome *outcome);
+
+/* False: there is no such subscription. */
+bool gnt_session_unconsume(struct gnt_session *s, struct gnt_slice key);
+void gnt_session_unconsume_all(struct gnt_session *s);
+
+/* Its client has come, or may do other things than before: consumes what it may. */
+void gnt_session_consume_review(struct gnt_session *s);
+
+/* Its client has gone: what it has not acknowledged is the queues' again, and has FAILED or not. */
+void gnt_session_consume_stop(struct gnt_session *s, bool failed);
+
+/* Sends what came when there was no room, as far as there is. */
+void gnt_session_consume_on(struct gnt_session *s);
+
+/* FLIGHT, drawn from a queue, has been acknowledged, or turned down; it is the caller's to remove.
+ * GNT_NOMEM: that could not be told. */
+GNT_MUST gnt_err gnt_session_consumed(const struct gnt_flight *flight,
+                                      const struct gnt_refusal *refusal);
 
 #endif

@@ -154,6 +154,7 @@ static bool mark_slice(struct gnt_session *s, struct gnt_bounds *b)
     if (!b->plain_done) {
         if (gnt_session_mark_plain(s, &b->at, count))
             return true;
+        gnt_session_consume_review(s);
         b->plain_done = true;
         b->at = 0;
     }

@@ -161,7 +161,7 @@ static struct subscription *find_plain(const struct gnt_session *s, struct gnt_s
     return NULL;
 }
 
-static void count_subscriptions(struct gnt_session *s, int n)
+void gnt_session_count_subscriptions(struct gnt_session *s, int n)
 {
     s->subscription_count += (uint32_t)n;
     gnt_count(&s->home->counters, GNT_COUNT_SUBSCRIPTIONS, n);
@@ -205,7 +205,7 @@ static void plain_free(struct gnt_session *s, struct subscription *sub)
     gnt_map_remove(&s->subscriptions, &sub->node);
     set_mark(s, sub, false);
     free(sub);
-    count_subscriptions(s, -1);
+    gnt_session_count_subscriptions(s, -1);
 }
 
 static gnt_err plain_new(struct gnt_session *s, struct gnt_slice filter,
@@ -226,7 +226,7 @@ static gnt_err plain_new(struct gnt_session *s, struct gnt_slice filter,
         free(sub);
         return err;
     }
-    count_subscriptions(s, 1);
+    gnt_session_count_subscriptions(s, 1);
     *out = sub;
     return GNT_OK;
 }
@@ -305,6 +305,12 @@ bool gnt_session_subscribe(struct gnt_session *s, struct gnt_slice filter,
         *outcome = GNT_FILTER_INVALID;
         return true;
     }
+    struct gnt_slice queue;
+    bool draws = gnt_topic_queue(share.filter, &queue);
+    if (draws && (err == GNT_OK || gnt_topic_has_wildcard(queue))) {
+        *outcome = GNT_FILTER_INVALID; /* its consumers share it as it is */
+        return true;
+    }
     enum gnt_reach reach = gnt_session_reach(s, filter);
     if (reach == GNT_REACH_NONE &&
         !s->home->recovering) { /* there was more to be had when it was made */
@@ -316,6 +322,8 @@ bool gnt_session_subscribe(struct gnt_session *s, struct gnt_slice filter,
         *outcome = GNT_NO_ROOM;
         return true;
     }
+    if (draws)
+        return gnt_session_consume(s, filter, options, request, outcome);
     bool marked = reach != GNT_REACH_ALL;
     if (err == GNT_OK)
         return gnt_session_share(s, filter, options, marked, request, outcome);
@@ -325,7 +333,7 @@ bool gnt_session_subscribe(struct gnt_session *s, struct gnt_slice filter,
 
 enum gnt_outcome gnt_session_unsubscribe(struct gnt_session *s, struct gnt_slice filter)
 {
-    if (gnt_session_unshare(s, filter))
+    if (gnt_session_unshare(s, filter) || gnt_session_unconsume(s, filter))
         return GNT_DONE;
     struct subscription *plain = find_plain(s, filter);
     if (!plain)
@@ -387,6 +395,7 @@ static bool leave_behind(struct gnt_session *s)
 void gnt_session_unsubscribe_all(struct gnt_session *s)
 {
     gnt_session_unshare_all(s);
+    gnt_session_unconsume_all(s);
     if (leave_behind(s))
         return;
     struct gnt_map_cursor cursor = {0};

@@ -299,7 +299,8 @@ static gnt_err on_deliver(struct gnt_receiver *r, const struct gnt_delivery *d)
     assert_non_null(c->session);
     assert_true((d->id != 0) == (d->qos != 0));
     const struct gnt_rights *rights = gnt_session_rights(c->session);
-    assert_true(gnt_rights_may(rights, GNT_VERB_RECEIVE, d->message->topic)); /* as they are now */
+    if (!d->drawn) /* as they are now */
+        assert_true(gnt_rights_may(rights, GNT_VERB_RECEIVE, d->message->topic));
     if (c->out_of_memory)
         return GNT_NOMEM;
     if (c->payload_max && d->message->payload.size > c->payload_max)
@@ -312,7 +313,8 @@ static gnt_err on_deliver(struct gnt_receiver *r, const struct gnt_delivery *d)
     struct world_delivery *g = &c->got[c->count++];
     *g = (struct world_delivery){
         .id_count = d->ids.count, .id = d->id, .qos = d->qos, .retain = d->retain, .dup = d->dup};
-    text(g->topic, d->message->topic);
+    text(g->topic, d->drawn ? d->drawn->topic : d->message->topic);
+    g->failed = d->drawn ? d->drawn->failed : 0;
     text(g->payload, d->message->payload);
     assert_true(d->ids.count <= WORLD_IDS);
     memcpy(g->ids, gnt_sub_ids_list(&d->ids), d->ids.count * sizeof *g->ids);
@@ -509,7 +511,7 @@ size_t world_answer(struct world_client *c)
     for (; c->session && c->answered < c->count; c->answered++) {
         struct world_delivery g = c->got[c->answered];
         if (g.qos == 1)
-            n += gnt_session_acknowledged(c->session, g.id, false);
+            n += gnt_session_acknowledged(c->session, g.id, NULL);
         else if (g.qos == 2 && gnt_session_received(c->session, g.id, false) == GNT_OK)
             n += gnt_session_completed(c->session, g.id);
     }

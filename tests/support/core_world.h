@@ -50,6 +50,7 @@ struct world_delivery {
     uint16_t id; /* packet id */
     uint8_t qos;
     bool retain, dup;
+    uint32_t failed; /* from a queue */
 };
 
 struct world_client {

@@ -241,10 +241,29 @@ static void on_publish(struct gnt_mqtt_connection *c, const struct gnt_mqtt_pack
 
 /* ---- Acknowledgements */
 
+/* Whether a PUBACK with CODE says that the message is no good, and not that this is no time for it.
+ */
+static bool is_about_message(uint8_t code)
+{
+    switch (code) {
+    case GNT_REASON_IMPLEMENTATION_SPECIFIC:
+    case GNT_REASON_NOT_AUTHORIZED:
+    case GNT_REASON_TOPIC_NAME_INVALID:
+    case GNT_REASON_PAYLOAD_FORMAT_INVALID: return true;
+    default: return false;
+    }
+}
+
 static void on_puback(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
 {
-    bool refused = packet->ack.code >= 0x80;
-    gnt_session_acknowledged(c->session, packet->ack.id, refused); /* an unknown id harms nobody */
+    uint8_t code = packet->ack.code;
+    const struct gnt_refusal refusal = {
+        .again = !is_about_message(code),
+        .reason = gnt_slice_str(gnt_mqtt_reason_text(code)),
+        .description = gnt_mqtt_text(&packet->props, GNT_PROP_REASON_STRING),
+    };
+    /* an unknown id harms nobody */
+    gnt_session_acknowledged(c->session, packet->ack.id, code >= 0x80 ? &refusal : NULL);
 }
 
 static void on_pubrec(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)

@@ -4,6 +4,7 @@
 #include "auth/rights.h"
 #include "base/log.h"
 #include "front/mqtt/gate.h"
+#include "model/topic.h"
 
 #include <stdlib.h>
 
@@ -107,6 +108,9 @@ static void subscribe_one(struct subscribing *s, uint32_t i,
         return;
     }
     uint8_t most = s->connection->engine.options->qos_max; /* [MQTT-3.2.2-10] */
+    struct gnt_slice queue;
+    if (most > 1 && gnt_topic_queue(wanted->filter, &queue)) /* what comes back may go elsewhere */
+        most = 1;
     uint8_t qos = wanted->qos < most ? wanted->qos : most;
     struct gnt_sub_options options = {.id = s->subscription_id,
                                       .qos = qos,

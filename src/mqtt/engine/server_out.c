@@ -1,9 +1,13 @@
 /* What the server's side of a connection sends. */
 
 #include "base/assert.h"
+#include "base/utf8.h"
+#include "model/topic.h"
 #include "mqtt/engine/server.h"
 #include "mqtt/engine/server_alias.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Payloads up to here are copied behind their headers; larger ones are linked. */
@@ -325,14 +329,43 @@ static gnt_err put_publish(struct gnt_mqtt_server *s, const struct gnt_mqtt_publ
     return GNT_OK;
 }
 
+/* What of a message that comes from a queue no field of MQTT says: user properties, with the names
+ * that they have as annotations of AMQP (docs/mapping.md). */
+enum { DRAWN_PROPS = 5 };
+
+static size_t tell_drawn(const struct gnt_delivery *d, struct gnt_mqtt_prop *list, char number[12])
+{
+    const struct gnt_drawn *drawn = d->drawn;
+    struct gnt_slice name;
+    bool published = !gnt_topic_queue(d->message->topic, &name);
+    int digits = drawn->failed ? snprintf(number, 12, "%" PRIu32, drawn->failed) : 0;
+    const struct {
+        const char *name;
+        struct gnt_slice value;
+    } rows[DRAWN_PROPS] = {
+        {"x-opt-topic", published ? d->message->topic : gnt_slice(NULL, 0)},
+        {"x-opt-delivery-count", gnt_slice(number, (size_t)digits)},
+        {"DeadLetterReason", drawn->reason},
+        {"DeadLetterErrorDescription", drawn->description},
+        {"x-opt-deadletter-source", drawn->source},
+    };
+    size_t count = 0;
+    for (size_t i = 0; i < DRAWN_PROPS; i++)
+        if (rows[i].value.size && gnt_utf8_valid(rows[i].value))
+            list[count++] = (struct gnt_mqtt_prop){.row = GNT_PROP_USER_PROPERTY,
+                                                   .text = gnt_slice_str(rows[i].name),
+                                                   .value = rows[i].value};
+    return count;
+}
+
 static gnt_err publish_v5(struct gnt_mqtt_server *s, struct gnt_mqtt_publish *p,
                           const struct gnt_delivery *d, uint64_t now)
 {
     const struct gnt_message *m = d->message;
-    struct gnt_mqtt_prop few[4], *list = few;
+    struct gnt_mqtt_prop few[4 + DRAWN_PROPS], *list = few;
     struct gnt_mqtt_prop *many = NULL;
     if (d->ids.count > 2) {
-        many = malloc((d->ids.count + 2) * sizeof *many);
+        many = malloc((d->ids.count + 2 + DRAWN_PROPS) * sizeof *many);
         if (!many)
             return GNT_NOMEM;
         list = many;
@@ -346,6 +379,9 @@ static gnt_err publish_v5(struct gnt_mqtt_server *s, struct gnt_mqtt_publish *p,
     for (uint32_t i = 0; i < d->ids.count; i++)
         list[props.count++] = (struct gnt_mqtt_prop){.row = GNT_PROP_SUBSCRIPTION_ID,
                                                      .number = gnt_sub_ids_list(&d->ids)[i]};
+    char number[12];
+    if (d->drawn)
+        props.count += tell_drawn(d, list + props.count, number);
     bool known;
     uint16_t alias = gnt_mqtt_alias_for(s, p->topic, &known);
     if (alias)
@@ -370,7 +406,7 @@ gnt_err gnt_mqtt_server_publish(struct gnt_mqtt_server *s, const struct gnt_deli
                                  .retain = d->retain,
                                  .qos = d->qos,
                                  .id = d->id,
-                                 .topic = d->message->topic,
+                                 .topic = d->drawn ? d->drawn->topic : d->message->topic,
                                  .payload = d->message->payload};
     if (s->version == GNT_MQTT_5)
         return publish_v5(s, &p, d, now);

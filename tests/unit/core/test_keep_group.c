@@ -87,7 +87,7 @@ static void answer(struct member *m)
     memmove(p, p + 1, --m->pending_count * sizeof *p);
     if (done.qos == 2)
         m->held[done.id] = false;
-    assert_true(done.qos == 1 ? gnt_session_acknowledged(m->c.session, done.id, false)
+    assert_true(done.qos == 1 ? gnt_session_acknowledged(m->c.session, done.id, NULL)
                               : gnt_session_completed(m->c.session, done.id));
 }
 

@@ -132,7 +132,7 @@ static void answer(struct life *l, struct client *c, size_t i)
     uint16_t id = p->id;
     uint8_t qos = p->qos;
     memmove(p, p + 1, (--c->pending_count - i) * sizeof *p);
-    assert_true(qos == 1 ? gnt_session_acknowledged(s, id, false) : gnt_session_completed(s, id));
+    assert_true(qos == 1 ? gnt_session_acknowledged(s, id, NULL) : gnt_session_completed(s, id));
     take(l, c);
 }
 

@@ -283,11 +283,11 @@ static void at_least_once_across_breaks(void **state)
         assert_true(c.got[i].dup);
         assert_int_equal(c.got[i].id, c.got[0].id);
     }
-    assert_false(gnt_session_acknowledged(c.session, (uint16_t)(c.got[0].id + 1), false));
+    assert_false(gnt_session_acknowledged(c.session, (uint16_t)(c.got[0].id + 1), NULL));
     assert_int_equal(gnt_session_received(c.session, c.got[0].id, false), GNT_NOTFOUND);
     assert_false(gnt_session_completed(c.session, c.got[0].id));
-    assert_true(gnt_session_acknowledged(c.session, c.got[0].id, false));
-    assert_false(gnt_session_acknowledged(c.session, c.got[0].id, false));
+    assert_true(gnt_session_acknowledged(c.session, c.got[0].id, NULL));
+    assert_false(gnt_session_acknowledged(c.session, c.got[0].id, NULL));
     assert_counted(&w, GNT_COUNT_QUEUED, 0);
     again(&w, &c); /* after it: never again */
     assert_int_equal(c.count, 4);
@@ -306,7 +306,7 @@ static void exactly_once_across_breaks(void **state)
     again(&w, &c); /* before PUBREC */
     assert_int_equal(c.count, 2);
     assert_true(c.got[1].dup && c.got[1].id == id);
-    assert_false(gnt_session_acknowledged(c.session, id, false));
+    assert_false(gnt_session_acknowledged(c.session, id, NULL));
     assert_false(gnt_session_completed(c.session, id));
     assert_int_equal(gnt_session_received(c.session, id, false), GNT_OK);
     assert_int_equal(gnt_session_received(c.session, id, false), GNT_OK); /* the same once more */
@@ -399,10 +399,10 @@ static void a_smaller_receive_maximum_holds_for_what_is_sent_again(void **state)
     assert_true(world_connect(&w, &c, false, 100));
     assert_string_equal(world_payloads(&c, 5), "1 2 ");
     publish(&w, "7", 1); /* not before what was there */
-    assert_true(gnt_session_acknowledged(c.session, c.got[5].id, false));
+    assert_true(gnt_session_acknowledged(c.session, c.got[5].id, NULL));
     assert_string_equal(world_payloads(&c, 5), "1 2 3 ");
     /* A late answer from the last connection settles what has not been sent again yet, */
-    assert_true(gnt_session_acknowledged(c.session, c.got[4].id, false));
+    assert_true(gnt_session_acknowledged(c.session, c.got[4].id, NULL));
     /* and gives no room for more: 2 and 3 are still there. */
     assert_string_equal(world_payloads(&c, 5), "1 2 3 ");
     while (world_answer(&c))
@@ -446,8 +446,8 @@ static void all_is_sent_again_in_its_order(void **state)
     for (int i = 0; i < 6; i++)
         publish(&w, (const char *[]){"1", "2", "3", "4", "5", "6"}[i], i % 2 ? 1 : 2);
     assert_int_equal(gnt_session_received(c.session, c.got[2].id, false),
-                     GNT_OK);                                             /* 3 is released */
-    assert_true(gnt_session_acknowledged(c.session, c.got[3].id, false)); /* 4 is settled */
+                     GNT_OK);                                            /* 3 is released */
+    assert_true(gnt_session_acknowledged(c.session, c.got[3].id, NULL)); /* 4 is settled */
     again(&w, &c);
     assert_string_equal(world_payloads(&c, 6), "1 2 5 6 ");
     assert_int_equal(c.released_count, 1);
@@ -471,7 +471,7 @@ static void an_id_that_is_never_settled(void **state)
     assert_int_equal(c.count, 65535);
     publish(&w, "y", 1);
     assert_int_equal(c.count, 65535);
-    assert_true(gnt_session_acknowledged(c.session, c.got[0].id, false));
+    assert_true(gnt_session_acknowledged(c.session, c.got[0].id, NULL));
     assert_int_equal(c.count, 65536);
     assert_counted(&w, GNT_COUNT_DROPPED_NO_MEMORY, 0);
     close_one(&w, &c);

@@ -281,7 +281,7 @@ static void who_waits_for_the_broker_waits_for_its_room(void **state)
         publish(&s, "1");
     for (unsigned n = 0; n < 2; n++) {
         assert_int_equal(count_of(&s, GNT_WITHHELD), 2);
-        assert_true(gnt_session_acknowledged(s.c[1].session, s.c[1].got[n].id, false));
+        assert_true(gnt_session_acknowledged(s.c[1].session, s.c[1].got[n].id, NULL));
         world_settle(&s.w);
     }
     assert_int_equal(count_of(&s, GNT_WITHHELD), 0);
@@ -356,7 +356,7 @@ static void who_was_given_up_stays_so_while_the_broker_is_full(void **state)
     assert_int_equal(count_of(&s, GNT_QUOTA), 1);
     for (unsigned n = 0; n < 2; n++)
         assert_int_equal(publish(&s, "0"), GNT_WITHHELD);
-    assert_true(gnt_session_acknowledged(s.c[1].session, s.c[1].got[0].id, false));
+    assert_true(gnt_session_acknowledged(s.c[1].session, s.c[1].got[0].id, NULL));
     world_settle(&s.w);
     assert_int_equal(publish(&s, "1"), GNT_QUOTA);
     close_scene(&s);

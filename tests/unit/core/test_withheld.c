@@ -93,7 +93,7 @@ static void take_all(struct scene *s)
 
 static void acknowledge(struct scene *s, unsigned delivery)
 {
-    assert_true(gnt_session_acknowledged(s->c.session, s->c.got[delivery].id, false));
+    assert_true(gnt_session_acknowledged(s->c.session, s->c.got[delivery].id, NULL));
     world_settle(&s->w);
 }
 

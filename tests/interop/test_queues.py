@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""Queues, seen by MQTT clients (Paho, mosquitto's commands) and AMQP clients (Qpid Proton) at once."""
+
+import harness
+from paho_client import V5, V311, Client
+from proton import Message
+from proton.utils import BlockingConnection
+
+CONFIG = b"""
+entities:
+  auto_create: true
+  queues:
+    - {name: narrow, max_messages: 2}
+    - {name: small, max_messages: 1, overflow: reject}
+    - {name: bound, bind: ['site/#']}
+"""
+
+
+class Queues(harness.Test):
+    def start_broker(self):
+        path = self.file("gnatter.yaml", CONFIG)
+        broker = harness.Gnatter(self.folder)
+        self.brokers.append(broker)
+        self.addCleanup(self.stop, broker)
+        broker.spawn([harness.GNATTER, "broker", "--config", path, "--listen", "mqtt://127.0.0.1:0",
+                      "--listen", "http://127.0.0.1:0", "--listen", "amqp://127.0.0.1:0", "--data",
+                      "none", "--workers", str(harness.WORKERS)])
+        return broker.wait_for_port()
+
+    def mqtt(self, name, version=V5, **properties):
+        client = Client(name, version)
+        self.addCleanup(client.close)
+        client.connect(self.broker, **properties)
+        return client
+
+    def amqp(self):
+        connection = BlockingConnection(f"amqp://127.0.0.1:{self.broker.amqp_port}",
+                                        timeout=harness.PATIENCE)
+        self.addCleanup(connection.close)
+        return connection
+
+    def user(self, message):
+        return dict(message.properties.UserProperty) if hasattr(message.properties,
+                                                                "UserProperty") else {}
+
+
+class FromMqtt(Queues):
+    def test_every_version_and_qos(self):
+        receiver = self.amqp().create_receiver("orders")
+        for version in V311, V5:
+            publisher = self.mqtt(f"publisher{version}", version)
+            for qos in range(3):
+                publisher.publish("$queue/Orders", b"%d" % qos, qos)
+                got = receiver.receive()
+                receiver.accept()
+                self.assertEqual((bytes(got.body), got.durable), (b"%d" % qos, qos > 0))
+
+    def test_mosquitto_pub(self):
+        receiver = self.amqp().create_receiver("orders")
+        harness.run(["mosquitto_pub", "-p", str(self.broker.port), "-q", "1", "-t",
+                     "$queue/orders", "-m", "hello"])
+        self.assertEqual(bytes(receiver.receive().body), b"hello")
+
+    def test_full(self):
+        """The third waits for its acknowledgement until there is room."""
+        publisher = self.mqtt("publisher")
+        publisher.publish("$queue/narrow", "1")
+        mids = [publisher.send("$queue/narrow", body, 1) for body in ("2", "3")]
+        receiver = self.amqp().create_receiver("narrow", credit=1)
+        for body in (b"1", b"2", b"3"):
+            self.assertEqual(bytes(receiver.receive().body), body)
+            receiver.accept()
+        for mid in mids:
+            publisher.wait_answer(mid)
+
+    def test_rejects(self):
+        publisher = self.mqtt("publisher")
+        for body in ("1", "2"):  # Paho does not tell the reason: PUBACK comes in any case
+            publisher.publish("$queue/small", body)
+        connection = self.amqp()
+        receiver = connection.create_receiver("small")
+        self.assertEqual(bytes(receiver.receive().body), b"1")
+        receiver.accept()
+        connection.create_sender("small").send(Message(body="end"))
+        self.assertEqual(receiver.receive().body, "end")
+
+
+class ToMqtt(Queues):
+    def test_every_qos(self):
+        connection = self.amqp()
+        sender = connection.create_sender("orders")
+        for qos in range(3):
+            subscriber = self.mqtt(f"subscriber{qos}")
+            self.assertEqual(subscriber.subscribe("$queue/orders", qos), [min(qos, 1)])
+            for body in "ab":
+                sender.send(Message(body=body, durable=True))
+            for body in (b"a", b"b"):
+                got = subscriber.receive()
+                self.assertEqual((got.topic, got.payload, got.qos),
+                                 ("$queue/orders", body, min(qos, 1)))
+            subscriber.unsubscribe("$queue/orders")
+        receiver = connection.create_receiver("orders")  # all that has been acknowledged is gone
+        sender.send(Message(body="end"))
+        self.assertEqual(receiver.receive().body, "end")
+
+    def test_mosquitto_sub(self):
+        subscriber = self.process(["mosquitto_sub", "-p", str(self.broker.port), "-q", "1", "-t",
+                                   "$queue/orders", "-C", "2"])
+        sender = self.amqp().create_sender("orders")
+        for body in ("one", "two"):
+            sender.send(Message(body=body))
+        self.assertEqual(subscriber.wait(), ["one", "two"])
+
+    def test_fields(self):
+        subscriber = self.mqtt("subscriber")
+        subscriber.subscribe("$queue/orders", 1)
+        self.amqp().create_sender("orders").send(Message(
+            body="x", content_type="text/plain", reply_to="topic://answers/7",
+            properties={"color": "red"}))
+        got = subscriber.receive()
+        self.assertEqual((got.properties.ContentType, got.properties.ResponseTopic,
+                          self.user(got)["color"]), ("text/plain", "answers/7", "red"))
+
+    def test_bound(self):
+        """What a topic has brought says which."""
+        subscriber = self.mqtt("subscriber")
+        subscriber.subscribe("$queue/bound", 1)
+        self.mqtt("publisher").publish("site/a/temp", "21")
+        got = subscriber.receive()
+        self.assertEqual((got.topic, got.payload, self.user(got)["x-opt-topic"]),
+                         ("$queue/bound", b"21", "site/a/temp"))
+
+    def test_competing_with_amqp(self):
+        connection = self.amqp()
+        sender = connection.create_sender("orders")
+        subscriber = self.mqtt("subscriber")
+        subscriber.subscribe("$queue/orders", 1)
+        receiver = connection.create_receiver("orders", credit=10)
+        for n in range(10):
+            sender.send(Message(body=str(n)))
+        theirs = []
+        for _ in range(5):  # they take turns
+            theirs.append(receiver.receive().body)
+            receiver.accept()
+        ours = [got.payload.decode() for got in subscriber.receive_all(5)]
+        self.assertEqual(sorted(theirs + ours), [str(n) for n in range(10)])
+
+    def test_comes_back(self):
+        """What a subscriber had when its connection broke goes to others, and has failed."""
+        connection = self.amqp()
+        subscriber = self.mqtt("subscriber", ReceiveMaximum=1)
+        subscriber.paho._send_puback = lambda *_: 0
+        subscriber.subscribe("$queue/orders", 1)
+        connection.create_sender("orders").send(Message(body="x"))
+        subscriber.receive()
+        subscriber.vanish()
+        receiver = connection.create_receiver("orders")
+        got = receiver.receive()
+        receiver.reject()
+        receiver.close()  # only now it is said
+        self.assertEqual((got.body, got.delivery_count), ("x", 1))
+        other = self.mqtt("other")
+        other.subscribe("$queue/orders/$DeadLetterQueue", 1)
+        dead = other.receive()
+        self.assertEqual((dead.payload, self.user(dead)["x-opt-deadletter-source"]),
+                         (b"x", "orders"))
+
+    def test_no_such_filters(self):
+        subscriber = self.mqtt("subscriber")
+        self.assertEqual(subscriber.subscribe("$queue/+", 1), [0x8f])
+        self.assertEqual(subscriber.subscribe("$share/g/$queue/orders", 1), [0x8f])
+
+
+if __name__ == "__main__":
+    harness.main()
