@@ -125,8 +125,9 @@ struct gnatter_amqp_options {
     size_t size; /* of this struct, set by gnatter_amqp_options_init: leave it */
 
     /* "amqp://HOST:PORT" (5672 unless it is named), "amqps://" (5671) by TLS, "ws://HOST:PORT/PATH"
-     * (80, /amqp) and "wss://" (443) over WebSocket, or "unix:///PATH".  USER:PASSWORD@ may stand
-     * in front of HOST, with %XX for what is special in a URL. ["amqp://localhost"] */
+     * (80, /amqp) and "wss://" (443) over WebSocket, or "unix:///PATH" ("amqp+unix" is the same).
+     * USER:PASSWORD@ may stand in front of HOST, with %XX for what is special in a URL.
+     * ["amqp://localhost"] */
     const char *url;
 
     /* Who one is.  Without a user: nobody (ANONYMOUS), or whom the certificate or the socket names

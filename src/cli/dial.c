@@ -281,7 +281,8 @@ int gnt_dial_close(struct gnt_dial *dial)
     /* Its thread may hang in an output that nobody reads; then SIGALRM is the end. */
     (void)alarm(END_S);
     gnatter_amqp_get_info(dial->amqp, &info);
-    int err = info.connected ? gnatter_amqp_close(dial->amqp, CLOSE_MS) : 0;
+    const uint32_t patience_ms = gnt_run_code(&dial->run) ? 0 : CLOSE_MS; /* else it has failed */
+    int err = info.connected ? gnatter_amqp_close(dial->amqp, patience_ms) : 0;
     if (err)
         gnt_run_debug(&dial->run, "disconnecting: %s", gnatter_error_text(err));
     gnatter_amqp_free(dial->amqp);

@@ -30,7 +30,7 @@ GNT_MUST gnt_err gnt_dial_check_url(const char *text, struct gnt_why *why);
 #define GNT_DIAL_ROWS(type) \
     GNT_PLACE_WHERE_ROWS(type, dial.place, "5672, with TLS 5671", \
         "amqp://HOST:PORT, or ws://HOST:PORT/amqp for AMQP over WebSocket; amqps://HOST:PORT and " \
-        "wss://HOST:PORT/amqp for TLS; unix:///PATH for the Unix socket of that path.", \
+        "wss://HOST:PORT/amqp for TLS; unix:///PATH for the Unix socket of that path, which the broker has as amqp+unix.", \
         gnt_dial_check_url), \
     {.flag = "id", .letter = 'i', .kind = GNT_OPTION_STRING, .group = "Connection", \
      GNT_OPTION_FIELD(type, dial.container_id), .metavar = "ID", .max = 255, \

@@ -1,5 +1,6 @@
 /* gnatter send: sends one message over AMQP 1.0, or one for each line of the standard input. */
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "cli/body.h"
 #include "cli/command.h"
 #include "cli/dial.h"
@@ -7,6 +8,7 @@
 #include "cli/number.h"
 #include "cli/say.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sysexits.h>
@@ -18,6 +20,8 @@ enum {
     BODY_MAX = 268435455,
     QUEUE_MESSAGES = 1000, /* that wait for their outcome */
     ENTRIES_MAX = 256,
+    TIME_IS_UP = 27,    /* as gnatter sub has it */
+    PATIENCE_MS = 2000, /* before it is said what is waited for */
 };
 
 enum { AS_DATA, AS_TEXT };
@@ -31,7 +35,7 @@ struct options {
     uint32_t priority;
     bool durable, settled;
     struct gnt_strings properties, annotations;
-    uint32_t count;
+    uint32_t count, timeout_s;
     int64_t rate_milli; /* messages in 1,000 seconds; 0: as many as can be */
 };
 
@@ -134,6 +138,16 @@ static const struct gnt_option rows[] = {
      .metavar = "N",
      .group = "Sending",
      .help = "Sends the same message N times; not with -l."},
+    {.flag = "timeout",
+     .letter = 'W',
+     .kind = GNT_OPTION_INTEGER,
+     FIELD(timeout_s),
+     .min = 1,
+     .max = UINT32_MAX,
+     .metavar = "SECONDS",
+     .group = "Sending",
+     .help = "Ends after so many seconds, with exit code 27; what has not been accepted by then "
+             "may have been sent, or not."},
     {.flag = "rate",
      .kind = GNT_OPTION_TAKE,
      FIELD(rate_milli),
@@ -156,11 +170,11 @@ static const struct gnt_args arguments = {
               "  tail -f log | gnatter send log -l\n"
               "  gnatter send test -m x --count 1000 --rate 50\n"
               "\n"
-              "Exit codes: 0 the broker has accepted all of it; else those of sysexits.h, such\n"
-              "as 64 wrong usage, 65 it rejects a message, 66 there is no such address, or an\n"
-              "input cannot be read, 68 host not found, 69 no connection, 75 it does not take\n"
-              "a message now, 77 not permitted, or one side refuses the other's certificate,\n"
-              "78 files of TLS that cannot be used.",
+              "Exit codes: 0 the broker has accepted all of it; 27 time is up (-W); else those\n"
+              "of sysexits.h, such as 64 wrong usage, 65 it rejects a message, 66 there is no\n"
+              "such address, or an input cannot be read, 68 host not found, 69 no connection,\n"
+              "75 it does not take a message now, 77 not permitted, or one side refuses the\n"
+              "other's certificate, 78 files of TLS that cannot be used.",
     .table = GNT_OPTION_TABLE(struct options, rows),
     .words_min = 1,
     .words_max = 1,
@@ -174,8 +188,12 @@ struct send {
     gnatter_amqp_message *message;
     atomic_uint_least64_t settled; /* by the client's thread */
     uint64_t asked;
-    uint64_t began, next; /* the time of the next message, by --rate */
-    atomic_int refused;   /* the exit code of a message that was not accepted */
+    uint64_t began;     /* of the first message, for --rate */
+    atomic_int refused; /* the exit code of a message that was not accepted */
+    uint64_t until;     /* when time is up; GNT_NEVER */
+    uint64_t progress;  /* messages that were settled, when something last changed, */
+    uint64_t since;     /* and when that was */
+    bool told;          /* what it waits for */
 };
 
 /* ---- The message */
@@ -294,13 +312,71 @@ static void on_detached(int error, const struct gnatter_amqp_error *why, void *c
     gnt_dial_detached(&s->dial, "send to", s->address, error, why);
 }
 
+/* ---- Waiting */
+
+static uint64_t outstanding(struct send *s)
+{
+    return s->asked - atomic_load(&s->settled);
+}
+
+/* A queue that is full gives no credit, which nobody would see otherwise. */
+static void say_waiting(struct send *s)
+{
+    struct gnatter_amqp_link_info info;
+    char shown[300];
+    gnatter_amqp_sender_get_info(s->sender, &info);
+    if (!info.attached)
+        return; /* that there is no connection is said elsewhere */
+    gnt_utf8_printable(gnt_slice_str(s->address), shown, sizeof shown);
+    if (info.credit == 0)
+        gnt_run_say(&s->dial.run, "waiting for credit from '%s' (the queue may be full)", shown);
+    else
+        gnt_run_say(&s->dial.run, "waiting for '%s' to accept what was sent", shown);
+    s->told = true;
+}
+
+static void time_is_up(struct send *s)
+{
+    const uint64_t left = outstanding(s);
+    if (left)
+        gnt_run_say(&s->dial.run, "time is up: not accepted: %" PRIu64, left);
+    else
+        gnt_run_say(&s->dial.run, "time is up");
+    gnt_run_end(&s->dial.run, TIME_IS_UP);
+}
+
+/* Waits for a change, UNTIL at most, or for EVENTS of FD.  False: the command is to end. */
+static bool await(struct send *s, uint64_t until, int fd, short events, bool *ready)
+{
+    uint64_t now = gnt_now(&gnt_clock_system), settled = atomic_load(&s->settled);
+    if (settled != s->progress || settled == s->asked || !s->since) {
+        s->progress = settled;
+        s->since = now;
+    }
+    uint64_t look = gnt_deadline(s->since, PATIENCE_MS * GNT_NS_PER_MS);
+    if (!s->told && settled != s->asked && now >= look) {
+        say_waiting(s);
+        s->since = now;
+        look = gnt_deadline(now, PATIENCE_MS * GNT_NS_PER_MS);
+    }
+    if (!s->told && settled != s->asked && look < until)
+        until = look;
+    if (!gnt_run_wait(&s->dial.run, until < s->until ? until : s->until, fd, events, ready))
+        return false;
+    if (gnt_now(&gnt_clock_system) >= s->until) {
+        time_is_up(s);
+        return false;
+    }
+    return true;
+}
+
 /* Waits until no more than LEFT messages are outstanding, and there is a broker at all.  False: the
  * command is to end. */
 static bool settle(struct send *s, uint64_t left)
 {
     bool ready;
-    while (s->asked - atomic_load(&s->settled) > left || !atomic_load(&s->dial.connected_once)) {
-        if (!gnt_run_wait(&s->dial.run, GNT_NEVER, -1, 0, &ready))
+    while (outstanding(s) > left || !atomic_load(&s->dial.connected_once)) {
+        if (!await(s, GNT_NEVER, -1, 0, &ready))
             return false;
     }
     return true;
@@ -317,7 +393,7 @@ static bool keep_pace(struct send *s)
         s->began = gnt_now(&gnt_clock_system);
     uint64_t until = s->began + (uint64_t)((double)s->asked / (double)rate * 1e12);
     while (gnt_now(&gnt_clock_system) < until) {
-        if (!gnt_run_wait(&s->dial.run, until, -1, 0, &ready))
+        if (!await(s, until, -1, 0, &ready))
             return false;
     }
     return true;
@@ -328,14 +404,14 @@ static bool send_one(struct send *s, struct gnt_slice body)
 {
     int err = keep_pace(s) ? set_body(s, body) : GNATTER_ECLOSED;
     while (!err) {
-        uint64_t outstanding = s->asked - atomic_load(&s->settled);
+        const uint64_t before = outstanding(s);
         err = gnatter_amqp_send(s->sender, s->message, on_outcome, s);
         if (!err) {
             s->asked++;
             return true;
         }
-        if (err == GNATTER_EFULL && outstanding > 0)
-            err = settle(s, outstanding - 1) ? 0 : GNATTER_ECLOSED;
+        if (err == GNATTER_EFULL && before > 0)
+            err = settle(s, before - 1) ? 0 : GNATTER_ECLOSED;
     }
     if (gnt_run_goes_on(&s->dial.run) && err != GNATTER_EREFUSED) {
         gnt_run_say(&s->dial.run, "a message cannot be sent: %s", gnatter_error_text(err));
@@ -360,7 +436,7 @@ static void read_lines(struct send *s)
     gnt_err err = GNT_MORE;
     bool ready, going = true;
     while (going && err == GNT_MORE) {
-        going = gnt_run_wait(&s->dial.run, GNT_NEVER, in.fd, POLLIN, &ready);
+        going = await(s, GNT_NEVER, in.fd, POLLIN, &ready);
         if (!going || !ready)
             continue;
         err = gnt_input_read(&in);
@@ -420,7 +496,9 @@ static int serve(struct send *s, struct gnt_slice body)
 
 static int run(const struct options *o, const char *address, struct gnt_slice body)
 {
-    struct send s = {.options = o, .address = address};
+    struct send s = {.options = o, .address = address, .until = GNT_NEVER};
+    if (o->timeout_s)
+        s.until = gnt_deadline(gnt_now(&gnt_clock_system), o->timeout_s * GNT_NS_PER_S);
     s.dial = (struct gnt_dial){.command = name,
                                .options = &o->dial,
                                .queue_messages = QUEUE_MESSAGES,

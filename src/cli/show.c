@@ -1,5 +1,6 @@
 #include "cli/show.h"
 #include "base/date.h"
+#include "base/hex.h"
 #include "base/utf8.h"
 #include "cli/json.h"
 #include "conf/text.h"
@@ -39,11 +40,9 @@ static gnt_err put_date(struct gnt_buf *out, int64_t unix_ms)
 
 static gnt_err put_uuid(struct gnt_buf *out, struct gnt_slice bytes)
 {
-    gnt_err err = put(out, "\"");
-    for (size_t i = 0; !err && i < bytes.size; i++)
-        err = gnt_text_put(out, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
-                           bytes.data[i]);
-    return err ? err : put(out, "\"");
+    char text[GNT_UUID_TEXT];
+    gnt_uuid_text(bytes.data, text);
+    return gnt_text_put(out, "\"%s\"", text);
 }
 
 /* As gnatter_amqp_show says it, in quotes: what JSON has no word for. */

@@ -90,7 +90,7 @@ static const struct gnt_option listener_rows[] = {
          "AMQP 1.0, on port 5672; http, on port 80, is both over WebSocket, at its paths /mqtt "
          "and /amqp; mqtts, on port 8883, amqps, on port 5671, and https, on port 443, are the "
          "same over TLS. Without a host: on all addresses. Port 0: any free one. unix:///PATH "
-         "is MQTT over the Unix socket of that path."},
+         "is MQTT over the Unix socket of that path, amqp+unix:///PATH is AMQP."},
     {.path = "mode",
      .kind = GNT_OPTION_STRING,
      GNT_OPTION_FIELD(struct gnt_config_listener, mode),

@@ -12,6 +12,7 @@ static const struct gnt_url_scheme schemes[] = {
     {"mqtt", 1883, .kind = GNT_URL_MQTT},
     {"unix", 0, .path = true, .file = true, .kind = GNT_URL_MQTT},
     {"amqp", 5672, .kind = GNT_URL_AMQP},
+    {"amqp+unix", 0, .path = true, .file = true, .kind = GNT_URL_AMQP},
     {"http", 80, .kind = GNT_URL_HTTP},
     {"ws", 80, .path = true, .kind = GNT_URL_WEBSOCKET},
     {"mqtts", 8883, .tls = true, .kind = GNT_URL_MQTT},
@@ -233,8 +234,9 @@ const char *gnt_url_websocket_path(const struct gnt_url *url)
 bool gnt_url_is_peer(const struct gnt_url *url, enum gnt_url_kind kind)
 {
     const struct gnt_url_scheme *scheme = url->scheme;
-    return scheme->file ||
-           ((scheme->kind == kind || scheme->kind == GNT_URL_WEBSOCKET) && *url->host);
+    if (scheme->file) /* what stands there as "unix" may be anybody's */
+        return scheme->kind == kind || scheme->kind == GNT_URL_MQTT;
+    return (scheme->kind == kind || scheme->kind == GNT_URL_WEBSOCKET) && *url->host;
 }
 
 bool gnt_url_is_loopback(const struct gnt_url *url)

@@ -4,8 +4,9 @@
  *     http://127.0.0.1:8080 for a listener, ws://127.0.0.1:8080/mqtt for a client of it
  *     amqp://127.0.0.1:5672
  *     mqtts, amqps, https and wss: the same over TLS
- *     unix:///run/gnatter/mqtt.sock, MQTT or AMQP over the Unix socket of that path, taken as it
- *     stands there: nothing in it is escaped
+ *     unix:///run/gnatter/mqtt.sock, MQTT over the Unix socket of that path, which is taken as it
+ *     stands there: nothing in it is escaped; a client may speak AMQP there, too
+ *     amqp+unix:///run/gnatter/amqp.sock, AMQP likewise
  *
  * Nothing is allocated; any thread. */
 #ifndef GNT_CONF_URL_H

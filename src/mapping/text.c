@@ -2,6 +2,7 @@
 
 #include "base/base64.h"
 #include "base/date.h"
+#include "base/hex.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -58,20 +59,12 @@ static size_t put_double(char *to, const struct gnt_amqp_value *v)
 
 static size_t put_hex(char *to, const struct gnt_amqp_value *v)
 {
-    for (size_t i = 0; i < v->bytes.size; i++)
-        (void)snprintf(to + 2 * i, 3, "%02x", v->bytes.data[i]);
-    return 2 * v->bytes.size;
+    return gnt_hex_text(v->bytes, to);
 }
 
 static size_t put_uuid(char *to, const struct gnt_amqp_value *v)
 {
-    char *at = to;
-    for (size_t i = 0; i < v->bytes.size; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            *at++ = '-';
-        at += snprintf(at, 3, "%02x", v->bytes.data[i]);
-    }
-    return (size_t)(at - to);
+    return gnt_uuid_text(v->bytes.data, to);
 }
 
 /* A code point, in UTF-8 [RFC 3629]. */

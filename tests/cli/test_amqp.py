@@ -107,6 +107,21 @@ class Bodies(Case):
         self.assertEqual(sender.end(), 0)
         self.assertEqual(harness.terminate(receiver), 0)
 
+    def test_a_full_queue(self):
+        self.ok("queue", "create", self.topic, "max_messages=1")
+        self.ok("send", self.topic, "-m", "one")
+        waits = f"gnatter send: waiting for credit from '{self.topic}' (the queue may be full)"
+        sender = self.start("send", self.topic, "-m", "two")
+        self.assertEqual(sender.line("stderr", b"credit"), waits.encode())
+        self.assertEqual(self.ok("receive", self.topic, "-C", "1"), b"one\n")
+        self.assertEqual(sender.end(), 0)
+        code, _, err = self.run_command("send", self.topic, "-m", "three", "-W", "1")
+        self.assertEqual((code, err), (27, b"gnatter send: time is up: not accepted: 1\n"))
+        code, _, err = self.run_command("send", self.topic, "-l", "-W", "2", data=b"three\nfour\n")
+        self.assertEqual(code, 27)
+        self.assertIn(b"time is up: not accepted: 2\n", err)
+        self.assertEqual(self.waiting(), ["two"])
+
     def test_text_is_a_value(self):
         self.ok("send", self.topic, "-m", "grün", "--as", "text")
         shown = json.loads(self.ok("peek", self.topic, "--json"))

@@ -45,6 +45,17 @@ class Clients(Case):
             self.assertEqual((code, out), (0, "theirs\n"), err)
             self.assertEqual(harness.terminate(broker), 0)
 
+    def test_amqp(self):
+        self.ready("--listen", f"amqp+{self.url}")
+        for url, what in (self.url, "one"), (f"amqp+{self.url}", "two"):
+            code, _, err = self.run_client(harness.GNATTER, "send", "q", "--url", url, "-m", what)
+            self.assertEqual(code, 0, err)
+            code, out, err = self.run_client(harness.GNATTER, "receive", "q", "--url", url, "--drain")
+            self.assertEqual((code, out), (0, f"{what}\n"), err)
+        code, _, err = self.run_client(harness.GNATTER, "pub", "--url", f"amqp+{self.url}", "-t", "x",
+                                       "-m", "y")
+        self.assertEqual(code, 64, err)
+
     def test_bench(self):
         self.ready()
         code, out, err = self.run_client(harness.GNATTER, "bench", "-s", "pairs", "--publishers", "3",

@@ -3,6 +3,7 @@
 #include "amqp/codec/composite.h"
 #include "amqp/codec/message.h"
 #include "base/date.h"
+#include "base/hex.h"
 #include "base/printer.h"
 
 #include <inttypes.h>
@@ -13,18 +14,19 @@ static const char more[] = "...", broken[] = "(malformed)";
 
 /* ---- Leaves */
 
+/* Of a decimal. */
 static void print_hex(struct gnt_printer *p, struct gnt_slice bytes)
 {
-    for (size_t i = 0; i < bytes.size; i++)
-        gnt_printer_tell(p, "%02x", bytes.data[i]);
+    char text[2 * 16 + 1];
+    gnt_hex_text(bytes, text);
+    gnt_printer_say(p, text);
 }
 
-/* 8-4-4-4-12 digits [AMQP 1.6.18]. */
 static void print_uuid(struct gnt_printer *p, struct gnt_slice bytes)
 {
-    for (size_t i = 0; i < bytes.size; i++)
-        gnt_printer_tell(p, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x",
-                         bytes.data[i]);
+    char text[GNT_UUID_TEXT];
+    gnt_uuid_text(bytes.data, text);
+    gnt_printer_say(p, text);
 }
 
 static void print_timestamp(struct gnt_printer *p, int64_t unix_ms)

@@ -37,6 +37,7 @@ static void good(void **state)
         {"WS://[::1]:8080/mqtt?a=b", "::1", true, 8080, "/mqtt?a=b", true},
         {"unix:///run/gnatter/mqtt.sock", "", false, 0, "/run/gnatter/mqtt.sock", true},
         {"unix:///a b?c#d:[e]%20", "", false, 0, "/a b?c#d:[e]%20", true},
+        {"amqp+unix:///run/s", "", false, 0, "/run/s", true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct gnt_url url;
@@ -132,7 +133,7 @@ static void peers(void **state)
     } rows[] = {
         {"mqtt://h", true, false},  {"amqps://h", false, true}, {"wss://h", true, true},
         {"unix:///s", true, true},  {"mqtt://", false, false},  {"amqp://", false, false},
-        {"http://h", false, false}, {"ws://:80", false, false},
+        {"http://h", false, false}, {"ws://:80", false, false}, {"amqp+unix:///s", false, true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct gnt_url url;

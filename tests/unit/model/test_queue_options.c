@@ -67,7 +67,7 @@ static void put_range(FILE *to, size_t row)
 static void put_table(FILE *to)
 {
     char text[GNT_QUEUE_OPTION_TEXT];
-    fprintf(to, "| Option | Values | Default | Unit | |\n|---|---|---|---|---|\n");
+    fprintf(to, "| Setting | Values | Default | Unit | |\n|---|---|---|---|---|\n");
     for (size_t row = 0; row < GNT_QUEUE_OPTION_ROWS; row++) {
         const struct gnt_queue_option *o = &gnt_queue_option_rows[row];
         fprintf(to, "| `%s` | ", o->name);
