@@ -133,7 +133,7 @@ static void answer(struct gnt_queue *q, enum gnt_queue_result result)
 {
     struct gnt_entity_asking *a = first_asking(q);
     gnt_list_remove(&a->errand.kept.link);
-    a->purged = q->purged;
+    a->purged = result ? 0 : q->purged;
     q->purge_upto = 0;
     gnt_queue_facts_of(q, &a->facts);
     gnt_entity_answer(q->home, a, result);
@@ -207,6 +207,7 @@ static void on_free(struct gnt_home *home, struct gnt_chore *chore)
     gnt_map_fini(&q->held);
     gnt_map_fini(&q->states);
     gnt_queue_groups_free(q);
+    gnt_chore_cancel(chore);
     free(q);
 }
 

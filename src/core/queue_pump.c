@@ -82,14 +82,14 @@ static struct gnt_entry *first_for_all(struct gnt_queue *q)
 {
     for (int i = GNT_QUEUE_PRIORITY_MAX; i >= 0; i--) {
         struct gnt_lane *lane = q->lanes[i];
-        struct gnt_entry *e;
-        while (lane && (e = gnt_lane_first(lane)) && !is_tired(q)) {
-            if (!is_expired(e))
-                return e;
+        struct gnt_entry *e = NULL;
+        while (lane && (e = gnt_lane_first(lane)) && is_expired(e) && !is_tired(q)) {
             gnt_entry_expire(e);
             q->looks--;
         }
-        if (lane && (is_tired(q) || gnt_lane_comes(lane)))
+        if (e && !is_expired(e))
+            return e;
+        if (lane && (e || gnt_lane_comes(lane)))
             break;
     }
     return NULL;

@@ -34,7 +34,7 @@ bool gnt_queue_is_full(const struct gnt_queue *q, size_t size)
 }
 
 /* Whether those who still send when it is full have sent more than can have been under way. */
-static bool is_overrun(const struct gnt_queue *q, size_t size)
+static bool is_overrun(const struct gnt_queue *q)
 {
     const struct gnt_queue_options *o = &q->options;
     uint64_t slack = gnt_slack(o->max_messages, GNT_QUEUE_SLACK);
@@ -42,8 +42,7 @@ static bool is_overrun(const struct gnt_queue *q, size_t size)
     if (q->home->recovering)
         return false;
     return (o->max_messages && gnt_queue_count(q) >= o->max_messages + slack) ||
-           (o->max_bytes && gnt_queue_bytes(q) >= o->max_bytes + slack_bytes) ||
-           gnt_total_overruns(q->home, 1, size);
+           (o->max_bytes && gnt_queue_bytes(q) >= o->max_bytes + slack_bytes);
 }
 
 /* A little below its bounds, so that not each message that goes wakes all senders. */
@@ -167,14 +166,14 @@ static enum gnt_queue_result admit(struct gnt_queue *q, const struct gnt_arrival
     if (!is_over(q, 1, size) && !total)
         return GNT_QUEUE_DONE;
     switch ((enum gnt_queue_overflow)q->options.overflow) {
-    case GNT_QUEUE_BLOCK: return is_overrun(q, size) ? GNT_QUEUE_FULL : GNT_QUEUE_DONE;
+    case GNT_QUEUE_BLOCK: total = !a->moves && gnt_total_overruns(q->home, 1, size); break;
     case GNT_QUEUE_REJECT: return GNT_QUEUE_FULL;
-    case GNT_QUEUE_DROP_OLDEST: break;
+    case GNT_QUEUE_DROP_OLDEST:
+        if (!total)
+            (void)drop_oldest(q, 1, size);
+        break;
     }
-    if (total)
-        return GNT_QUEUE_FULL;
-    (void)drop_oldest(q, 1, size);
-    return is_overrun(q, size) ? GNT_QUEUE_FULL : GNT_QUEUE_DONE;
+    return total || is_overrun(q) ? GNT_QUEUE_FULL : GNT_QUEUE_DONE;
 }
 
 enum gnt_queue_result gnt_queue_take_in(struct gnt_queue *q, struct gnt_arrival *a)
@@ -261,7 +260,7 @@ static enum gnt_queue_result waits(struct gnt_queue *q, const struct gnt_message
                                    struct gnt_receipt *receipt)
 {
     show_full(q, true);
-    if (!message->qos || is_overrun(q, message->payload.size))
+    if (!message->qos || is_overrun(q) || gnt_total_overruns(q->home, 1, message->payload.size))
         return GNT_QUEUE_FULL;
     if (!receipt || receipt->given)
         return GNT_QUEUE_DONE;
