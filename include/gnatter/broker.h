@@ -53,13 +53,15 @@ typedef struct gnatter_broker gnatter_broker;
 
 /* A client that wants in, and what it has shown. */
 struct gnatter_login {
-    const char *client_id; /* "": it will be given one */
+    const char *client_id; /* "": it will be given one; of AMQP the container id, which is known
+                              only of clients that come without SASL, "" of the others */
     const char *user;      /* NULL: none */
     const void *password;  /* NULL: none */
     size_t password_size;
     const char *address;                           /* "192.0.2.1:50412" */
     const struct gnatter_certificate *certificate; /* found good; NULL: none was shown */
     const char *certificate_name; /* by it, as the listener's `identity` says; NULL: none */
+    const char *protocol;         /* "mqtt" or "amqp" */
 };
 
 enum gnatter_login_answer {
@@ -71,7 +73,8 @@ enum gnatter_login_answer {
 enum { GNATTER_USER_SIZE = 1025 };
 
 /* Decides who may come: asked about each client except those that log in by an authentication
- * method of MQTT 5 (SCRAM), for which the users' file is asked alone.  USER, up to
+ * method of MQTT 5 (SCRAM), for which the users' file is asked alone.  AMQP clients are offered
+ * what it can be asked about: PLAIN, ANONYMOUS, and EXTERNAL by certificate.  USER, up to
  * GNATTER_USER_SIZE with its zero byte, is whom the client counts as where it is accepted: at first
  * what its certificate says, else what itself does; it may be changed, and "" is anonymous.
  *
@@ -86,29 +89,34 @@ typedef enum gnatter_login_answer gnatter_authenticate(void *context,
 enum gnatter_action {
     GNATTER_ACTION_PUBLISH = 1,
     GNATTER_ACTION_SUBSCRIBE = 2, /* to ask for what a filter matches */
-    GNATTER_ACTION_RECEIVE = 4    /* to be given a message of that */
+    GNATTER_ACTION_RECEIVE = 4,   /* to be given a message of that */
+    GNATTER_ACTION_SEND = 8,      /* to a queue, over AMQP or to the topic $queue/NAME */
+    GNATTER_ACTION_LISTEN = 16,   /* to receive from a queue, or to browse it, likewise */
+    GNATTER_ACTION_MANAGE = 32    /* to make, look at, change and delete a queue */
 };
 
 struct gnatter_wanted {
     const char *client_id;
     const char *user; /* NULL: anonymous */
     enum gnatter_action action;
-    const char
-        *topic; /* a topic name; of SUBSCRIBE a filter, of a shared one that behind the group */
+    const char *topic; /* a topic name; of SUBSCRIBE a filter, of a shared one that behind the
+                          group; of the last three the name of a queue, in small letters as far as
+                          they are ASCII, for names of queues compare so */
 };
 
 /* Decides what a client may do: true permits it.  Asked for each publication, also that of a will,
  * when the client connects; for each filter that is subscribed to; and for each message that such a
- * subscription matches, before it is sent.  Publications of gnatter_broker_publish are not asked
- * for.  On the workers' threads, several at a time: it has to be quick, and not to forget that it
- * is asked a million times a second. */
+ * subscription matches, before it is sent; for each link to a queue, and for each request about
+ * one. Publications of gnatter_broker_publish are not asked for.  On the workers' threads, several
+ * at a time: it has to be quick, and not to forget that it is asked a million times a second. */
 typedef bool gnatter_authorize(void *context, const struct gnatter_wanted *wanted);
 
 /* A client that was let in. */
 struct gnatter_guest {
     const char *client_id;
-    const char *user;    /* NULL: anonymous */
-    const char *address; /* "192.0.2.1:50412" */
+    const char *user;     /* NULL: anonymous */
+    const char *address;  /* "192.0.2.1:50412" */
+    const char *protocol; /* "mqtt" or "amqp", of which client_id is the container id */
 };
 
 /* It has come; later, once: it has gone, and WHY in words for people ("by the client", "keep alive

@@ -62,18 +62,22 @@ static bool password_valid(struct gnt_slice password)
 /* ---- The server's side */
 
 static bool can_offer(const struct row *row, struct gnt_slice external,
-                      const struct gnt_users *users)
+                      const struct gnt_users *users, bool secret)
 {
     if (row->hear == hear_external)
         return external.size > 0 && external.size <= GNT_SASL_USER_MAX;
-    return row->hash == GNT_SCRAM_HASHES || (users && gnt_users_offer_scram(users, row->hash));
+    if (row->hash == GNT_SCRAM_HASHES)
+        return true;
+    return users && gnt_users_offer_scram(users, row->hash) &&
+           (!secret || gnt_users_are_scram(users));
 }
 
-uint32_t gnt_sasl_offer(uint32_t allowed, struct gnt_slice external, const struct gnt_users *users)
+uint32_t gnt_sasl_offer(uint32_t allowed, struct gnt_slice external, const struct gnt_users *users,
+                        bool secret)
 {
     uint32_t offered = 0;
     for (unsigned i = 0; i < GNT_SASL_MECHANISMS; i++)
-        if (is_in(allowed, i) && can_offer(&rows[i], external, users))
+        if (is_in(allowed, i) && can_offer(&rows[i], external, users, secret))
             offered |= GNT_SASL_BIT(i);
     return offered;
 }
@@ -103,7 +107,7 @@ static enum gnt_sasl_state hear_external(struct gnt_sasl_server *s,
                                          struct gnt_buf *out)
 {
     (void)out;
-    if (!can_offer(&rows[GNT_SASL_EXTERNAL], terms->external, NULL))
+    if (!can_offer(&rows[GNT_SASL_EXTERNAL], terms->external, NULL, false))
         return GNT_SASL_REFUSED;
     say_user(s, terms->external);
     return said.size == 0 || gnt_slice_eq(said, terms->external) ? GNT_SASL_ACCEPTED

@@ -69,8 +69,12 @@ struct gnt_sasl_terms {
 };
 
 /* What of ALLOWED a client can be offered: EXTERNAL needs a name of at most GNT_SASL_USER_MAX
- * bytes, SCRAM USERS (may be NULL) who can all log in by it (gnt_users_offer_scram). */
-uint32_t gnt_sasl_offer(uint32_t allowed, struct gnt_slice external, const struct gnt_users *users);
+ * bytes, SCRAM USERS (may be NULL) who can log in by it (gnt_users_offer_scram).  Clients take the
+ * best that they are offered, whoever their user is.  So where not all users can log in by SCRAM,
+ * and what goes over the transport is SECRET, SCRAM is not offered: PLAIN is as good there, and for
+ * everybody.  Where it is not secret, those who can are not to lose it for the others. */
+uint32_t gnt_sasl_offer(uint32_t allowed, struct gnt_slice external, const struct gnt_users *users,
+                        bool secret);
 
 struct gnt_sasl_server {
     enum gnt_sasl_state state;

@@ -139,6 +139,11 @@ bool gnt_users_offer_scram(const struct gnt_users *users, enum gnt_scram_hash ha
     return count > 0 && count == users->of_kind[GNT_VERIFIER_SCRAM];
 }
 
+bool gnt_users_are_scram(const struct gnt_users *users)
+{
+    return users->of_kind[GNT_VERIFIER_SCRAM] == users->count;
+}
+
 /* ---- Reading the file */
 
 static gnt_err make_room(struct gnt_users *users)

@@ -49,6 +49,9 @@ bool gnt_users_find_scram(const struct gnt_users *users, struct gnt_slice name,
  * best that they know of: somebody can log in by it, and whoever can by SCRAM at all. */
 bool gnt_users_offer_scram(const struct gnt_users *users, enum gnt_scram_hash hash);
 
+/* Whether everybody can log in by SCRAM. */
+bool gnt_users_are_scram(const struct gnt_users *users);
+
 /* Whether NAME can stand in the file. */
 bool gnt_users_name_valid(struct gnt_slice name);
 

@@ -11,7 +11,7 @@
 #include "base/random.h"
 #include "callback/tls.h"
 #include "conf/config.h"
-#include "front/mqtt/hooks.h"
+#include "front/base/hooks.h"
 #include "model/message.h"
 
 struct gnt_broker;
@@ -19,7 +19,7 @@ struct gnt_broker;
 /* What a program that has the broker inside has its say in, each NULL where it has none.  It stays
  * as long as the broker. */
 struct gnt_broker_program {
-    const struct gnt_mqtt_hooks *hooks;
+    const struct gnt_hooks *hooks;
     gnt_access_ask *ask; /* instead of the configuration's access list */
     void *ask_context;
     const struct gnt_callback_tls *tls;

@@ -94,6 +94,7 @@ struct gnt_amqp_limits gnt_limits_amqp(const struct gnt_config *c)
         .unsettled = c->limits.amqp_unsettled,
         .idle_ms = c->limits.amqp_idle_ms,
         .connections_max = c->limits.connections,
+        .connect_rate = c->limits.connect_rate,
         .connect_timeout_ms = c->limits.connect_timeout_ms,
         .write_timeout_ms = c->limits.write_timeout_ms,
         .output_max = in_memory(c->limits.output_bytes),

@@ -9,7 +9,10 @@ _Static_assert((int)GNATTER_LOGIN_REFUSE == (int)GNT_LOGIN_REFUSE &&
                "answers go through unchanged");
 _Static_assert((int)GNATTER_ACTION_PUBLISH == (int)GNT_VERB_PUBLISH &&
                    (int)GNATTER_ACTION_SUBSCRIBE == (int)GNT_VERB_SUBSCRIBE &&
-                   (int)GNATTER_ACTION_RECEIVE == (int)GNT_VERB_RECEIVE,
+                   (int)GNATTER_ACTION_RECEIVE == (int)GNT_VERB_RECEIVE &&
+                   (int)GNATTER_ACTION_SEND == (int)GNT_VERB_SEND &&
+                   (int)GNATTER_ACTION_LISTEN == (int)GNT_VERB_LISTEN &&
+                   (int)GNATTER_ACTION_MANAGE == (int)GNT_VERB_MANAGE,
                "what is asked for goes through unchanged");
 
 /* ---- Who may come */
@@ -24,7 +27,8 @@ static enum gnt_login_answer login(void *context, const struct gnt_login_questio
                                  .password = q->password.data,
                                  .password_size = q->password.size,
                                  .address = q->address,
-                                 .certificate_name = q->named};
+                                 .certificate_name = q->named,
+                                 .protocol = q->protocol};
     if (q->certificate) {
         if (!gnt_callback_certificate(q->certificate, &certificate))
             return GNT_LOGIN_REFUSE; /* out of memory */
@@ -39,14 +43,14 @@ static enum gnt_login_answer login(void *context, const struct gnt_login_questio
 static void came(void *context, const struct gnt_guest *guest)
 {
     const struct gnt_program *p = context;
-    const struct gnatter_guest told = {guest->client, guest->user, guest->address};
+    const struct gnatter_guest told = {guest->client, guest->user, guest->address, guest->protocol};
     p->options.on_client_came(p->options.context, &told);
 }
 
 static void went(void *context, const struct gnt_guest *guest, const char *why)
 {
     const struct gnt_program *p = context;
-    const struct gnatter_guest told = {guest->client, guest->user, guest->address};
+    const struct gnatter_guest told = {guest->client, guest->user, guest->address, guest->protocol};
     p->options.on_client_went(p->options.context, &told, why);
 }
 
@@ -89,10 +93,10 @@ void gnt_program_init(struct gnt_program *p, const struct gnatter_broker_options
 {
     const struct gnatter_broker_options *o = &p->options;
     *p = (struct gnt_program){.options = *options};
-    p->hooks = (struct gnt_mqtt_hooks){.context = p,
-                                       .login = o->authenticate ? login : NULL,
-                                       .came = o->on_client_came ? came : NULL,
-                                       .went = o->on_client_went ? went : NULL};
+    p->hooks = (struct gnt_hooks){.context = p,
+                                  .login = o->authenticate ? login : NULL,
+                                  .came = o->on_client_came ? came : NULL,
+                                  .went = o->on_client_went ? went : NULL};
     p->tls =
         (struct gnt_callback_tls){.judge = o->judge, .choose = o->choose, .context = o->context};
     if (o->authenticate || o->on_client_came || o->on_client_went)

@@ -11,7 +11,7 @@
 
 struct gnt_program {
     struct gnatter_broker_options options; /* of which only the callbacks are looked at */
-    struct gnt_mqtt_hooks hooks;
+    struct gnt_hooks hooks;
     struct gnt_callback_tls tls;
     struct gnt_broker_program
         broker; /* for gnt_broker_new: the others, where there is a callback */

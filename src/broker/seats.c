@@ -225,7 +225,7 @@ static void go_in(void *context, struct gnt_stream *stream)
 static void on_accept(void *context, struct gnt_stream *stream)
 {
     const struct entrance *e = context;
-    if (gnt_mqtt_front_blocks(e->seat->worker->mqtt, &stream)) /* before any work is done for it */
+    if (gnt_worker_turns_away(e->seat->worker, &stream)) /* before any work is done for it */
         return;
     struct gnt_tls_context *tls = gnt_listener_tls_take(&e->listener->terms->tls);
     if (tls)

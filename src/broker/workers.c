@@ -12,7 +12,6 @@
 #include "broker/sys.h"
 #include "core/ledger.h"
 #include "core/recover.h"
-#include "front/mqtt/hooks.h"
 #include "net/epoll.h"
 
 #include <errno.h>
@@ -55,33 +54,22 @@ static struct gnt_core_config core_config(const struct gnt_config *c, unsigned h
 }
 
 /* What it takes for clients to log in. */
-static gnt_err let_log_in(struct gnt_mqtt_shared *s, const struct gnt_config *c)
+static gnt_err let_log_in(struct gnt_lobby *l, const struct gnt_config *c)
 {
     const struct gnt_guess_limits guessing = gnt_limits_guess(&c->guessing);
-    gnt_err err = s->hasher ? GNT_OK : gnt_hasher_new(&s->hasher);
-    return err || s->guess ? err : gnt_guess_new(&guessing, &s->guess);
+    gnt_err err = l->hasher ? GNT_OK : gnt_hasher_new(&l->hasher);
+    return err || l->guess ? err : gnt_guess_new(&guessing, &l->guess);
 }
 
-static gnt_err fill_shared(struct gnt_mqtt_shared *s, const struct gnt_config *c,
+static gnt_err fill_shared(struct gnt_workers *w, const struct gnt_config *c,
                            const struct gnt_door *door)
 {
-    s->limits = gnt_limits_mqtt(c);
-    s->anonymous = gnt_config_anonymous(c);
-    s->random = door->random;
-    return gnt_config_users(c) ? let_log_in(s, c) : GNT_OK;
-}
-
-/* What is the broker's, and not of one protocol, is in MQTT. */
-static void fill_amqp(struct gnt_amqp_shared *s, const struct gnt_config *c,
-                      struct gnt_mqtt_shared *mqtt)
-{
-    *s = (struct gnt_amqp_shared){.limits = gnt_limits_amqp(c),
-                                  .anonymous = mqtt->anonymous,
-                                  .random = mqtt->random,
-                                  .hasher = mqtt->hasher,
-                                  .guess = mqtt->guess,
-                                  .connections = &mqtt->connections,
-                                  .next_number = &mqtt->next_number};
+    w->mqtt.limits = gnt_limits_mqtt(c);
+    w->amqp.limits = gnt_limits_amqp(c);
+    w->mqtt.lobby = w->amqp.lobby = &w->lobby;
+    w->lobby.anonymous = gnt_config_anonymous(c);
+    w->lobby.random = w->amqp.random = door->random;
+    return gnt_config_users(c) ? let_log_in(&w->lobby, c) : GNT_OK;
 }
 
 /* A sleeping worker holds nobody's memory back. */
@@ -174,10 +162,9 @@ static gnt_err fill(struct gnt_workers *w, const struct gnt_config *config,
     err = gnt_core_new(&core, &w->core);
     if (err)
         return err;
-    err = fill_shared(&w->mqtt, config, door);
+    err = fill_shared(w, config, door);
     if (err)
         return err;
-    fill_amqp(&w->amqp, config, &w->mqtt);
     w->worker = calloc(w->count, sizeof *w->worker);
     w->mqtt.fronts = calloc(w->count, sizeof *w->mqtt.fronts);
     if (!w->worker || !w->mqtt.fronts)
@@ -204,11 +191,10 @@ gnt_err gnt_workers_new(const struct gnt_config *config, unsigned count,
 }
 
 gnt_err gnt_workers_heed(struct gnt_workers *w, const struct gnt_config *config,
-                         const struct gnt_mqtt_hooks *hooks)
+                         const struct gnt_hooks *hooks)
 {
-    w->mqtt.hooks = hooks;
-    w->amqp.refuses = hooks->login != NULL; /* it is not asked about AMQP */
-    return hooks->login ? let_log_in(&w->mqtt, config) : GNT_OK;
+    w->lobby.hooks = hooks;
+    return hooks->login ? let_log_in(&w->lobby, config) : GNT_OK;
 }
 
 gnt_err gnt_workers_recover(struct gnt_workers *w, struct gnt_store **store,
@@ -263,9 +249,9 @@ gnt_err gnt_workers_reload(struct gnt_workers *w, const struct gnt_config *confi
                          .amqp = gnt_limits_amqp(config),
                          .sys_interval_ms = config->sys_interval_ms,
                          .accounts_interval_ms = accounts_interval_ms(config)};
-    if (w->mqtt.guess) {
+    if (w->lobby.guess) {
         const struct gnt_guess_limits guessing = gnt_limits_guess(&config->guessing);
-        gnt_guess_limit(w->mqtt.guess, &guessing);
+        gnt_guess_limit(w->lobby.guess, &guessing);
     }
     gnt_err result = GNT_OK;
     for (unsigned i = 0; i < w->count; i++) {
@@ -368,9 +354,9 @@ gnt_err gnt_workers_read_users(struct gnt_workers *w, const struct gnt_config *c
 {
     struct gnt_users *users = NULL;
     const char *file = gnt_config_users(config);
-    if (!file || !w->mqtt.hasher)
+    if (!file || !w->lobby.hasher)
         return GNT_OK;
-    gnt_err err = gnt_users_load(file, w->users, w->mqtt.random, on_bad_line, NULL, &users);
+    gnt_err err = gnt_users_load(file, w->users, w->lobby.random, on_bad_line, NULL, &users);
     if (err == GNT_MALFORMED)
         snprintf(problem, cap, "users: %s: no line of it is a user's; gnatter passwd writes them",
                  file);
@@ -475,7 +461,7 @@ static void forget_store(struct gnt_workers *w)
 static void free_workers(struct gnt_workers *w, void (*leave_store)(struct gnt_workers *w))
 {
     bool complete = w->sys != NULL;
-    gnt_hasher_free(&w->mqtt.hasher); /* what it has not looked at comes back by mail */
+    gnt_hasher_free(&w->lobby.hasher); /* what it has not looked at comes back by mail */
     if (complete)
         deliver_mail(w);
     gnt_sys_free(&w->sys);
@@ -501,7 +487,7 @@ static void free_workers(struct gnt_workers *w, void (*leave_store)(struct gnt_w
     for (unsigned i = 0; w->worker && i < w->count; i++)
         worker_fini(&w->worker[i]);
     gnt_post_free(&w->post);
-    gnt_guess_free(&w->mqtt.guess);
+    gnt_guess_free(&w->lobby.guess);
     gnt_users_unref(&w->users);
     free(w->mqtt.fronts);
     free(w->worker);
@@ -544,22 +530,31 @@ void gnt_worker_turn(struct gnt_worker *worker, uint64_t max_wait_ns)
     gnt_rcu_quiescent();
 }
 
+bool gnt_worker_turns_away(struct gnt_worker *worker, struct gnt_stream **stream)
+{
+    const struct gnt_visitor visitor = {.lobby = &worker->all->lobby,
+                                        .loop = &worker->loop,
+                                        .counters = &worker->home->counters,
+                                        .stream = *stream};
+    return gnt_lobby_turns_away(&visitor, stream);
+}
+
 void gnt_worker_accept(struct gnt_worker *worker, struct gnt_stream *stream)
 {
-    if (!gnt_mqtt_front_blocks(worker->mqtt, &stream))
+    if (!gnt_worker_turns_away(worker, &stream))
         gnt_mqtt_front_accept(worker->mqtt, stream);
 }
 
 void gnt_worker_accept_amqp(struct gnt_worker *worker, struct gnt_stream *stream)
 {
-    if (!gnt_mqtt_front_blocks(worker->mqtt, &stream))
+    if (!gnt_worker_turns_away(worker, &stream))
         gnt_amqp_front_accept(&worker->amqp, stream);
 }
 
 void gnt_worker_accept_http(struct gnt_worker *worker, struct gnt_stream *stream,
                             const struct gnt_http_origins *origins)
 {
-    if (!gnt_mqtt_front_blocks(worker->mqtt, &stream))
+    if (!gnt_worker_turns_away(worker, &stream))
         gnt_http_front_accept(&worker->http, stream, origins);
 }
 

@@ -12,6 +12,7 @@
 #include "conf/config.h"
 #include "core/core.h"
 #include "front/amqp/front.h"
+#include "front/base/lobby.h"
 #include "front/http/front.h"
 #include "front/mqtt/front.h"
 #include "net/post.h"
@@ -41,6 +42,7 @@ struct gnt_workers {
     unsigned count;
     struct gnt_core *core;
     struct gnt_post *post;
+    struct gnt_lobby lobby;
     struct gnt_mqtt_shared mqtt;
     struct gnt_amqp_shared amqp;
     struct gnt_sys *sys;     /* lives at worker 0 */
@@ -58,12 +60,10 @@ struct gnt_workers {
 GNT_MUST gnt_err gnt_workers_new(const struct gnt_config *config, unsigned count,
                                  const struct gnt_door *door, struct gnt_workers **out);
 
-struct gnt_mqtt_hooks;
-
 /* Before they run: a program wants to be asked and told (HOOKS, which stay).  CONFIG is theirs.
  * GNT_NOMEM. */
 GNT_MUST gnt_err gnt_workers_heed(struct gnt_workers *w, const struct gnt_config *config,
-                                  const struct gnt_mqtt_hooks *hooks);
+                                  const struct gnt_hooks *hooks);
 
 struct gnt_recovered;
 struct gnt_recovery;
@@ -89,6 +89,10 @@ void gnt_worker_turn(struct gnt_worker *worker, uint64_t max_wait_ns);
 
 /* Between turns: whether something is left for the next one, which its loop does not know of. */
 bool gnt_worker_has_more(const struct gnt_worker *worker);
+
+/* Closes a stream from an address that is blocked for guessing passwords, unread: true, and *stream
+ * is NULL. */
+bool gnt_worker_turns_away(struct gnt_worker *worker, struct gnt_stream **stream);
 
 /* A connection for this worker, on its thread, in its loop, that speaks MQTT, or AMQP. */
 void gnt_worker_accept(struct gnt_worker *worker, struct gnt_stream *stream);

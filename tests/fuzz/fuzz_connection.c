@@ -176,7 +176,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (f.client[i])
             script_close(f.client[i]);
     script_pass(&f.script, 20000);
-    GNT_ASSERT(f.script.workers->mqtt.connections == 1);
+    GNT_ASSERT(f.script.workers->lobby.connections == 1);
     GNT_ASSERT(script_counted(&f.script, GNT_COUNT_CONNECTED) == 1);
     check_bystander(&f);
     script_fini(&f.script);

@@ -50,6 +50,18 @@ void amqp_put_attach(struct gnt_amqp_writer *w, const char *name, uint32_t handl
     amqp_put_frame(w, GNT_AMQP_ATTACH, &attach, gnt_slice(NULL, 0));
 }
 
+void amqp_put_sasl(struct gnt_amqp_writer *w, const char *mechanism, struct gnt_slice said)
+{
+    struct gnt_amqp_sasl_init init = {.has.mechanism = true};
+    init.mechanism = gnt_slice_str(mechanism);
+    if (said.data)
+        GNT_AMQP_SET(&init, initial_response, said);
+    gnt_amqp_put_protocol(w, GNT_AMQP_PROTOCOL_SASL);
+    size_t mark = gnt_amqp_begin_frame(w, GNT_AMQP_FRAME_SASL, 0);
+    gnt_amqp_put_as(w, GNT_AMQP_SASL_INIT, &init);
+    gnt_amqp_end_frame(w, mark, 0);
+}
+
 /* ---- What it is told */
 
 static void count(struct amqp_told *told, enum gnt_amqp_descriptor code)

@@ -12,6 +12,9 @@ void amqp_put_frame(struct gnt_amqp_writer *w, enum gnt_amqp_descriptor code, co
 /* Protocol header, OPEN as "peer" and BEGIN. */
 void amqp_put_opening(struct gnt_amqp_writer *w);
 
+/* Header of SASL, and INIT with what is said with it (NULL: nothing). */
+void amqp_put_sasl(struct gnt_amqp_writer *w, const char *mechanism, struct gnt_slice said);
+
 /* A sender to ADDRESS, or a receiver from it. */
 void amqp_put_attach(struct gnt_amqp_writer *w, const char *name, uint32_t handle, bool receiver,
                      const char *address);

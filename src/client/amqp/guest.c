@@ -176,7 +176,7 @@ gnt_err gnt_guest_greet(struct gnt_guest *g)
     }
     if (err)
         return err;
-    g->offered = gnt_sasl_offer(g->inlet->mechanisms, gnt_buf_slice(&g->certificate), NULL);
+    g->offered = gnt_sasl_offer(g->inlet->mechanisms, gnt_buf_slice(&g->certificate), NULL, false);
     offer(g);
     return GNT_OK;
 }

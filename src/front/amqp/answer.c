@@ -115,16 +115,12 @@ gnt_err gnt_attach_answer(struct gnt_amqp_peer *p, const struct gnt_wanted *want
 
 /* ---- Open */
 
-gnt_err gnt_amqp_peer_open(struct gnt_amqp_peer *p, const struct gnt_amqp_open *open)
+gnt_err gnt_amqp_peer_open(struct gnt_amqp_peer *p)
 {
     static const char *const offered[] = {"ANONYMOUS-RELAY"};
     uint8_t bytes[SYMBOLS_SIZE], map[128];
     struct gnt_amqp_open answer = {.max_frame_size = 0};
     struct gnt_amqp_writer w = gnt_amqp_writer(map, sizeof map);
-    struct gnt_slice id = open->container_id;
-    p->container = strndup(id.data ? (const char *)id.data : "", id.size);
-    if (!p->container)
-        return GNT_NOMEM;
     size_t mark = gnt_amqp_begin_map(&w);
     gnt_amqp_put_symbol(&w, gnt_slice_str("product"));
     gnt_amqp_put_string(&w, gnt_slice_str("gnatter"));

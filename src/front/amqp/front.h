@@ -20,26 +20,20 @@ struct gnt_amqp_limits {
     uint32_t unsettled;   /* and their unsettled deliveries, in each direction */
     uint32_t idle_ms;     /* of silence; 0: no limit */
     uint32_t connections_max;
+    uint32_t connect_rate;       /* clients a second, whatever they speak; 0: no limit */
     uint32_t connect_timeout_ms; /* to `open` */
     uint32_t write_timeout_ms;   /* for a peer that takes nothing; 0: no limit */
     size_t output_max; /* bytes that may wait for one peer before it gets no more messages */
 };
 
-struct gnt_guess;
-struct gnt_hasher;
+struct gnt_lobby;
 struct gnt_users;
 
 /* What all fronts of a broker share; constant while they live, but for the counters. */
 struct gnt_amqp_shared {
     struct gnt_amqp_limits limits; /* that the fronts begin with */
-    bool refuses;                  /* everybody */
-    bool anonymous;                /* peers that do not say who they are may connect */
     const struct gnt_random *random;
-    struct gnt_hasher *hasher; /* NULL: nobody can log in */
-    struct gnt_guess *guess;   /* NULL: likewise */
-    /* Of the broker, whatever its connections speak: */
-    _Atomic uint32_t *connections; /* open ones */
-    _Atomic uint32_t *next_number;
+    struct gnt_lobby *lobby; /* of the broker (front/base/lobby.h) */
 };
 
 struct gnt_amqp_terms;

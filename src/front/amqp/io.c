@@ -20,7 +20,7 @@ enum {
 static bool hears(const struct gnt_amqp_peer *p)
 {
     return p->state == GNT_PEER_OPEN && !gnt_list_linked(&p->paused) &&
-           p->engine.state != GNT_AMQP_DECIDES_SASL;
+           p->engine.state != GNT_AMQP_DECIDES_SASL && !gnt_amqp_login_waits(p);
 }
 
 bool gnt_amqp_peer_is_unheard(const struct gnt_amqp_peer *p)

@@ -1,38 +1,28 @@
-/* Who a peer is: by its certificate, or by SASL.
+/* Who a peer is: by its certificate, by SASL, or as a program says that has the broker inside.
  *
  * A peer that goes without SASL is anonymous, or whom its certificate names.  What takes long is
- * done by the hasher's thread; meanwhile the connection is not read.  The outcome of a login that
- * has failed may be held back for a while (auth/guess.h). */
+ * done by the hasher's thread (front/base/lobby.h); meanwhile the connection is not read.  The
+ * outcome of a login that has failed may be held back for a while (auth/guess.h). */
 
-#include "auth/guess.h"
-#include "auth/hasher.h"
 #include "auth/sasl.h"
 #include "auth/users.h"
-#include "base/log.h"
 #include "front/amqp/peer.h"
-#include "net/post.h"
 #include "net/tls.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-struct check;
+static const char by_certificate[] = "certificate", by_program[] = "program", protocol[] = "amqp";
 
 struct gnt_amqp_login {
     struct gnt_sasl_server sasl;
     struct gnt_sasl_terms terms;
     struct gnt_slice mechanisms[GNT_SASL_MECHANISMS]; /* of terms.offered, the best first */
     struct gnt_buf named;                             /* by its certificate */
-    struct check *check;                              /* at the hasher; NULL: none is */
+    struct gnt_lobby_check *check;                    /* at the hasher; NULL: none is */
+    const char *why;     /* nothing could be found out; NULL: not, or for want of time */
     uint64_t held_until; /* the outcome of a login that has failed; GNT_NEVER: none is held back */
-};
-
-/* A password that is looked at; the peer may go meanwhile. */
-struct check {
-    struct gnt_hasher_job job;
-    struct gnt_amqp_front *front;
-    struct gnt_amqp_peer *peer; /* NULL: gone; only the front's thread looks at it */
+    bool opening;        /* the peer has opened the connection without SASL, and waits */
+    bool heeded;         /* the program has said what there is to say */
 };
 
 /* Codes of an outcome [AMQP 5.3.3.6]. */
@@ -49,13 +39,30 @@ void gnt_amqp_login_free(struct gnt_amqp_login **login)
     *login = NULL;
     if (!gone)
         return;
-    if (gone->check) {
-        gone->check->peer = NULL;
-        atomic_store(&gone->check->job.unwanted, true);
-    }
+    gnt_lobby_abandon(&gone->check);
     gnt_sasl_server_fini(&gone->sasl);
     gnt_buf_fini(&gone->named);
     free(gone);
+}
+
+static struct gnt_lobby *lobby_of(const struct gnt_amqp_peer *p)
+{
+    return p->front->shared->lobby;
+}
+
+static bool is_blocked(const struct gnt_amqp_peer *p)
+{
+    char name[GNT_PEER_NAME_SIZE];
+    const struct gnt_visitor visitor = gnt_amqp_peer_visitor(p, name);
+    return gnt_lobby_blocks(&visitor);
+}
+
+/* Whether it may come now, which is asked once: before anything is looked up for it. */
+static bool admit(struct gnt_amqp_peer *p)
+{
+    p->admitted = p->admitted || gnt_lobby_within_rate(lobby_of(p), p->front->limits.connect_rate,
+                                                       p->front->loop->now);
+    return p->admitted;
 }
 
 /* ---- What it is offered */
@@ -71,16 +78,21 @@ static gnt_err identify(const struct gnt_amqp_peer *p, struct gnt_buf *name)
     return tls && gnt_tls_peer_has_to_be_named(tls) ? GNT_DENIED : GNT_OK;
 }
 
-/* Who is named by a certificate is that, whatever else he says. */
+/* Who is named by a certificate is that, whatever else he says; unless a program has its say, which
+ * is told everything.  It cannot be asked about SCRAM, which nobody is offered then. */
 static uint32_t allowed_to(const struct gnt_amqp_peer *p, bool named)
 {
+    bool program = gnt_lobby_has_program(lobby_of(p));
+    bool users = p->front->users && !named;
     uint32_t allowed = 0;
-    if (named || p->front->shared->anonymous)
+    if (named || program || lobby_of(p)->anonymous)
         allowed |= GNT_SASL_BIT(GNT_SASL_ANONYMOUS);
     if (named)
         allowed |= GNT_SASL_BIT(GNT_SASL_EXTERNAL);
-    else if (p->front->users)
-        allowed |= GNT_SASL_BIT(GNT_SASL_PLAIN) | GNT_SASL_SCRAM;
+    if (users || program)
+        allowed |= GNT_SASL_BIT(GNT_SASL_PLAIN);
+    if (users && !program)
+        allowed |= GNT_SASL_SCRAM;
     return allowed;
 }
 
@@ -99,72 +111,28 @@ gnt_err gnt_amqp_login_offer(struct gnt_amqp_peer *p)
     login->terms.external = gnt_buf_slice(&login->named);
     login->terms.random = p->front->shared->random;
     bool named = login->terms.external.size > 0;
-    login->terms.offered =
-        gnt_sasl_offer(allowed_to(p, named), login->terms.external, p->front->users);
+    login->terms.offered = gnt_sasl_offer(allowed_to(p, named), login->terms.external,
+                                          p->front->users, gnt_tls_of(p->stream) != NULL);
     for (unsigned m = GNT_SASL_MECHANISMS; m-- > 0;)
         if (login->terms.offered & GNT_SASL_BIT(m))
             login->mechanisms[count++] = gnt_slice_str(gnt_sasl_name((enum gnt_sasl_mechanism)m));
     gnt_amqp_connection_sasl_offer(&p->engine, login->mechanisms, count,
-                                   !named && !p->front->shared->anonymous);
+                                   !(login->terms.offered & GNT_SASL_BIT(GNT_SASL_ANONYMOUS)));
     return GNT_OK;
-}
-
-/* ---- What failing costs */
-
-static struct gnt_guess_source source_of(const struct gnt_amqp_peer *p)
-{
-    struct sockaddr_storage address;
-    gnt_stream_address(p->stream, &address);
-    return gnt_guess_source((const struct sockaddr *)&address);
-}
-
-/* For how long nothing is looked at that comes from the peer's address. */
-static uint64_t blocked_ns(const struct gnt_amqp_peer *p)
-{
-    struct gnt_guess_source source = source_of(p);
-    struct gnt_guess *guess = p->front->shared->guess;
-    return guess ? gnt_guess_blocked(guess, &source, p->front->loop->now) : 0;
-}
-
-static void log_failure(const struct gnt_amqp_peer *p)
-{
-    char peer[64], name[GNT_PEER_NAME_SIZE];
-    if (!gnt_log_enabled(GNT_LOG_INFO))
-        return;
-    gnt_stream_peer(p->stream, peer, sizeof peer);
-    gnt_log_limited(GNT_LOG_INFO, gnt_amqp_peer_name(p, name), "login failed",
-                    GNT_F_STR("user", p->login->sasl.user), GNT_F_STR("from", peer));
-}
-
-/* Counts it; returns for how long (ns) the outcome is to be held back. */
-static uint64_t failed(struct gnt_amqp_peer *p)
-{
-    char peer[64], name[GNT_PEER_NAME_SIZE];
-    struct gnt_guess *guess = p->front->shared->guess;
-    struct gnt_guess_source source = source_of(p);
-    uint64_t delay_ns = 0;
-    log_failure(p);
-    gnt_count(gnt_amqp_peer_counters(p), GNT_COUNT_LOGINS_FAILED, 1);
-    if (!guess || !gnt_guess_failed(guess, &source, p->front->loop->now, &delay_ns))
-        return delay_ns;
-    gnt_stream_peer(p->stream, peer, sizeof peer);
-    gnt_log_limited(GNT_LOG_WARNING, gnt_amqp_peer_name(p, name), "block address",
-                    GNT_F_STR("from", peer), GNT_F_STR("reason", "too many failed logins"),
-                    GNT_F_NUM("seconds", blocked_ns(p) / GNT_NS_PER_S));
-    return delay_ns;
 }
 
 /* ---- The verdict */
 
 static void tell(struct gnt_amqp_peer *p, struct gnt_slice additional)
 {
-    uint8_t code = codes[p->login->sasl.state];
+    const struct gnt_amqp_login *login = p->login;
+    uint8_t code = codes[login->sasl.state];
+    const char *why = login->why ? login->why : gnt_err_text(GNT_BUSY);
     gnt_err err = gnt_amqp_connection_sasl_outcome(&p->engine, code, additional);
     if (err)
         gnt_amqp_peer_broke(p, err);
     else if (code)
-        gnt_amqp_peer_end(p,
-                          code == GNT_AMQP_SASL_AUTH ? "not authorised" : gnt_err_text(GNT_BUSY));
+        gnt_amqp_peer_end(p, code == GNT_AMQP_SASL_AUTH ? "not authorised" : why);
     else
         gnt_amqp_peer_dirty(p);
 }
@@ -180,9 +148,25 @@ void gnt_amqp_login_tell(struct gnt_amqp_peer *p)
     tell(p, gnt_slice(NULL, 0));
 }
 
+/* What its user has in the file is of no use for the mechanism that it has chosen. */
+static const char *mismatch(const struct gnt_amqp_peer *p)
+{
+    const struct gnt_sasl_server *sasl = &p->login->sasl;
+    bool long_hash = sasl->mechanism == GNT_SASL_SCRAM_SHA_512;
+    struct gnt_verifier verifier;
+    if (!p->front->users || !(GNT_SASL_BIT(sasl->mechanism) & GNT_SASL_SCRAM))
+        return NULL;
+    bool known = gnt_users_find(p->front->users, gnt_slice_str(sasl->user), &verifier);
+    bool fits = gnt_verifier_scram(&verifier, long_hash ? GNT_SCRAM_SHA_512 : GNT_SCRAM_SHA_256);
+    gnt_scram_wipe(&verifier, sizeof verifier);
+    return known && !fits ? "its line in the file of users is not for SCRAM" : NULL;
+}
+
 static void refuse(struct gnt_amqp_peer *p)
 {
-    uint64_t delay_ns = failed(p);
+    char name[GNT_PEER_NAME_SIZE];
+    const struct gnt_visitor visitor = gnt_amqp_peer_visitor(p, name);
+    uint64_t delay_ns = gnt_lobby_failed(&visitor, gnt_slice_str(p->login->sasl.user), mismatch(p));
     if (!delay_ns) {
         tell(p, gnt_slice(NULL, 0));
         return;
@@ -191,78 +175,133 @@ static void refuse(struct gnt_amqp_peer *p)
     gnt_amqp_peer_keep_time(p);
 }
 
+/* It is USER ("": anonymous), as it has shown BY that.  GNT_NOMEM. */
+static gnt_err take_user(struct gnt_amqp_peer *p, const char *user, const char *by)
+{
+    p->user = user[0] ? strdup(user) : NULL;
+    p->by = by;
+    return user[0] && !p->user ? GNT_NOMEM : GNT_OK;
+}
+
 static void let_in(struct gnt_amqp_peer *p, struct gnt_slice additional)
 {
     const struct gnt_sasl_server *sasl = &p->login->sasl;
-    if (sasl->user[0]) {
-        p->user = strdup(sasl->user);
-        p->by = gnt_sasl_name(sasl->mechanism);
-        if (!p->user) {
-            gnt_amqp_peer_broke(p, GNT_NOMEM);
-            return;
-        }
-    }
-    tell(p, additional);
+    if (sasl->user[0] && take_user(p, sasl->user, gnt_sasl_name(sasl->mechanism)))
+        gnt_amqp_peer_broke(p, GNT_NOMEM);
+    else
+        tell(p, additional);
 }
 
 /* ---- To the hasher and back */
 
 static void follow(struct gnt_amqp_peer *p, struct gnt_slice out);
+static void follow_unasked(struct gnt_amqp_peer *p, gnt_err err);
+static void heed(struct gnt_amqp_peer *p, const struct gnt_lobby_check *check);
 
-static void check_free(struct check *check)
+/* A gnt_lobby_answer. */
+static void on_checked(struct gnt_lobby_check *check, void *owner)
 {
-    gnt_scram_wipe(check, sizeof *check);
-    free(check);
-}
-
-static void on_checked(const struct gnt_mail *mail)
-{
-    struct check *check = mail->object;
-    struct gnt_amqp_peer *p = check->peer;
-    if (p)
-        p->login->check = NULL;
-    if (p && p->state == GNT_PEER_OPEN) {
+    struct gnt_amqp_peer *p = owner;
+    p->login->check = NULL;
+    if (p->state != GNT_PEER_OPEN)
+        return;
+    if (is_blocked(p)) {
+        gnt_amqp_peer_end(p, "passwords were guessed from there");
+    } else if (check->asked && !check->job.result) {
+        heed(p, check);
+    } else if (p->login->opening) {
+        gnt_amqp_peer_broke(p, check->job.result);
+    } else if (check->asked) {
+        follow_unasked(p, check->job.result);
+    } else {
         gnt_sasl_server_checked(&p->login->sasl, check->job.result);
         follow(p, gnt_slice(NULL, 0));
-        gnt_amqp_peer_unpause(p); /* what has come behind it */
     }
-    check_free(check);
+    gnt_amqp_peer_unpause(p); /* what has come behind it */
 }
 
-/* On the hasher's thread: back to the peer's. */
-static void on_hashed(struct gnt_hasher_job *job)
+/* Of who says it is p->login->sasl.user. */
+static void look_at_password(struct gnt_amqp_peer *p, struct gnt_slice password)
 {
-    enum { PAUSE_US = 1000 };
-    struct check *check = GNT_CONTAINER(job, struct check, job);
-    struct gnt_loop *loop = check->front->loop;
-    const struct gnt_mail mail = {.run = on_checked, .to = check->front, .object = check};
-    while (gnt_post_send_outside(loop->post, loop->address, &mail))
-        usleep(PAUSE_US); /* out of memory; a moment may help, and it has to be told */
-}
-
-static gnt_err look_at_password(struct gnt_amqp_peer *p)
-{
+    char name[GNT_PEER_NAME_SIZE];
     struct gnt_amqp_login *login = p->login;
-    struct gnt_slice password = login->sasl.password;
-    if (!p->front->users || password.size > GNT_SCRAM_PASSWORD_MAX)
-        return GNT_DENIED;
-    struct check *check = calloc(1, sizeof *check);
-    if (!check)
-        return GNT_NOMEM;
-    check->front = p->front;
-    check->peer = p;
-    check->job.done = on_hashed;
-    check->job.known =
-        gnt_users_find(p->front->users, gnt_slice_str(login->sasl.user), &check->job.verifier);
-    check->job.password_size = password.size;
-    if (password.size)
-        memcpy(check->job.password, password.data, password.size);
-    gnt_err err = gnt_hasher_submit(p->front->shared->hasher, &check->job);
-    if (err)
-        check_free(check);
-    else
-        login->check = check;
-    return err;
+    const struct gnt_visitor visitor = gnt_amqp_peer_visitor(p, name);
+    gnt_err err =
+        gnt_lobby_check_password(&visitor, p->front->users, gnt_slice_str(login->sasl.user),
+                                 password, p, on_checked, &login->check);
+    if (!err)
+        return;
+    gnt_sasl_server_checked(&login->sasl, err);
+    follow(p, gnt_slice(NULL, 0));
+}
+
+/* ---- As a program says */
+
+/* Whether it is to be asked: once about everybody. */
+static bool is_to_be_asked(const struct gnt_amqp_peer *p)
+{
+    return gnt_lobby_has_program(lobby_of(p)) && !p->login->heeded;
+}
+
+/* Asks about what the peer has shown so far. */
+static gnt_err ask(struct gnt_amqp_peer *p)
+{
+    char name[GNT_PEER_NAME_SIZE];
+    struct gnt_amqp_login *login = p->login;
+    const struct gnt_visitor visitor = gnt_amqp_peer_visitor(p, name);
+    bool password = login->sasl.state == GNT_SASL_CHECKS;
+    const struct gnt_lobby_shown shown = {
+        .protocol = protocol,
+        .client = gnt_slice_str(p->container),
+        .user = gnt_slice_str(password ? login->sasl.user : NULL),
+        .password = password ? login->sasl.password : gnt_slice(NULL, 0),
+        .named = gnt_buf_slice(&login->named),
+    };
+    return gnt_lobby_ask(&visitor, &shown, p, on_checked, &login->check);
+}
+
+/* By its certificate, or where nobody has to be anybody. */
+static bool may_as_usual(const struct gnt_amqp_peer *p)
+{
+    return p->user || gnt_buf_size(&p->login->named) || lobby_of(p)->anonymous;
+}
+
+static void heed_sasl(struct gnt_amqp_peer *p, const struct gnt_lobby_check *check)
+{
+    struct gnt_sasl_server *sasl = &p->login->sasl;
+    bool password = sasl->state == GNT_SASL_CHECKS;
+    if (check->said == GNT_LOGIN_USUAL && password) {
+        look_at_password(p, check->told.password);
+    } else if (check->said == GNT_LOGIN_USUAL && may_as_usual(p)) {
+        let_in(p, gnt_slice(NULL, 0));
+    } else if (check->said == GNT_LOGIN_ACCEPT) {
+        sasl->state = GNT_SASL_ACCEPTED;
+        if (take_user(p, check->user, by_program))
+            gnt_amqp_peer_broke(p, GNT_NOMEM);
+        else
+            tell(p, gnt_slice(NULL, 0));
+    } else {
+        sasl->state = GNT_SASL_REFUSED;
+        if (password)
+            refuse(p);
+        else
+            tell(p, gnt_slice(NULL, 0));
+    }
+}
+
+static void heed(struct gnt_amqp_peer *p, const struct gnt_lobby_check *check)
+{
+    gnt_err err = GNT_OK;
+    p->login->heeded = true;
+    if (!p->login->opening) {
+        heed_sasl(p, check);
+        return;
+    }
+    if (check->said == GNT_LOGIN_ACCEPT)
+        err = take_user(p, check->user, by_program);
+    else if (check->said == GNT_LOGIN_REFUSE || !may_as_usual(p))
+        err = GNT_DENIED;
+    gnt_amqp_peer_opens(p, err);
 }
 
 /* ---- The exchange */
@@ -276,19 +315,28 @@ static void challenge(struct gnt_amqp_peer *p, struct gnt_slice out)
         gnt_amqp_peer_dirty(p);
 }
 
+/* The program, who has to be asked, cannot be. */
+static void follow_unasked(struct gnt_amqp_peer *p, gnt_err err)
+{
+    p->login->heeded = true;
+    p->login->sasl.state = err == GNT_DENIED ? GNT_SASL_REFUSED : GNT_SASL_UNAVAILABLE;
+    follow(p, gnt_slice(NULL, 0));
+}
+
 /* Does what comes next where the exchange stands, with OUT. */
 static void follow(struct gnt_amqp_peer *p, struct gnt_slice out)
 {
-    switch (p->login->sasl.state) {
-    case GNT_SASL_ASKS: challenge(p, out); break;
-    case GNT_SASL_CHECKS: {
-        gnt_err err = look_at_password(p);
-        if (!err)
-            break;
-        gnt_sasl_server_checked(&p->login->sasl, err);
-        follow(p, gnt_slice(NULL, 0));
-        break;
+    const struct gnt_sasl_server *sasl = &p->login->sasl;
+    bool ends_well = sasl->state == GNT_SASL_CHECKS || sasl->state == GNT_SASL_ACCEPTED;
+    if (ends_well && is_to_be_asked(p)) {
+        gnt_err err = ask(p);
+        if (err)
+            follow_unasked(p, err);
+        return;
     }
+    switch (sasl->state) {
+    case GNT_SASL_ASKS: challenge(p, out); break;
+    case GNT_SASL_CHECKS: look_at_password(p, sasl->password); break;
     case GNT_SASL_ACCEPTED: let_in(p, out); break;
     case GNT_SASL_REFUSED: refuse(p); break;
     case GNT_SASL_UNOFFERED:
@@ -296,38 +344,69 @@ static void follow(struct gnt_amqp_peer *p, struct gnt_slice out)
     }
 }
 
-void gnt_amqp_login_on_event(struct gnt_amqp_peer *p, const struct gnt_amqp_event *event)
+/* What the peer has said, in its turn. */
+static void hear(struct gnt_amqp_peer *p, const struct gnt_amqp_event *event, struct gnt_buf *out)
 {
     struct gnt_amqp_login *login = p->login;
-    struct gnt_buf out = {0};
-    if (blocked_ns(p)) { /* since it was accepted, or behind a proxy */
-        gnt_amqp_peer_end(p, "passwords were guessed from there");
-        return;
-    }
     login->terms.users = p->front->users; /* for this call: they may be others later */
     if (event->type == GNT_AMQP_EVENT_SASL_INIT) {
         const struct gnt_amqp_sasl_init *init = &event->performative.sasl_init;
         gnt_sasl_server_begin(&login->sasl, &login->terms, init->mechanism, init->initial_response,
-                              &out);
+                              out);
     } else {
         gnt_sasl_server_step(&login->sasl, &login->terms,
-                             event->performative.sasl_response.response, &out);
+                             event->performative.sasl_response.response, out);
+    }
+}
+
+void gnt_amqp_login_on_event(struct gnt_amqp_peer *p, const struct gnt_amqp_event *event)
+{
+    struct gnt_buf out = {0};
+    if (is_blocked(p)) { /* since it was accepted, or behind a proxy */
+        gnt_amqp_peer_end(p, "passwords were guessed from there");
+        return;
+    }
+    if (admit(p)) {
+        hear(p, event, &out);
+    } else {
+        p->login->sasl.state = GNT_SASL_UNAVAILABLE;
+        p->login->why = "limits.connect_rate";
     }
     follow(p, gnt_buf_slice(&out));
     gnt_buf_fini(&out);
 }
 
-/* Without SASL the certificate alone says who it is. */
-bool gnt_amqp_login_is_over(struct gnt_amqp_peer *p)
+/* ---- Opening */
+
+bool gnt_amqp_login_waits(const struct gnt_amqp_peer *p)
 {
-    struct gnt_amqp_login *login = p->login;
-    struct gnt_slice named = gnt_buf_slice(&login->named);
-    bool may = p->user || named.size || p->front->shared->anonymous;
-    if (!p->user && named.size) {
+    return p->login && p->login->check;
+}
+
+/* Without SASL the certificate alone says who it is. */
+gnt_err gnt_amqp_login_at_open(struct gnt_amqp_peer *p)
+{
+    if (!admit(p))
+        return GNT_BUSY;
+    if (is_blocked(p))
+        return GNT_DENIED;
+    if (is_to_be_asked(p)) {
+        p->login->opening = true;
+        gnt_err err = ask(p);
+        return err ? err : GNT_MORE;
+    }
+    return may_as_usual(p) || p->by == by_program ? GNT_OK : GNT_DENIED;
+}
+
+gnt_err gnt_amqp_login_end(struct gnt_amqp_peer *p)
+{
+    struct gnt_slice named = gnt_buf_slice(&p->login->named);
+    gnt_err err = GNT_OK;
+    if (!p->user && named.size && p->by != by_program) {
         p->user = strndup((const char *)named.data, named.size);
-        p->by = "certificate";
-        may = p->user != NULL;
+        p->by = by_certificate;
+        err = p->user ? GNT_OK : GNT_NOMEM;
     }
     gnt_amqp_login_free(&p->login);
-    return may;
+    return err;
 }

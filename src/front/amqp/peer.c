@@ -45,6 +45,16 @@ const char *gnt_amqp_peer_name(const struct gnt_amqp_peer *p, char out[GNT_PEER_
     return out;
 }
 
+struct gnt_visitor gnt_amqp_peer_visitor(const struct gnt_amqp_peer *p,
+                                         char name[GNT_PEER_NAME_SIZE])
+{
+    return (struct gnt_visitor){.lobby = p->front->shared->lobby,
+                                .loop = p->front->loop,
+                                .counters = gnt_amqp_peer_counters(p),
+                                .stream = p->stream,
+                                .name = gnt_amqp_peer_name(p, name)};
+}
+
 /* ---- Terms */
 
 static struct gnt_amqp_options options_of(const struct gnt_amqp_limits *l)
@@ -99,9 +109,24 @@ static bool is_in(const struct gnt_amqp_peer *p)
     return p->opened;
 }
 
+static struct gnt_guest guest_of(const struct gnt_amqp_peer *p)
+{
+    return (struct gnt_guest){.protocol = "amqp", .client = p->container, .user = p->user};
+}
+
+/* To the program, of who had come in. */
+static void tell_went(struct gnt_amqp_peer *p, const char *reason)
+{
+    char name[GNT_PEER_NAME_SIZE];
+    const struct gnt_visitor visitor = gnt_amqp_peer_visitor(p, name);
+    if (is_in(p))
+        gnt_lobby_went(&visitor, guest_of(p), reason);
+}
+
 static void tell_end(struct gnt_amqp_peer *p, const char *reason)
 {
     char peer[64], name[GNT_PEER_NAME_SIZE];
+    tell_went(p, reason);
     if (!is_in(p))
         gnt_count(gnt_amqp_peer_counters(p), GNT_COUNT_CONNECTIONS_REFUSED, 1);
     if (!gnt_log_enabled(GNT_LOG_INFO))
@@ -120,7 +145,7 @@ static void peer_free(struct gnt_amqp_peer *p)
     gnt_list_remove(&p->paused);
     gnt_list_remove(&p->dirty);
     gnt_timer_cancel(&front->loop->timers, &p->timer);
-    atomic_fetch_sub_explicit(front->shared->connections, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&front->shared->lobby->connections, 1, memory_order_relaxed);
     gnt_amqp_login_free(&p->login);
     gnt_stream_close(&p->stream);
     gnt_amqp_connection_fini(&p->engine);
@@ -168,7 +193,8 @@ static struct gnt_amqp_peer *peer_new(struct gnt_amqp_front *front, struct gnt_s
                              front->loop->now);
     p->engine.context = p;
     p->reviewed = front->review_round;
-    p->number = atomic_fetch_add_explicit(front->shared->next_number, 1, memory_order_relaxed);
+    p->number =
+        atomic_fetch_add_explicit(&front->shared->lobby->next_number, 1, memory_order_relaxed);
     return p;
 }
 
@@ -179,18 +205,10 @@ static void turn_away(struct gnt_amqp_front *front, struct gnt_stream *stream, c
     gnt_stream_close(&stream);
 }
 
-static const char *objection(const struct gnt_amqp_front *front)
-{
-    if (front->stopping)
-        return "shutting down";
-    return front->shared->refuses ? "the program that says who may come is not asked about AMQP"
-                                  : NULL;
-}
-
 void gnt_amqp_front_accept(struct gnt_amqp_front *front, struct gnt_stream *stream)
 {
-    _Atomic uint32_t *connections = front->shared->connections;
-    const char *why = objection(front);
+    _Atomic uint32_t *connections = &front->shared->lobby->connections;
+    const char *why = front->stopping ? "shutting down" : NULL;
     gnt_count(&front->home->counters, GNT_COUNT_CONNECTIONS_ACCEPTED, 1);
     if (why) {
         turn_away(front, stream, why);
@@ -283,8 +301,10 @@ void gnt_amqp_peer_shut_down(struct gnt_amqp_peer *p)
 
 void gnt_amqp_peer_drop(struct gnt_amqp_peer *p)
 {
-    if (p->state == GNT_PEER_OPEN)
+    if (p->state == GNT_PEER_OPEN) {
+        tell_went(p, "the broker has ended");
         gnt_links_drop(p, false);
+    }
     peer_free(p);
 }
 
@@ -470,28 +490,54 @@ static void on_timer(struct gnt_timer *timer, uint64_t now)
 
 /* ---- Events */
 
-static void on_open(struct gnt_amqp_peer *p, const struct gnt_amqp_open *open)
+static void log_connect(const struct gnt_amqp_peer *p)
 {
     char peer[64], name[GNT_PEER_NAME_SIZE];
-    if (!gnt_amqp_login_is_over(p)) {
-        gnt_amqp_peer_fail(p, GNT_AMQP_UNAUTHORIZED_ACCESS, "peers have to say who they are");
+    if (!gnt_log_enabled(GNT_LOG_INFO))
         return;
-    }
-    gnt_err err = gnt_amqp_peer_open(p, open);
+    gnt_stream_peer(p->stream, peer, sizeof peer);
+    gnt_log_limited(GNT_LOG_INFO, gnt_amqp_peer_name(p, name), "connect",
+                    GNT_F_TEXT("container", gnt_slice_str(p->container)),
+                    GNT_F_STR("user", p->user ? p->user : "anonymous"), GNT_F_STR("by", p->by),
+                    GNT_F_STR("protocol", "amqp"), GNT_F_STR("from", peer));
+}
+
+static void refuse_open(struct gnt_amqp_peer *p, gnt_err why)
+{
+    if (why == GNT_DENIED)
+        gnt_amqp_peer_fail(p, GNT_AMQP_UNAUTHORIZED_ACCESS, "peers have to say who they are");
+    else if (why == GNT_BUSY)
+        gnt_amqp_peer_fail(p, GNT_AMQP_RESOURCE_LIMIT_EXCEEDED, "too many clients come at once");
+    else
+        gnt_amqp_peer_broke(p, why);
+}
+
+void gnt_amqp_peer_opens(struct gnt_amqp_peer *p, gnt_err may)
+{
+    char name[GNT_PEER_NAME_SIZE];
+    const struct gnt_visitor visitor = gnt_amqp_peer_visitor(p, name);
+    gnt_err err = may ? may : gnt_amqp_login_end(p);
+    if (!err)
+        err = gnt_amqp_peer_open(p);
     if (err) {
-        gnt_amqp_peer_broke(p, err);
+        refuse_open(p, err);
         return;
     }
     p->opened = true;
     gnt_count(gnt_amqp_peer_counters(p), GNT_COUNT_CONNECTS, 1);
     gnt_amqp_peer_keep_time(p);
-    if (!gnt_log_enabled(GNT_LOG_INFO))
-        return;
-    gnt_stream_peer(p->stream, peer, sizeof peer);
-    gnt_log_limited(GNT_LOG_INFO, gnt_amqp_peer_name(p, name), "connect",
-                    GNT_F_TEXT("container", open->container_id),
-                    GNT_F_STR("user", p->user ? p->user : "anonymous"), GNT_F_STR("by", p->by),
-                    GNT_F_STR("protocol", "amqp"), GNT_F_STR("from", peer));
+    gnt_amqp_peer_dirty(p);
+    log_connect(p);
+    gnt_lobby_came(&visitor, guest_of(p));
+}
+
+static void on_open(struct gnt_amqp_peer *p, const struct gnt_amqp_open *open)
+{
+    struct gnt_slice id = open->container_id;
+    p->container = strndup(id.data ? (const char *)id.data : "", id.size);
+    gnt_err may = p->container ? gnt_amqp_login_at_open(p) : GNT_NOMEM;
+    if (may != GNT_MORE)
+        gnt_amqp_peer_opens(p, may);
 }
 
 void gnt_amqp_peer_on_event(struct gnt_amqp_peer *p, const struct gnt_amqp_event *event)

@@ -20,6 +20,7 @@
 #define GNT_FRONT_AMQP_PEER_H
 
 #include "amqp/engine/connection.h"
+#include "front/base/lobby.h"
 #include "front/amqp/front.h"
 
 /*   state       what goes on                                             next states */
@@ -65,6 +66,7 @@ struct gnt_amqp_peer {
     bool opened : 1;              /* both sides have opened the connection */
     bool stalled : 1;             /* there is output that could not be written */
     bool unread : 1;              /* was not to be read, and what has come may be whole frames */
+    bool admitted : 1;            /* within the rate at which peers may come */
     bool writes : 1;              /* has made its home write what has to be kept */
 };
 
@@ -88,6 +90,10 @@ static inline struct gnt_counters *gnt_amqp_peer_counters(const struct gnt_amqp_
 
 /* What the log calls it, "c17": OUT. */
 const char *gnt_amqp_peer_name(const struct gnt_amqp_peer *p, char out[GNT_PEER_NAME_SIZE]);
+
+/* It, as the lobby sees it; lends NAME. */
+struct gnt_visitor gnt_amqp_peer_visitor(const struct gnt_amqp_peer *p,
+                                         char name[GNT_PEER_NAME_SIZE]);
 
 /* There may be something to write: that is done at the end of the turn. */
 void gnt_amqp_peer_dirty(struct gnt_amqp_peer *p);
@@ -119,8 +125,11 @@ void gnt_amqp_peer_input_ended(struct gnt_amqp_peer *p, gnt_err err);
 void gnt_amqp_peer_shut_down(struct gnt_amqp_peer *p);
 void gnt_amqp_peer_drop(struct gnt_amqp_peer *p);
 
+/* The peer, who has said OPEN, may, or why not: GNT_DENIED, GNT_BUSY, or what else went wrong. */
+void gnt_amqp_peer_opens(struct gnt_amqp_peer *p, gnt_err may);
+
 /* ---- answer.c: says OPEN, to the peer's. */
-GNT_MUST gnt_err gnt_amqp_peer_open(struct gnt_amqp_peer *p, const struct gnt_amqp_open *open);
+GNT_MUST gnt_err gnt_amqp_peer_open(struct gnt_amqp_peer *p);
 
 /* ---- io.c */
 
@@ -154,8 +163,15 @@ GNT_MUST gnt_err gnt_amqp_login_offer(struct gnt_amqp_peer *p);
 /* SASL_INIT or SASL_RESPONSE. */
 void gnt_amqp_login_on_event(struct gnt_amqp_peer *p, const struct gnt_amqp_event *event);
 
-/* Whether the peer, which opens the connection now, may; what was kept to ask it is freed. */
-bool gnt_amqp_login_is_over(struct gnt_amqp_peer *p);
+/* Whether the peer, which opens the connection now, may.  GNT_DENIED, GNT_BUSY; GNT_MORE: somebody
+ * is asked, and gnt_amqp_peer_opens says what came of it. */
+GNT_MUST gnt_err gnt_amqp_login_at_open(struct gnt_amqp_peer *p);
+
+/* It may: p->user is who it is, and what was kept to ask it is freed.  GNT_NOMEM. */
+GNT_MUST gnt_err gnt_amqp_login_end(struct gnt_amqp_peer *p);
+
+/* Whether somebody is asked about it, and it is not read meanwhile. */
+bool gnt_amqp_login_waits(const struct gnt_amqp_peer *p);
 
 /* While the outcome of a login that has failed is held back: until when; else GNT_NEVER. */
 uint64_t gnt_amqp_login_held_until(const struct gnt_amqp_peer *p);

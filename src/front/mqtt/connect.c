@@ -29,26 +29,6 @@ static uint8_t objection(struct gnt_mqtt_connection *c, const struct gnt_mqtt_pa
     return GNT_REASON_SUCCESS;
 }
 
-/* Whether one more client may connect now.  Each takes its part of a second; who comes when more
- * than a second is taken already is refused, rather than left waiting to be accepted: it is told
- * why, and nobody behind it on the same listener waits with it. */
-static bool within_rate(const struct gnt_mqtt_connection *c)
-{
-    uint32_t rate = c->front->limits.connect_rate;
-    if (rate == 0)
-        return true;
-    uint64_t now = c->front->loop->now, part = GNT_NS_PER_S / rate;
-    _Atomic uint64_t *until = &c->front->shared->connects_until;
-    uint64_t taken = atomic_load_explicit(until, memory_order_relaxed), from;
-    do {
-        from = taken > now ? taken : now;
-        if (from + part > now + GNT_NS_PER_S)
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(until, &taken, from + part,
-                                                    memory_order_relaxed, memory_order_relaxed));
-    return true;
-}
-
 /* Before anything is looked up for the client, and once, however often its CONNECT is read. */
 static bool admit(struct gnt_mqtt_connection *c)
 {
@@ -59,7 +39,8 @@ static bool admit(struct gnt_mqtt_connection *c)
         gnt_connection_refer(c);
     } else if (c->surplus) { /* there was another server when it came */
         gnt_connection_fail(c, GNT_REASON_QUOTA_EXCEEDED, NULL);
-    } else if (!within_rate(c)) {
+    } else if (!gnt_lobby_within_rate(c->front->shared->lobby, c->front->limits.connect_rate,
+                                      c->front->loop->now)) {
         gnt_connection_fail(c, GNT_REASON_CONNECTION_RATE_EXCEEDED, NULL);
     } else {
         c->admitted = true;

@@ -110,6 +110,16 @@ const char *gnt_connection_name(const struct gnt_mqtt_connection *c, char out[GN
     return out;
 }
 
+struct gnt_visitor gnt_connection_visitor(const struct gnt_mqtt_connection *c,
+                                          char name[GNT_NAME_SIZE])
+{
+    return (struct gnt_visitor){.lobby = c->front->shared->lobby,
+                                .loop = c->front->loop,
+                                .counters = gnt_connection_counters(c),
+                                .stream = c->stream,
+                                .name = gnt_connection_name(c, name)};
+}
+
 /* Before the engine is told: its state says how far the client had come. */
 static void tell_end(struct gnt_mqtt_connection *c, const char *reason)
 {
@@ -126,7 +136,7 @@ static void tell_end(struct gnt_mqtt_connection *c, const char *reason)
 static void connection_free(struct gnt_mqtt_connection *c)
 {
     GNT_ASSERT(c->session == NULL);
-    atomic_fetch_sub_explicit(&c->front->shared->connections, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&c->front->shared->lobby->connections, 1, memory_order_relaxed);
     gnt_login_free(
         &c->login); /* first: nobody is to be asked about a client that has seen its end */
     gnt_stream_close(&c->stream);
@@ -163,7 +173,8 @@ static struct gnt_mqtt_connection *connection_new(struct gnt_mqtt_front *front,
     gnt_outq_init(&c->out);
     gnt_list_init(&c->dirty);
     gnt_mqtt_server_init(&c->engine, &c->out, front->loop->now);
-    c->number = atomic_fetch_add_explicit(&front->shared->next_number, 1, memory_order_relaxed);
+    c->number =
+        atomic_fetch_add_explicit(&front->shared->lobby->next_number, 1, memory_order_relaxed);
     return c;
 }
 
@@ -176,17 +187,17 @@ static void turn_away(struct gnt_mqtt_front *front, struct gnt_stream *stream, c
 
 void gnt_mqtt_front_accept(struct gnt_mqtt_front *front, struct gnt_stream *stream)
 {
-    struct gnt_mqtt_shared *shared = front->shared;
+    struct gnt_lobby *lobby = front->shared->lobby;
     gnt_count(&front->home->counters, GNT_COUNT_CONNECTIONS_ACCEPTED, 1);
     if (front->stopping) {
         turn_away(front, stream, "shutting down");
         return;
     }
     uint32_t most = front->limits.connections_max;
-    uint32_t before = atomic_fetch_add_explicit(&shared->connections, 1, memory_order_relaxed);
+    uint32_t before = atomic_fetch_add_explicit(&lobby->connections, 1, memory_order_relaxed);
     bool told = front->limits.moved.to[0] && before - most < SURPLUS_MAX;
     if (before >= most && !told) {
-        atomic_fetch_sub_explicit(&shared->connections, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&lobby->connections, 1, memory_order_relaxed);
         turn_away(front, stream, "limits.connections");
         return;
     }
@@ -195,7 +206,7 @@ void gnt_mqtt_front_accept(struct gnt_mqtt_front *front, struct gnt_stream *stre
         c->surplus = before >= most;
     if (c && enter(c, front) == GNT_OK)
         return;
-    atomic_fetch_sub_explicit(&shared->connections, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&lobby->connections, 1, memory_order_relaxed);
     free(c);
     turn_away(front, stream, gnt_err_text(GNT_NOMEM));
 }

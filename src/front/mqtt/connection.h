@@ -4,7 +4,6 @@
  *   io.c           reading and writing
  *   connect.c      CONNECT and its answer
  *   login*.c       who the client is
- *   guessing.c     what it costs to be somebody else
  *   packets.c      what an open connection does with each packet
  *   withhold.c     acknowledgements that wait for somebody's queue
  *   gate.c         output that waits until what it says is safe
@@ -14,6 +13,7 @@
 #define GNT_FRONT_MQTT_CONNECTION_H
 
 #include "core/session.h"
+#include "front/base/lobby.h"
 #include "front/mqtt/front.h"
 
 /*   state       what goes on                                             next states */
@@ -83,6 +83,10 @@ static inline uint32_t gnt_connection_ms(const struct gnt_mqtt_connection *c)
 
 /* What the log calls it, "c17": OUT. */
 const char *gnt_connection_name(const struct gnt_mqtt_connection *c, char out[GNT_NAME_SIZE]);
+
+/* It, as the lobby sees it; lends NAME. */
+struct gnt_visitor gnt_connection_visitor(const struct gnt_mqtt_connection *c,
+                                          char name[GNT_NAME_SIZE]);
 
 /* There is something in c->out: it is written at the end of the turn. */
 void gnt_connection_dirty(struct gnt_mqtt_connection *c);
@@ -196,14 +200,6 @@ void gnt_login_free(struct gnt_login **login);
 GNT_MUST gnt_err gnt_login_expect(struct gnt_mqtt_connection *c, struct gnt_slice client);
 void gnt_login_came(struct gnt_mqtt_connection *c);
 void gnt_login_went(struct gnt_mqtt_connection *c, const char *why);
-
-/* ---- guessing.c */
-
-/* Whether nothing is looked at that comes from the client's address. */
-bool gnt_guessing_blocks(const struct gnt_mqtt_connection *c);
-
-/* A login has failed, and is counted; returns for how long (ns) its answer is to be held back. */
-GNT_MUST uint64_t gnt_guessing_failed(struct gnt_mqtt_connection *c);
 
 /* ---- packets.c */
 

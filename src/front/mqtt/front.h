@@ -34,9 +34,7 @@ struct gnt_mqtt_limits {
     size_t output_max; /* bytes that may wait for one client before it gets no more deliveries */
 };
 
-struct gnt_guess;
-struct gnt_hasher;
-struct gnt_mqtt_hooks;
+struct gnt_lobby;
 struct gnt_users;
 
 /* What the connections of one front that came under the same limits share.  They own it together.
@@ -49,14 +47,7 @@ struct gnt_mqtt_terms {
 /* What all fronts of a broker share; constant while they live, but for the counters. */
 struct gnt_mqtt_shared {
     struct gnt_mqtt_limits limits; /* that the fronts begin with */
-    bool anonymous;                /* clients without a user name may connect */
-    const struct gnt_random *random;
-    struct gnt_hasher *hasher;          /* NULL: nobody can log in */
-    struct gnt_guess *guess;            /* NULL: likewise */
-    const struct gnt_mqtt_hooks *hooks; /* NULL: nobody wants to be asked or told (hooks.h) */
-    _Atomic uint32_t connections;       /* open ones, of all fronts */
-    _Atomic uint64_t connects_until;    /* the time that the connects so far take at connect_rate */
-    _Atomic uint32_t next_number;
+    struct gnt_lobby *lobby;       /* of the broker (front/base/lobby.h) */
     struct gnt_mqtt_front *fronts; /* of each home */
 };
 
@@ -106,10 +97,6 @@ void gnt_mqtt_front_fini(struct gnt_mqtt_front *front);
 
 /* A stream, in the front's loop, that was accepted; the front owns it. */
 void gnt_mqtt_front_accept(struct gnt_mqtt_front *front, struct gnt_stream *stream);
-
-/* Closes a stream from an address that is blocked for guessing passwords, unread: true, and *stream
- * is NULL. */
-bool gnt_mqtt_front_blocks(struct gnt_mqtt_front *front, struct gnt_stream **stream);
 
 /* Once a turn, at its beginning; true if it has more to do, and the turn must not wait. */
 bool gnt_mqtt_front_turn(struct gnt_mqtt_front *front);

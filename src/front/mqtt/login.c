@@ -2,18 +2,14 @@
  * (login_scram.c), or as a program says (login_ask.c).
  *
  * What takes long is done by the hasher's thread; meanwhile the connection is not read.  The answer
- * to a login that has failed may be held back for a while (guessing.c). */
+ * to a login that has failed may be held back for a while (auth/guess.h). */
 
 #include "auth/users.h"
-#include "base/log.h"
 #include "front/mqtt/login_private.h"
-#include "net/post.h"
 #include "net/tls.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* Who is to be told something later, and talks on, is not listened to any more after so many reads
  * of a turn: then its end is seen only when it is told. */
@@ -36,10 +32,7 @@ void gnt_login_stop_asking(struct gnt_login *login)
     login->asking = NULL;
     if (!a)
         return;
-    if (a->check) {
-        a->check->connection = NULL;
-        atomic_store(&a->check->job.unwanted, true);
-    }
+    gnt_lobby_abandon(&a->check);
     if (a->connect.data) /* it may hold a password */
         gnt_scram_wipe(a->connect.data, a->connect.cap);
     gnt_buf_fini(&a->connect);
@@ -119,14 +112,14 @@ static uint8_t usual_objection(const struct gnt_mqtt_connection *c,
             p->has_username && p->has_password && p->password.size <= GNT_SCRAM_PASSWORD_MAX;
         return complete ? GNT_REASON_SUCCESS : GNT_REASON_BAD_USER_OR_PASSWORD;
     }
-    if (c->front->shared->anonymous)
+    if (c->front->shared->lobby->anonymous)
         return GNT_REASON_SUCCESS;
     return p->has_username ? GNT_REASON_BAD_USER_OR_PASSWORD : GNT_REASON_NOT_AUTHORIZED;
 }
 
 uint8_t gnt_login_objection(struct gnt_mqtt_connection *c, const struct gnt_mqtt_packet *packet)
 {
-    if (gnt_guessing_blocks(c)) /* since it was accepted, or behind a proxy */
+    if (gnt_login_is_blocked(c)) /* since it was accepted, or behind a proxy */
         return GNT_REASON_BANNED;
     gnt_err err = identify(c);
     if (err)
@@ -141,14 +134,11 @@ uint8_t gnt_login_objection(struct gnt_mqtt_connection *c, const struct gnt_mqtt
 
 /* ---- The verdict */
 
-static void log_failure(const struct gnt_mqtt_connection *c, struct gnt_slice user)
+bool gnt_login_is_blocked(const struct gnt_mqtt_connection *c)
 {
-    char peer[64], name[GNT_NAME_SIZE];
-    if (!gnt_log_enabled(GNT_LOG_INFO))
-        return;
-    gnt_stream_peer(c->stream, peer, sizeof peer);
-    gnt_log_limited(GNT_LOG_INFO, gnt_connection_name(c, name), "login failed",
-                    GNT_F_TEXT("user", user), GNT_F_STR("from", peer));
+    char name[GNT_NAME_SIZE];
+    const struct gnt_visitor visitor = gnt_connection_visitor(c, name);
+    return gnt_lobby_blocks(&visitor);
 }
 
 /* Holds nothing meanwhile but the answer itself. */
@@ -175,8 +165,9 @@ static void hold(struct gnt_mqtt_connection *c, uint64_t delay_ns, uint8_t reaso
 void gnt_login_refuse(struct gnt_mqtt_connection *c, uint8_t reason, struct gnt_slice user,
                       const char *why)
 {
-    log_failure(c, user);
-    uint64_t delay_ns = gnt_guessing_failed(c);
+    char name[GNT_NAME_SIZE];
+    const struct gnt_visitor visitor = gnt_connection_visitor(c, name);
+    uint64_t delay_ns = gnt_lobby_failed(&visitor, user, NULL);
     if (delay_ns && c->engine.state != GNT_MQTT_OPEN)
         hold(c, delay_ns, reason, why);
     else
@@ -232,53 +223,11 @@ void gnt_login_tell(struct gnt_mqtt_connection *c)
     gnt_connection_fail(c, held->reason, held->why[0] ? held->why : NULL);
 }
 
-/* ---- To the hasher and back; the connection may go meanwhile */
-
-static void on_checked(const struct gnt_mail *mail)
-{
-    struct gnt_login_check *check = mail->object;
-    struct gnt_mqtt_connection *c = check->connection;
-    gnt_err err = check->job.result;
-    if (c)
-        c->login->asking->check = NULL;
-    if (c && c->state == GNT_CONNECTION_OPEN) {
-        if (gnt_guessing_blocks(c))
-            gnt_login_refuse_unheard(c);
-        else if (err && err != GNT_DENIED)
-            gnt_connection_unanswered(c, err);
-        else
-            check->answer(check, c);
-    }
-    check->free(check);
-}
-
-/* On the hasher's thread: back to the connection's. */
-static void on_hashed(struct gnt_hasher_job *job)
-{
-    enum { PAUSE_US = 1000 };
-    struct gnt_login_check *check = GNT_CONTAINER(job, struct gnt_login_check, job);
-    struct gnt_loop *loop = check->front->loop;
-    const struct gnt_mail mail = {.run = on_checked, .to = check->front, .object = check};
-    while (gnt_post_send_outside(loop->post, loop->address, &mail))
-        usleep(PAUSE_US); /* out of memory; a moment may help, and it has to be told */
-}
-
-gnt_err gnt_login_submit(struct gnt_mqtt_connection *c, struct gnt_login_check *check)
-{
-    check->front = c->front;
-    check->connection = c;
-    check->job.done = on_hashed;
-    gnt_err err = gnt_hasher_submit(c->front->shared->hasher, &check->job);
-    if (!err)
-        c->login->asking->check = check;
-    return err == GNT_FULL ? GNT_BUSY : err;
-}
-
 /* ---- By password */
 
-static void password_answer(struct gnt_login_check *check, struct gnt_mqtt_connection *c)
+static void on_password(struct gnt_mqtt_connection *c, gnt_err result)
 {
-    if (check->job.result == GNT_DENIED) {
+    if (result == GNT_DENIED) {
         gnt_login_refuse(c, GNT_REASON_BAD_USER_OR_PASSWORD, gnt_slice_str(c->login->user), NULL);
         return;
     }
@@ -286,30 +235,32 @@ static void password_answer(struct gnt_login_check *check, struct gnt_mqtt_conne
     gnt_connection_read(c); /* what has come behind the CONNECT */
 }
 
-static void password_free(struct gnt_login_check *check)
+void gnt_login_on_checked(struct gnt_lobby_check *check, void *owner)
 {
-    gnt_scram_wipe(check, sizeof *check);
-    free(check);
+    struct gnt_mqtt_connection *c = owner;
+    gnt_err err = check->job.result;
+    c->login->asking->check = NULL;
+    if (c->state != GNT_CONNECTION_OPEN)
+        return;
+    if (gnt_login_is_blocked(c))
+        gnt_login_refuse_unheard(c);
+    else if (err && err != GNT_DENIED)
+        gnt_connection_unanswered(c, err);
+    else if (check->asked)
+        gnt_login_heed(c, check);
+    else
+        on_password(c, err);
 }
 
 static gnt_err check_password(struct gnt_mqtt_connection *c, const struct gnt_mqtt_connect *p)
 {
-    struct gnt_login_check *check = calloc(1, sizeof *check);
+    char name[GNT_NAME_SIZE];
+    const struct gnt_visitor visitor = gnt_connection_visitor(c, name);
     c->login->user = strndup((const char *)p->username.data, p->username.size);
-    if (!check || !c->login->user) {
-        free(check);
+    if (!c->login->user)
         return GNT_NOMEM;
-    }
-    check->answer = password_answer;
-    check->free = password_free;
-    check->job.known = gnt_users_find(c->front->users, p->username, &check->job.verifier);
-    check->job.password_size = p->password.size;
-    if (p->password.size)
-        memcpy(check->job.password, p->password.data, p->password.size);
-    gnt_err err = gnt_login_submit(c, check);
-    if (err)
-        password_free(check);
-    return err;
+    return gnt_lobby_check_password(&visitor, c->front->users, p->username, p->password, c,
+                                    gnt_login_on_checked, &c->login->asking->check);
 }
 
 /* ---- The beginning */

@@ -1,19 +1,17 @@
 /* Between the files that find out who a client is:
  *   login.c        what it takes to be let in, passwords, the verdict
  *   login_scram.c  SCRAM
- *   login_ask.c    a program that has the broker inside: what it is asked, and told */
+ *   login_ask.c    a program that has the broker inside: what it is asked, and told
+ * What does not depend on the protocol is in the lobby (front/base/lobby.h). */
 #ifndef GNT_FRONT_MQTT_LOGIN_PRIVATE_H
 #define GNT_FRONT_MQTT_LOGIN_PRIVATE_H
 
-#include "auth/hasher.h"
 #include "front/mqtt/connection.h"
-
-struct gnt_login_check;
 
 /* While the client is asked who it is. */
 struct gnt_login_asking {
     struct gnt_buf connect;        /* its CONNECT, until that is answered */
-    struct gnt_login_check *check; /* at the hasher, or: */
+    struct gnt_lobby_check *check; /* at the hasher, or: */
     struct gnt_scram_server scram;
     bool asked; /* for the first message, which did not come with CONNECT or 0x19 */
     bool begun; /* the first message has come */
@@ -60,17 +58,11 @@ void gnt_login_let_in(struct gnt_mqtt_connection *c, const char *by, struct gnt_
 /* Its CONNECT, which is kept while it is asked. */
 void gnt_login_recall(const struct gnt_mqtt_connection *c, struct gnt_mqtt_packet *out);
 
-/* The job of WHAT, of one of the two kinds, for the hasher; `done` is set here.  GNT_BUSY: there
- * are too many; it is still the caller's. */
-struct gnt_login_check {
-    struct gnt_hasher_job job;
-    struct gnt_mqtt_front *front;
-    struct gnt_mqtt_connection *connection; /* NULL: gone; only the front's thread looks at it */
-    /* On the front's thread, for a connection that is still there and open. */
-    void (*answer)(struct gnt_login_check *check, struct gnt_mqtt_connection *c);
-    void (*free)(struct gnt_login_check *check);
-};
-GNT_MUST gnt_err gnt_login_submit(struct gnt_mqtt_connection *c, struct gnt_login_check *check);
+/* Whether nothing is looked at that comes from the client's address. */
+bool gnt_login_is_blocked(const struct gnt_mqtt_connection *c);
+
+/* What has come of a check (a gnt_lobby_answer); the owner is the connection. */
+void gnt_login_on_checked(struct gnt_lobby_check *check, void *owner);
 
 /* The client is looked at as if no program had been asked. */
 void gnt_login_usual(struct gnt_mqtt_connection *c);
@@ -90,5 +82,8 @@ bool gnt_login_has_program(const struct gnt_mqtt_connection *c);
 
 /* Asks it about a client without an authentication method. */
 GNT_MUST gnt_err gnt_login_ask(struct gnt_mqtt_connection *c, const struct gnt_mqtt_connect *p);
+
+/* It has answered. */
+void gnt_login_heed(struct gnt_mqtt_connection *c, const struct gnt_lobby_check *check);
 
 #endif

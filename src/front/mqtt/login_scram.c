@@ -52,7 +52,7 @@ static gnt_err begin(struct gnt_mqtt_connection *c, struct gnt_slice data, struc
         return err;
     bool known =
         gnt_users_find_scram(c->front->users, gnt_slice_str(s->name), c->login->method, &verifier);
-    err = gnt_scram_server_challenge(s, &verifier, known, c->front->shared->random, out);
+    err = gnt_scram_server_challenge(s, &verifier, known, c->front->shared->lobby->random, out);
     gnt_scram_wipe(&verifier, sizeof verifier);
     return err;
 }
@@ -63,7 +63,7 @@ void gnt_login_hear(struct gnt_mqtt_connection *c, const struct gnt_mqtt_props *
     struct gnt_login_asking *a = c->login->asking;
     struct gnt_slice data = gnt_mqtt_text(props, GNT_PROP_AUTH_DATA);
     struct gnt_buf out = {0};
-    if (gnt_guessing_blocks(c)) {
+    if (gnt_login_is_blocked(c)) {
         gnt_login_refuse_unheard(c);
         return;
     }

@@ -94,17 +94,31 @@ static void offers_what_is_possible(void **state)
     struct gnt_slice none = gnt_slice(NULL, 0), ann = LITERAL("ann");
     struct gnt_users *scrypt =
         read_users("zoe:$scrypt$ln=11,r=8,p=1$AAAA$AAAAAAAAAAAAAAAAAAAAAA\n");
-    assert_int_equal(gnt_sasl_offer(0, ann, users), 0);
-    assert_int_equal(gnt_sasl_offer(GNT_SASL_ALL, none, NULL), BIT(ANONYMOUS) | BIT(PLAIN));
-    assert_int_equal(gnt_sasl_offer(GNT_SASL_ALL, none, scrypt), BIT(ANONYMOUS) | BIT(PLAIN));
-    assert_int_equal(gnt_sasl_offer(BIT(ANONYMOUS) | BIT(EXTERNAL), ann, users),
+    assert_int_equal(gnt_sasl_offer(0, ann, users, false), 0);
+    assert_int_equal(gnt_sasl_offer(GNT_SASL_ALL, none, NULL, false), BIT(ANONYMOUS) | BIT(PLAIN));
+    assert_int_equal(gnt_sasl_offer(GNT_SASL_ALL, none, scrypt, false),
+                     BIT(ANONYMOUS) | BIT(PLAIN));
+    assert_int_equal(gnt_sasl_offer(BIT(ANONYMOUS) | BIT(EXTERNAL), ann, users, false),
                      BIT(ANONYMOUS) | BIT(EXTERNAL));
-    assert_int_equal(gnt_sasl_offer(BIT(EXTERNAL), gnt_slice(long_name, GNT_SASL_USER_MAX), NULL),
+    assert_int_equal(gnt_sasl_offer(BIT(EXTERNAL), gnt_slice(long_name, GNT_SASL_USER_MAX), NULL,
+                                    false),
                      BIT(EXTERNAL));
-    assert_int_equal(gnt_sasl_offer(BIT(EXTERNAL), gnt_slice(long_name, sizeof long_name), NULL),
-                     0);
+    assert_int_equal(
+        gnt_sasl_offer(BIT(EXTERNAL), gnt_slice(long_name, sizeof long_name), NULL, false), 0);
     /* Old has no SHA-512, so it would choose what it cannot use. */
-    assert_int_equal(gnt_sasl_offer(GNT_SASL_SCRAM, none, users), BIT(SCRAM_SHA_256));
+    assert_int_equal(gnt_sasl_offer(GNT_SASL_SCRAM, none, users, false), BIT(SCRAM_SHA_256));
+    /* Zoe has none at all: where it costs nobody anything, nobody is led to choose it. */
+    assert_false(gnt_users_are_scram(users));
+    assert_int_equal(gnt_sasl_offer(GNT_SASL_SCRAM | BIT(PLAIN), none, users, true), BIT(PLAIN));
+    char one[GNT_VERIFIER_TEXT], text[GNT_VERIFIER_TEXT + 8];
+    assert_int_equal(gnt_verifier_make_scram(LITERAL("secret"), 4096, &seeded.door, one), GNT_OK);
+    snprintf(text, sizeof text, "ann:%s\n", one);
+    struct gnt_users *all = read_users(text);
+    assert_true(gnt_users_are_scram(all));
+    for (int secret = 0; secret < 2; secret++)
+        assert_int_equal(gnt_sasl_offer(GNT_SASL_SCRAM | BIT(PLAIN), none, all, secret),
+                         GNT_SASL_SCRAM | BIT(PLAIN));
+    gnt_users_unref(&all);
     gnt_users_unref(&scrypt);
 }
 

@@ -108,7 +108,7 @@ static void block(struct script *s)
 
 static uint32_t connections(const struct script *s)
 {
-    return s->workers->mqtt.connections;
+    return s->workers->lobby.connections;
 }
 
 /* ---- Answers that are held back */

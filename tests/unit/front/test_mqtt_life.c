@@ -158,13 +158,13 @@ static void a_refusal_can_be_read(void **state)
     script_send(c, "30 | ['t'] 'y'");
     script_pass(&s, 1000);
     script_send(c, "30 | ['t'] 'y'");
-    assert_int_equal(s.workers->mqtt.connections, 1);
+    assert_int_equal(s.workers->lobby.connections, 1);
     c->deaf = false;
     script_expect(c, "20 02 00 02");
     script_settle(&s);
     assert_true(c->ended);
     script_pass(&s, 5000);
-    assert_int_equal(s.workers->mqtt.connections, 0);
+    assert_int_equal(s.workers->lobby.connections, 0);
     script_expect_close(c);
     assert_int_equal(script_counted(&s, GNT_COUNT_PUBLISH_RECEIVED), 0);
     script_fini(&s);
@@ -181,7 +181,7 @@ static void a_half_closed_client_gets_its_answers(void **state)
     gnt_stream_finish(c->stream);
     script_expect(c, CONNACK4 "; 40 02 0001; d000");
     script_expect_close(c);
-    assert_int_equal(s.workers->mqtt.connections, 0);
+    assert_int_equal(s.workers->lobby.connections, 0);
     script_fini(&s);
 }
 
@@ -202,7 +202,7 @@ static void connections_that_never_speak(void **state)
     script_expect_close(slow);
     assert_int_equal(script_counted(&s, GNT_COUNT_CONNECTIONS_REFUSED), 3);
     assert_int_equal(script_counted(&s, GNT_COUNT_CONNECTIONS_ACCEPTED), 3);
-    assert_int_equal(s.workers->mqtt.connections, 0);
+    assert_int_equal(s.workers->lobby.connections, 0);
     script_fini(&s);
 }
 
@@ -722,7 +722,7 @@ static void clients_without_memory(void **state)
         for (unsigned i = 0; i < COUNT_OF(needy); i++)
             script_close(c[i]);
         script_pass(&s, 6000);
-        assert_int_equal(s.workers->mqtt.connections, 1);
+        assert_int_equal(s.workers->lobby.connections, 1);
         assert_int_equal(script_counted(&s, GNT_COUNT_CONNECTED), 1);
         script_fini(&s);
     }

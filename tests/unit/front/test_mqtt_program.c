@@ -3,7 +3,7 @@
 #include "support/script_client.h"
 #include "support/unit.h"
 
-#include "front/mqtt/hooks.h"
+#include "front/base/hooks.h"
 
 #include <stdatomic.h>
 #include <unistd.h>
@@ -44,7 +44,7 @@ static void went(void *context, const struct gnt_guest *guest, const char *why)
     program.went++;
 }
 
-static const struct gnt_mqtt_hooks hooks = {&program, login, came, went};
+static const struct gnt_hooks hooks = {&program, login, came, went};
 
 /* Up to the answer, with the allocation N failing; whether one has. */
 static bool come(long n, enum gnt_login_answer answer)
