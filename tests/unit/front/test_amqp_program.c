@@ -7,6 +7,7 @@
 
 #include "front/base/hooks.h"
 
+#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -239,6 +240,82 @@ static void bears_a_lack_of_memory(void **state)
     }
 }
 
+/* ---- Guessing */
+
+static void guess(struct script *s)
+{
+    struct script_client *c = script_open(s, 0);
+    c->careless = true;
+    say(c, PLAIN);
+    script_settle(s);
+    assert_int_equal(outcome(c)->attach, 0);
+}
+
+/* Whoever guesses passwords over AMQP is blocked, whatever he speaks then, and not listened to if
+ * he has come before that. */
+static void guessing_is_counted(void **state)
+{
+    (void)state;
+    struct script s;
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc0000201)};
+    script_init(&s, 1, "guessing.delay_after=off", "guessing.block_after=3", NULL);
+    assert_int_equal(gnt_workers_heed(s.workers, &s.config, &hooks), GNT_OK);
+    s.amqp = true;
+    memcpy(&s.from, &from, sizeof from);
+    program.answer = GNT_LOGIN_REFUSE;
+    program.asked = 0;
+    struct script_client *before = script_open(&s, 0), *too = script_open(&s, 0);
+    before->careless = too->careless = true;
+    for (int i = 0; i < 3; i++)
+        guess(&s);
+    assert_int_equal(script_counted(&s, GNT_COUNT_LOGINS_FAILED), 3);
+    say(before, PLAIN);
+    say(too, NO_SASL);
+    script_settle(&s);
+    assert_int_equal(outcome(before)->outcome, 0);
+    assert_int_equal(outcome(too)->attach, 0);
+    for (int amqp = 0; amqp < 2; amqp++) {
+        s.amqp = amqp;
+        struct script_client *c = script_open(&s, 0);
+        c->careless = true;
+        script_settle(&s);
+        script_read(c);
+        assert_true(c->ended);
+    }
+    assert_int_equal(script_counted(&s, GNT_COUNT_BLOCKED), 2);
+    assert_int_equal(program.asked, 3);
+    script_fini(&s);
+}
+
+/* The sixth answer is held back for a second. */
+static void answers_are_held_back(void **state)
+{
+    (void)state;
+    struct script s;
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc0000201)};
+    script_init(&s, 1, NULL);
+    assert_int_equal(gnt_workers_heed(s.workers, &s.config, &hooks), GNT_OK);
+    s.amqp = true;
+    memcpy(&s.from, &from, sizeof from);
+    program.answer = GNT_LOGIN_REFUSE;
+    for (int i = 0; i < 5; i++)
+        guess(&s);
+    struct script_client *c = script_open(&s, 0);
+    c->careless = true;
+    say(c, PLAIN);
+    for (int i = 0; i < 10000 && script_counted(&s, GNT_COUNT_LOGINS_FAILED) < 6; i++) {
+        usleep(1000);
+        script_settle(&s);
+    }
+    assert_int_equal(script_counted(&s, GNT_COUNT_LOGINS_FAILED), 6);
+    assert_int_equal(amqp_look(c)->outcome, 0);
+    script_pass(&s, 500);
+    assert_int_equal(amqp_look(c)->outcome, 0);
+    script_pass(&s, 700);
+    assert_int_equal(amqp_look(c)->outcome, 1);
+    script_fini(&s);
+}
+
 /* ---- How many come at once */
 
 static const struct amqp_told *come_usually(struct script *s, enum way way)
@@ -279,6 +356,8 @@ int main(void)
         cmocka_unit_test(heeds_what_it_says),
         cmocka_unit_test(offers_what_it_can_be_asked_about),
         cmocka_unit_test(bears_a_lack_of_memory),
+        cmocka_unit_test(guessing_is_counted),
+        cmocka_unit_test(answers_are_held_back),
         cmocka_unit_test(not_more_at_once_than_may_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
