@@ -321,6 +321,37 @@ class Queues(Case):
             self.fails(code, words, "queue", *argv)
 
 
+class Mixed(Case):
+    """Some users whose lines are for SCRAM, and one whose line is not."""
+
+    @classmethod
+    def setUpClass(cls):
+        directory = tempfile.mkdtemp(prefix="gnatter-amqp-")
+        cls.addClassCleanup(shutil.rmtree, directory)
+        users = os.path.join(directory, "users")
+        for user, options in ("ann", ["--scram", "--iterations", "4096"]), ("zoe", ["--cost", "10"]):
+            subprocess.run([harness.GNATTER, "passwd", "-b", *options, users, user, "secret"],
+                           check=True, timeout=harness.PATIENCE, stdout=subprocess.DEVNULL)
+        cls.OPTIONS = "--users", users
+        super().setUpClass()
+
+    def send(self, user, *argv):
+        """By the best mechanism that is offered; which one it was."""
+        code, _, err = self.run_command("send", self.topic, "-m", "x", "-u", user, "-P", "secret", *argv)
+        self.assertIn(code, (0, 77), err)
+        word = b" connect container=" if code == 0 else b" login failed user="
+        line = self.broker.process.line("stderr", word).decode()
+        return line.partition(" by=")[2].split()[0] if code == 0 else line
+
+    def test_best_mechanism(self):
+        tls = "--cafile", os.path.join(PKI, "ca.pem"), "--url", f"amqps://localhost:{self.broker.tls}"
+        self.assertEqual(self.send("ann", *tls), "PLAIN")
+        self.assertEqual(self.send("zoe", *tls), "PLAIN")
+        self.assertIn(self.send("ann"), ("SCRAM-SHA-256", "SCRAM-SHA-512"))
+        self.assertIn('reason="its line in the file of users is not for SCRAM"', self.send("zoe"))
+        self.assertEqual(self.send("zoe", "--auth-method", "PLAIN"), "PLAIN")
+
+
 class Closed(Case):
     """A broker that makes no queues by itself, with users and an access list."""
 
