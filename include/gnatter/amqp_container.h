@@ -54,7 +54,8 @@ typedef void gnatter_amqp_on_wanted(gnatter_amqp_sender *sender, uint32_t credit
  * Also for a sender that on_wanted has never been called for. */
 typedef void gnatter_amqp_on_unwanted(gnatter_amqp_sender *sender, void *context);
 
-/* What is at an address: each callback may be NULL, and then peers cannot do that.
+/* What is at an address: each callback may be NULL, and then peers cannot do that
+ * (amqp:not-allowed).
  *
  * With on_request, an answer goes to the request's `reply-to` on the same connection: the peer has
  * a receiver there whose source is dynamic, or one from the address itself whose target is that
@@ -105,7 +106,8 @@ struct gnatter_amqp_container_options {
     size_t size; /* of this struct, set by gnatter_amqp_container_options_init: leave it */
 
     /* Where it listens: "amqp://HOST:PORT" (5672 unless it is named, 0 any free one; without HOST
-     * on all addresses), "amqps://" (5671) by TLS, or "unix:///PATH". [none: amqp://127.0.0.1] */
+     * on all addresses), "amqps://" (5671) by TLS, or "unix:///PATH"; there is no WebSocket here.
+     * [none: amqp://127.0.0.1] */
     const char *const *listeners;
     size_t listener_count;
 

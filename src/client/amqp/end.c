@@ -296,17 +296,17 @@ static void leave_locked(struct gnt_end *e)
 
 void gnt_end_leave(struct gnt_end *e)
 {
-    gnatter_amqp *c = e->amqp;
+    struct gnt_thread *t = e->amqp->thread; /* which outlives the connection of a guest */
     bool left = false;
-    pthread_mutex_lock(&c->thread->lock);
-    if (!gnt_thread_in_callback(c->thread))
+    pthread_mutex_lock(&t->lock);
+    if (!gnt_thread_in_callback(t))
         e->left = &left;
     else
         left = true;
     leave_locked(e);
     while (!left)
-        pthread_cond_wait(&c->thread->changed, &c->thread->lock);
-    pthread_mutex_unlock(&c->thread->lock);
+        pthread_cond_wait(&t->changed, &t->lock);
+    pthread_mutex_unlock(&t->lock);
 }
 
 void gnt_end_free(struct gnt_end *e)

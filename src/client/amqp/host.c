@@ -83,6 +83,18 @@ static bool any_requests(const struct gnatter_amqp_container *k)
     return false;
 }
 
+/* What of NODE is for the link; NULL: nothing. */
+static struct gnt_node *part_of(struct gnt_node *node, const struct gnatter_amqp_container *k,
+                                const struct asked *a)
+{
+    const struct gnatter_amqp_node *is = &node->is;
+    if (!a->link->sender)
+        return is->on_message || is->on_request ? node : NULL;
+    if (is->on_wanted)
+        return node;
+    return is->on_request && (a->dynamic || *a->reply_to) ? k->answers : NULL;
+}
+
 /* NULL: nothing, and a->wrong says why. */
 static struct gnt_node *usual(struct gnatter_amqp_container *k, struct asked *a)
 {
@@ -98,18 +110,31 @@ static struct gnt_node *usual(struct gnatter_amqp_container *k, struct asked *a)
         if (strcmp(node->is.address, a->address) != 0)
             continue;
         a->wrong = GNT_AMQP_NOT_ALLOWED;
-        if (!a->link->sender)
-            return node->is.on_message || node->is.on_request ? node : NULL;
-        if (node->is.on_wanted)
-            return node;
-        return node->is.on_request && *a->reply_to ? k->answers : NULL;
+        return part_of(node, k, a);
     }
     return NULL;
 }
 
+/* A reference to what the program has said is there, or to what of it is for the link. */
+static struct gnt_node *here(struct gnatter_amqp_container *k, struct asked *a,
+                             struct gnatter_amqp_node *is)
+{
+    struct gnt_node *node = NULL, *part;
+    is->address = NULL;
+    a->wrong = GNT_AMQP_RESOURCE_LIMIT_EXCEEDED;
+    if (gnt_node_new(is, &node))
+        return NULL;
+    a->wrong = GNT_AMQP_NOT_ALLOWED;
+    part = part_of(node, k, a);
+    if (part)
+        part->references++;
+    gnt_node_unref(node);
+    return part;
+}
+
 /* The lock is let go of while the program is asked. */
 static enum gnatter_amqp_answer ask(struct gnt_guest *g, struct asked *a,
-                                    struct gnatter_amqp_node *here)
+                                    struct gnatter_amqp_node *is)
 {
     const struct gnatter_amqp_container_options *o = &g->container->options;
     char name[NAME_MAX_TOLD];
@@ -124,7 +149,7 @@ static enum gnatter_amqp_answer ask(struct gnt_guest *g, struct asked *a,
     if (!o->on_link || a->odd)
         return GNATTER_AMQP_USUAL;
     pthread_mutex_unlock(&g->container->thread.lock);
-    enum gnatter_amqp_answer answer = o->on_link(&wish, here, &a->why, o->context);
+    enum gnatter_amqp_answer answer = o->on_link(&wish, is, &a->why, o->context);
     pthread_mutex_lock(&g->container->thread.lock);
     return answer;
 }
@@ -132,20 +157,15 @@ static enum gnatter_amqp_answer ask(struct gnt_guest *g, struct asked *a,
 /* A reference to what the link is attached to; NULL: refused. */
 static struct gnt_node *decide(struct gnt_guest *g, struct asked *a)
 {
-    struct gnatter_amqp_node here = {.address = NULL};
+    struct gnatter_amqp_node is = {.address = NULL};
     struct gnt_node *node = NULL;
-    switch (ask(g, a, &here)) {
+    switch (ask(g, a, &is)) {
     case GNATTER_AMQP_USUAL:
         node = usual(g->container, a);
         if (node)
             node->references++;
         break;
-    case GNATTER_AMQP_HERE:
-        here.address = NULL;
-        a->wrong = GNT_AMQP_RESOURCE_LIMIT_EXCEEDED;
-        if (gnt_node_new(&here, &node))
-            node = NULL;
-        break;
+    case GNATTER_AMQP_HERE: node = here(g->container, a, &is); break;
     case GNATTER_AMQP_REFUSE: a->wrong = GNT_AMQP_UNAUTHORIZED_ACCESS; break;
     }
     return node;

@@ -9,11 +9,14 @@
 
 #include <gnatter/amqp_container.h>
 
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -552,6 +555,7 @@ static void links_are_decided(void **state)
                    "amqp:unauthorized-access");
     assert_refused(c, &(struct gnatter_amqp_link){.address = "nowhere"}, true, "amqp:not-found");
     assert_refused(c, &(struct gnatter_amqp_link){.address = "in"}, false, "amqp:not-allowed");
+    assert_refused(c, &(struct gnatter_amqp_link){.address = "made up"}, false, "amqp:not-allowed");
     assert_refused(c, &(struct gnatter_amqp_link){.dynamic = true}, false, "amqp:not-implemented");
     assert_int_equal(gnatter_amqp_container_remove(k, "in"), 0);
     assert_int_equal(gnatter_amqp_container_remove(k, "in"), GNATTER_ENOTFOUND);
@@ -630,6 +634,103 @@ static void connections_are_bounded(void **state)
     gnatter_amqp_get_info(second, &info);
     assert_true(info.connected);
     gnatter_amqp_free(second);
+    gnatter_amqp_container_free(k);
+}
+
+/* ---- Odd peers */
+
+/* A socket to K that has said WORDS. */
+static int raw_peer(gnatter_amqp_container *k, struct gnt_slice words)
+{
+    const char *port = strrchr(gnatter_amqp_container_url(k, 0), ':') + 1;
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)strtoul(port, NULL, 10)),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    const struct timeval patience = {.tv_sec = SOON_MS / 1000};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+    if (words.size)
+        assert_int_equal(send(fd, words.data, words.size, MSG_NOSIGNAL), words.size);
+    return fd;
+}
+
+/* What the container says up to the end, which has to come. */
+static size_t hear(int fd, uint8_t *out, size_t cap)
+{
+    size_t size = 0;
+    ssize_t n;
+    while (size < cap && (n = read(fd, out + size, cap - size)) > 0)
+        size += (size_t)n;
+    assert_true(size < cap && n == 0);
+    close(fd);
+    return size;
+}
+
+static void odd_peers(void **state)
+{
+    (void)state;
+    static const uint8_t unfinished[] = "AMQP\0\1\0\0\0\0\0\x10\2\0\0\0\0SX";
+    uint8_t heard[512];
+    struct gnatter_amqp_container_options o = usual();
+    o.login_timeout_ms = 300;
+    gnatter_amqp_container *k =
+        container_with(&o,
+                       &(struct gnatter_amqp_node){.address = "in", .on_message = judge_by_body});
+    int silent = raw_peer(k, gnt_slice(NULL, 0));
+    size_t size = hear(raw_peer(k, gnt_slice_str("GET / HTTP/1.1\r\n\r\n")), heard, sizeof heard);
+    assert_true(size >= 8);
+    assert_memory_equal(heard, "AMQP", 4);
+    int slow = raw_peer(k, gnt_slice(unfinished, sizeof unfinished - 1));
+    (void)hear(slow, heard, sizeof heard);
+    (void)hear(silent, heard, sizeof heard);
+    gnatter_amqp *c = client_to(k);
+    assert_int_equal(send_text(sender_to(c, "in"), "m", NULL), 0);
+    gnatter_amqp_free(c);
+    gnatter_amqp_container_free(k);
+}
+
+/* A session's end is its links' end, and of nothing else. */
+static void sessions(void **state)
+{
+    (void)state;
+    gnatter_amqp_session *session = NULL;
+    gnatter_amqp_container *k = container(&(struct gnatter_amqp_node){
+        .address = "out", .on_wanted = three_at_once, .on_unwanted = gone});
+    assert_int_equal(gnatter_amqp_container_add(k, &(struct gnatter_amqp_node){.address = "in",
+                                                                               .on_message =
+                                                                                   judge_by_body}),
+                     0);
+    gnatter_amqp *c = client_to(k);
+    gnatter_amqp_sender *s = sender_to(c, "in");
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(gnatter_amqp_session_new(c, &session), 0);
+        (void)receiver_by(c, &(struct gnatter_amqp_link){.address = "out", .session = session});
+        soon(&seen.wanted);
+        gnatter_amqp_session_free(session);
+        soon(&seen.unwanted);
+        assert_int_equal(send_text(s, "m", NULL), 0);
+    }
+    gnatter_amqp_free(c);
+    gnatter_amqp_container_free(k);
+    assert_int_equal(seen.unwanted_count, 3);
+}
+
+/* The program's thread lets go of a sender while its connection ends. */
+static void left_by_both(void **state)
+{
+    (void)state;
+    gnatter_amqp_container *k =
+        container(&(struct gnatter_amqp_node){.address = "out", .on_wanted = three_at_once});
+    gnatter_amqp *clients[8];
+    for (size_t i = 0; i < COUNT_OF(clients); i++) {
+        clients[i] = client_to(k);
+        (void)receiver_by(clients[i], &(struct gnatter_amqp_link){.address = "out"});
+        soon(&seen.wanted);
+        gnatter_amqp_sender_free(seen.sender);
+        gnatter_amqp_free(clients[i]);
+    }
     gnatter_amqp_container_free(k);
 }
 
@@ -874,6 +975,9 @@ int main(void)
         ONE(no_transactions),
         ONE(passwords),
         ONE(connections_are_bounded),
+        ONE(odd_peers),
+        ONE(sessions),
+        ONE(left_by_both),
         ONE(by_tls),
         ONE(bad_options),
         ONE(addresses),
