@@ -119,9 +119,14 @@ static void three_at_once(gnatter_amqp_sender *sender, uint32_t credit, bool dra
     seen.sender = sender;
     seen.credit = credit;
     seen.drain = seen.drain || drain;
-    if (!drain)
-        for (uint32_t i = 0; i < credit && i < 3; i++)
-            give(sender, "m");
+    for (uint32_t i = 0; !drain && i < credit && i < 3; i++) {
+        gnatter_amqp_message *m;
+        if (gnatter_amqp_message_new(&m))
+            break; /* where memory is made to fail */
+        (void)gnatter_amqp_add_data(m, "m", 1);
+        (void)gnatter_amqp_send(sender, m, on_outcome, NULL);
+        gnatter_amqp_message_free(m);
+    }
     sem_post(&seen.wanted);
 }
 
@@ -761,7 +766,8 @@ static X509 *issue(enum gnt_issue_role role, const char *subject, EVP_PKEY *key,
                                    .names = names,
                                    .name_count = role == GNT_ISSUE_SERVER,
                                    .from = now - DAY,
-                                   .until = now + DAY,
+                                   .until =
+                                       now + (issuer ? 1 : 2) * DAY, /* within its issuer's time */
                                    .path_length = -1};
     assert_int_equal(gnt_issue(&plan, key, issuer, issuer ? key : NULL, &certificate, &why),
                      GNT_OK);
@@ -916,6 +922,41 @@ static void born_without_memory(void **state)
     gnatter_amqp_container_free(k);
 }
 
+/* Whatever fails, on whichever side, costs one connection at most; errors are fine meanwhile. */
+static void served_without_memory(void **state)
+{
+    (void)state;
+    enum { FAILURES = 120, MOMENT_MS = 2000 };
+    gnatter_amqp_container *k =
+        container(&(struct gnatter_amqp_node){.address = "in", .on_message = judge_by_body});
+    assert_int_equal(gnatter_amqp_container_add(k, &(struct gnatter_amqp_node){.address = "out",
+                                                                               .on_wanted =
+                                                                                   three_at_once}),
+                     0);
+    gnatter_amqp_message *m = text("m");
+    for (long n = 0; n < FAILURES; n++) {
+        gnatter_amqp_sender *s = NULL;
+        gnatter_amqp_receiver *r = NULL;
+        gnatter_amqp_delivery *d = NULL;
+        gnatter_amqp *c = client_to(k);
+        gnt_alloc_fail_at(n);
+        int err = gnatter_amqp_sender_new(c, &(struct gnatter_amqp_link){.address = "in"}, &s);
+        if (!err)
+            err = gnatter_amqp_send_wait(s, m, MOMENT_MS, NULL);
+        if (!err)
+            err = gnatter_amqp_receiver_new(c, &(struct gnatter_amqp_link){.address = "out"}, &r);
+        if (!err && !gnatter_amqp_receive(r, MOMENT_MS, &d))
+            (void)gnatter_amqp_accept(d);
+        gnt_alloc_fail_at(-1);
+        gnatter_amqp_free(c);
+    }
+    gnatter_amqp_message_free(m);
+    gnatter_amqp *c = client_to(k);
+    assert_int_equal(send_text(sender_to(c, "in"), "m", NULL), 0);
+    gnatter_amqp_free(c);
+    gnatter_amqp_container_free(k);
+}
+
 /* ---- Many threads */
 
 static void *asks(void *url)
@@ -982,6 +1023,7 @@ int main(void)
         ONE(bad_options),
         ONE(addresses),
         ONE(born_without_memory),
+        ONE(served_without_memory),
         ONE(many_peers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
