@@ -447,8 +447,10 @@ void gnatter_amqp_session_free(gnatter_amqp_session *s)
     if (s->engine) {
         s->engine->context = NULL;
         (void)!gnt_amqp_session_end(s->engine, NULL);
+        s->engine = NULL;
         gnt_amqp_client_wake(c);
     }
+    s->error = GNT_CLOSED; /* should it stay, it is not begun again */
     gnt_list_each_safe (node, &s->ends) {
         struct gnt_end *e = GNT_CONTAINER(node, struct gnt_end, in_session);
         gnt_end_detached(e);
