@@ -1,5 +1,6 @@
 /* The inside of a shared group, for the group_*.c files and core/recover.c:
- *   group.c          birth, death, taking, offering
+ *   group.c          birth, death, taking, whose turn it is
+ *   group_offer.c    an offer to one member, and its answer
  *   group_members.c  who joins, leaves, is ready, gives back
  *   group_keep.c     what of it is in the store (core/keep.h) */
 #ifndef GNT_CORE_GROUP_PRIVATE_H
@@ -81,9 +82,6 @@ GNT_MUST gnt_err gnt_group_new(struct gnt_home *home, struct gnt_slice name,
 /* Also out of the store, if it is kept. */
 void gnt_group_free(struct gnt_group *g);
 
-/* M may have got room: what was put aside is looked at, if M may have some of it. */
-void gnt_group_got_room(struct gnt_group *g, const struct gnt_member *m);
-
 /* What M may be given, as gnt_group_bind. */
 void gnt_group_set_rights(struct gnt_group *g, struct gnt_member *m, struct gnt_rights *rights);
 
@@ -100,6 +98,19 @@ bool gnt_group_returned(struct gnt_group *g, size_t at, uint64_t sequence,
 
 /* *message was to come back to a group that has gone. */
 void gnt_group_drop_orphan(struct gnt_home *home, struct gnt_message **message);
+
+/* ---- group_offer.c */
+
+/* Whether M may be made an offer now. */
+bool gnt_member_has_room(const struct gnt_member *m);
+
+/* Offers it *w, and notes what it says.  TAKEN by a member elsewhere means that the offer is on its
+ * way. */
+enum gnt_offer gnt_member_offer(struct gnt_group *g, struct gnt_member *m,
+                                const struct gnt_waiting *w);
+
+/* M may have got room: what was put aside is looked at, if M may have some of it. */
+void gnt_group_got_room(struct gnt_group *g, const struct gnt_member *m);
 
 /* ---- group_keep.c */
 

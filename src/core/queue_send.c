@@ -166,7 +166,7 @@ static enum gnt_queue_result admit(struct gnt_queue *q, const struct gnt_arrival
     if (!is_over(q, 1, size) && !total)
         return GNT_QUEUE_DONE;
     switch ((enum gnt_queue_overflow)q->options.overflow) {
-    case GNT_QUEUE_BLOCK: total = !a->moves && gnt_total_overruns(q->home, 1, size); break;
+    case GNT_QUEUE_BLOCK: total = gnt_total_overruns(q->home, 1, size); break;
     case GNT_QUEUE_REJECT: return GNT_QUEUE_FULL;
     case GNT_QUEUE_DROP_OLDEST:
         if (!total)
