@@ -115,6 +115,12 @@ gnt_amqp_handler gnt_amqp_on_attach, gnt_amqp_on_detach;
 
 bool gnt_amqp_link_usable(const struct gnt_amqp_link *l);
 
+/* Whether its deliveries may be settled: also if it is detached, and was kept. */
+static inline bool gnt_amqp_link_settles(const struct gnt_amqp_link *l)
+{
+    return l->kept ? gnt_amqp_session_usable(l->session) : gnt_amqp_link_usable(l);
+}
+
 /* The link that the peer's HANDLE means; NULL: none. */
 static inline struct gnt_amqp_link *gnt_amqp_link_at(const struct gnt_amqp_session *s,
                                                      uint32_t handle)

@@ -1,5 +1,6 @@
 #include "amqp/engine/inside.h"
 
+#include "base/assert.h"
 #include "base/spare.h"
 
 #include <stdlib.h>
@@ -395,6 +396,27 @@ gnt_err gnt_amqp_link_detach(struct gnt_amqp_link *l, bool closed,
         return GNT_STATE;
     gnt_err err = gnt_amqp_session_flush(l->session);
     return err ? err : say_detach(l, closed, error);
+}
+
+void gnt_amqp_link_keep(struct gnt_amqp_link *l)
+{
+    struct gnt_amqp_connection *c = l->session->connection;
+    GNT_ASSERT(c->gone_link == l && !l->closed && !l->ghost);
+    c->gone_link = NULL;
+    l->kept = true;
+    if (l->partial)
+        gnt_amqp_delivery_free(l->partial);
+    gnt_list_remove(&l->in_session);
+    gnt_list_push_back(&l->session->links, &l->in_session);
+}
+
+void gnt_amqp_link_let_go(struct gnt_amqp_link *l)
+{
+    struct gnt_amqp_connection *c = l->session->connection;
+    GNT_ASSERT(l->kept);
+    if (c->gone_delivery && c->gone_delivery->link == l)
+        gnt_amqp_delivery_free(c->gone_delivery);
+    gnt_amqp_link_free(l);
 }
 
 gnt_err gnt_amqp_link_fail(struct gnt_amqp_link *l, enum gnt_amqp_condition condition,

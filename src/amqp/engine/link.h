@@ -81,7 +81,7 @@ struct gnt_amqp_link {
     uint32_t handle, remote_handle;
     uint32_t limit; /* receiver: the delivery_count up to which the peer has been told to go on;
                        sender: the one that it began with */
-    bool attach_sent, attach_seen, detach_sent, closed, ghost;
+    bool attach_sent, attach_seen, detach_sent, closed, ghost, kept;
     bool incomplete; /* the receiver's map of unsettled deliveries was not all of it: nothing new
                         may be sent [AMQP 2.7.3] */
     struct gnt_amqp_delivery *partial; /* the one whose frames are coming, or going */
@@ -184,6 +184,15 @@ GNT_MUST gnt_err gnt_amqp_link_refuse(struct gnt_amqp_link *l, const struct gnt_
  * One of the peer's that was not answered is refused instead. */
 GNT_MUST gnt_err gnt_amqp_link_detach(struct gnt_amqp_link *l, bool closed,
                                       const struct gnt_amqp_error *error);
+
+/* With its event DETACH, where the peer has detached it without closing it and this side wants it
+ * to live on: what is unsettled of it is settled on its session as before, by either side, until
+ * _let_go or the end of the session, among whose links it is again.  Its name is free.  What had
+ * come or gone in part is given up. */
+void gnt_amqp_link_keep(struct gnt_amqp_link *l);
+
+/* A link that was kept is gone with its deliveries, in this moment. */
+void gnt_amqp_link_let_go(struct gnt_amqp_link *l);
 
 /* A receiver: so many deliveries may come from now on; with DRAIN only what the sender has now, and
  * an event FLOW with credit 0 says that this is all.  The sender is told by the next _flush; what

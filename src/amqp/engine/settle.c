@@ -95,7 +95,7 @@ gnt_err gnt_amqp_delivery_settle(struct gnt_amqp_delivery *d, struct gnt_slice s
     struct gnt_amqp_link *l = d->link;
     if (d->settled)
         return GNT_OK;
-    if (!gnt_amqp_link_usable(l) || !d->known || (l->sender && !d->whole))
+    if (!gnt_amqp_link_settles(l) || !d->known || (l->sender && !d->whole))
         return GNT_STATE;
     enum gnt_amqp_role role = l->sender ? GNT_AMQP_SENDER : GNT_AMQP_RECEIVER;
     gnt_err err = put_disposition(l->session, role, d->id, state, settled);
@@ -135,7 +135,8 @@ static struct gnt_amqp_delivery *next_changed(struct gnt_amqp_connection *c)
             c->rest.session = NULL;
         else
             c->rest.first = d->id + 1;
-        if (d && !d->link->detach_sent && changes(d, c->rest.state, c->rest.settled))
+        if (d && (!d->link->detach_sent || d->link->kept) &&
+            changes(d, c->rest.state, c->rest.settled))
             return d;
     }
     return NULL;
