@@ -192,8 +192,13 @@ struct gnt_consumer {
     uint32_t held_max;    /* unsettled at most, whatever the credit; 0: 65536 */
     uint64_t browse_from; /* the first sequence number that a browser is shown */
     struct gnt_consumer_filter *filter; /* NULL: all; taken */
+    /* When it is opened: the number of one that was suspended, of the same queue, whose deliveries
+     * it takes over; 0: none.  When one that is suspended is `closed`: its number; 0: it held
+     * nothing. */
+    uint64_t suspended;
     /* Its answer when it is opened. */
     struct gnt_queue_facts facts;
+    bool resumed; /* it has them */
     /* private */
     struct gnt_errand open, close, credit;
     struct gnt_home *home;
@@ -203,8 +208,9 @@ struct gnt_consumer {
     uint64_t queue;
     uint64_t upto, sent_upto; /* credit, and what of it the queue has been told */
     enum gnt_queue_result result;
+    uint64_t seen;       /* of one that is suspended */
     uint32_t unanswered; /* settlings that are to be told of */
-    bool drain, sent_drain, crediting, again, closing, failed, parted;
+    bool drain, sent_drain, crediting, again, closing, failed, parted, suspending;
 };
 
 void gnt_consumer_open(struct gnt_home *home, uint64_t queue, struct gnt_consumer *c);
@@ -241,5 +247,11 @@ GNT_MUST gnt_err gnt_consumer_settle(struct gnt_consumer *c, const struct gnt_se
  * follows, and nothing else meanwhile but `settled`.  Once for each that was opened, at any time,
  * also if that came to nothing or if it was `ended`. */
 void gnt_consumer_close(struct gnt_consumer *c, bool failed);
+
+/* The same, but what it holds stays held, as long as its locks last, for another consumer of the
+ * queue, at any home, that is opened with its number.  That must come, if only to be closed: until
+ * then it counts as one.  SEEN is the last delivery that came; those behind it were under way, are
+ * not told any more, and are ready again. */
+void gnt_consumer_suspend(struct gnt_consumer *c, uint64_t seen);
 
 #endif

@@ -94,40 +94,78 @@ static void count_consumer(const struct gnt_taker *t, int by)
     gnt_count(&t->queue->home->counters, GNT_COUNT_CONSUMERS, by);
 }
 
-static enum gnt_queue_result join(struct gnt_queue *q, struct gnt_consumer *c, unsigned home)
+/* What C asks for, and whose T is from now on.  GNT_NOMEM. */
+static gnt_err take_over(struct gnt_taker *t, struct gnt_consumer *c, unsigned home)
 {
-    enum gnt_queue_result result = may_join(q, c);
-    if (result)
-        return result;
-    struct gnt_taker *t = calloc(1, sizeof *t);
-    if (!t)
-        return GNT_QUEUE_NO_MEMORY;
-    t->queue = q;
-    t->consumer = c;
     t->home = home;
     t->mode = c->mode;
     t->priority = c->priority;
     t->endless = c->endless;
     t->held_max = c->held_max ? c->held_max : HELD_MAX;
     t->browsed = c->browse_from ? c->browse_from - 1 : 0;
+    bool looks = c->filter || t->queue->options.groups || t->mode == GNT_CONSUME_BROWSE ||
+                 !gnt_list_empty(&t->bars);
+    if (looks && gnt_taker_make_picky(t))
+        return GNT_NOMEM;
+    t->consumer = c;
+    t->filter = c->filter;
+    c->filter = NULL;
+    c->taker = t;
+    return GNT_OK;
+}
+
+static struct gnt_taker *taker_new(struct gnt_queue *q)
+{
+    struct gnt_taker *t = calloc(1, sizeof *t);
+    if (!t)
+        return NULL;
+    t->queue = q;
     t->number = ++q->taker_numbers;
     gnt_list_init(&t->turn);
     gnt_list_init(&t->pick);
     gnt_list_init(&t->held);
     gnt_list_init(&t->bars);
     gnt_list_init(&t->parked);
-    bool looks = c->filter || q->options.groups || t->mode == GNT_CONSUME_BROWSE;
-    if (looks && gnt_taker_make_picky(t)) {
+    return t;
+}
+
+/* The one that was suspended with this number; NULL: it has gone. */
+static struct gnt_taker *find_suspended(const struct gnt_queue *q, uint64_t number)
+{
+    gnt_list_each (link, &q->takers) {
+        struct gnt_taker *t = GNT_CONTAINER(link, struct gnt_taker, link);
+        if (t->number == number && !t->consumer)
+            return t;
+    }
+    return NULL;
+}
+
+static enum gnt_queue_result resume(struct gnt_taker *t, struct gnt_consumer *c, unsigned home)
+{
+    if (take_over(t, c, home))
+        return GNT_QUEUE_NO_MEMORY;
+    c->resumed = true;
+    gnt_queue_facts_of(t->queue, &c->facts);
+    return GNT_QUEUE_DONE;
+}
+
+static enum gnt_queue_result join(struct gnt_queue *q, struct gnt_consumer *c, unsigned home)
+{
+    struct gnt_taker *t = c->suspended ? find_suspended(q, c->suspended) : NULL;
+    if (t)
+        return resume(t, c, home);
+    enum gnt_queue_result result = may_join(q, c);
+    if (result)
+        return result;
+    t = taker_new(q);
+    if (!t || take_over(t, c, home)) {
         free(t);
         return GNT_QUEUE_NO_MEMORY;
     }
-    t->filter = c->filter;
-    c->filter = NULL;
     gnt_list_push_back(&q->takers, &t->link);
     count_consumer(t, 1);
     q->exclusive = c->exclusive && t->mode != GNT_CONSUME_BROWSE ? t : q->exclusive;
     gnt_queue_used(q);
-    c->taker = t;
     gnt_queue_facts_of(q, &c->facts);
     return GNT_QUEUE_DONE;
 }
@@ -139,28 +177,34 @@ void gnt_taker_return_all(struct gnt_taker *t, bool failed)
         gnt_entry_give_back(GNT_CONTAINER(t->held.prev, struct gnt_entry, link), failed);
 }
 
-/* T has no place at its queue any more. */
-static void part(struct gnt_taker *t, bool failed)
+/* T takes nothing any more. */
+static void retire(struct gnt_taker *t)
 {
-    struct gnt_queue *q = t->queue;
     want_drained(t, false);
     gnt_list_remove(&t->turn);
-    gnt_list_remove(&t->link);
     gnt_list_remove(&t->pick);
     t->upto = t->delivered; /* so that nothing of what follows gives it a turn */
-    gnt_taker_return_all(t, failed);
-    while (!gnt_list_empty(&t->bars))
-        gnt_bar_free(GNT_CONTAINER(t->bars.next, struct gnt_bar, of_taker));
-    count_consumer(t, -1);
-    if (q->exclusive == t)
-        q->exclusive = NULL;
     if (t->filter)
         t->filter->unref(t->filter);
     t->filter = NULL;
     gnt_scan_drop(t);
     free(t->sights);
     t->sights = NULL;
-    t->picky = false;
+    t->picky = t->sated = false;
+}
+
+/* T has no place at its queue any more. */
+static void part(struct gnt_taker *t, bool failed)
+{
+    struct gnt_queue *q = t->queue;
+    retire(t);
+    gnt_list_remove(&t->link);
+    gnt_taker_return_all(t, failed);
+    while (!gnt_list_empty(&t->bars))
+        gnt_bar_free(GNT_CONTAINER(t->bars.next, struct gnt_bar, of_taker));
+    count_consumer(t, -1);
+    if (q->exclusive == t)
+        q->exclusive = NULL;
     t->queue = NULL;
     for (unsigned i = 0; gnt_list_empty(&q->takers) && i < GNT_QUEUE_LANES; i++)
         if (q->lanes[i])
@@ -186,6 +230,10 @@ void gnt_taker_end(struct gnt_taker *t, enum gnt_queue_result why)
     struct gnt_home *home = t->queue->home;
     gnt_taker_send(t);
     part(t, false);
+    if (!t->consumer) { /* whoever asks for it finds nothing */
+        free(t);
+        return;
+    }
     t->why = why;
     gnt_errand_send(home, t->home, &t->ended, on_ended);
 }
@@ -213,7 +261,8 @@ static void on_open(struct gnt_home *home, struct gnt_errand *errand)
 static void on_closed(struct gnt_home *home, struct gnt_errand *errand)
 {
     struct gnt_consumer *c = GNT_CONTAINER(errand, struct gnt_consumer, close);
-    free(c->taker);
+    if (!c->suspended)
+        free(c->taker);
     c->taker = NULL;
     c->parted = true;
     if (!c->unanswered)
@@ -227,13 +276,35 @@ void gnt_consumer_answered(struct gnt_consumer *c)
         c->ops->closed(c->home, c);
 }
 
+/* What of it was under way is ready again, the rest waits.  False: there is nothing. */
+static bool suspend(struct gnt_taker *t, uint64_t seen)
+{
+    retire(t);
+    while (!gnt_list_empty(&t->held)) {
+        struct gnt_entry *last = GNT_CONTAINER(t->held.prev, struct gnt_entry, link);
+        if (last->delivery <= seen)
+            break;
+        gnt_entry_give_back(last, false);
+    }
+    if (gnt_list_empty(&t->held))
+        return false;
+    t->delivered = t->upto = 0;
+    t->consumer = NULL;
+    gnt_queue_stir(t->queue);
+    return true;
+}
+
 static void on_close(struct gnt_home *home, struct gnt_errand *errand)
 {
     struct gnt_consumer *c = GNT_CONTAINER(errand, struct gnt_consumer, close);
     struct gnt_taker *t = c->taker;
+    c->suspended = 0;
     if (t && t->queue) {
         gnt_taker_send(t);
-        part(t, c->failed);
+        if (c->suspending && suspend(t, c->seen))
+            c->suspended = t->number;
+        else
+            part(t, c->failed);
     }
     gnt_errand_send(home, errand->from, errand, on_closed);
 }
@@ -246,7 +317,7 @@ void gnt_consumer_open(struct gnt_home *home, uint64_t queue, struct gnt_consume
     c->settlings = NULL;
     c->upto = c->sent_upto = 0;
     c->drain = c->sent_drain = c->crediting = c->again = false;
-    c->closing = c->failed = c->parted = false;
+    c->closing = c->failed = c->parted = c->suspending = c->resumed = false;
     c->unanswered = 0;
     gnt_chore_init(&c->flush, gnt_consumer_on_flush);
     gnt_errand_send(home, gnt_sink_home(queue), &c->open, on_open);
@@ -259,6 +330,14 @@ void gnt_consumer_close(struct gnt_consumer *c, bool failed)
     c->failed = failed;
     gnt_consumer_flush(c);
     gnt_errand_send(c->home, gnt_sink_home(c->queue), &c->close, on_close);
+}
+
+void gnt_consumer_suspend(struct gnt_consumer *c, uint64_t seen)
+{
+    GNT_ASSERT(c->mode != GNT_CONSUME_BROWSE);
+    c->suspending = true;
+    c->seen = seen;
+    gnt_consumer_close(c, false);
 }
 
 /* ---- Credit */

@@ -210,7 +210,8 @@ struct gnt_taker {
     struct gnt_list pick;          /* in queue->pickers */
     struct gnt_list load;          /* in queue->loaded, while CRATE is there */
     struct gnt_queue *queue;       /* NULL: let go */
-    struct gnt_consumer *consumer; /* of its home: mailed back, not looked into */
+    struct gnt_consumer *consumer; /* of its home: mailed back, not looked into; NULL: it has been
+                                      suspended */
     unsigned home;
     enum gnt_consume mode;
     int32_t priority;
