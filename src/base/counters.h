@@ -19,6 +19,8 @@
     X(AMQP_RECEIVED, "amqp/messages/received", "messages received over AMQP")                     \
     X(AMQP_SENT, "amqp/messages/sent", "messages sent over AMQP")                                 \
     X(AMQP_REJECTED, "amqp/messages/rejected", "messages over AMQP that were rejected")           \
+    X(AMQP_RESUMED, "amqp/links/resumed", "AMQP links of those that were attached again")         \
+    X(AMQP_SUSPENDED_EXPIRED, "amqp/links/expired", "AMQP links of those whose time has passed")  \
     X(DUE, "ledger/received",                                                                     \
       "deliveries that sessions, shared groups and queues were given to make")                    \
     X(DELIVERED, "ledger/delivered", "deliveries sent at QoS 0, or acknowledged by their client") \
@@ -71,6 +73,7 @@
 /*    gauges: they rise and fall */
 #define GNT_GAUGES(X)                                                                          \
     X(CONNECTED, "clients/connected", "clients that are connected")                            \
+    X(AMQP_SUSPENDED, "amqp/links/suspended", "AMQP links without a connection that live on")  \
     X(SESSIONS, "clients/total", "sessions, connected or not")                                 \
     X(SUBSCRIPTIONS, "subscriptions/count", "subscriptions, shared ones included")             \
     X(SHARED_SUBSCRIPTIONS, "shared_subscriptions/count", "shared subscriptions")              \

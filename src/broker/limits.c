@@ -92,6 +92,8 @@ struct gnt_amqp_limits gnt_limits_amqp(const struct gnt_config *c)
         .sessions = c->limits.amqp_sessions,
         .links = c->limits.amqp_links,
         .unsettled = c->limits.amqp_unsettled,
+        .suspended = c->limits.amqp_suspended,
+        .suspended_s = c->limits.amqp_suspended_ms / 1000,
         .idle_ms = c->limits.amqp_idle_ms,
         .connections_max = c->limits.connections,
         .connect_rate = c->limits.connect_rate,

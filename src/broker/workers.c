@@ -66,6 +66,7 @@ static gnt_err fill_shared(struct gnt_workers *w, const struct gnt_config *c,
 {
     w->mqtt.limits = gnt_limits_mqtt(c);
     w->amqp.limits = gnt_limits_amqp(c);
+    gnt_suspended_init(&w->amqp.suspended);
     w->mqtt.lobby = w->amqp.lobby = &w->lobby;
     w->lobby.anonymous = gnt_config_anonymous(c);
     w->lobby.random = w->amqp.random = door->random;

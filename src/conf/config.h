@@ -156,6 +156,8 @@ struct gnt_config_limits {
     uint32_t amqp_sessions;    /* per connection */
     uint32_t amqp_links;       /* likewise */
     uint32_t amqp_unsettled;   /* deliveries, per connection and direction */
+    uint32_t amqp_suspended;   /* links of the broker */
+    uint32_t amqp_suspended_ms;
     uint32_t amqp_idle_ms;     /* 0: any time */
     uint8_t maximum_qos;       /* of publications and wills from clients, and of subscriptions */
     bool retain_available;

@@ -135,6 +135,12 @@ extern const struct gnt_option_word gnt_limits_unlimited[];
       .help = "How many unsettled deliveries there may be on one AMQP connection, in each "        \
               "direction. While there are as many, a sender has no credit, and a receiver is "     \
               "sent no more.")                                                                     \
+    X("amqp_suspended", INTEGER, amqp_suspended, .fallback = "1000", .max = 100000,                \
+      .unit = "links",                                                                             \
+      .help = "How many AMQP links with unsettled deliveries may outlive their connection, where " \
+              "their source or target says so; half of them of one container. Others end.")        \
+    X("amqp_suspended_time", DURATION, amqp_suspended_ms, .fallback = "5m", .max = 86400000,       \
+      .help = "How long they may at most, whatever they say; they are told.")                      \
     X("amqp_idle", DURATION, amqp_idle_ms, .fallback = "1m", .max = 86400000,                      \
       .help = "How long an AMQP peer may be silent before its connection is closed; it is told, "  \
               "and sends an empty frame in time. 0 is for ever.")                                  \

@@ -154,8 +154,7 @@ static bool busy(const struct gnt_worker *w, uint64_t now)
 {
     const struct gnt_loop *loop = &w->loop;
     bool idle = gnt_list_empty(&loop->ready) && gnt_list_empty(&loop->tasks) &&
-                !gnt_mqtt_front_has_more(w->mqtt) &&
-                gnt_timers_next(&loop->timers) > now + ROUND_NS;
+                !gnt_worker_has_more(w) && gnt_timers_next(&loop->timers) > now + ROUND_NS;
     if (idle && gnt_post_may_sleep(loop->post, loop->address)) {
         gnt_post_woke(loop->post, loop->address);
         return false;

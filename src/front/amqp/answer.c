@@ -44,6 +44,15 @@ static const char *capability(const struct gnt_wanted *wanted)
     return wanted->facts ? "queue" : "topic";
 }
 
+/* How long it lives is said where that was asked for. */
+#define TELL_LIFE(ours, asked, life)                                  \
+    do {                                                              \
+        if ((asked)->has.expiry_policy || (asked)->has.timeout) {     \
+            GNT_AMQP_SET(ours, expiry_policy, gnt_life_policy(life)); \
+            GNT_AMQP_SET(ours, timeout, (life).timeout_s);            \
+        }                                                             \
+    } while (0)
+
 static gnt_err our_source(const struct gnt_wanted *wanted, struct gnt_slice filter,
                           struct gnt_buf *out, struct gnt_amqp_value *value)
 {
@@ -59,6 +68,8 @@ static gnt_err our_source(const struct gnt_wanted *wanted, struct gnt_slice filt
     s.has.distribution_mode = asked->has.distribution_mode;
     s.default_outcome = asked->default_outcome;
     s.has.default_outcome = asked->has.default_outcome;
+    if (wanted->facts)
+        TELL_LIFE(&s, asked, wanted->life);
     if (filter.size)
         GNT_AMQP_SET(&s, filter, gnt_amqp_encoded(filter));
     GNT_AMQP_SET(&s, outcomes, symbols(outcomes, OUTCOMES, outcome_bytes));
@@ -77,6 +88,8 @@ static gnt_err our_target(const struct gnt_wanted *wanted, struct gnt_buf *out,
     t.dynamic = t.has.dynamic = asked->dynamic;
     t.dynamic_node_properties = asked->dynamic_node_properties;
     t.has.dynamic_node_properties = asked->has.dynamic_node_properties;
+    if (wanted->facts)
+        TELL_LIFE(&t, asked, wanted->life);
     if (t.has.address)
         GNT_AMQP_SET(&t, capabilities, symbols(&word, 1, capability_bytes));
     return encode(GNT_AMQP_TARGET, &t, out, value);
@@ -108,7 +121,7 @@ gnt_err gnt_attach_answer(struct gnt_amqp_peer *p, const struct gnt_wanted *want
     a.has.source = wanted->link->sender || wanted->source_bytes.size > 0;
     a.has.target = !wanted->link->sender || wanted->target_bytes.size > 0;
     if (!err)
-        err = gnt_amqp_link_answer(wanted->link, &a, NULL, 0);
+        err = gnt_amqp_link_answer(wanted->link, &a, wanted->unsettled, wanted->unsettled_count);
     gnt_buf_fini(&bytes);
     return err;
 }

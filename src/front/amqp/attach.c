@@ -14,6 +14,9 @@ enum { DYNAMIC_NAME_MAX = 48 };
 struct attaching {
     struct gnt_terminus t;
     struct gnt_entity_asking asking;
+    struct gnt_suspended_claim claim; /* of one that may be there under its name */
+    struct gnt_waking waking;         /* of what was found */
+    bool awaited;                     /* the peer is not read meanwhile */
     enum gnt_address_kind kind;
     uint8_t snd_settle_mode, rcv_settle_mode;
     bool sender;           /* we are to send: it is a source */
@@ -103,7 +106,9 @@ static void settle(struct gnt_amqp_peer *p, struct gnt_wanted *w, enum gnt_addre
         err = gnt_outgoing_new(p, w, &t);
     gnt_amqp_peer_dirty(p);
     if (err == GNT_OK) {
-        *(dynamic ? &t->dynamic : &t->asked) = *name;
+        char **to = dynamic ? &t->dynamic : &t->asked;
+        free(*to);
+        *to = *name;
         *name = NULL;
     } else if (err == GNT_INVALID) {
         gnt_attach_refuse(p, w->link, GNT_AMQP_INVALID_FIELD, w->why);
@@ -164,20 +169,28 @@ static const char *words_of(const struct attaching *a, enum gnt_queue_result res
     return problem ? problem : gnt_queue_result_text(result);
 }
 
-static void on_asked(struct gnt_home *home, struct gnt_entity_asking *asking,
-                     enum gnt_queue_result result)
+static struct gnt_wanted wanted_of(const struct attaching *a)
 {
-    struct attaching *a = GNT_CONTAINER(asking, struct attaching, asking);
+    return (struct gnt_wanted){.link = a->t.link,
+                               .source_bytes = a->source,
+                               .target_bytes = a->target,
+                               .snd_settle_mode = a->snd_settle_mode,
+                               .rcv_settle_mode = a->rcv_settle_mode,
+                               .facts = &a->asking.facts,
+                               .queue = a->asking.name,
+                               .resumed = a->claim.found};
+}
+
+/* What was to be known is known: the peer gets its answer, if it is still there, and goes on. */
+static void conclude(struct attaching *a, enum gnt_queue_result result)
+{
     struct gnt_amqp_peer *p = a->t.peer;
-    struct gnt_wanted w = {.link = a->t.link,
-                           .source_bytes = a->source,
-                           .target_bytes = a->target,
-                           .snd_settle_mode = a->snd_settle_mode,
-                           .rcv_settle_mode = a->rcv_settle_mode,
-                           .facts = &asking->facts,
-                           .queue = asking->name};
+    struct gnt_wanted w = wanted_of(a);
+    struct gnt_terminus *found = a->claim.found;
     bool dynamic = a->kind == GNT_ADDRESS_DYNAMIC, may = p && may_still(p, a);
     char *name = result == GNT_QUEUE_DONE ? strdup(a->name) : NULL;
+    if (found)
+        gnt_terminus_owe(found);
     if (p) {
         hand_over(a);
         if (!may)
@@ -188,11 +201,53 @@ static void on_asked(struct gnt_home *home, struct gnt_entity_asking *asking,
             gnt_attach_refuse(p, w.link, GNT_AMQP_RESOURCE_LIMIT_EXCEEDED, gnt_err_text(GNT_NOMEM));
         else
             settle(p, &w, a->kind, &name);
+        if (a->awaited)
+            gnt_amqp_peer_go_on(p);
     }
+    if (found && found->away)
+        gnt_terminus_put_back(found);
+    if (found)
+        gnt_terminus_paid(found);
     if (name && dynamic)
-        gnt_attach_remove(home, name);
+        gnt_attach_remove(a->t.front->home, name);
     free(name);
     gnt_terminus_paid(&a->t);
+}
+
+static void on_woken(struct gnt_home *home, struct gnt_waking *waking)
+{
+    (void)home;
+    conclude(GNT_CONTAINER(waking, struct attaching, waking), GNT_QUEUE_DONE);
+}
+
+/* What was suspended under its name, or nothing. */
+static void on_claimed(struct gnt_home *home, struct gnt_suspended_claim *claim)
+{
+    struct attaching *a = GNT_CONTAINER(claim, struct attaching, claim);
+    struct gnt_wanted w = wanted_of(a);
+    struct gnt_terminus *found = claim->found;
+    (void)home;
+    a->waking.done = on_woken;
+    if (found && a->t.peer && decode(&w) && !found->kind->wake(found, &w, &a->waking))
+        return;
+    if (found)
+        gnt_terminus_put_back(found);
+    claim->found = NULL;
+    conclude(a, GNT_QUEUE_DONE);
+}
+
+static void on_asked(struct gnt_home *home, struct gnt_entity_asking *asking,
+                     enum gnt_queue_result result)
+{
+    struct attaching *a = GNT_CONTAINER(asking, struct attaching, asking);
+    (void)home;
+    if (result != GNT_QUEUE_DONE || !a->t.peer || !a->awaited) {
+        conclude(a, result);
+        return;
+    }
+    const struct gnt_suspended_key key = gnt_terminus_key(a->t.peer, a->t.link, asking->name);
+    a->claim.done = on_claimed;
+    gnt_suspended_ask(a->t.front, &key, &a->claim);
 }
 
 static gnt_err keep_attach(struct attaching *a, const struct gnt_amqp_attach *attach)
@@ -254,6 +309,8 @@ static void ask(struct gnt_amqp_peer *p, const struct gnt_amqp_event *event,
     a->asking.verb = dynamic ? GNT_ENTITY_CREATE : gnt_entity_verb_for(gnt_amqp_peer_home(p));
     gnt_terminus_init(&a->t, &attaching_kind, p, event->link);
     gnt_terminus_owe(&a->t);
+    a->awaited = gnt_suspended_any(&p->front->shared->suspended);
+    p->awaits += a->awaited;
     gnt_entity_ask(gnt_amqp_peer_home(p), &a->asking);
 }
 
@@ -331,6 +388,7 @@ void gnt_attach(struct gnt_amqp_peer *p, const struct gnt_amqp_event *event)
                            .snd_settle_mode = attach->snd_settle_mode,
                            .rcv_settle_mode = attach->rcv_settle_mode};
     struct gnt_address address;
+    gnt_links_yield(p, w.link->name, w.link->sender);
     if (p->terminus_count >= p->front->limits.links) {
         gnt_attach_refuse(p, w.link, GNT_AMQP_RESOURCE_LIMIT_EXCEEDED, "limits.amqp_links");
     } else if (attach->has.target && gnt_amqp_code_of(w.target_bytes) == GNT_AMQP_COORDINATOR) {

@@ -71,9 +71,19 @@ struct gnt_slice gnt_delivery_echo(const struct gnt_amqp_value *state)
     return gnt_slice(brief[row], sizeof brief[row]);
 }
 
-bool gnt_delivery_failed_by_default(const struct gnt_amqp_value *outcome)
+void gnt_delivery_default(const struct gnt_amqp_value *outcome, struct gnt_settling *settling)
 {
     struct gnt_amqp_modified state;
-    return outcome->type != GNT_AMQP_NULL && !gnt_amqp_decode_modified(outcome->encoded, &state) &&
-           state.delivery_failed;
+    *settling = (struct gnt_settling){.outcome = GNT_SETTLE_RELEASE};
+    if (outcome->type == GNT_AMQP_NULL)
+        return;
+    uint64_t code = gnt_amqp_code_of(outcome->encoded);
+    if (code == GNT_AMQP_ACCEPTED)
+        settling->outcome = GNT_SETTLE_ACCEPT;
+    else if (code == GNT_AMQP_REJECTED)
+        settling->outcome = GNT_SETTLE_REJECT;
+    else if (!gnt_amqp_decode_modified(outcome->encoded, &state))
+        *settling = (struct gnt_settling){.outcome = GNT_SETTLE_MODIFY,
+                                          .failed = state.delivery_failed,
+                                          .elsewhere = state.undeliverable_here};
 }

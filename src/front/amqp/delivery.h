@@ -22,8 +22,10 @@ GNT_MUST gnt_err gnt_delivery_outcome(const struct gnt_amqp_value *state,
  * one, which a single frame may tell of very many deliveries, only which it is. */
 struct gnt_slice gnt_delivery_echo(const struct gnt_amqp_value *state);
 
-/* Whether a source with this default outcome (null: none) takes what its receiver does not decide
- * about for a delivery that has failed. */
-bool gnt_delivery_failed_by_default(const struct gnt_amqp_value *outcome);
+/* What becomes of what its receiver does not decide about, by the default outcome of a source
+ * (null: none, which is `released`).  Annotations of `modified` and the error of `rejected` do not
+ * count.
+ */
+void gnt_delivery_default(const struct gnt_amqp_value *outcome, struct gnt_settling *settling);
 
 #endif

@@ -17,8 +17,10 @@ gnt_err gnt_amqp_front_init(struct gnt_amqp_front *front, struct gnt_amqp_shared
     gnt_list_init(&front->held_until.link);
     front->held_until.safe = gnt_amqp_peer_hear_held;
     gnt_work_init(&front->review, gnt_amqp_peer_review);
+    front->suspended_due.fire = gnt_suspended_on_time;
     front->read_buffer = malloc(GNT_PEER_READ_SIZE);
-    return front->read_buffer ? GNT_OK : GNT_NOMEM;
+    gnt_err err = front->read_buffer ? GNT_OK : GNT_NOMEM;
+    return err ? err : gnt_loop_set_timer(loop, &front->suspended_due, GNT_FAR);
 }
 
 void gnt_amqp_front_fini(struct gnt_amqp_front *front)
@@ -27,6 +29,7 @@ void gnt_amqp_front_fini(struct gnt_amqp_front *front)
         return;
     gnt_list_each_safe (link, &front->peers)
         gnt_amqp_peer_drop(GNT_CONTAINER(link, struct gnt_amqp_peer, link));
+    gnt_suspended_drop(front);
     gnt_keep_cancel(&front->held_until);
     gnt_task_cancel(&front->flush);
     gnt_work_cancel(&front->review);

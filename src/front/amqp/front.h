@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/random.h"
 #include "core/core.h"
+#include "front/amqp/suspended.h"
 #include "net/loop.h"
 
 /* What the configuration allows peers. */
@@ -18,6 +19,8 @@ struct gnt_amqp_limits {
     uint32_t sessions;    /* of a connection, */
     uint32_t links;       /* of all of them together, */
     uint32_t unsettled;   /* and their unsettled deliveries, in each direction */
+    uint32_t suspended;   /* links of the broker that no connection has; 0: none are kept */
+    uint32_t suspended_s; /* how long at most */
     uint32_t idle_ms;     /* of silence; 0: no limit */
     uint32_t connections_max;
     uint32_t connect_rate;       /* clients a second, whatever they speak; 0: no limit */
@@ -33,7 +36,8 @@ struct gnt_users;
 struct gnt_amqp_shared {
     struct gnt_amqp_limits limits; /* that the fronts begin with */
     const struct gnt_random *random;
-    struct gnt_lobby *lobby; /* of the broker (front/base/lobby.h) */
+    struct gnt_lobby *lobby;            /* of the broker (front/base/lobby.h) */
+    struct gnt_suspended_all suspended; /* with its own lock */
 };
 
 struct gnt_amqp_terms;
@@ -54,7 +58,8 @@ struct gnt_amqp_front {
     struct gnt_kept held_until;
     struct gnt_work review; /* of what links may stay: see gnt_amqp_front_review */
     uint32_t review_round;
-    size_t read_left; /* bytes, of this turn */
+    struct gnt_timer suspended_due; /* always set */
+    size_t read_left;               /* bytes, of this turn */
     bool stopping;
     struct gnt_buf scratch; /* for one message */
     uint8_t *read_buffer;   /* what has come for the peer that is being read */

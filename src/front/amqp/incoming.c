@@ -10,6 +10,7 @@
 #include "front/amqp/envelope.h"
 #include "front/amqp/link.h"
 #include "front/amqp/management.h"
+#include "front/amqp/outcomes.h"
 #include "mapping/mapping.h"
 #include "model/topic.h"
 
@@ -26,7 +27,8 @@ struct incoming {
     char *name;                 /* and its name in MQTT's words; of a topic, its name */
     struct gnt_buf partial;     /* of a message whose frames are coming */
     uint32_t window, unsettled;
-    struct gnt_list coming; /* struct coming */
+    struct gnt_list coming;   /* struct coming */
+    struct gnt_list outcomes; /* struct gnt_outcome_kept: of a link before this one */
     struct gnt_room room;
     bool full; /* waits for `room` */
 };
@@ -35,7 +37,8 @@ struct incoming {
 struct coming {
     struct gnt_list link; /* in in->coming */
     struct incoming *in;
-    struct gnt_amqp_delivery *delivery; /* NULL: nobody waits for its outcome */
+    struct gnt_amqp_delivery *delivery;  /* NULL: nobody waits for its outcome */
+    struct gnt_outcome_kept *remembered; /* that somebody may ask for later; NULL: nobody does */
     struct gnt_sending sending;
     /* What goes to the queue of its link has no more than this: coming_size. */
     union {
@@ -64,7 +67,7 @@ static size_t coming_size(const struct incoming *in)
 
 static void give_credit(struct incoming *in)
 {
-    if (!in->t.link || in->full)
+    if (!in->t.link || in->t.resting || in->full)
         return;
     uint32_t room = in->unsettled < in->window ? in->window - in->unsettled : 0;
     uint32_t credit = in->t.link->credit;
@@ -133,22 +136,22 @@ static const struct verdict {
   names_nothing = {false, GNT_AMQP_NOT_FOUND, "properties.to names nothing to send to"},
   no_memory = {false, GNT_AMQP_NO_CONDITION, NULL};
 
+static struct gnt_slice state_of(const struct verdict *verdict, uint8_t bytes[GNT_LINK_STATE_SIZE])
+{
+    if (verdict->condition)
+        return gnt_link_rejected(verdict->condition, verdict->text, bytes);
+    return gnt_amqp_fieldless(verdict->accepted ? GNT_AMQP_ACCEPTED : GNT_AMQP_RELEASED).encoded;
+}
+
 static void settle(struct incoming *in, struct gnt_amqp_delivery *delivery,
                    const struct verdict *verdict)
 {
     uint8_t bytes[GNT_LINK_STATE_SIZE];
-    struct gnt_slice state;
     if (verdict->condition)
         gnt_count(&in->t.front->home->counters, GNT_COUNT_AMQP_REJECTED, 1);
     if (!delivery)
         return;
-    if (verdict->accepted)
-        state = gnt_amqp_fieldless(GNT_AMQP_ACCEPTED).encoded;
-    else if (verdict->condition)
-        state = gnt_link_rejected(verdict->condition, verdict->text, bytes);
-    else
-        state = gnt_amqp_fieldless(GNT_AMQP_RELEASED).encoded;
-    gnt_err err = gnt_amqp_delivery_settle(delivery, state, true);
+    gnt_err err = gnt_amqp_delivery_settle(delivery, state_of(verdict, bytes), true);
     if (err && err != GNT_STATE)
         gnt_amqp_peer_broke(in->t.peer, err);
     else
@@ -158,7 +161,10 @@ static void settle(struct incoming *in, struct gnt_amqp_delivery *delivery,
 static void coming_end(struct coming *c, const struct verdict *verdict)
 {
     struct incoming *in = c->in;
+    uint8_t bytes[GNT_LINK_STATE_SIZE];
     settle(in, c->delivery, verdict);
+    if (c->remembered)
+        gnt_outcome_decide(c->remembered, state_of(verdict, bytes), &in->outcomes);
     gnt_message_unref(&c->sending.message);
     gnt_list_remove(&c->link);
     gnt_spare_put(c, coming_size(in));
@@ -441,10 +447,31 @@ static void add(struct incoming *in, struct gnt_slice payload)
     p->assembled += payload.size;
 }
 
+/* A delivery whose outcome was kept: whatever comes of it again, that is what it is. */
+static void go_on(struct incoming *in, const struct gnt_amqp_event *event)
+{
+    struct gnt_outcome_kept *o = event->delivery->context;
+    gnt_err err = GNT_OK;
+    if (!event->last)
+        return;
+    if (event->settled || event->aborted)
+        gnt_outcome_free(o);
+    else
+        err = gnt_outcome_tell(o, event->delivery);
+    if (err)
+        gnt_amqp_peer_broke(in->t.peer, err);
+    else
+        give_credit(in);
+}
+
 static void incoming_transfer(struct gnt_terminus *t, const struct gnt_amqp_event *event)
 {
     struct incoming *in = incoming_of(t);
     struct gnt_slice whole = event->payload;
+    if (event->delivery->context) {
+        go_on(in, event);
+        return;
+    }
     if (event->aborted) {
         forget_partial(in);
         give_credit(in);
@@ -476,7 +503,7 @@ static void incoming_disposition(struct gnt_terminus *t, const struct gnt_amqp_e
 {
     struct coming *c = event->delivery->context;
     (void)t;
-    if (c && event->settled)
+    if (c && event->settled && event->delivery->whole) /* else it is one whose outcome was kept */
         c->delivery = NULL;
 }
 
@@ -489,14 +516,75 @@ static void incoming_leave(struct gnt_terminus *t, bool failed)
     forget_partial(in);
     gnt_list_each (link, &in->coming)
         GNT_CONTAINER(link, struct coming, link)->delivery = NULL;
+    gnt_outcomes_free(&in->outcomes);
     if (in->full)
         gnt_queue_await_cancel(t->front->home, &in->room);
+}
+
+/* ---- Its life after that
+ *
+ * What came and is not settled here when the link is detached, or breaks: its outcome is kept. What
+ * has been settled is forgotten, as rcv-settle-mode first has it: of that the sender has heard, or
+ * sends it again. */
+
+static uint32_t incoming_keeps(const struct gnt_terminus *t)
+{
+    const struct incoming *in = GNT_CONTAINER((uintptr_t)t, struct incoming, t);
+    uint32_t count = 0;
+    if (!in->queue)
+        return 0;
+    gnt_list_each (link, &in->coming)
+        count += GNT_CONTAINER(link, struct coming, link)->delivery != NULL;
+    gnt_list_each (link, &in->outcomes)
+        count++;
+    return count;
+}
+
+static void incoming_rest(struct gnt_terminus *t)
+{
+    forget_partial(incoming_of(t));
+}
+
+static void incoming_suspend(struct gnt_terminus *t, bool failed)
+{
+    struct incoming *in = incoming_of(t);
+    (void)failed;
+    forget_partial(in);
+    gnt_list_each (link, &in->coming) {
+        struct coming *c = GNT_CONTAINER(link, struct coming, link);
+        if (c->delivery)
+            c->remembered = gnt_outcome_new(c->delivery); /* else it may be sent again */
+        c->delivery = NULL;
+    }
+    if (in->full)
+        gnt_queue_await_cancel(t->front->home, &in->room);
+}
+
+static gnt_err incoming_wake(struct gnt_terminus *t, struct gnt_wanted *wanted,
+                             struct gnt_waking *waking)
+{
+    (void)wanted;
+    waking->done(t->front->home, waking);
+    return GNT_OK;
+}
+
+static void incoming_resumed(struct gnt_terminus *t, const struct gnt_amqp_event *event)
+{
+    (void)t;
+    if (event->resume == GNT_AMQP_RESUME_FORGET)
+        gnt_outcome_free(event->delivery->context);
+}
+
+static void incoming_expire(struct gnt_terminus *t)
+{
+    gnt_outcomes_free(&incoming_of(t)->outcomes);
 }
 
 static void incoming_free(struct gnt_terminus *t)
 {
     struct incoming *in = incoming_of(t);
     gnt_buf_fini(&in->partial);
+    gnt_outcomes_free(&in->outcomes);
     free(in->name);
     free(in);
 }
@@ -505,6 +593,12 @@ static const struct gnt_terminus_kind incoming_kind = {
     .transfer = incoming_transfer,
     .disposition = incoming_disposition,
     .leave = incoming_leave,
+    .keeps = incoming_keeps,
+    .rest = incoming_rest,
+    .suspend = incoming_suspend,
+    .wake = incoming_wake,
+    .resumed = incoming_resumed,
+    .expire = incoming_expire,
     .free = incoming_free,
 };
 
@@ -522,26 +616,51 @@ static char *name_of(struct gnt_slice name, bool queue)
     return text;
 }
 
-gnt_err gnt_incoming_new(struct gnt_amqp_peer *p, const struct gnt_wanted *wanted,
-                         enum gnt_address_kind kind, struct gnt_terminus **out)
+static struct incoming *incoming_new(const struct gnt_amqp_peer *p, const struct gnt_wanted *wanted,
+                                     enum gnt_address_kind kind)
 {
     struct incoming *in = calloc(1, sizeof *in);
-    struct gnt_slice name = wanted->facts ? wanted->queue : wanted->name;
     if (!in)
-        return GNT_NOMEM;
+        return NULL;
     gnt_list_init(&in->coming);
+    gnt_list_init(&in->outcomes);
     in->kind = kind;
-    in->queue = wanted->facts ? wanted->facts->id : 0;
     uint32_t most = kind == GNT_ADDRESS_MANAGEMENT ? REQUESTS : WINDOW;
     in->window = p->front->limits.unsettled < most ? p->front->limits.unsettled : most;
-    in->name = name_of(name, wanted->facts != NULL);
+    in->name = name_of(wanted->facts ? wanted->queue : wanted->name, wanted->facts != NULL);
     in->t.front = p->front;
-    gnt_err err = in->name ? gnt_attach_answer(p, wanted, gnt_slice(NULL, 0)) : GNT_NOMEM;
-    if (err) {
+    if (!in->name) {
         incoming_free(&in->t);
+        return NULL;
+    }
+    if (wanted->facts)
+        in->t.node = gnt_slice_skip(gnt_slice_str(in->name), sizeof GNT_MAPPING_QUEUE - 1);
+    return in;
+}
+
+gnt_err gnt_incoming_new(struct gnt_amqp_peer *p, struct gnt_wanted *wanted,
+                         enum gnt_address_kind kind, struct gnt_terminus **out)
+{
+    const struct gnt_amqp_target *target = &wanted->target;
+    struct incoming *in =
+        wanted->resumed ? incoming_of(wanted->resumed) : incoming_new(p, wanted, kind);
+    if (!in)
+        return GNT_NOMEM;
+    wanted->life =
+        gnt_life_of(target->expiry_policy, target->timeout, p->front->limits.suspended_s);
+    gnt_err err = gnt_outcomes_answer(&in->outcomes, p, wanted);
+    if (err) {
+        if (!wanted->resumed)
+            incoming_free(&in->t);
         return err;
     }
     gnt_terminus_init(&in->t, &incoming_kind, p, wanted->link);
+    if (wanted->resumed) {
+        gnt_suspended_over(&in->t);
+        gnt_count(gnt_amqp_peer_counters(p), GNT_COUNT_AMQP_RESUMED, 1);
+    }
+    in->t.life = wanted->life;
+    in->queue = wanted->facts ? wanted->facts->id : 0;
     if (wanted->facts && wanted->facts->full && wanted->facts->options.overflow == GNT_QUEUE_BLOCK)
         wait_for_room(in);
     give_credit(in);

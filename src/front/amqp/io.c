@@ -19,13 +19,13 @@ enum {
 /* Whether the next frame is acted on: not while it has to be found out who the peer is. */
 static bool hears(const struct gnt_amqp_peer *p)
 {
-    return p->state == GNT_PEER_OPEN && !gnt_list_linked(&p->paused) &&
+    return p->state == GNT_PEER_OPEN && !gnt_list_linked(&p->paused) && !p->awaits &&
            p->engine.state != GNT_AMQP_DECIDES_SASL && !gnt_amqp_login_waits(p);
 }
 
 bool gnt_amqp_peer_is_unheard(const struct gnt_amqp_peer *p)
 {
-    return gnt_list_linked(&p->paused) || p->out.size >= UNREAD_ANSWERS_MAX;
+    return gnt_list_linked(&p->paused) || p->awaits || p->out.size >= UNREAD_ANSWERS_MAX;
 }
 
 void gnt_amqp_peer_want(struct gnt_amqp_peer *p)
@@ -224,6 +224,13 @@ void gnt_amqp_peer_unpause(struct gnt_amqp_peer *p)
         gnt_amqp_peer_read(p); /* it may have whole frames that nobody has acted on */
     else
         gnt_amqp_peer_want(p);
+}
+
+void gnt_amqp_peer_go_on(struct gnt_amqp_peer *p)
+{
+    p->awaits--;
+    if (hears(p))
+        wait_for_turn(p);
 }
 
 /* Whoever has waited longest is read first. */

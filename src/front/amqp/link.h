@@ -12,8 +12,15 @@
 #include "model/address.h"
 #include "front/amqp/peer.h"
 #include "front/amqp/select.h"
+#include "front/amqp/suspended.h"
 
 struct gnt_terminus;
+struct gnt_wanted;
+
+/* Who waits until a terminus that was suspended has been woken. */
+struct gnt_waking {
+    void (*done)(struct gnt_home *home, struct gnt_waking *waking);
+};
 
 /* What a kind of terminus does about the events of its link; NULL: nothing. */
 struct gnt_terminus_kind {
@@ -25,6 +32,22 @@ struct gnt_terminus_kind {
     /* The link is over; its deliveries are gone, or about to go.  FAILED: it was not meant to end.
      * Has the core give back what it has. */
     void (*leave)(struct gnt_terminus *t, bool failed);
+    /* How many deliveries outlive the link if it is only detached; NULL: none do. */
+    uint32_t (*keeps)(const struct gnt_terminus *t);
+    /* The peer has detached it, and may still settle what it has on its session (t->resting). */
+    void (*rest)(struct gnt_terminus *t);
+    /* As leave, but what it keeps is to be taken up again: it may have a claim on the core, but is
+     * owed nothing in the end. */
+    void (*suspend)(struct gnt_terminus *t, bool failed);
+    /* It has been suspended, and its front's home is another one maybe: makes it ready for a link
+     * that is WANTED, and calls WAKING's `done`, now or later.  GNT_INVALID, GNT_NOMEM: it is as
+     * before.
+     */
+    gnt_err (*wake)(struct gnt_terminus *t, struct gnt_wanted *wanted, struct gnt_waking *waking);
+    /* RESUME of a delivery that it had kept. */
+    void (*resumed)(struct gnt_terminus *t, const struct gnt_amqp_event *event);
+    /* It was suspended, and its time is over: gives back what it has kept. */
+    void (*expire)(struct gnt_terminus *t);
     /* Nobody has it any more: frees it. */
     void (*free)(struct gnt_terminus *t);
 };
@@ -36,7 +59,11 @@ struct gnt_terminus {
     struct gnt_amqp_link *link; /* and this is NULL as well */
     struct gnt_list in_peer;    /* in peer->termini */
     struct gnt_list waiting;    /* in peer->waiting */
+    struct gnt_slice node;      /* what it is of, by name: its kind's, who has `keeps` */
     uint32_t owed;              /* answers that the core owes it */
+    struct gnt_life life;
+    struct gnt_suspended *away; /* it is suspended, or was and is about to be a link's; else NULL */
+    bool resting;               /* the link is only there for its deliveries */
     char *dynamic;              /* the name of a queue that was made for the link; NULL: none */
     char *asked;                /* of one for which the peer's rights were asked; NULL: none */
     uint32_t reviewed;          /* in which round of front->review they were */
@@ -49,10 +76,14 @@ struct gnt_wanted {
     struct gnt_amqp_source source;
     struct gnt_amqp_target target;
     uint8_t snd_settle_mode, rcv_settle_mode;
-    struct gnt_slice name;               /* the topic, or topic filter */
-    const struct gnt_queue_facts *facts; /* of a queue; NULL: it is none */
-    struct gnt_slice queue;              /* its name */
-    char why[GNT_SELECT_WHY];            /* of GNT_INVALID: what is wrong with the filter */
+    struct gnt_slice name;                      /* the topic, or topic filter */
+    const struct gnt_queue_facts *facts;        /* of a queue; NULL: it is none */
+    struct gnt_slice queue;                     /* its name */
+    struct gnt_life life;                       /* of our terminus, as it is told */
+    struct gnt_terminus *resumed;               /* that was suspended, and woken; NULL: none */
+    const struct gnt_amqp_unsettled *unsettled; /* its deliveries */
+    size_t unsettled_count;
+    char why[GNT_SELECT_WHY]; /* of GNT_INVALID: what is wrong with the filter */
 };
 
 /* ---- link.c */
@@ -75,6 +106,19 @@ void gnt_terminus_wait(struct gnt_terminus *t);
 /* The core owes it one answer more, and one less; with the last one it may be gone. */
 void gnt_terminus_owe(struct gnt_terminus *t);
 void gnt_terminus_paid(struct gnt_terminus *t);
+
+/* T was suspended, and its time is over. */
+void gnt_terminus_expire(struct gnt_terminus *t);
+
+/* T, which was claimed and maybe woken, is suspended again. */
+void gnt_terminus_put_back(struct gnt_terminus *t);
+
+/* P attaches a link of this NAME and role again: what rests of it is suspended. */
+void gnt_links_yield(struct gnt_amqp_peer *p, struct gnt_slice name, bool sender);
+
+/* What finds the terminus of a link again that is NODE's. */
+struct gnt_suspended_key gnt_terminus_key(const struct gnt_amqp_peer *p,
+                                          const struct gnt_amqp_link *link, struct gnt_slice node);
 
 /* The link is over for CONDITION, which the peer is told. */
 void gnt_terminus_end(struct gnt_terminus *t, enum gnt_amqp_condition condition, const char *text);
@@ -119,7 +163,7 @@ bool gnt_amqp_peer_may_receive(struct gnt_amqp_peer *p, struct gnt_slice topic);
 /* ---- incoming.c, outgoing.c, topics.c: the terminus of WANTED, which is answered.  GNT_NOMEM,
  * GNT_INVALID: it is not; GNT_STATE: the link is about to end. */
 
-GNT_MUST gnt_err gnt_incoming_new(struct gnt_amqp_peer *p, const struct gnt_wanted *wanted,
+GNT_MUST gnt_err gnt_incoming_new(struct gnt_amqp_peer *p, struct gnt_wanted *wanted,
                                   enum gnt_address_kind kind, struct gnt_terminus **out);
 GNT_MUST gnt_err gnt_outgoing_new(struct gnt_amqp_peer *p, struct gnt_wanted *wanted,
                                   struct gnt_terminus **out);

@@ -8,55 +8,25 @@
  * A link that is sent settled messages holds them like any other until they are sent, so that those
  * that were not, when it ends, are not lost. */
 
+#include "front/amqp/outgoing.h"
+
 #include "base/spare.h"
-#include "front/amqp/delivery.h"
-#include "front/amqp/outlet.h"
 
 #include <stdlib.h>
 
 enum { AHEAD = 256 };
 
-struct outgoing {
-    struct gnt_outlet o;
-    struct gnt_consumer consumer;
-    struct gnt_map deciding; /* messages of o.sent, by delivery: their outcome is made safe */
-    uint64_t used, upto;     /* of the consumer's credit: deliveries, and what it was told */
-    bool opened;
-    bool failed_by_default; /* what the peer does not decide about counts as a failed delivery */
-    bool draining;          /* the consumer was told */
-    bool dry;               /* and has nothing left */
-};
-
-struct held {
-    struct gnt_going going;
-    struct gnt_map_node node; /* in out->deciding, if it is */
-    uint64_t number;          /* of the delivery, at the queue */
-    bool deciding;
-    struct gnt_buf annotations; /* what it has instead of the message's own; empty: these */
-    struct gnt_buf state;       /* what the peer is told when its outcome is safe */
-};
-
-static struct outgoing *outgoing_of(struct gnt_terminus *t)
+static struct gnt_outgoing *of_outlet(struct gnt_outlet *o)
 {
-    return GNT_CONTAINER(t, struct outgoing, o.t);
+    return GNT_CONTAINER(o, struct gnt_outgoing, o);
 }
 
-static struct outgoing *of_outlet(struct gnt_outlet *o)
+static struct gnt_outgoing *of_consumer(struct gnt_consumer *c)
 {
-    return GNT_CONTAINER(o, struct outgoing, o);
+    return GNT_CONTAINER(c, struct gnt_outgoing, consumer);
 }
 
-static struct outgoing *of_consumer(struct gnt_consumer *c)
-{
-    return GNT_CONTAINER(c, struct outgoing, consumer);
-}
-
-static struct held *held_of(struct gnt_going *g)
-{
-    return GNT_CONTAINER(g, struct held, going);
-}
-
-static void held_free(struct held *h)
+void gnt_held_free(struct gnt_held *h)
 {
     if (h->deciding)
         gnt_map_remove(&of_outlet(h->going.outlet)->deciding, &h->node);
@@ -68,10 +38,10 @@ static void held_free(struct held *h)
 
 /* ---- Credit */
 
-static void give_credit(struct outgoing *out)
+static void give_credit(struct gnt_outgoing *out)
 {
     const struct gnt_amqp_link *link = out->o.t.link;
-    if (!out->opened)
+    if (!out->opened || out->o.t.resting)
         return;
     uint32_t credit = gnt_outlet_credit(&out->o), ahead = out->o.unsent_count;
     uint32_t most = ahead < AHEAD ? AHEAD - ahead : 0;
@@ -88,7 +58,7 @@ static void give_credit(struct outgoing *out)
 }
 
 /* There is nothing more for the credit that is left, and all there was has been sent. */
-static void end_drain(struct outgoing *out)
+static void end_drain(struct gnt_outgoing *out)
 {
     if (!out->dry || out->o.unsent_count)
         return;
@@ -101,7 +71,7 @@ static void end_drain(struct outgoing *out)
 
 /* ---- Settling */
 
-static void settle(struct outgoing *out, const struct gnt_settling *settling)
+void gnt_outgoing_settle(struct gnt_outgoing *out, const struct gnt_settling *settling)
 {
     if (out->consumer.mode == GNT_CONSUME_BROWSE)
         return;
@@ -111,38 +81,40 @@ static void settle(struct outgoing *out, const struct gnt_settling *settling)
 
 static void on_sent(struct gnt_outlet *o, struct gnt_going *g, bool settled)
 {
-    struct held *h = held_of(g);
+    struct gnt_held *h = gnt_held_of(g);
     const struct gnt_settling accept = {.delivery = h->number, .outcome = GNT_SETTLE_ACCEPT};
     if (o->presettled)
-        settle(of_outlet(o), &accept);
+        gnt_outgoing_settle(of_outlet(o), &accept);
     if (settled)
-        held_free(h);
+        gnt_held_free(h);
 }
 
 /* This peer cannot be given it. */
-static void settle_elsewhere(struct outgoing *out, uint64_t number)
+static void settle_elsewhere(struct gnt_outgoing *out, uint64_t number)
 {
     const struct gnt_settling elsewhere = {
         .delivery = number, .outcome = GNT_SETTLE_MODIFY, .failed = true, .elsewhere = true};
-    settle(out, &elsewhere);
+    gnt_outgoing_settle(out, &elsewhere);
 }
 
 static void on_too_large(struct gnt_outlet *o, struct gnt_going *g)
 {
-    settle_elsewhere(of_outlet(o), held_of(g)->number);
-    held_free(held_of(g));
+    settle_elsewhere(of_outlet(o), gnt_held_of(g)->number);
+    gnt_held_free(gnt_held_of(g));
 }
 
 /* The peer has taken credit back: others may have what waits for it. */
-static void give_back(struct outgoing *out)
+static void give_back(struct gnt_outgoing *out)
 {
     while (out->o.t.peer && out->o.unsent_count - out->o.begun > out->o.t.link->credit) {
         struct gnt_going *last = GNT_CONTAINER(out->o.unsent.prev, struct gnt_going, link);
-        const struct gnt_settling release = {.delivery = held_of(last)->number,
+        if (last->delivery)
+            return; /* it is resumed, and waits for credit */
+        const struct gnt_settling release = {.delivery = gnt_held_of(last)->number,
                                              .outcome = GNT_SETTLE_RELEASE};
-        settle(out, &release);
+        gnt_outgoing_settle(out, &release);
         out->o.unsent_count--;
-        held_free(held_of(last));
+        gnt_held_free(gnt_held_of(last));
     }
 }
 
@@ -161,7 +133,7 @@ static const struct gnt_outlet_ops outlet_ops = {on_sent, on_too_large, on_room}
 
 /* ---- What the peer says */
 
-static gnt_err await_decision(struct outgoing *out, struct held *h, struct gnt_slice state)
+gnt_err gnt_outgoing_await(struct gnt_outgoing *out, struct gnt_held *h, struct gnt_slice state)
 {
     gnt_err err = gnt_buf_put(&h->state, state);
     if (!err)
@@ -171,17 +143,17 @@ static gnt_err await_decision(struct outgoing *out, struct held *h, struct gnt_s
 }
 
 /* The peer has no more to say about it; what has not been sent of it goes after it. */
-static void end(struct held *h)
+static void end(struct gnt_held *h)
 {
     if (h->going.delivery->whole)
-        held_free(h);
+        gnt_held_free(h);
     else
         h->going.over = true;
 }
 
 /* The outcome, or what comes of none.  GNT_MORE: there is nothing to do. */
-static gnt_err read_outcome(struct outgoing *out, const struct held *h,
-                            const struct gnt_amqp_event *event, struct gnt_settling *settling)
+gnt_err gnt_outgoing_outcome(struct gnt_outgoing *out, const struct gnt_held *h,
+                             const struct gnt_amqp_event *event, struct gnt_settling *settling)
 {
     struct gnt_buf *scratch = &out->o.t.front->scratch;
     gnt_buf_clear(scratch);
@@ -189,44 +161,46 @@ static gnt_err read_outcome(struct outgoing *out, const struct held *h,
                                        scratch, settling);
     if (err != GNT_MORE || !event->settled)
         return err;
-    settling->outcome = out->failed_by_default ? GNT_SETTLE_MODIFY : GNT_SETTLE_RELEASE;
-    settling->failed = out->failed_by_default;
+    settling->outcome = out->by_default.outcome;
+    settling->failed = out->by_default.failed;
+    settling->elsewhere = out->by_default.elsewhere;
     return GNT_OK;
 }
 
 /* GNT_MORE: that is for later. */
-static gnt_err decide(struct outgoing *out, struct held *h, const struct gnt_amqp_event *event)
+static gnt_err decide(struct gnt_outgoing *out, struct gnt_held *h,
+                      const struct gnt_amqp_event *event)
 {
     struct gnt_settling settling = {.delivery = h->number, .tell = !event->settled};
     if (h->deciding) { /* it has said so before */
         if (event->settled)
-            held_free(h);
+            gnt_held_free(h);
         return GNT_MORE;
     }
-    gnt_err err = read_outcome(out, h, event, &settling);
+    gnt_err err = gnt_outgoing_outcome(out, h, event, &settling);
     if (err == GNT_MORE || (!event->settled && !h->going.delivery->whole))
         return GNT_MORE;
     if (!err && !event->settled && out->consumer.mode == GNT_CONSUME_BROWSE) {
         err = gnt_amqp_delivery_settle(h->going.delivery, gnt_delivery_echo(&event->state), true);
-        held_free(h);
+        gnt_held_free(h);
         return err == GNT_STATE ? GNT_OK : err;
     }
     if (!err && !event->settled)
-        err = await_decision(out, h, gnt_delivery_echo(&event->state));
+        err = gnt_outgoing_await(out, h, gnt_delivery_echo(&event->state));
     if (!err)
-        settle(out, &settling);
-    if (event->settled)
+        gnt_outgoing_settle(out, &settling);
+    if (event->settled && out->o.t.peer)
         end(h);
     return err;
 }
 
 static void outgoing_disposition(struct gnt_terminus *t, const struct gnt_amqp_event *event)
 {
-    struct outgoing *out = outgoing_of(t);
+    struct gnt_outgoing *out = gnt_outgoing_of(t);
     if (!event->delivery->context)
         return;
     gnt_terminus_owe(t); /* it may end meanwhile */
-    gnt_err err = decide(out, held_of(event->delivery->context), event);
+    gnt_err err = decide(out, gnt_held_of(event->delivery->context), event);
     if (t->peer && err == GNT_NOMEM)
         gnt_amqp_peer_broke(t->peer, err);
     else if (t->peer && err == GNT_UNSUPPORTED)
@@ -240,8 +214,10 @@ static void outgoing_disposition(struct gnt_terminus *t, const struct gnt_amqp_e
 
 static void on_opened(struct gnt_home *home, struct gnt_consumer *c, enum gnt_queue_result result)
 {
-    struct outgoing *out = of_consumer(c);
+    struct gnt_outgoing *out = of_consumer(c);
     (void)home;
+    if (out->waking)
+        gnt_outgoing_reopened(out, result);
     if (!out->o.t.peer)
         return;
     if (result != GNT_QUEUE_DONE) {
@@ -253,7 +229,7 @@ static void on_opened(struct gnt_home *home, struct gnt_consumer *c, enum gnt_qu
 }
 
 /* H, NULL without memory, has no place in the outlet. */
-static void not_put(struct outgoing *out, struct held *h, uint64_t number, gnt_err err)
+static void not_put(struct gnt_outgoing *out, struct gnt_held *h, uint64_t number, gnt_err err)
 {
     if (h)
         gnt_buf_fini(&h->annotations);
@@ -266,17 +242,17 @@ static void not_put(struct outgoing *out, struct held *h, uint64_t number, gnt_e
 
 static void on_deliver(struct gnt_home *home, struct gnt_consumer *c, const struct gnt_queued *d)
 {
-    struct outgoing *out = of_consumer(c);
+    struct gnt_outgoing *out = of_consumer(c);
     struct gnt_envelope_hop hop = {.failed = d->failed,
                                    .acquired = d->acquired,
                                    .annotations = d->annotations,
                                    .reason = d->reason,
                                    .description = d->description,
                                    .source = d->source};
-    struct held *h = gnt_spare_get(sizeof *h);
+    struct gnt_held *h = gnt_spare_get(sizeof *h);
     gnt_err err = GNT_NOMEM;
     if (h) {
-        *h = (struct held){.number = d->delivery};
+        *h = (struct gnt_held){.number = d->delivery};
         err = gnt_buf_put(&h->annotations, d->annotations);
     }
     (void)home;
@@ -284,9 +260,11 @@ static void on_deliver(struct gnt_home *home, struct gnt_consumer *c, const stru
     if (!err)
         err = gnt_outlet_put(&out->o, &h->going, d->message, &hop);
     if (err) {
+        out->seen = d->delivery;
         not_put(out, h, d->delivery, err);
         return;
     }
+    out->seen = d->delivery;
     gnt_terminus_owe(&out->o.t);
     gnt_outlet_go_on(&out->o);
     gnt_terminus_paid(&out->o.t);
@@ -294,7 +272,7 @@ static void on_deliver(struct gnt_home *home, struct gnt_consumer *c, const stru
 
 static void on_drained(struct gnt_home *home, struct gnt_consumer *c, uint64_t upto)
 {
-    struct outgoing *out = of_consumer(c);
+    struct gnt_outgoing *out = of_consumer(c);
     (void)home;
     if (upto > out->used)
         out->used = upto;
@@ -307,21 +285,29 @@ static void on_drained(struct gnt_home *home, struct gnt_consumer *c, uint64_t u
 static void on_settled(struct gnt_home *home, struct gnt_consumer *c, uint64_t number,
                        enum gnt_queue_result result)
 {
-    struct outgoing *out = of_consumer(c);
+    struct gnt_outgoing *out = of_consumer(c);
     uint8_t bytes[GNT_LINK_STATE_SIZE];
     (void)home;
     struct gnt_map_node *node = gnt_map_first(&out->deciding, gnt_hash_mix(0, number));
-    while (node && GNT_CONTAINER(node, struct held, node)->number != number)
+    while (node && GNT_CONTAINER(node, struct gnt_held, node)->number != number)
         node = gnt_map_next(node);
     if (!node)
         return; /* its link has gone */
-    struct held *h = GNT_CONTAINER(node, struct held, node);
+    struct gnt_held *h = GNT_CONTAINER(node, struct gnt_held, node);
+    if (out->waking) {
+        gnt_outgoing_renewed(out, h, result);
+        return;
+    }
+    if (h->going.delivery->resume != GNT_AMQP_RESUME_NONE) {
+        gnt_outgoing_say(out, h);
+        return;
+    }
     struct gnt_slice state =
         result == GNT_QUEUE_DONE
             ? gnt_buf_slice(&h->state)
             : gnt_link_rejected(GNT_AMQP_PRECONDITION_FAILED, gnt_queue_result_text(result), bytes);
     gnt_err err = gnt_amqp_delivery_settle(h->going.delivery, state, true);
-    held_free(h);
+    gnt_held_free(h);
     if (err && err != GNT_STATE)
         gnt_amqp_peer_broke(out->o.t.peer, err);
     else
@@ -330,7 +316,7 @@ static void on_settled(struct gnt_home *home, struct gnt_consumer *c, uint64_t n
 
 static void on_ended(struct gnt_home *home, struct gnt_consumer *c, enum gnt_queue_result why)
 {
-    struct outgoing *out = of_consumer(c);
+    struct gnt_outgoing *out = of_consumer(c);
     (void)home;
     if (out->o.t.peer)
         gnt_terminus_end(&out->o.t,
@@ -342,6 +328,7 @@ static void on_ended(struct gnt_home *home, struct gnt_consumer *c, enum gnt_que
 static void on_closed(struct gnt_home *home, struct gnt_consumer *c)
 {
     (void)home;
+    of_consumer(c)->consuming = false;
     gnt_terminus_paid(&of_consumer(c)->o.t);
 }
 
@@ -354,42 +341,48 @@ static const struct gnt_consumer_ops consumer_ops = {
 static void outgoing_flow(struct gnt_terminus *t)
 {
     gnt_terminus_owe(t);
-    gnt_outlet_go_on(&outgoing_of(t)->o);
+    gnt_outlet_go_on(&gnt_outgoing_of(t)->o);
     gnt_terminus_paid(t);
 }
 
 static void free_all(struct gnt_list *list)
 {
     gnt_list_each_safe (link, list)
-        held_free(held_of(GNT_CONTAINER(link, struct gnt_going, link)));
+        gnt_held_free(gnt_held_of(GNT_CONTAINER(link, struct gnt_going, link)));
 }
 
-/* What has not been begun has not failed. */
-static void release_unsent(struct outgoing *out)
+/* What was sent and not decided about comes to what the source says, if that is final [AMQP 3.5.3].
+ */
+static void decide_by_default(struct gnt_outgoing *out)
 {
-    gnt_list_each (link, &out->o.unsent) {
-        struct gnt_going *g = GNT_CONTAINER(link, struct gnt_going, link);
-        const struct gnt_settling release = {.delivery = held_of(g)->number,
-                                             .outcome = GNT_SETTLE_RELEASE};
-        if (!g->delivery && gnt_consumer_settle(&out->consumer, &release))
-            return; /* they go back with the others */
+    struct gnt_settling settling = out->by_default;
+    if (settling.outcome != GNT_SETTLE_ACCEPT && settling.outcome != GNT_SETTLE_REJECT)
+        return; /* closing the consumer says it of all of them */
+    gnt_list_each (link, &out->o.sent) {
+        settling.delivery = gnt_held_of(GNT_CONTAINER(link, struct gnt_going, link))->number;
+        if (gnt_consumer_settle(&out->consumer, &settling))
+            return; /* the others are ready again */
     }
 }
 
 static void outgoing_leave(struct gnt_terminus *t, bool failed)
 {
-    struct outgoing *out = outgoing_of(t);
-    if (out->consumer.mode != GNT_CONSUME_BROWSE)
-        release_unsent(out);
+    struct gnt_outgoing *out = gnt_outgoing_of(t);
+    gnt_outgoing_release_unsent(out);
+    if (!failed)
+        decide_by_default(out);
     free_all(&out->o.unsent);
     free_all(&out->o.sent);
-    gnt_consumer_close(&out->consumer, failed || out->failed_by_default);
+    gnt_consumer_close(&out->consumer, failed || out->by_default.failed);
 }
 
 static void outgoing_free(struct gnt_terminus *t)
 {
-    struct outgoing *out = outgoing_of(t);
+    struct gnt_outgoing *out = gnt_outgoing_of(t);
+    free_all(&out->o.unsent);
+    free_all(&out->o.sent);
     gnt_map_fini(&out->deciding);
+    gnt_buf_fini(&out->in_force);
     free(out);
 }
 
@@ -398,11 +391,24 @@ static const struct gnt_terminus_kind outgoing_kind = {
     .disposition = outgoing_disposition,
     .go_on = outgoing_flow,
     .leave = outgoing_leave,
+    .keeps = gnt_outgoing_keeps,
+    .rest = gnt_outgoing_rest,
+    .suspend = gnt_outgoing_suspend,
+    .wake = gnt_outgoing_wake,
+    .resumed = gnt_outgoing_resumed,
+    .expire = gnt_outgoing_expire,
     .free = outgoing_free,
 };
 
+void gnt_outgoing_open(struct gnt_outgoing *out, uint64_t queue)
+{
+    gnt_terminus_owe(&out->o.t);
+    out->consuming = true;
+    gnt_consumer_open(out->o.t.front->home, queue, &out->consumer);
+}
+
 /* The filters that are understood are the consumer's, and told. */
-static gnt_err answer(struct outgoing *out, struct gnt_amqp_peer *p, struct gnt_wanted *wanted)
+static gnt_err answer(struct gnt_outgoing *out, struct gnt_amqp_peer *p, struct gnt_wanted *wanted)
 {
     struct gnt_buf in_force = {0};
     gnt_err err =
@@ -415,26 +421,74 @@ static gnt_err answer(struct outgoing *out, struct gnt_amqp_peer *p, struct gnt_
     return err;
 }
 
+static struct gnt_outgoing *outgoing_new(const struct gnt_amqp_peer *p,
+                                         const struct gnt_wanted *wanted)
+{
+    struct gnt_slice name = wanted->queue;
+    struct gnt_outgoing *out = calloc(1, sizeof *out + name.size);
+    if (!out)
+        return NULL;
+    memcpy(out->name, name.data, name.size);
+    out->o.t.node = gnt_slice(out->name, name.size);
+    bool copies = gnt_slice_eq_str(wanted->source.distribution_mode, "copy");
+    out->consumer.ops = &consumer_ops;
+    out->consumer.mode = copies ? GNT_CONSUME_BROWSE : GNT_CONSUME_LOCK;
+    out->consumer.held_max = p->front->limits.unsettled;
+    out->consumer.endless = wanted->snd_settle_mode == GNT_AMQP_SENDER_SETTLED;
+    gnt_outlet_init(&out->o, &outlet_ops, false, p->front->shared->random);
+    return out;
+}
+
+/* What WANTED says that may be another time as well. */
+static void take_wishes(struct gnt_outgoing *out, const struct gnt_wanted *wanted)
+{
+    out->o.presettled = wanted->snd_settle_mode == GNT_AMQP_SENDER_SETTLED;
+    out->o.t.life = wanted->life;
+    gnt_delivery_default(&wanted->source.default_outcome, &out->by_default);
+}
+
+static gnt_err begin(struct gnt_outgoing *out, struct gnt_amqp_peer *p, struct gnt_wanted *wanted)
+{
+    gnt_err err = answer(out, p, wanted);
+    if (err)
+        return err;
+    take_wishes(out, wanted);
+    gnt_terminus_init(&out->o.t, &outgoing_kind, p, wanted->link);
+    gnt_outgoing_open(out, wanted->facts->id);
+    return GNT_OK;
+}
+
+/* One that was suspended goes on. */
+static gnt_err go_on(struct gnt_outgoing *out, struct gnt_amqp_peer *p, struct gnt_wanted *wanted)
+{
+    gnt_err err = gnt_outgoing_answer_again(out, p, wanted);
+    if (err)
+        return err;
+    take_wishes(out, wanted);
+    gnt_terminus_init(&out->o.t, &outgoing_kind, p, wanted->link);
+    gnt_suspended_over(&out->o.t);
+    gnt_count(gnt_amqp_peer_counters(p), GNT_COUNT_AMQP_RESUMED, 1);
+    if (out->reopened != GNT_QUEUE_DONE)
+        gnt_terminus_end(&out->o.t, gnt_attach_condition(out->reopened),
+                         gnt_queue_result_text(out->reopened));
+    return out->reopened == GNT_QUEUE_DONE ? GNT_OK : GNT_STATE;
+}
+
 gnt_err gnt_outgoing_new(struct gnt_amqp_peer *p, struct gnt_wanted *wanted,
                          struct gnt_terminus **out)
 {
-    struct outgoing *new = calloc(1, sizeof *new);
-    gnt_err err = new ? answer(new, p, wanted) : GNT_NOMEM;
-    if (err) {
-        free(new);
-        return err;
+    const struct gnt_amqp_source *source = &wanted->source;
+    wanted->life =
+        gnt_life_of(source->expiry_policy, source->timeout, p->front->limits.suspended_s);
+    if (wanted->resumed) {
+        *out = wanted->resumed;
+        return go_on(gnt_outgoing_of(wanted->resumed), p, wanted);
     }
-    bool copies = gnt_slice_eq_str(wanted->source.distribution_mode, "copy");
-    new->consumer.ops = &consumer_ops;
-    new->consumer.mode = copies ? GNT_CONSUME_BROWSE : GNT_CONSUME_LOCK;
-    new->consumer.held_max = p->front->limits.unsettled;
-    new->consumer.endless = wanted->snd_settle_mode == GNT_AMQP_SENDER_SETTLED;
-    new->failed_by_default = gnt_delivery_failed_by_default(&wanted->source.default_outcome);
-    gnt_outlet_init(&new->o, &outlet_ops, wanted->snd_settle_mode == GNT_AMQP_SENDER_SETTLED,
-                    p->front->shared->random);
-    gnt_terminus_init(&new->o.t, &outgoing_kind, p, wanted->link);
-    gnt_terminus_owe(&new->o.t); /* until the consumer is closed */
-    gnt_consumer_open(gnt_amqp_peer_home(p), wanted->facts->id, &new->consumer);
-    *out = &new->o.t;
-    return GNT_OK;
+    struct gnt_outgoing *new = outgoing_new(p, wanted);
+    gnt_err err = new ? begin(new, p, wanted) : GNT_NOMEM;
+    if (err)
+        free(new);
+    else
+        *out = &new->o.t;
+    return err;
 }

@@ -30,7 +30,7 @@ static gnt_err keep_head(struct gnt_going *g, struct gnt_slice head)
     return GNT_OK;
 }
 
-static struct gnt_slice head_of(const struct gnt_going *g)
+struct gnt_slice gnt_going_head(const struct gnt_going *g)
 {
     return g->far.data ? gnt_buf_slice(&g->far) : gnt_slice(g->near, g->near_size);
 }
@@ -58,6 +58,24 @@ gnt_err gnt_outlet_put(struct gnt_outlet *o, struct gnt_going *g, struct gnt_mes
     return GNT_OK;
 }
 
+size_t gnt_going_size(const struct gnt_going *g)
+{
+    return gnt_going_head(g).size + g->rest.size;
+}
+
+/* Behind those that are resumed already, or told of, before what is new. */
+void gnt_outlet_resume(struct gnt_outlet *o, struct gnt_going *g, size_t from)
+{
+    struct gnt_list *behind = &o->unsent;
+    while (behind->next != &o->unsent &&
+           GNT_CONTAINER(behind->next, struct gnt_going, link)->delivery)
+        behind = behind->next;
+    gnt_list_remove(&g->link);
+    gnt_list_push_front(behind, &g->link);
+    g->done = from;
+    o->unsent_count++;
+}
+
 uint32_t gnt_outlet_credit(const struct gnt_outlet *o)
 {
     uint32_t wait = o->unsent_count - o->begun, credit = o->t.link->credit;
@@ -78,11 +96,13 @@ static void release_message(void *context)
 /* As gnt_amqp_link_send. */
 static gnt_err send(struct gnt_outlet *o, struct gnt_going *g)
 {
-    if (!g->delivery)
-        o->tag[1]++;
-    const struct gnt_amqp_sending sending = {.tag = gnt_slice(o->tag, sizeof o->tag),
+    if (!g->delivery) {
+        g->tag[0] = o->tag[0];
+        g->tag[1] = ++o->tag[1];
+    }
+    const struct gnt_amqp_sending sending = {.tag = gnt_slice(g->tag, sizeof g->tag),
                                              .settled = o->presettled};
-    struct gnt_slice head = head_of(g);
+    struct gnt_slice head = gnt_going_head(g);
     size_t of_head = g->done < head.size ? g->done : head.size, taken = 0;
     struct gnt_amqp_piece pieces[2] = {
         {.bytes = gnt_slice_skip(head, of_head)},
@@ -94,7 +114,7 @@ static gnt_err send(struct gnt_outlet *o, struct gnt_going *g)
     }
     gnt_err err = gnt_amqp_link_send(o->t.link, &sending, pieces, 2, &taken, &g->delivery);
     g->done += taken;
-    o->begun = g->delivery != NULL;
+    o->begun = g->delivery && g->delivery->resume == GNT_AMQP_RESUME_NONE;
     if (g->delivery)
         g->delivery->context = g;
     if (taken || !err) /* else there is nothing to write, and looking again changes nothing */
@@ -115,7 +135,6 @@ static void sent(struct gnt_outlet *o, struct gnt_going *g)
     bool settled = o->presettled || g->over;
     gnt_count(gnt_amqp_peer_counters(o->t.peer), GNT_COUNT_AMQP_SENT, 1);
     taken_off(o, g);
-    gnt_buf_fini(&g->far);
     if (!settled)
         gnt_list_push_back(&o->sent, &g->link);
     o->ops->sent(o, g, settled);

@@ -16,6 +16,7 @@ struct gnt_going {
     struct gnt_outlet *outlet;
     struct gnt_message *message, *said; /* counted; and in AMQP's words: lent by it */
     struct gnt_amqp_delivery *delivery; /* NULL: nothing has been sent of it */
+    uint64_t tag[2];                    /* of the delivery, once there is one */
     /* What comes before `rest`: a header that is short, or also what else is not the message's own.
      */
     uint8_t near[GNT_ENVELOPE_HEADER_MAX];
@@ -55,6 +56,14 @@ void gnt_outlet_init(struct gnt_outlet *o, const struct gnt_outlet_ops *ops, boo
  * cannot be said over AMQP. */
 GNT_MUST gnt_err gnt_outlet_put(struct gnt_outlet *o, struct gnt_going *g,
                                 struct gnt_message *message, struct gnt_envelope_hop *hop);
+
+/* What comes before `rest`, and how much both are. */
+struct gnt_slice gnt_going_head(const struct gnt_going *g);
+size_t gnt_going_size(const struct gnt_going *g);
+
+/* G, of `sent`, whose delivery was restored, is sent again from byte FROM on, before all that is
+ * new; from its size on that is only the word that it goes on, or is over. */
+void gnt_outlet_resume(struct gnt_outlet *o, struct gnt_going *g, size_t from);
 
 /* Sends what there is room for. */
 void gnt_outlet_go_on(struct gnt_outlet *o);

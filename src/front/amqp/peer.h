@@ -7,9 +7,10 @@
  *   attach.c       what a link is wanted to
  *   answer.c       what is said about this side
  *   link.c         our ends of links, and their events
+ *   suspended.c    those that no connection has
  *   incoming.c     messages from the peer
  *   outlet.c       messages to it:
- *   outgoing.c     from queues, and
+ *   outgoing*.c    from queues, and
  *   topics.c       from topics
  *   delivery.c     outcomes
  *   select.c       filters, and
@@ -51,6 +52,8 @@ struct gnt_amqp_peer {
     struct gnt_list termini; /* our ends of its links, */
     struct gnt_list waiting; /* and those that have something to send when there is room */
     uint32_t terminus_count;
+    uint32_t resting;             /* of them, those that the peer has detached */
+    uint32_t awaits;              /* attaches that have to be answered before more is read */
     size_t assembled;             /* bytes of messages that have come in part */
     struct gnt_amqp_login *login; /* until the connection is open */
     char *container;              /* its container id */
@@ -147,6 +150,9 @@ void gnt_amqp_peer_hear_held(struct gnt_home *home, struct gnt_kept *kept);
 
 /* It may be read again: acts on what had come before, and reads on. */
 void gnt_amqp_peer_unpause(struct gnt_amqp_peer *p);
+
+/* What it awaited is there: it is read on in the next turn. */
+void gnt_amqp_peer_go_on(struct gnt_amqp_peer *p);
 
 /* Reads and throws away; an error is the end of the stream. */
 GNT_MUST gnt_err gnt_amqp_peer_discard(struct gnt_amqp_peer *p);

@@ -291,11 +291,36 @@ static void outcomes(void **state)
     assert_true(s.failed);
     assert_false(s.elsewhere);
     assert_null(s.annotations.data);
-    assert_true(gnt_delivery_failed_by_default(&value));
-    value = gnt_amqp_fieldless(GNT_AMQP_RELEASED);
-    assert_false(gnt_delivery_failed_by_default(&value));
+    gnt_delivery_default(&value, &s);
+    assert_int_equal(s.outcome, GNT_SETTLE_MODIFY);
+    assert_true(s.failed);
     gnt_buf_fini(&scratch);
     gnt_message_unref(&message);
+}
+
+static void default_outcomes(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t encoded[4];
+        enum gnt_settle outcome;
+    } rows[] = {
+        {{0, 0x53, GNT_AMQP_ACCEPTED, 0x45}, GNT_SETTLE_ACCEPT},
+        {{0, 0x53, GNT_AMQP_REJECTED, 0x45}, GNT_SETTLE_REJECT},
+        {{0, 0x53, GNT_AMQP_RELEASED, 0x45}, GNT_SETTLE_RELEASE},
+        {{0, 0x53, GNT_AMQP_MODIFIED, 0x45}, GNT_SETTLE_MODIFY},
+        {{0, 0x53, GNT_AMQP_RECEIVED, 0x45}, GNT_SETTLE_RELEASE}, /* which is none */
+    };
+    struct gnt_settling s;
+    struct gnt_amqp_value value = {.type = GNT_AMQP_NULL};
+    gnt_delivery_default(&value, &s);
+    assert_int_equal(s.outcome, GNT_SETTLE_RELEASE);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        value = gnt_amqp_encoded(gnt_slice(rows[i].encoded, sizeof rows[i].encoded));
+        gnt_delivery_default(&value, &s);
+        assert_int_equal(s.outcome, rows[i].outcome);
+        assert_false(s.failed);
+    }
 }
 
 /* ---- Filters */
@@ -400,6 +425,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_it_says),
+        cmocka_unit_test(default_outcomes),
         cmocka_unit_test(cut_everywhere),
         cmocka_unit_test(large_ones_are_not_copied),
         cmocka_unit_test(each_delivery_has_its_header),
