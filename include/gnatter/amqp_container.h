@@ -138,6 +138,11 @@ struct gnatter_amqp_container_options {
     gnatter_amqp_on_login *on_login;
     gnatter_amqp_on_link *on_link;
     void *context; /* handed to these two */
+
+    /* Where gnatter_amqp_container_new puts a line for people when it fails; cut to PROBLEM_SIZE.
+     * [NULL: nowhere] */
+    char *problem;
+    size_t problem_size;
 };
 
 #define gnatter_amqp_container_options_init(options) \

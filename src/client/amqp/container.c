@@ -100,15 +100,25 @@ int gnatter_amqp_container_remove(gnatter_amqp_container *k, const char *address
 
 /* ---- Birth and end */
 
+gnt_err gnt_container_refuse(const struct gnatter_amqp_container_options *o, gnt_err err,
+                             const char *what, const char *words)
+{
+    if (o->problem && o->problem_size)
+        (void)snprintf(o->problem, o->problem_size, "%s: %s", what, words);
+    return err;
+}
+
 static gnt_err check_options(const struct gnatter_amqp_container_options *o)
 {
     const struct gnatter_tls_options *t = &o->tls;
     bool strange =
         t->on || t->ca_directory || t->alpn || t->server_name || t->any_host || t->choose;
-    bool good = o->size == sizeof *o && !strange && (!t->crl_file || t->ca_file) &&
-                o->connections && o->links && o->max_frame_size >= FRAME_SIZE_MIN &&
-                o->login_timeout_ms && o->message_max && o->queue_messages && o->queue_bytes;
-    return good ? GNT_OK : GNT_INVALID;
+    if (o->size != sizeof *o)
+        return GNT_INVALID;
+    bool good = !strange && (!t->crl_file || t->ca_file) && o->connections && o->links &&
+                o->max_frame_size >= FRAME_SIZE_MIN && o->login_timeout_ms && o->message_max &&
+                o->queue_messages && o->queue_bytes;
+    return good ? GNT_OK : gnt_container_refuse(o, GNT_INVALID, "options", "one cannot be");
 }
 
 static gnt_err set_terms(gnatter_amqp_container *k)
@@ -146,7 +156,9 @@ static gnt_err set_tls(gnatter_amqp_container *k, const struct gnatter_tls_optio
         return GNT_OK;
     k->judging = (struct gnt_callback_tls){.judge = o->judge, .context = o->context};
     gnt_err err = gnt_tls_server_context(o, judge, &k->judging, &k->tls, &why);
-    return err && err != GNT_NOMEM ? GNT_INVALID : err;
+    if (!err || err == GNT_NOMEM)
+        return err;
+    return gnt_container_refuse(&k->options, GNT_INVALID, "TLS", why.text);
 }
 
 static void destroy(gnatter_amqp_container *k)
@@ -179,7 +191,8 @@ static gnt_err fill(gnatter_amqp_container *k, const struct gnatter_amqp_contain
     k->options.tls = (struct gnatter_tls_options){.ca_file = o->tls.ca_file ? "" : NULL};
     if (!err)
         err = gnt_inlets_open(k, o);
-    k->options.listeners = NULL;
+    k->options.listeners = NULL; /* these were lent */
+    k->options.problem = NULL;
     return err;
 }
 

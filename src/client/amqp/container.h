@@ -71,6 +71,10 @@ struct gnt_guest {
 
 /* ---- container.c */
 
+/* Puts WORDS about WHAT where the options want them; returns ERR. */
+gnt_err gnt_container_refuse(const struct gnatter_amqp_container_options *o, gnt_err err,
+                             const char *what, const char *words);
+
 GNT_MUST gnt_err gnt_node_new(const struct gnatter_amqp_node *is, struct gnt_node **out);
 void gnt_node_unref(struct gnt_node *node); /* NULL is fine */
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { BACKLOG = 128, FILE_MODE = 0660 };
@@ -15,7 +16,7 @@ enum { BACKLOG = 128, FILE_MODE = 0660 };
 
 /* GNT_DENIED: everybody could.  GNT_INVALID: nobody could. */
 static gnt_err admit(struct gnt_inlet *inlet, const struct gnatter_amqp_container_options *o,
-                     bool loopback)
+                     const char *url, bool loopback)
 {
     const bool certificates = inlet->tls && o->tls.ca_file;
     const bool safe = inlet->tls || loopback || o->allow_plain;
@@ -28,7 +29,12 @@ static gnt_err admit(struct gnt_inlet *inlet, const struct gnatter_amqp_containe
         inlet->mechanisms |= GNT_SASL_BIT(GNT_SASL_PLAIN);
     if (inlet->mechanisms)
         return GNT_OK;
-    return o->on_login ? GNT_INVALID : GNT_DENIED;
+    if (o->on_login)
+        return gnt_container_refuse(o, GNT_INVALID, url,
+                                    "passwords could be overheard: amqps, or allow_plain");
+    return gnt_container_refuse(o, GNT_DENIED, url,
+                                "other machines could connect without a password: on_login, "
+                                "certificates, or allow_anonymous");
 }
 
 static bool is_loopback(const struct sockaddr *address)
@@ -54,15 +60,19 @@ static struct gnt_inlet *add(struct gnatter_amqp_container *k)
 }
 
 static gnt_err open_file(struct gnatter_amqp_container *k,
-                         const struct gnatter_amqp_container_options *o, const struct gnt_url *url)
+                         const struct gnatter_amqp_container_options *o, const char *text,
+                         const struct gnt_url *url)
 {
     struct gnt_inlet *inlet = add(k);
     char *path = inlet ? strdup(url->path) : NULL;
     if (!path)
         return GNT_NOMEM;
-    gnt_err err = admit(inlet, o, true);
-    if (!err)
+    gnt_err err = admit(inlet, o, text, true);
+    if (!err) {
         err = gnt_unix_listen(path, FILE_MODE, BACKLOG, &inlet->fd, &inlet->file);
+        if (err)
+            err = gnt_container_refuse(o, err, text, gnt_err_text(err));
+    }
     if (err) {
         free(path);
         return err;
@@ -74,7 +84,7 @@ static gnt_err open_file(struct gnatter_amqp_container *k,
 
 /* GNT_UNSUPPORTED: this machine has no such kind of address. */
 static gnt_err open_address(struct gnatter_amqp_container *k,
-                            const struct gnatter_amqp_container_options *o,
+                            const struct gnatter_amqp_container_options *o, const char *named,
                             const struct gnt_url *url, const struct addrinfo *a)
 {
     struct sockaddr_storage bound;
@@ -83,7 +93,7 @@ static gnt_err open_address(struct gnatter_amqp_container *k,
     if (!inlet)
         return GNT_NOMEM;
     inlet->tls = url->scheme->tls;
-    gnt_err err = admit(inlet, o, is_loopback(a->ai_addr));
+    gnt_err err = admit(inlet, o, named, is_loopback(a->ai_addr));
     if (err)
         return err;
     err = gnt_tcp_listen(a->ai_addr, a->ai_addrlen, BACKLOG, &inlet->fd, &bound);
@@ -92,7 +102,7 @@ static gnt_err open_address(struct gnatter_amqp_container *k,
         return GNT_UNSUPPORTED;
     }
     if (err)
-        return err;
+        return gnt_container_refuse(o, err, named, strerror(errno));
     gnt_tcp_address_text((const struct sockaddr *)&bound, text, sizeof text);
     (void)snprintf(inlet->url, sizeof inlet->url, "%s://%s", url->scheme->name, text);
     return GNT_OK;
@@ -100,18 +110,21 @@ static gnt_err open_address(struct gnatter_amqp_container *k,
 
 /* "localhost" on a machine without IPv6: one address is enough. */
 static gnt_err open_place(struct gnatter_amqp_container *k,
-                          const struct gnatter_amqp_container_options *o, const struct gnt_url *url)
+                          const struct gnatter_amqp_container_options *o, const char *text,
+                          const struct gnt_url *url)
 {
     const size_t before = k->inlet_count;
     struct addrinfo *list;
     gnt_err err = gnt_resolve(url->host, url->port, true, &list);
     if (err)
-        return err;
+        return gnt_container_refuse(o, err, text, gnt_err_text(err));
     for (const struct addrinfo *a = list; a && (!err || err == GNT_UNSUPPORTED); a = a->ai_next)
-        err = open_address(k, o, url, a);
+        err = open_address(k, o, text, url, a);
     freeaddrinfo(list);
     if (err == GNT_UNSUPPORTED)
-        err = k->inlet_count > before ? GNT_OK : GNT_IO;
+        err = k->inlet_count > before
+                  ? GNT_OK
+                  : gnt_container_refuse(o, GNT_IO, text, "this machine has no such address");
     return err;
 }
 
@@ -121,12 +134,14 @@ static gnt_err open_url(struct gnatter_amqp_container *k,
     struct gnt_url url;
     struct gnt_why why;
     if (gnt_url_parse(text, &url, &why))
-        return GNT_INVALID;
+        return gnt_container_refuse(o, GNT_INVALID, text, why.text);
     if (url.scheme->file)
-        return open_file(k, o, &url);
-    if (url.scheme->kind != GNT_URL_AMQP || (url.scheme->tls && !k->tls))
-        return GNT_INVALID;
-    return open_place(k, o, &url);
+        return open_file(k, o, text, &url);
+    if (url.scheme->kind != GNT_URL_AMQP)
+        return gnt_container_refuse(o, GNT_INVALID, text, "expected amqp, amqps or unix");
+    if (url.scheme->tls && !k->tls)
+        return gnt_container_refuse(o, GNT_INVALID, text, "TLS needs a certificate");
+    return open_place(k, o, text, &url);
 }
 
 gnt_err gnt_inlets_open(struct gnatter_amqp_container *k,

@@ -842,22 +842,32 @@ static void bad_options(void **state)
     static const char *const bad[] = {"mqtt://127.0.0.1:0", "amqps://127.0.0.1:0", "nonsense",
                                       "amqp://127.0.0.1:1:2"};
     static const char *const open[] = {"amqp://0.0.0.0:0"};
+    static const char *const words[] = {"expected amqp, amqps or unix", "TLS needs a certificate",
+                                        "expected a URL", "amqp://127.0.0.1:1:2: "};
+    char problem[256];
     struct gnatter_amqp_container_options o = usual();
     gnatter_amqp_container *k = NULL;
+    o.problem = problem;
+    o.problem_size = sizeof problem;
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         o.listeners = &bad[i];
         assert_int_equal(gnatter_amqp_container_new(&o, &k), GNATTER_EINVALID);
+        assert_non_null(strstr(problem, words[i]));
     }
     o.listeners = open;
     assert_int_equal(gnatter_amqp_container_new(&o, &k), GNATTER_EDENIED);
+    assert_non_null(strstr(problem, "allow_anonymous"));
     o.on_login = on_login; /* who could say a password that is not overheard? */
     assert_int_equal(gnatter_amqp_container_new(&o, &k), GNATTER_EINVALID);
     o.allow_plain = true;
     assert_int_equal(gnatter_amqp_container_new(&o, &k), 0);
     gnatter_amqp_container_free(k);
     o = usual();
+    o.problem = problem;
+    o.problem_size = sizeof problem;
     o.tls.identity.certificate = "/nonexistent";
     assert_int_equal(gnatter_amqp_container_new(&o, &k), GNATTER_EINVALID);
+    assert_non_null(strstr(problem, "/nonexistent"));
     o = usual();
     o.tls.alpn = "amqp";
     assert_int_equal(gnatter_amqp_container_new(&o, &k), GNATTER_EINVALID);
