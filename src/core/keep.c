@@ -71,6 +71,8 @@ void gnt_keep_fini(struct gnt_home *home)
 gnt_err gnt_keep_reserve(struct gnt_home *home, uint32_t writes, size_t size)
 {
     struct gnt_keep *k = keep_of(home);
+    if (k->aside)
+        return gnt_batch_reserve(k->aside, writes, size);
     if (!k->next)
         k->next = calloc(1, sizeof *k->next);
     if (!k->next || writes > UINT32_MAX - k->retained.count)
@@ -84,9 +86,16 @@ gnt_err gnt_keep_join(struct gnt_home *home, struct gnt_home *from)
     return err ? err : gnt_batch_join(&keep_of(home)->batch, &keep_of(from)->batch);
 }
 
+void gnt_keep_aside(struct gnt_home *home, struct gnt_batch *aside)
+{
+    home->keep.aside = aside;
+}
+
 struct gnt_batch *gnt_keep_batch(struct gnt_home *home)
 {
     struct gnt_keep *k = keep_of(home);
+    if (k->aside)
+        return k->aside;
     GNT_ASSERT(k->next != NULL);
     return &k->batch;
 }

@@ -54,6 +54,7 @@ struct gnt_keep {
     struct gnt_store *store; /* NULL: nothing is kept */
     const struct gnt_store_time *time;
     struct gnt_batch batch;
+    struct gnt_batch *aside; /* NULL, or what is written into instead */
     uint64_t current;        /* number of `batch`, from 1 */
     bool hurry;              /* somebody is about to wait for `batch` */
     uint64_t safe;           /* all up to this one */
@@ -104,6 +105,10 @@ GNT_MUST gnt_err gnt_keep_reserve(struct gnt_home *home, uint32_t writes, size_t
 
 /* What FROM has written in this turn, HOME has.  GNT_NOMEM.  While neither runs. */
 GNT_MUST gnt_err gnt_keep_join(struct gnt_home *home, struct gnt_home *from);
+
+/* What is written from now on goes into ASIDE, which somebody else commits; NULL: not any more.
+ * Nothing that waits for this home's batches waits for it. */
+void gnt_keep_aside(struct gnt_home *home, struct gnt_batch *aside);
 
 /* The batch to write into, after _reserve. */
 struct gnt_batch *gnt_keep_batch(struct gnt_home *home);

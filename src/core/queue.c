@@ -51,13 +51,21 @@ static void leave(struct gnt_entry *e)
             gnt_queue_wake(q);
         break;
     case GNT_ENTRY_OVERDUE: gnt_list_remove(&e->link); break;
+    case GNT_ENTRY_LATE: gnt_list_remove(&e->link); break;
     case GNT_ENTRY_HELD:
+    case GNT_ENTRY_RETIRED:
         gnt_list_remove(&e->link);
         gnt_list_remove(&e->lock);
         gnt_map_remove(&q->held, &e->by_delivery);
-        e->taker->held_count--;
+        if (e->taker)
+            e->taker->held_count--;
         e->taker = NULL;
         q->held_bytes -= size;
+        return;
+    case GNT_ENTRY_POSTED:
+        gnt_list_remove(&e->link);
+        q->posted--;
+        q->posted_bytes -= size;
         return;
     }
     gnt_timer_cancel(q->home->timers, &e->expiry);
@@ -74,16 +82,22 @@ static void enter(struct gnt_entry *e)
     case GNT_ENTRY_FRESH:
         lane->ready++;
         lane->ready_bytes += size;
-        if (!lane->fresh)
+        if (!lane->fresh || e->sequence < lane->fresh->sequence)
             lane->fresh = e;
         break;
     case GNT_ENTRY_BACK: gnt_ordered_insert(&lane->returned, &e->returned); break;
     case GNT_ENTRY_PARKED: q->parked++; break; /* the group has linked it */
     case GNT_ENTRY_OVERDUE: gnt_list_push_back(&q->overdue, &e->link); break;
+    case GNT_ENTRY_LATE: gnt_list_push_back(&lane->late, &e->link); break;
     case GNT_ENTRY_HELD:
         gnt_list_push_back(&e->taker->held, &e->link);
         e->taker->held_count++;
         q->held_bytes += size;
+        return;
+    case GNT_ENTRY_RETIRED: return; /* gnt_entry_retire has moved it */
+    case GNT_ENTRY_POSTED:
+        q->posted++;
+        q->posted_bytes += size;
         return;
     }
     if (e->state != GNT_ENTRY_OVERDUE)
@@ -214,6 +228,7 @@ struct gnt_lane *gnt_queue_lane_at(struct gnt_queue *q, unsigned number)
     if (!lane)
         return NULL;
     gnt_list_init(&lane->all);
+    gnt_list_init(&lane->late);
     gnt_list_init(&lane->removed);
     lane->queue = q;
     lane->number = (uint8_t)number;

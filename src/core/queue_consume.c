@@ -125,6 +125,7 @@ static struct gnt_taker *taker_new(struct gnt_queue *q)
     gnt_list_init(&t->pick);
     gnt_list_init(&t->held);
     gnt_list_init(&t->bars);
+    gnt_list_init(&t->retired);
     gnt_list_init(&t->parked);
     return t;
 }
@@ -175,6 +176,8 @@ void gnt_taker_return_all(struct gnt_taker *t, bool failed)
     /* Each is in front of the one before, which makes their places easy to find. */
     while (!gnt_list_empty(&t->held))
         gnt_entry_give_back(GNT_CONTAINER(t->held.prev, struct gnt_entry, link), failed);
+    while (!gnt_list_empty(&t->retired))
+        gnt_entry_retire_alone(GNT_CONTAINER(t->retired.next, struct gnt_entry, lock));
 }
 
 /* T takes nothing any more. */

@@ -210,7 +210,9 @@ void gnt_lane_fetch(struct gnt_lane *lane)
 {
     struct gnt_home *home = lane->queue->home;
     gnt_lane_beyond_sweep(lane);
-    if (lane->fetch || home->keep.lost || home->ending || !wants(lane))
+    gnt_lane_admit_late(lane);
+    if (lane->fetch || !gnt_list_empty(&lane->late) || home->keep.lost || home->ending ||
+        !wants(lane))
         return;
     struct gnt_lane_fetch *f = calloc(1, sizeof *f);
     if (!f) {
@@ -253,9 +255,26 @@ static bool may_leave(const struct gnt_lane *lane, const struct gnt_entry *e)
            (!lane->stored.count || e->sequence < lane->stored.next);
 }
 
+void gnt_entry_leave_to_store(struct gnt_entry *e)
+{
+    struct gnt_lane_stored *s = &e->lane->stored;
+    struct gnt_queue *q = e->queue;
+    uint64_t size = e->message->payload.size;
+    if (!s->count || e->sequence < s->next)
+        s->next = e->sequence;
+    if (!s->count || e->sequence > s->last)
+        s->last = e->sequence;
+    s->count++;
+    s->left++;
+    s->bytes += size;
+    s->mortal |= e->expires != GNT_NEVER;
+    gnt_entry_free(e);
+    q->ready++;
+    q->ready_bytes += size;
+}
+
 void gnt_lane_unload(struct gnt_lane *lane)
 {
-    struct gnt_lane_stored *s = &lane->stored;
     struct gnt_queue *q = lane->queue;
     if (lane->fetch || q->purge_upto)
         return;
@@ -267,16 +286,6 @@ void gnt_lane_unload(struct gnt_lane *lane)
             continue;
         if (!may_leave(lane, e))
             return;
-        uint64_t size = e->message->payload.size;
-        if (!s->count)
-            s->last = e->sequence;
-        s->next = e->sequence;
-        s->count++;
-        s->left++;
-        s->bytes += size;
-        s->mortal |= e->expires != GNT_NEVER;
-        gnt_entry_free(e);
-        q->ready++;
-        q->ready_bytes += size;
+        gnt_entry_leave_to_store(e);
     }
 }

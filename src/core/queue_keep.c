@@ -124,6 +124,13 @@ gnt_err gnt_queue_keep_arrival(struct gnt_lane *lane, const struct gnt_arrival *
     return GNT_OK;
 }
 
+gnt_err gnt_queue_keep_lane(struct gnt_lane *lane)
+{
+    struct gnt_queue *q = lane->queue;
+    uint16_t lanes = (uint16_t)(q->lanes_kept | 1u << lane->number);
+    return lanes != q->lanes_kept ? write_record(q, lanes, 0) : GNT_OK;
+}
+
 void gnt_queue_keep_trim(struct gnt_lane *lane, uint64_t last)
 {
     struct gnt_record_log log = gnt_queue_log(lane->queue->number, lane->number);
@@ -140,16 +147,14 @@ gnt_err gnt_queue_keep_removed(struct gnt_lane *lane, uint64_t sequence)
     return err;
 }
 
-/* For want of memory it comes again after a restart. */
-void gnt_queue_keep_settled(struct gnt_entry *e)
+gnt_err gnt_queue_keep_removal(struct gnt_entry *e)
 {
     struct gnt_queue *q = e->queue;
     if (!e->kept || !q->number)
-        return;
-    if (reserve(q, 2, 0)) {
-        gnt_count(&q->home->counters, GNT_COUNT_KEEP_FAILURES, 1);
-        return;
-    }
+        return GNT_OK;
+    gnt_err err = reserve(q, 2, 0);
+    if (err)
+        return err;
     struct gnt_batch *batch = gnt_keep_batch(q->home);
     struct gnt_record_log log = gnt_queue_log(q->number, e->lane->number);
     gnt_batch_remove(batch, gnt_record_log_slice(&log), e->sequence);
@@ -157,6 +162,14 @@ void gnt_queue_keep_settled(struct gnt_entry *e)
         struct gnt_record_key key = key_of(e);
         gnt_batch_delete(batch, states(), gnt_record_key_slice(&key));
     }
+    return GNT_OK;
+}
+
+/* For want of memory it comes again after a restart. */
+void gnt_queue_keep_settled(struct gnt_entry *e)
+{
+    if (gnt_queue_keep_removal(e))
+        gnt_count(&e->queue->home->counters, GNT_COUNT_KEEP_FAILURES, 1);
 }
 
 /* For want of memory it is as it was after a restart. */

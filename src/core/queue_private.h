@@ -6,6 +6,7 @@
  *   queue_consume.c  consumers, at both homes
  *   queue_pump.c     who gets what
  *   queue_settle.c   what comes of it; locks, expiry, dead letters
+ *   queue_commit.c   messages that a transaction is about to add or to settle
  *   queue_keep.c     what of it is in the store
  *   queue_fetch.c    and back
  *   queue_scan.c     what others look for there
@@ -50,13 +51,17 @@ enum gnt_entry_state {
     GNT_ENTRY_PARKED,  /* ready, for the consumer that holds its group: in group->parked */
     GNT_ENTRY_OVERDUE, /* ready, but expired, until it can become a dead letter: in queue->overdue
                         */
+    GNT_ENTRY_LATE,    /* ready, in the store, and about to be in that only: in lane->late */
     GNT_ENTRY_HELD,    /* a consumer's: in taker->held, queue->held and queue->locked */
+    /* Of a transaction that is being committed (core/transaction.h), in a list of its: */
+    GNT_ENTRY_RETIRED, /* held, and about to be settled: in queue->held and taker->retired */
+    GNT_ENTRY_POSTED,  /* not there yet */
 };
 
 /* A message in memory. */
 struct gnt_entry {
     struct gnt_list place;            /* in lane->all, by sequence, whatever its state */
-    struct gnt_list link;             /* in group->parked, taker->held, or queue->overdue */
+    struct gnt_list link;             /* in the list that its state says, but for the first two */
     struct gnt_list lock;             /* in queue->locked, if it is held and locks end */
     struct gnt_map_node by_delivery;  /* in queue->held */
     struct gnt_ordered_node returned; /* in lane->returned, by `key` */
@@ -123,6 +128,7 @@ struct gnt_lane {
     uint64_t ready, ready_bytes; /* fresh, in memory */
     struct gnt_lane_stored stored;
     struct gnt_numbers purge; /* are purged, and still to be removed from the log */
+    struct gnt_list late;     /* struct gnt_entry: as soon as no read is under way */
     struct gnt_map beyond;    /* struct gnt_beyond */
     struct gnt_list removed;  /* likewise */
     uint32_t reads; /* of its log, under way: they may give out what is removed meanwhile */
@@ -156,8 +162,9 @@ struct gnt_queue {
     uint64_t last;                           /* sequence number */
     uint64_t ready, ready_bytes;             /* wherever they are */
     uint64_t held_bytes;
-    struct gnt_map held;    /* struct gnt_entry, by delivery */
-    struct gnt_list locked; /* those of them whose locks end, by time */
+    uint64_t posted, posted_bytes; /* for which there is to be room */
+    struct gnt_map held;           /* struct gnt_entry, by delivery */
+    struct gnt_list locked;        /* those of them whose locks end, by time */
     struct gnt_timer lock_due;
     struct gnt_chore pump;
     struct gnt_list takers; /* all of them, browsers too */
@@ -219,7 +226,8 @@ struct gnt_taker {
     bool picky, sated, drain, endless;
     struct gnt_consumer_filter *filter;
     uint64_t delivered, upto;
-    struct gnt_list held; /* struct gnt_entry, by delivery */
+    struct gnt_list held;    /* struct gnt_entry, by delivery */
+    struct gnt_list retired; /* struct gnt_entry.lock */
     uint32_t held_count, held_max;
     struct gnt_list bars; /* struct gnt_bar: what it is not to get again */
     uint32_t bar_count;
@@ -300,6 +308,12 @@ void gnt_entry_end(struct gnt_entry *e, enum gnt_counter why);
 static inline struct gnt_entry *gnt_entry_at(struct gnt_list *place)
 {
     return GNT_CONTAINER(place, struct gnt_entry, place);
+}
+
+/* Whether it waits for somebody. */
+static inline bool gnt_entry_is_ready(const struct gnt_entry *e)
+{
+    return e->state < GNT_ENTRY_HELD;
 }
 
 /* The first of those that came back, and the next one; NULL: there is none. */
@@ -385,6 +399,11 @@ bool gnt_queue_drop_over(struct gnt_queue *q);
 uint64_t gnt_queue_expiry(const struct gnt_queue *q, const struct gnt_message *message,
                           uint64_t enqueued_ms);
 
+/* Whether a message that comes, and is written, need not be in memory; and whether one is to be
+ * written wherever it is. */
+bool gnt_lane_leaves_memory(const struct gnt_lane *lane, size_t size);
+bool gnt_queue_is_to_keep(const struct gnt_queue *q, const struct gnt_arrival *a);
+
 /* Whoever waits for room is told if there is some; END: the queue ends. */
 void gnt_queue_tell_room(struct gnt_queue *q, bool end);
 
@@ -466,6 +485,43 @@ void gnt_entry_give_back(struct gnt_entry *e, bool failed);
 GNT_MUST gnt_err gnt_entry_dead_letter(struct gnt_entry *e, struct gnt_slice reason,
                                        struct gnt_slice description);
 
+/* What there is of E, as it arrives at its dead-letter queue; the note is the caller's to unref.
+ * GNT_NOMEM. */
+GNT_MUST gnt_err gnt_entry_dead_arrival(const struct gnt_entry *e, struct gnt_slice reason,
+                                        struct gnt_slice description, struct gnt_arrival *out);
+
+/* E, which T has had (NULL: it has gone), is ready again, with the annotations of NOTE (NULL: those
+ * that it had). */
+enum gnt_queue_result gnt_entry_modify(struct gnt_taker *t, struct gnt_entry *e,
+                                       const struct gnt_note *note, bool failed, bool elsewhere);
+
+/* What *SAID leaves with a message, *out; NULL: nothing.  GNT_NOMEM, GNT_TOOBIG. */
+GNT_MUST gnt_err gnt_settling_note(const struct gnt_settling *said, struct gnt_note **out);
+
+/* ---- queue_commit.c: what core/transaction_queue.c does to a queue.  In two steps: the first may
+ * fail, and what has to be written for it goes into a batch of the transaction's; the second comes
+ * when that is safe, or when nothing has come of it, and cannot fail.  Meanwhile entries are in a
+ * list of the transaction's, by their `link`, and leave it if their queue ends. */
+
+/* What arrives is in POSTED.  FULL: of a queue that blocks, too, as nobody can be made to wait for
+ * room; NO_STORE, NO_MEMORY.  Then _admit or _not. */
+enum gnt_queue_result gnt_queue_post(struct gnt_queue *q, struct gnt_arrival *arrival,
+                                     struct gnt_batch *batch, struct gnt_list *posted);
+void gnt_queue_post_admit(struct gnt_entry *e);
+void gnt_queue_post_not(struct gnt_entry *e);
+
+/* E, which is held, is in RETIRED; GOES: out of the store.  GNT_NOMEM.  Then whatever ends it or
+ * gives it back, or _not: it is held again, or ready if who held it has gone. */
+GNT_MUST gnt_err gnt_entry_retire(struct gnt_entry *e, bool goes, struct gnt_batch *batch,
+                                  struct gnt_list *retired);
+void gnt_entry_retire_not(struct gnt_entry *e);
+
+/* Who has held it has gone, or is about to. */
+void gnt_entry_retire_alone(struct gnt_entry *e);
+
+/* Those that are late are left to the store, if no read is under way. */
+void gnt_lane_admit_late(struct gnt_lane *lane);
+
 /* ---- queue_keep.c */
 
 /* Q is kept from now on, if anything is.  GNT_NOMEM. */
@@ -483,12 +539,15 @@ void gnt_queue_keep_end(struct gnt_queue *q);
 
 /* *ARRIVAL, with its number, into the log of LANE.  GNT_NOMEM. */
 GNT_MUST gnt_err gnt_queue_keep_arrival(struct gnt_lane *lane, const struct gnt_arrival *arrival);
+/* Its queue's record says that LANE has a log.  GNT_NOMEM. */
+GNT_MUST gnt_err gnt_queue_keep_lane(struct gnt_lane *lane);
 /* What LANE has up to LAST is no more: there is room for that in the batch. */
 void gnt_queue_keep_trim(struct gnt_lane *lane, uint64_t last);
 
 /* Nor is what has this number, if it is there.  GNT_NOMEM. */
 GNT_MUST gnt_err gnt_queue_keep_removed(struct gnt_lane *lane, uint64_t sequence);
-void gnt_queue_keep_settled(struct gnt_entry *e); /* it is no more */
+GNT_MUST gnt_err gnt_queue_keep_removal(struct gnt_entry *e); /* it is no more.  GNT_NOMEM */
+void gnt_queue_keep_settled(struct gnt_entry *e); /* likewise, counted if there is no memory */
 void gnt_queue_keep_state(struct gnt_entry *e);   /* its count and note have changed */
 
 /* What is known of a message that is in the store only, or NULL; it is in memory now. */
@@ -516,6 +575,9 @@ void gnt_queue_try_again(struct gnt_queue *q);
 /* There are no consumers any more: what need not be in memory is left to the store. */
 void gnt_lane_unload(struct gnt_lane *lane);
 
+/* E, whose record is safe, is left to the store, where it stands at its place. */
+void gnt_entry_leave_to_store(struct gnt_entry *e);
+
 /* Whether it may still get some of them. */
 bool gnt_lane_comes(const struct gnt_lane *lane);
 
@@ -538,7 +600,10 @@ bool gnt_taker_comes(const struct gnt_taker *t, const struct gnt_lane *lane);
 
 /* Whether this one has been taken out of the middle, or NULL. */
 struct gnt_beyond *gnt_lane_beyond(const struct gnt_lane *lane, uint64_t sequence);
+/* From now on E is one, which is not written yet, or about to be.  GNT_NOMEM. */
+GNT_MUST gnt_err gnt_lane_beyond_join(struct gnt_entry *e);
 void gnt_lane_beyond_leave(struct gnt_entry *e); /* it is no more */
+void gnt_lane_beyond_end(struct gnt_entry *e);   /* it is like any other, and no read finds it */
 void gnt_lane_beyond_sweep(struct gnt_lane *lane);
 void gnt_lane_beyond_free(struct gnt_lane *lane);
 

@@ -44,7 +44,7 @@ void gnt_queue_woken(struct gnt_queue *q, struct gnt_entry *e)
         struct gnt_sight *sight = &t->sights[lane];
         if (e->state == GNT_ENTRY_BACK && e->sequence < sight->back)
             sight->back = e->sequence;
-        if (e->state == GNT_ENTRY_FRESH && !sight->at)
+        if (e->state != GNT_ENTRY_BACK && (!sight->at || e->sequence < sight->at->sequence))
             sight->at = e;
         if (is_sated(t))
             gnt_taker_place(t);
@@ -222,19 +222,28 @@ static gnt_err serve_picky(struct gnt_queue *q)
     return GNT_MORE;
 }
 
-/* Whether T, a browser, is to be shown E here, and not where it is in the store. */
+/* Whether T, a browser, waits for what comes of the transaction that E is posted in. */
+static bool may_come(const struct gnt_taker *t, const struct gnt_entry *e)
+{
+    return e->state == GNT_ENTRY_POSTED && !t->drain;
+}
+
+/* Whether T is to be shown E here, and not where it is in the store. */
 static bool is_to_be_shown(const struct gnt_taker *t, const struct gnt_entry *e)
 {
-    return e->sequence >= t->sights[e->lane->number].deep && !is_expired(e) &&
+    return e->state != GNT_ENTRY_POSTED && e->state != GNT_ENTRY_LATE &&
+           e->sequence >= t->sights[e->lane->number].deep && !is_expired(e) &&
            !gnt_entry_is_ahead(e) && gnt_taker_may_have(t, e);
 }
 
 /* A browser is shown all there is, whoever has it.  GNT_MORE: not in this lane, in memory. */
 static gnt_err show_in(struct gnt_taker *t, struct gnt_sight *sight)
 {
-    for (; sight->at && !is_tired(t->queue) && !is_to_be_shown(t, sight->at); t->queue->looks--)
+    for (; sight->at && !is_tired(t->queue) && !may_come(t, sight->at) &&
+           !is_to_be_shown(t, sight->at);
+         t->queue->looks--)
         sight->at = behind(sight->at);
-    if (!sight->at || is_tired(t->queue))
+    if (!sight->at || is_tired(t->queue) || may_come(t, sight->at))
         return GNT_MORE;
     gnt_err err = gnt_taker_load(t);
     if (err)

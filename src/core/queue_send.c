@@ -30,7 +30,7 @@ static bool is_over(const struct gnt_queue *q, uint64_t more, uint64_t size)
 
 bool gnt_queue_is_full(const struct gnt_queue *q, size_t size)
 {
-    return is_over(q, 1, size) || gnt_total_exceeds(q->home, 1, size);
+    return is_over(q, q->posted + 1, q->posted_bytes + size) || gnt_total_exceeds(q->home, 1, size);
 }
 
 /* Whether those who still send when it is full have sent more than can have been under way. */
@@ -101,14 +101,13 @@ bool gnt_queue_drop_over(struct gnt_queue *q)
 
 /* ---- Into the queue */
 
-/* Whether a message that comes, and is written, need not be in memory. */
-static bool leaves_memory(const struct gnt_lane *lane, size_t size)
+bool gnt_lane_leaves_memory(const struct gnt_lane *lane, size_t size)
 {
     return lane->stored.count || lane->ready >= gnt_queue_window(lane->queue) ||
            (lane->ready && lane->ready_bytes + size > GNT_QUEUE_WINDOW_BYTES);
 }
 
-static bool is_to_be_kept(const struct gnt_queue *q, const struct gnt_arrival *a)
+bool gnt_queue_is_to_keep(const struct gnt_queue *q, const struct gnt_arrival *a)
 {
     return q->number && (a->durable || q->options.durable == GNT_QUEUE_ALWAYS);
 }
@@ -133,8 +132,8 @@ gnt_err gnt_queue_append(struct gnt_queue *q, struct gnt_arrival *a)
     struct gnt_lane *lane = gnt_queue_lane(q, a->priority);
     if (!lane)
         return GNT_NOMEM;
-    bool leaves = q->number && leaves_memory(lane, a->message->payload.size);
-    a->kept = leaves || is_to_be_kept(q, a);
+    bool leaves = q->number && gnt_lane_leaves_memory(lane, a->message->payload.size);
+    a->kept = leaves || gnt_queue_is_to_keep(q, a);
     a->sequence = q->last + 1;
     struct gnt_entry *e = leaves ? NULL : gnt_entry_new(lane, a, GNT_ENTRY_FRESH);
     if (!leaves && !e)
@@ -159,7 +158,8 @@ static enum gnt_queue_result admit(struct gnt_queue *q, const struct gnt_arrival
 {
     size_t size = a->message->payload.size;
     const struct gnt_lane *lane = q->lanes[gnt_queue_lane_number(q, a->priority)];
-    bool written = is_to_be_kept(q, a) || (q->number && lane && leaves_memory(lane, size));
+    bool written =
+        gnt_queue_is_to_keep(q, a) || (q->number && lane && gnt_lane_leaves_memory(lane, size));
     if (written && gnt_keep_refuses(q->home))
         return GNT_QUEUE_NO_STORE;
     bool total = !a->moves && gnt_total_exceeds(q->home, 1, size);

@@ -68,27 +68,34 @@ static gnt_err reserve_move(struct gnt_entry *e)
                    : GNT_OK;
 }
 
-gnt_err gnt_entry_dead_letter(struct gnt_entry *e, struct gnt_slice reason,
-                              struct gnt_slice description)
+gnt_err gnt_entry_dead_arrival(const struct gnt_entry *e, struct gnt_slice reason,
+                               struct gnt_slice description, struct gnt_arrival *out)
 {
-    struct gnt_queue *q = e->queue, *dead;
-    GNT_ASSERT(!q->parent);
     struct gnt_note like = {.source_sequence = 0};
     if (e->note)
         like = *e->note;
     like.reason = reason;
     like.description = description;
-    like.source = q->name;
+    like.source = e->queue->name;
     like.source_sequence = e->sequence;
-    struct gnt_arrival a = {.message = e->message,
-                            .enqueued_ms = e->enqueued_ms,
-                            .failed = e->failed,
-                            .priority = GNT_QUEUE_PRIORITY_DEFAULT,
-                            .durable = e->kept && e->durable,
-                            .moves = true};
-    gnt_err err = gnt_queue_dead(q, &dead);
+    *out = (struct gnt_arrival){.message = e->message,
+                                .enqueued_ms = e->enqueued_ms,
+                                .failed = e->failed,
+                                .priority = GNT_QUEUE_PRIORITY_DEFAULT,
+                                .durable = e->kept && e->durable,
+                                .moves = true};
+    return gnt_note_new(&like, &out->note);
+}
+
+gnt_err gnt_entry_dead_letter(struct gnt_entry *e, struct gnt_slice reason,
+                              struct gnt_slice description)
+{
+    struct gnt_queue *dead;
+    struct gnt_arrival a = {.note = NULL};
+    GNT_ASSERT(!e->queue->parent);
+    gnt_err err = gnt_queue_dead(e->queue, &dead);
     if (!err)
-        err = gnt_note_new(&like, &a.note);
+        err = gnt_entry_dead_arrival(e, reason, description, &a);
     if (!err)
         err = reserve_move(e);
     if (!err && gnt_queue_take_in(dead, &a) != GNT_QUEUE_DONE)
@@ -241,13 +248,13 @@ static gnt_err annotate(struct gnt_entry *e, const struct gnt_note *with)
     return GNT_OK;
 }
 
-static enum gnt_queue_result modify(struct gnt_taker *t, struct gnt_entry *e,
-                                    const struct settling *s)
+enum gnt_queue_result gnt_entry_modify(struct gnt_taker *t, struct gnt_entry *e,
+                                       const struct gnt_note *note, bool failed, bool elsewhere)
 {
-    gnt_err err = s->note ? annotate(e, s->note) : GNT_OK;
-    if (!err && s->elsewhere)
+    gnt_err err = note ? annotate(e, note) : GNT_OK;
+    if (!err && elsewhere && t)
         err = bar(e, t);
-    gnt_entry_give_back(e, s->failed);
+    gnt_entry_give_back(e, failed);
     return err ? GNT_QUEUE_NO_MEMORY : GNT_QUEUE_DONE;
 }
 
@@ -268,12 +275,12 @@ static enum gnt_queue_result reject(struct gnt_entry *e, const struct settling *
 static enum gnt_queue_result settle(struct gnt_taker *t, const struct settling *s)
 {
     struct gnt_entry *e = t && t->queue ? gnt_queue_held(t->queue, s->delivery) : NULL;
-    if (!e || e->taker != t)
+    if (!e || e->taker != t || e->state != GNT_ENTRY_HELD)
         return GNT_QUEUE_LOCK_LOST;
     switch (s->outcome) {
     case GNT_SETTLE_ACCEPT: gnt_entry_end(e, GNT_COUNT_DELIVERED); break;
     case GNT_SETTLE_RELEASE: gnt_entry_give_back(e, false); break;
-    case GNT_SETTLE_MODIFY: return modify(t, e, s);
+    case GNT_SETTLE_MODIFY: return gnt_entry_modify(t, e, s->note, s->failed, s->elsewhere);
     case GNT_SETTLE_REJECT: return reject(e, s);
     case GNT_SETTLE_RENEW: gnt_entry_lock(e); break;
     }
@@ -339,7 +346,7 @@ static struct gnt_slice cut(struct gnt_slice s, size_t most)
     return s.size > most ? gnt_slice(s.data, most) : s;
 }
 
-static gnt_err note_of(const struct gnt_settling *said, struct gnt_note **out)
+gnt_err gnt_settling_note(const struct gnt_settling *said, struct gnt_note **out)
 {
     struct gnt_note like = {.source_sequence = 0};
     *out = NULL;
@@ -359,7 +366,7 @@ gnt_err gnt_consumer_settle(struct gnt_consumer *c, const struct gnt_settling *s
     struct gnt_note *note;
     if (c->closing)
         return GNT_OK; /* it is given back in any case */
-    gnt_err err = note_of(said, &note);
+    gnt_err err = gnt_settling_note(said, &note);
     if (err)
         return err;
     if (!c->settlings && !(c->settlings = gnt_spare_get(sizeof *c->settlings))) {
