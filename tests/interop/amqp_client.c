@@ -467,6 +467,7 @@ static void transaction(void)
     GOOD(gnatter_amqp_declare(c, NULL, SOON_MS, &t, NULL));
     GOOD(gnatter_amqp_retire(next(r), t));
     GOOD(gnatter_amqp_discharge(t, false, SOON_MS, NULL));
+    REQUIRE(gnatter_amqp_receive(r, 100, &d) == GNATTER_ETIMEOUT);
     gnatter_amqp_message_free(m);
     gnatter_amqp_free(c);
 }

@@ -115,7 +115,7 @@ class AtOurs(harness.Test):
 
     def test_all(self):
         run(self, self.broker.ports["amqp"], "", (*EVERYWHERE, "huge", "drained", "reply-to",
-                                               "selector", "browse"))
+                                               "selector", "browse", "transaction"))
 
     def test_every_transport(self):
         for scheme, listener in (("amqps", "amqps"), ("ws", "http"), ("wss", "https")):

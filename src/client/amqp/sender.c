@@ -237,6 +237,8 @@ static gnt_err send_one(gnatter_amqp_sender *s, struct gnt_sending *sending)
                                          .release = unref,
                                          .context = sending};
     size_t taken = 0;
+    if (!err && s->end.coordinates) /* what has been retired is said before the discharge */
+        err = gnt_amqp_connection_flush(&s->end.amqp->engine, gnt_now(&gnt_clock_system));
     if (!err)
         err = gnt_amqp_link_send(s->end.engine, &how, &piece, 1, &taken, &sending->delivery);
     gnt_buf_fini(&state);
