@@ -159,7 +159,11 @@ struct gnt_config_limits {
     uint32_t amqp_suspended;   /* links of the broker */
     uint32_t amqp_suspended_ms;
     uint32_t amqp_idle_ms;     /* 0: any time */
-    uint8_t maximum_qos;       /* of publications and wills from clients, and of subscriptions */
+    /* Of AMQP, per connection: open ones, and what is in all of them */
+    uint32_t transactions, transaction_parts;
+    uint64_t transaction_bytes;
+    uint32_t transaction_timeout_ms; /* 0: any time */
+    uint8_t maximum_qos; /* of publications and wills from clients, and of subscriptions */
     bool retain_available;
     bool wildcard_available;
     bool shared_available;

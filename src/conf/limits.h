@@ -144,6 +144,21 @@ extern const struct gnt_option_word gnt_limits_unlimited[];
     X("amqp_idle", DURATION, amqp_idle_ms, .fallback = "1m", .max = 86400000,                      \
       .help = "How long an AMQP peer may be silent before its connection is closed; it is told, "  \
               "and sends an empty frame in time. 0 is for ever.")                                  \
+    X("transactions", INTEGER, transactions, .fallback = "64", .min = 0, .max = 65536,             \
+      .unit = "transactions",                                                                      \
+      .help = "How many transactions one AMQP connection may have open. One more is not "          \
+              "declared (amqp:resource-limit-exceeded).")                                          \
+    X("transaction_parts", INTEGER, transaction_parts, .fallback = "10000", .min = 1,              \
+      .max = 1000000, .unit = "messages",                                                          \
+      .help = "How many messages and outcomes there may be in the open transactions of one AMQP "  \
+              "connection, together. A message over it is refused; an outcome over it, of which "  \
+              "nobody can be told, keeps its transaction from being committed.")                   \
+    X("transaction_bytes", SIZE, transaction_bytes, .fallback = "64MiB", .min = 1024,              \
+      .max = UINT64_C(1) << 40,                                                                    \
+      .help = "The same in bytes of memory.")                                                      \
+    X("transaction_timeout", DURATION, transaction_timeout_ms, .fallback = "2m", .max = 86400000,  \
+      .help = "How long a transaction may be open before it is rolled back; whoever discharges "   \
+              "it then is told (amqp:transaction:timeout). 0 is for ever.")                        \
     X("subscription_ids_available", BOOL, subscription_ids_available, .fallback = "true",          \
       .help = "Whether MQTT 5 clients may give their subscriptions identifiers; they are told. "   \
               "Where they may not, a SUBSCRIBE with one ends the connection.")

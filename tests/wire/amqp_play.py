@@ -219,7 +219,7 @@ class Client:
             value = build(node, amqp_text.types_of(
                 next(f for f in amqp.BY_NAME[name][1] if f.name == field)), self.variables)
             fields[field] = value
-        payload = text.items() if text.accept(":") else b""
+        payload = text.items(variables=self.variables) if text.accept(":") else b""
         return channel, {k: v for k, v in fields.items() if v.type != "null"}, payload
 
     def session(self, channel):

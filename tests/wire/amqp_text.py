@@ -154,7 +154,7 @@ class Text:
 
     # ---- bytes
 
-    def items(self, end=None):
+    def items(self, end=None, variables=None):
         """Bytes, to END or to the end of the frame."""
         parts = []
         while self.peek() not in (None, ";", ")"):
@@ -165,14 +165,14 @@ class Text:
                 parts.append(self.put_in(self.next()[1:-1]).encode())
             elif token in ("#1(", "#4("):
                 self.next()
-                inside = self.items(")")
+                inside = self.items(")", variables)
                 parts.append(len(inside).to_bytes(int(token[1]), "big") + inside)
             elif self.accept("("):
-                parts.append(self.items(")"))
+                parts.append(self.items(")", variables))
             elif HEX.match(token):
                 parts.append(bytes.fromhex(self.next()))
             else:
-                parts.append(amqp.encode(build(self.one())))
+                parts.append(amqp.encode(build(self.one(), variables=variables)))
         if end:
             self.must(end)
         return b"".join(parts)
@@ -360,7 +360,7 @@ def read_frame(text, channel, variables):
     if name not in amqp.FRAMES + amqp.SASL_FRAMES:
         raise Mistake(f"there is no frame '{name}' in: {text.text}")
     value = performative(name, text.fields(name), variables)
-    payload = text.items() if text.accept(":") else b""
+    payload = text.items(variables=variables) if text.accept(":") else b""
     kind = 1 if name in amqp.SASL_FRAMES else 0
     fields = {f.name: v for f, v in zip(amqp.BY_NAME[name][1], value.value[1].value)}
     return amqp.frame(amqp.encode(value) + payload, kind, channel), (name, fields, channel)

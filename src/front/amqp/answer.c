@@ -95,6 +95,16 @@ static gnt_err our_target(const struct gnt_wanted *wanted, struct gnt_buf *out,
     return encode(GNT_AMQP_TARGET, &t, out, value);
 }
 
+static gnt_err our_coordinator(struct gnt_buf *out, struct gnt_amqp_value *value)
+{
+    static const char *const able[] = {"amqp:local-transactions", "amqp:multi-txns-per-ssn",
+                                       "amqp:multi-ssns-per-txn"};
+    uint8_t bytes[SYMBOLS_SIZE];
+    struct gnt_amqp_coordinator c = {.has.capabilities = false};
+    GNT_AMQP_SET(&c, capabilities, symbols(able, 3, bytes));
+    return encode(GNT_AMQP_COORDINATOR, &c, out, value);
+}
+
 /* What the peer has said about its own end. */
 static struct gnt_amqp_value echo(struct gnt_slice bytes)
 {
@@ -114,7 +124,8 @@ gnt_err gnt_attach_answer(struct gnt_amqp_peer *p, const struct gnt_wanted *want
         a.target = echo(wanted->target_bytes);
         a.rcv_settle_mode = wanted->rcv_settle_mode;
     } else {
-        err = our_target(wanted, &bytes, &a.target);
+        err = wanted->coordinator ? our_coordinator(&bytes, &a.target)
+                                  : our_target(wanted, &bytes, &a.target);
         a.source = echo(wanted->source_bytes);
         GNT_AMQP_SET(&a, max_message_size, p->front->limits.message_max);
     }

@@ -1,6 +1,7 @@
 /* ATTACH: what a link is wanted to, whether there is such a thing, and whether the peer may. */
 
 #include "auth/rights.h"
+#include "front/amqp/coordinator.h"
 #include "front/amqp/link.h"
 #include "model/topic.h"
 
@@ -379,6 +380,21 @@ static void attach_to(struct gnt_amqp_peer *p, const struct gnt_amqp_event *even
     }
 }
 
+static void attach_coordinator(struct gnt_amqp_peer *p, struct gnt_wanted *w)
+{
+    struct gnt_amqp_coordinator said;
+    struct gnt_terminus *t;
+    gnt_err err = GNT_INVALID;
+    if (!w->link->sender && !gnt_amqp_decode_coordinator(w->target_bytes, &said))
+        err = gnt_coordinator_new(p, w, &t);
+    gnt_amqp_peer_dirty(p);
+    if (err && err != GNT_STATE)
+        gnt_attach_refuse(p, w->link,
+                          err == GNT_INVALID ? GNT_AMQP_INVALID_FIELD
+                                             : GNT_AMQP_RESOURCE_LIMIT_EXCEEDED,
+                          err == GNT_INVALID ? "a coordinator is sent to" : gnt_err_text(err));
+}
+
 void gnt_attach(struct gnt_amqp_peer *p, const struct gnt_amqp_event *event)
 {
     const struct gnt_amqp_attach *attach = &event->performative.attach;
@@ -392,7 +408,7 @@ void gnt_attach(struct gnt_amqp_peer *p, const struct gnt_amqp_event *event)
     if (p->terminus_count >= p->front->limits.links) {
         gnt_attach_refuse(p, w.link, GNT_AMQP_RESOURCE_LIMIT_EXCEEDED, "limits.amqp_links");
     } else if (attach->has.target && gnt_amqp_code_of(w.target_bytes) == GNT_AMQP_COORDINATOR) {
-        gnt_attach_refuse(p, w.link, GNT_AMQP_NOT_IMPLEMENTED, "there are no transactions here");
+        attach_coordinator(p, &w);
     } else if (!decode(&w)) {
         gnt_attach_refuse(p, w.link, GNT_AMQP_INVALID_FIELD, "no source or target of AMQP 1.0");
     } else if (find_address(&w, w.link->sender, &address)) {

@@ -22,6 +22,11 @@ struct gnt_amqp_limits {
     uint32_t suspended;   /* links of the broker that no connection has; 0: none are kept */
     uint32_t suspended_s; /* how long at most */
     uint32_t idle_ms;     /* of silence; 0: no limit */
+    /* Of a connection: transactions that are open, what is in all of them together, and how long
+     * one may last; 0: no limit. */
+    uint32_t transactions, transaction_parts;
+    size_t transaction_bytes;
+    uint32_t transaction_timeout_ms;
     uint32_t connections_max;
     uint32_t connect_rate;       /* clients a second, whatever they speak; 0: no limit */
     uint32_t connect_timeout_ms; /* to `open` */
@@ -61,6 +66,7 @@ struct gnt_amqp_front {
     struct gnt_timer suspended_due; /* always set */
     size_t read_left;               /* bytes, of this turn */
     bool stopping;
+    uint32_t transactions;  /* the id of the last one */
     struct gnt_buf scratch; /* for one message */
     uint8_t *read_buffer;   /* what has come for the peer that is being read */
 };

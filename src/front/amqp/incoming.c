@@ -7,6 +7,7 @@
 #include "auth/rights.h"
 #include "base/spare.h"
 #include "core/publish.h"
+#include "front/amqp/coordinator.h"
 #include "front/amqp/envelope.h"
 #include "front/amqp/link.h"
 #include "front/amqp/management.h"
@@ -27,6 +28,7 @@ struct incoming {
     char *name;                 /* and its name in MQTT's words; of a topic, its name */
     struct gnt_buf partial;     /* of a message whose frames are coming */
     uint32_t window, unsettled;
+    uint32_t txn;             /* that the message whose frames are coming is posted in; 0: none */
     struct gnt_list coming;   /* struct coming */
     struct gnt_list outcomes; /* struct gnt_outcome_kept: of a link before this one */
     struct gnt_room room;
@@ -42,8 +44,11 @@ struct coming {
     struct gnt_sending sending;
     /* What goes to the queue of its link has no more than this: coming_size. */
     union {
-        struct gnt_entity_asking asking; /* ANONYMOUS: while its queue is looked for */
-        struct {                         /* to a topic */
+        struct { /* ANONYMOUS: while its queue is looked for */
+            struct gnt_entity_asking asking;
+            struct gnt_txn *txn; /* that it is posted in; NULL: none */
+        };
+        struct { /* to a topic */
             struct gnt_receipt receipt;
             struct gnt_kept kept;
             enum gnt_outcome outcome;
@@ -134,7 +139,11 @@ static const struct verdict {
   no_request = {false, GNT_AMQP_INVALID_FIELD, "a request needs a reply-to that names a queue"},
   unknown_format = {false, GNT_AMQP_NOT_IMPLEMENTED, "not a message format that is known here"},
   names_nothing = {false, GNT_AMQP_NOT_FOUND, "properties.to names nothing to send to"},
-  no_memory = {false, GNT_AMQP_NO_CONDITION, NULL};
+  no_memory = {false, GNT_AMQP_NO_CONDITION, NULL},
+  no_transaction = {false, GNT_AMQP_TRANSACTION_UNKNOWN_ID, "there is no such transaction here"},
+  too_late = {false, GNT_AMQP_TRANSACTION_ROLLBACK, "the transaction cannot be committed any more"},
+  too_much = {false, GNT_AMQP_RESOURCE_LIMIT_EXCEEDED, "as much is in transactions as may be"},
+  no_part = {false, GNT_AMQP_NOT_IMPLEMENTED, "requests are no part of transactions"};
 
 static struct gnt_slice state_of(const struct verdict *verdict, uint8_t bytes[GNT_LINK_STATE_SIZE])
 {
@@ -143,7 +152,8 @@ static struct gnt_slice state_of(const struct verdict *verdict, uint8_t bytes[GN
     return gnt_amqp_fieldless(verdict->accepted ? GNT_AMQP_ACCEPTED : GNT_AMQP_RELEASED).encoded;
 }
 
-static void settle(struct incoming *in, struct gnt_amqp_delivery *delivery,
+/* TXN: it is about a message that is posted in that one; 0: it is not. */
+static void settle(struct incoming *in, struct gnt_amqp_delivery *delivery, uint32_t txn,
                    const struct verdict *verdict)
 {
     uint8_t bytes[GNT_LINK_STATE_SIZE];
@@ -151,18 +161,20 @@ static void settle(struct incoming *in, struct gnt_amqp_delivery *delivery,
         gnt_count(&in->t.front->home->counters, GNT_COUNT_AMQP_REJECTED, 1);
     if (!delivery)
         return;
-    gnt_err err = gnt_amqp_delivery_settle(delivery, state_of(verdict, bytes), true);
+    struct gnt_slice state =
+        verdict->accepted && txn ? gnt_txn_accepted(txn, bytes) : state_of(verdict, bytes);
+    gnt_err err = gnt_amqp_delivery_settle(delivery, state, true);
     if (err && err != GNT_STATE)
         gnt_amqp_peer_broke(in->t.peer, err);
     else
         gnt_amqp_peer_dirty(in->t.peer);
 }
 
-static void coming_end(struct coming *c, const struct verdict *verdict)
+static void coming_end_in(struct coming *c, uint32_t txn, const struct verdict *verdict)
 {
     struct incoming *in = c->in;
     uint8_t bytes[GNT_LINK_STATE_SIZE];
-    settle(in, c->delivery, verdict);
+    settle(in, c->delivery, txn, verdict);
     if (c->remembered)
         gnt_outcome_decide(c->remembered, state_of(verdict, bytes), &in->outcomes);
     gnt_message_unref(&c->sending.message);
@@ -171,6 +183,22 @@ static void coming_end(struct coming *c, const struct verdict *verdict)
     in->unsettled--;
     give_credit(in);
     gnt_terminus_paid(&in->t);
+}
+
+/* What comes of a post, by what gnt_txn_post has said. */
+static const struct verdict *posted(gnt_err err)
+{
+    switch ((int)err) {
+    case GNT_OK: return &of_queues[GNT_QUEUE_DONE];
+    case GNT_FULL: return &too_much;
+    case GNT_STATE: return &too_late;
+    default: return &no_memory;
+    }
+}
+
+static void coming_end(struct coming *c, const struct verdict *verdict)
+{
+    coming_end_in(c, 0, verdict);
 }
 
 /* ---- To queues */
@@ -191,15 +219,34 @@ static void on_sent(struct gnt_home *home, struct gnt_sending *sending,
     gnt_terminus_paid(&in->t);
 }
 
+static const struct verdict *verdict_of(enum gnt_queue_result result)
+{
+    size_t rows = sizeof of_queues / sizeof of_queues[0];
+    return result < rows ? &of_queues[result] : &no_memory;
+}
+
+static void post_found(struct coming *c, enum gnt_queue_result result)
+{
+    struct gnt_txn *txn = c->txn;
+    const struct verdict *verdict = verdict_of(result);
+    if (result == GNT_QUEUE_DONE)
+        verdict = posted(gnt_txn_post(txn, c->asking.facts.id, &c->sending));
+    if (!verdict->accepted && !c->delivery)
+        gnt_txn_spoil(txn);
+    coming_end_in(c, gnt_txn_id(txn), verdict);
+    gnt_txn_awaited(txn);
+}
+
 static void on_found(struct gnt_home *home, struct gnt_entity_asking *asking,
                      enum gnt_queue_result result)
 {
     struct coming *c = GNT_CONTAINER(asking, struct coming, asking);
-    size_t rows = sizeof of_queues / sizeof of_queues[0];
-    if (result == GNT_QUEUE_DONE)
+    if (c->txn)
+        post_found(c, result);
+    else if (result == GNT_QUEUE_DONE)
         gnt_queue_send(home, asking->facts.id, &c->sending);
     else
-        coming_end(c, result < rows ? &of_queues[result] : &no_memory);
+        coming_end(c, verdict_of(result));
 }
 
 static void look_for_queue(struct coming *c)
@@ -378,6 +425,41 @@ static const struct verdict *manage(struct incoming *in, struct gnt_slice reques
     return NULL;
 }
 
+/* Into TXN.  NULL: its queue is looked for. */
+static const struct verdict *post(struct incoming *in, struct gnt_txn *txn,
+                                  struct gnt_sending *sending, bool topic,
+                                  struct gnt_amqp_delivery *delivery)
+{
+    if (topic)
+        return posted(gnt_txn_publish(txn, &sending->message));
+    if (in->kind != GNT_ADDRESS_ANONYMOUS)
+        return posted(gnt_txn_post(txn, in->queue, sending));
+    struct coming *c = coming_new(in, delivery);
+    if (!c)
+        return &no_memory;
+    c->sending = *sending;
+    sending->message = NULL;
+    c->txn = txn;
+    gnt_txn_await(txn);
+    look_for_queue(c);
+    return NULL;
+}
+
+static const struct verdict *pass_on(struct incoming *in, struct gnt_sending *sending, bool topic,
+                                     struct gnt_amqp_delivery *delivery)
+{
+    struct gnt_txn *txn = in->txn ? gnt_txn_find(in->t.peer, in->txn) : NULL;
+    if (in->txn)
+        return txn ? post(in, txn, sending, topic, delivery) : &no_transaction;
+    struct coming *c = coming_new(in, delivery);
+    if (!c)
+        return &no_memory;
+    c->sending = *sending;
+    sending->message = NULL;
+    send(c, topic);
+    return NULL;
+}
+
 /* NULL: it is on its way. */
 static const struct verdict *take(struct incoming *in, struct gnt_slice encoded,
                                   struct gnt_amqp_delivery *delivery, bool unsettled)
@@ -388,22 +470,33 @@ static const struct verdict *take(struct incoming *in, struct gnt_slice encoded,
     if (delivery->format != 0)
         return &unknown_format;
     if (in->kind == GNT_ADDRESS_MANAGEMENT)
-        return manage(in, encoded, unsettled ? delivery : NULL);
+        return in->txn ? &no_part : manage(in, encoded, unsettled ? delivery : NULL);
     if (gnt_envelope_read(encoded, &e))
         return &malformed;
     if (!find(in, &e, &where))
         return &names_nothing;
     if (!may(in, &where))
         return &of_topics[GNT_NOT_ALLOWED];
-    struct coming *c =
-        seal(in, &e, &where, &sending) ? NULL : coming_new(in, unsettled ? delivery : NULL);
-    if (!c) {
-        gnt_message_unref(&sending.message);
-        return &no_memory;
-    }
-    c->sending = sending;
-    send(c, where.topic);
-    return NULL;
+    const struct verdict *verdict = &no_memory;
+    if (!seal(in, &e, &where, &sending))
+        verdict = pass_on(in, &sending, where.topic, unsettled ? delivery : NULL);
+    gnt_message_unref(&sending.message);
+    return verdict;
+}
+
+/* The outcome of what has just come.  Where it is part of a transaction and has no outcome that
+ * could be told, that is told when the transaction is discharged. */
+static void settle_now(struct incoming *in, struct gnt_amqp_delivery *delivery,
+                       const struct verdict *verdict)
+{
+    struct gnt_txn *txn = in->txn ? gnt_txn_find(in->t.peer, in->txn) : NULL;
+    settle(in, delivery, in->txn, verdict);
+    if (!in->txn || delivery || verdict->accepted)
+        return;
+    if (txn)
+        gnt_txn_spoil(txn);
+    else
+        gnt_terminus_end(&in->t, no_transaction.condition, no_transaction.text);
 }
 
 /* ---- Frames */
@@ -472,6 +565,8 @@ static void incoming_transfer(struct gnt_terminus *t, const struct gnt_amqp_even
         go_on(in, event);
         return;
     }
+    if (event->first || event->state.type != GNT_AMQP_NULL)
+        in->txn = gnt_txn_said(&event->state, NULL);
     if (event->aborted) {
         forget_partial(in);
         give_credit(in);
@@ -492,7 +587,7 @@ static void incoming_transfer(struct gnt_terminus *t, const struct gnt_amqp_even
     const struct verdict *verdict = take(in, whole, event->delivery, unsettled);
     gnt_count(&t->front->home->counters, GNT_COUNT_AMQP_RECEIVED, 1);
     if (verdict)
-        settle(in, unsettled ? event->delivery : NULL, verdict);
+        settle_now(in, unsettled ? event->delivery : NULL, verdict);
     end_partial(in, assembled);
     give_credit(in);
     gnt_terminus_paid(t);

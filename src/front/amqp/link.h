@@ -83,6 +83,7 @@ struct gnt_wanted {
     struct gnt_terminus *resumed;               /* that was suspended, and woken; NULL: none */
     const struct gnt_amqp_unsettled *unsettled; /* its deliveries */
     size_t unsettled_count;
+    bool coordinator;         /* of transactions */
     char why[GNT_SELECT_WHY]; /* of GNT_INVALID: what is wrong with the filter */
 };
 

@@ -11,6 +11,7 @@
 #include "front/amqp/outgoing.h"
 
 #include "base/spare.h"
+#include "front/amqp/coordinator.h"
 
 #include <stdlib.h>
 
@@ -30,6 +31,8 @@ void gnt_held_free(struct gnt_held *h)
 {
     if (h->deciding)
         gnt_map_remove(&of_outlet(h->going.outlet)->deciding, &h->node);
+    if (h->part)
+        gnt_part_leave(h->part);
     gnt_going_fini(&h->going);
     gnt_buf_fini(&h->annotations);
     gnt_buf_fini(&h->state);
@@ -167,14 +170,27 @@ gnt_err gnt_outgoing_outcome(struct gnt_outgoing *out, const struct gnt_held *h,
     return GNT_OK;
 }
 
+/* The peer does not wait for what comes of its outcome. */
+static void leave_alone(struct gnt_outgoing *out, struct gnt_held *h)
+{
+    if (!h->part) {
+        gnt_held_free(h);
+        return;
+    }
+    h->alone = true;
+    h->going.delivery = NULL;
+    gnt_list_remove(&h->going.link);
+    gnt_list_push_back(&out->retired, &h->going.link);
+}
+
 /* GNT_MORE: that is for later. */
 static gnt_err decide(struct gnt_outgoing *out, struct gnt_held *h,
                       const struct gnt_amqp_event *event)
 {
     struct gnt_settling settling = {.delivery = h->number, .tell = !event->settled};
-    if (h->deciding) { /* it has said so before */
+    if (h->deciding || h->part) { /* it has said so before */
         if (event->settled)
-            gnt_held_free(h);
+            leave_alone(out, h);
         return GNT_MORE;
     }
     gnt_err err = gnt_outgoing_outcome(out, h, event, &settling);
@@ -194,17 +210,122 @@ static gnt_err decide(struct gnt_outgoing *out, struct gnt_held *h,
     return err;
 }
 
+/* STATE holds, and H with it is over. */
+static void tell_outcome(struct gnt_outgoing *out, struct gnt_held *h, struct gnt_slice state)
+{
+    gnt_err err = gnt_amqp_delivery_settle(h->going.delivery, state, true);
+    gnt_held_free(h);
+    if (err && err != GNT_STATE)
+        gnt_amqp_peer_broke(out->o.t.peer, err);
+    else
+        gnt_amqp_peer_dirty(out->o.t.peer);
+}
+
+/* ---- Within a transaction */
+
+static void on_retired(void *context, bool applied)
+{
+    struct gnt_held *h = context;
+    struct gnt_outgoing *out = of_outlet(h->going.outlet);
+    const struct gnt_settling release = {.delivery = h->number, .outcome = GNT_SETTLE_RELEASE};
+    h->part = NULL;
+    if (applied && !h->alone)
+        tell_outcome(out, h, gnt_buf_slice(&h->state));
+    else if (applied)
+        gnt_held_free(h);
+    else if (!h->alone)
+        gnt_buf_fini(&h->state); /* it is the peer's as before */
+    else if (gnt_consumer_settle(&out->consumer, &release) == GNT_OK)
+        gnt_held_free(h); /* without memory it is held until the link ends */
+}
+
+/* GNT_STATE, GNT_FULL: TXN does not take it. */
+static gnt_err retire(struct gnt_outgoing *out, struct gnt_held *h, struct gnt_txn *txn,
+                      const struct gnt_amqp_value *outcome)
+{
+    struct gnt_buf *scratch = &out->o.t.front->scratch;
+    struct gnt_retiring retiring = {.consumer = &out->consumer,
+                                    .settling = {.delivery = h->number},
+                                    .over = on_retired,
+                                    .context = h};
+    gnt_buf_clear(scratch);
+    gnt_err err = gnt_delivery_outcome(outcome, h->going.said, gnt_buf_slice(&h->annotations),
+                                       scratch, &retiring.settling);
+    if (!err)
+        err = gnt_buf_put(&h->state, gnt_delivery_echo(outcome));
+    if (!err)
+        err = gnt_txn_retire(txn, &retiring, &h->part);
+    if (err)
+        gnt_buf_fini(&h->state);
+    return err;
+}
+
+/* What cannot be retired, as what has been resumed, is the peer's still, or released if it does not
+ * wait for it. */
+static gnt_err retire_or_not(struct gnt_outgoing *out, struct gnt_held *h, struct gnt_txn *txn,
+                             const struct gnt_amqp_event *event,
+                             const struct gnt_amqp_value *outcome)
+{
+    gnt_err err = !txn ? GNT_NOTFOUND
+                  : h->going.delivery->resume != GNT_AMQP_RESUME_NONE
+                      ? GNT_FULL
+                      : retire(out, h, txn, outcome);
+    if (err == GNT_FULL)
+        gnt_txn_spoil(txn);
+    if (event->settled && !err) {
+        leave_alone(out, h);
+    } else if (event->settled) {
+        struct gnt_amqp_event nothing = *event;
+        nothing.state = (struct gnt_amqp_value){.type = GNT_AMQP_NULL};
+        gnt_err released = decide(out, h, &nothing);
+        err = err == GNT_FULL || err == GNT_STATE ? released : err;
+    } else if (err == GNT_FULL || err == GNT_STATE) {
+        err = GNT_MORE;
+    }
+    return err;
+}
+
+/* What is looked at is no part of a transaction, nor is what has not been sent as a whole. */
+static gnt_err decide_or_retire(struct gnt_outgoing *out, struct gnt_held *h,
+                                const struct gnt_amqp_event *event)
+{
+    struct gnt_amqp_event plain = *event;
+    uint32_t id = gnt_txn_said(&event->state, &plain.state);
+    if (id && !h->deciding && !h->part && h->going.delivery->whole &&
+        out->consumer.mode != GNT_CONSUME_BROWSE)
+        return retire_or_not(out, h, gnt_txn_find(out->o.t.peer, id), event, &plain.state);
+    return decide(out, h, &plain);
+}
+
+void gnt_outgoing_untie(struct gnt_outgoing *out)
+{
+    gnt_list_each (link, &out->o.sent) {
+        struct gnt_held *h = gnt_held_of(GNT_CONTAINER(link, struct gnt_going, link));
+        if (!h->part)
+            continue;
+        gnt_part_leave(h->part);
+        h->part = NULL;
+        gnt_buf_fini(&h->state);
+    }
+    gnt_list_each_safe (link, &out->retired) {
+        struct gnt_held *h = gnt_held_of(GNT_CONTAINER(link, struct gnt_going, link));
+        const struct gnt_settling release = {.delivery = h->number, .outcome = GNT_SETTLE_RELEASE};
+        (void)!gnt_consumer_settle(&out->consumer, &release); /* else with the others */
+        gnt_held_free(h);
+    }
+}
+
 static void outgoing_disposition(struct gnt_terminus *t, const struct gnt_amqp_event *event)
 {
     struct gnt_outgoing *out = gnt_outgoing_of(t);
     if (!event->delivery->context)
         return;
     gnt_terminus_owe(t); /* it may end meanwhile */
-    gnt_err err = decide(out, gnt_held_of(event->delivery->context), event);
+    gnt_err err = decide_or_retire(out, gnt_held_of(event->delivery->context), event);
     if (t->peer && err == GNT_NOMEM)
         gnt_amqp_peer_broke(t->peer, err);
-    else if (t->peer && err == GNT_UNSUPPORTED)
-        gnt_terminus_end(t, GNT_AMQP_NOT_IMPLEMENTED, "there are no transactions here");
+    else if (t->peer && err == GNT_NOTFOUND)
+        gnt_terminus_end(t, GNT_AMQP_TRANSACTION_UNKNOWN_ID, "there is no such transaction here");
     else if (t->peer && err < 0)
         gnt_terminus_end(t, GNT_AMQP_INVALID_FIELD, "no outcome of AMQP 1.0, or too large");
     gnt_terminus_paid(t);
@@ -306,12 +427,7 @@ static void on_settled(struct gnt_home *home, struct gnt_consumer *c, uint64_t n
         result == GNT_QUEUE_DONE
             ? gnt_buf_slice(&h->state)
             : gnt_link_rejected(GNT_AMQP_PRECONDITION_FAILED, gnt_queue_result_text(result), bytes);
-    gnt_err err = gnt_amqp_delivery_settle(h->going.delivery, state, true);
-    gnt_held_free(h);
-    if (err && err != GNT_STATE)
-        gnt_amqp_peer_broke(out->o.t.peer, err);
-    else
-        gnt_amqp_peer_dirty(out->o.t.peer);
+    tell_outcome(out, h, state);
 }
 
 static void on_ended(struct gnt_home *home, struct gnt_consumer *c, enum gnt_queue_result why)
@@ -369,6 +485,7 @@ static void outgoing_leave(struct gnt_terminus *t, bool failed)
 {
     struct gnt_outgoing *out = gnt_outgoing_of(t);
     gnt_outgoing_release_unsent(out);
+    gnt_outgoing_untie(out);
     if (!failed)
         decide_by_default(out);
     free_all(&out->o.unsent);
@@ -431,6 +548,7 @@ static struct gnt_outgoing *outgoing_new(const struct gnt_amqp_peer *p,
     memcpy(out->name, name.data, name.size);
     out->o.t.node = gnt_slice(out->name, name.size);
     bool copies = gnt_slice_eq_str(wanted->source.distribution_mode, "copy");
+    gnt_list_init(&out->retired);
     out->consumer.ops = &consumer_ops;
     out->consumer.mode = copies ? GNT_CONSUME_BROWSE : GNT_CONSUME_LOCK;
     out->consumer.held_max = p->front->limits.unsettled;

@@ -11,6 +11,7 @@ struct gnt_outgoing {
     struct gnt_consumer consumer;
     struct gnt_map deciding; /* messages of o.sent, by delivery: their outcome is made safe, or it
                                 is asked whether they are still held */
+    struct gnt_list retired; /* struct gnt_held, that the peer has settled within a transaction */
     uint64_t used, upto;     /* of the consumer's credit: deliveries, and what it was told */
     uint64_t seen;           /* the last delivery that has come */
     struct gnt_settling by_default; /* what becomes of what the peer does not decide about */
@@ -32,6 +33,8 @@ struct gnt_held {
     struct gnt_map_node node; /* in out->deciding, if it is */
     uint64_t number;          /* of the delivery, at the queue */
     bool deciding;
+    bool alone;                 /* in out->retired: its delivery has gone */
+    struct gnt_part *part;      /* of the transaction that it is retired in; NULL: none */
     bool decided;               /* its outcome is safe, and the peer is to be told in a transfer */
     struct gnt_buf annotations; /* what it has instead of the message's own; empty: these */
     struct gnt_buf state;       /* what the peer is told when its outcome is safe */
@@ -60,6 +63,10 @@ GNT_MUST gnt_err gnt_outgoing_await(struct gnt_outgoing *out, struct gnt_held *h
 GNT_MUST gnt_err gnt_outgoing_outcome(struct gnt_outgoing *out, const struct gnt_held *h,
                                       const struct gnt_amqp_event *event,
                                       struct gnt_settling *settling);
+
+/* Its link is over.  Nobody is told any more what comes of what is retired; and where the commit
+ * has not begun, there is none. */
+void gnt_outgoing_untie(struct gnt_outgoing *out);
 
 /* From here on the core owes it that the consumer is closed. */
 void gnt_outgoing_open(struct gnt_outgoing *out, uint64_t queue);

@@ -76,6 +76,7 @@ void gnt_outgoing_rest(struct gnt_terminus *t)
 void gnt_outgoing_suspend(struct gnt_terminus *t, bool failed)
 {
     struct gnt_outgoing *out = gnt_outgoing_of(t);
+    gnt_outgoing_untie(out);
     keep_sent(out);
     gnt_list_each_safe (link, &out->o.sent) {
         struct gnt_held *h = gnt_held_of(going_at(link));

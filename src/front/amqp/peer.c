@@ -187,6 +187,7 @@ static struct gnt_amqp_peer *peer_new(struct gnt_amqp_front *front, struct gnt_s
     gnt_list_init(&p->dirty);
     gnt_list_init(&p->termini);
     gnt_list_init(&p->waiting);
+    gnt_list_init(&p->coordinators);
     gnt_list_push_back(&front->peers, &p->link);
     gnt_outq_init(&p->out);
     gnt_amqp_connection_init(&p->engine, GNT_AMQP_SERVER, &terms->options, &p->out,

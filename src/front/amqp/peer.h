@@ -12,6 +12,7 @@
  *   outlet.c       messages to it:
  *   outgoing*.c    from queues, and
  *   topics.c       from topics
+ *   coordinator.c  transactions
  *   delivery.c     outcomes
  *   select.c       filters, and
  *   fields.c       what they ask for
@@ -49,8 +50,9 @@ struct gnt_amqp_peer {
     struct gnt_outq out;
     struct gnt_buf in; /* a frame that has come in part */
     struct gnt_timer timer;
-    struct gnt_list termini; /* our ends of its links, */
-    struct gnt_list waiting; /* and those that have something to send when there is room */
+    struct gnt_list termini;      /* our ends of its links, */
+    struct gnt_list waiting;      /* and those that have something to send when there is room */
+    struct gnt_list coordinators; /* those that are (coordinator.h) */
     uint32_t terminus_count;
     uint32_t resting;             /* of them, those that the peer has detached */
     uint32_t awaits;              /* attaches that have to be answered before more is read */

@@ -268,7 +268,12 @@ static void topics_disposition(struct gnt_terminus *t, const struct gnt_amqp_eve
                                        &t->front->scratch, &settling);
     if (err == GNT_MORE && !event->settled)
         return;
-    if (err == GNT_UNSUPPORTED || err == GNT_MALFORMED) {
+    if (err == GNT_UNSUPPORTED) {
+        gnt_terminus_end(t, GNT_AMQP_NOT_IMPLEMENTED,
+                         "what comes from topics is no part of transactions");
+        return;
+    }
+    if (err == GNT_MALFORMED) {
         gnt_terminus_end(t, GNT_AMQP_INVALID_FIELD, "not an outcome for a message of a topic");
         return;
     }
