@@ -14,7 +14,7 @@ from paho_client import V5, Client
 from proton import (UNDESCRIBED, Array, Condition, ConnectionException, Data, Delivery, Described,
                     Endpoint, Message, SSLDomain, Timeout, byte, char, decimal32, decimal64,
                     decimal128, float32, int32, short, symbol, timestamp, ubyte, uint, ulong, ushort)
-from proton.handlers import MessagingHandler
+from proton.handlers import MessagingHandler, TransactionHandler
 from proton.reactor import AtMostOnce, Container, Copy, Filter, Selector
 from proton.utils import BlockingConnection, LinkDetached, SendException, SyncRequestResponse
 
@@ -741,6 +741,77 @@ class Access(Proton):
         for address in ("in", "topic://t/2"):
             with self.assertRaises(SendException):
                 relay.send(Message(address=address, body=1))
+
+
+class Mover(MessagingHandler, TransactionHandler):
+    """Moves three messages from one queue to another two, in a transaction; at the first try it
+    thinks better of it."""
+
+    def __init__(self, url, settles):
+        MessagingHandler.__init__(self, prefetch=0, auto_accept=False)
+        self.url, self.settles, self.seen = url, settles, []
+        self.container = self.receiver = self.transaction = None
+        self.senders, self.moved, self.aborted = [], 0, False
+
+    def on_start(self, event):
+        self.container = event.container
+        connection = event.container.connect(self.url, reconnect=False)
+        self.receiver = event.container.create_receiver(connection, "from")
+        self.senders = [event.container.create_sender(connection, to) for to in ("to", "and")]
+        self.declare(connection)
+
+    def declare(self, connection):
+        self.moved = 0
+        self.container.declare_transaction(connection, handler=self,
+                                           settle_before_discharge=self.settles)
+
+    def on_transaction_declared(self, event):
+        self.transaction = event.transaction
+        self.receiver.flow(3)
+
+    def on_message(self, event):
+        self.transaction.send(self.senders[self.moved % 2], event.message)
+        self.transaction.accept(event.delivery)
+        self.moved += 1
+        if self.moved == 3 and self.aborted:
+            self.transaction.commit()
+        elif self.moved == 3:
+            self.transaction.abort()
+
+    def on_transaction_aborted(self, event):
+        self.seen.append("aborted")
+        self.aborted = True
+        self.declare(event.connection)
+
+    def on_transaction_committed(self, event):
+        self.seen.append("committed")
+        event.connection.close()
+
+    def on_transaction_commit_failed(self, event):
+        self.seen.append("failed")
+        event.connection.close()
+
+
+class Transactions(Proton):
+    def test_moving(self):
+        for settles in (False, True):
+            with self.subTest(settles=settles):
+                connection = self.connect()
+                sender = connection.create_sender("from")
+                for body in "abc":
+                    sender.send(Message(body=body))
+                mover = Mover(self.url(), settles)
+                Container(mover).run()
+                self.assertEqual(mover.seen, ["aborted", "committed"])
+                self.assert_empty(connection.create_receiver("from", name="again"))
+                moved = []
+                for address, count in (("to", 2), ("and", 1)):
+                    receiver = connection.create_receiver(address, credit=5)
+                    for _ in range(count):
+                        moved.append(receiver.receive().body)
+                        receiver.accept()
+                self.assertEqual(sorted(moved), ["a", "b", "c"])
+                connection.close()
 
 
 class Pair(MessagingHandler):
