@@ -243,7 +243,8 @@ struct gnatter_amqp_link {
     uint32_t credit; /* messages that may be on their way, waiting or unsettled [0: 100] */
     bool manual;     /* none comes but by gnatter_amqp_receiver_credit */
     bool browse;     /* look at messages without taking them */
-    bool durable;    /* what comes while it is away is kept for it: a subscription; needs a name */
+    bool durable;    /* what comes while it is away is kept for it: a subscription; needs a name.
+                        gnatter's broker keeps nothing for it: a queue that binds the topic does */
     bool no_local;   /* not what this connection has sent itself */
     const char *selector;                     /* SQL: "colour = 'red' AND size > 3" [NULL: all] */
     const struct gnatter_amqp_value *filters; /* other ones: a MAP [NULL: none] */
@@ -375,7 +376,7 @@ GNATTER_API void gnatter_amqp_delivery_get_info(gnatter_amqp_delivery *delivery,
 
 /* ---- Transactions [AMQP 4]: what is posted and retired in one happens as a whole or not at all.
  * They live on one connection: when that ends they are rolled back, which _discharge tells with
- * GNATTER_ECLOSED. */
+ * GNATTER_ECLOSED.  gnatter's broker has them for any of its queues; a container has none. */
 
 /* SESSION may be NULL: the connection's own.  GNATTER_EREFUSED: the peer does not do that; *why
  * (may be NULL) says more. */
