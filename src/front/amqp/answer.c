@@ -44,6 +44,24 @@ static const char *capability(const struct gnt_wanted *wanted)
     return wanted->facts ? "queue" : "topic";
 }
 
+/* Whatever was asked for: a dynamic node goes with its link [AMQP 3.5.9]. */
+static struct gnt_amqp_value node_properties(uint8_t bytes[SYMBOLS_SIZE])
+{
+    static const uint8_t delete_on_close[] = {0, 0x53, 0x2b, 0x45};
+    struct gnt_amqp_writer w = gnt_amqp_writer(bytes, SYMBOLS_SIZE);
+    size_t mark = gnt_amqp_begin_map(&w);
+    gnt_amqp_put_symbol(&w, gnt_slice_str("lifetime-policy"));
+    gnt_amqp_put_raw(&w, gnt_slice(delete_on_close, sizeof delete_on_close));
+    gnt_amqp_end_map(&w, mark, 2);
+    return gnt_amqp_encoded(gnt_amqp_written(&w));
+}
+
+static bool is_outcome(const struct gnt_amqp_value *state)
+{
+    uint64_t code = gnt_amqp_code_of(state->encoded);
+    return code >= GNT_AMQP_ACCEPTED && code <= GNT_AMQP_MODIFIED;
+}
+
 /* How long it lives is said where that was asked for. */
 #define TELL_LIFE(ours, asked, life)                                  \
     do {                                                              \
@@ -56,18 +74,18 @@ static const char *capability(const struct gnt_wanted *wanted)
 static gnt_err our_source(const struct gnt_wanted *wanted, struct gnt_slice filter,
                           struct gnt_buf *out, struct gnt_amqp_value *value)
 {
-    uint8_t outcome_bytes[SYMBOLS_SIZE], capability_bytes[SYMBOLS_SIZE];
+    uint8_t outcome_bytes[SYMBOLS_SIZE], capability_bytes[SYMBOLS_SIZE], node_bytes[SYMBOLS_SIZE];
     const struct gnt_amqp_source *asked = &wanted->source;
     const char *word = capability(wanted);
     struct gnt_amqp_source s = {.address = asked->dynamic ? wanted->queue : asked->address};
     s.has.address = true;
     s.dynamic = s.has.dynamic = asked->dynamic;
-    s.dynamic_node_properties = asked->dynamic_node_properties;
-    s.has.dynamic_node_properties = asked->has.dynamic_node_properties;
+    if (asked->has.dynamic_node_properties)
+        GNT_AMQP_SET(&s, dynamic_node_properties, node_properties(node_bytes));
     s.distribution_mode = asked->distribution_mode;
     s.has.distribution_mode = asked->has.distribution_mode;
     s.default_outcome = asked->default_outcome;
-    s.has.default_outcome = asked->has.default_outcome;
+    s.has.default_outcome = asked->has.default_outcome && is_outcome(&asked->default_outcome);
     if (wanted->facts)
         TELL_LIFE(&s, asked, wanted->life);
     if (filter.size)
@@ -80,14 +98,14 @@ static gnt_err our_source(const struct gnt_wanted *wanted, struct gnt_slice filt
 static gnt_err our_target(const struct gnt_wanted *wanted, struct gnt_buf *out,
                           struct gnt_amqp_value *value)
 {
-    uint8_t capability_bytes[SYMBOLS_SIZE];
+    uint8_t capability_bytes[SYMBOLS_SIZE], node_bytes[SYMBOLS_SIZE];
     const struct gnt_amqp_target *asked = &wanted->target;
     const char *word = capability(wanted);
     struct gnt_amqp_target t = {.address = asked->dynamic ? wanted->queue : asked->address};
     t.has.address = t.address.size > 0;
     t.dynamic = t.has.dynamic = asked->dynamic;
-    t.dynamic_node_properties = asked->dynamic_node_properties;
-    t.has.dynamic_node_properties = asked->has.dynamic_node_properties;
+    if (asked->has.dynamic_node_properties)
+        GNT_AMQP_SET(&t, dynamic_node_properties, node_properties(node_bytes));
     if (wanted->facts)
         TELL_LIFE(&t, asked, wanted->life);
     if (t.has.address)

@@ -216,11 +216,11 @@ void gnt_suspended_put_back(struct gnt_terminus *t)
 {
     struct gnt_suspended_all *all = all_of(t->front);
     struct gnt_suspended *s = t->away;
+    begin_time(s);
     pthread_mutex_lock(&all->mutex);
     s->ready = false;
     enter(all, s);
     pthread_mutex_unlock(&all->mutex);
-    begin_time(s);
     keep_time(s->front, s->deadline);
 }
 

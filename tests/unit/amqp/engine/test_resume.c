@@ -335,9 +335,69 @@ static void on_a_new_connection(void **state)
     pair_fini(&w.p);
 }
 
+/* Detached and not closed, a link is kept by both sides, and its deliveries are settled on the
+ * session; what had been sent in part is given up. */
+static void kept_for_its_deliveries(void **state)
+{
+    (void)state;
+    for (int ends = 0; ends < 2; ends++) {
+        struct world w;
+        struct gnt_amqp_event e;
+        struct gnt_amqp_delivery *d = NULL, *part = NULL;
+        size_t taken;
+        const struct gnt_amqp_sending sending = {.tag = gnt_slice_str("p"), .more = true};
+        const struct gnt_amqp_piece piece = {.bytes = gnt_slice_str("part")};
+        pair_init(&w.p, NULL);
+        pair_open(&w.p);
+        pair_begin(&w.p, w.s);
+        pair_attach(&w.p, w.s, "link", true, NULL, w.l);
+        gnt_amqp_link_credit(w.l[SERVER], 5, false);
+        pair_expect(&w.p, CLIENT, GNT_AMQP_EVENT_FLOW, NULL);
+        assert_int_equal(pair_send(w.l[CLIENT], 1, gnt_slice_str("whole"), &d), GNT_OK);
+        assert_int_equal(gnt_amqp_link_send(w.l[CLIENT], &sending, &piece, 1, &taken, &part),
+                         GNT_OK);
+        pair_expect(&w.p, SERVER, GNT_AMQP_EVENT_TRANSFER, &e);
+        struct gnt_amqp_delivery *got = e.delivery;
+        pair_expect(&w.p, SERVER, GNT_AMQP_EVENT_TRANSFER, &e);
+        assert_int_equal(gnt_amqp_link_detach(w.l[CLIENT], false, NULL), GNT_OK);
+        pair_expect(&w.p, SERVER, GNT_AMQP_EVENT_DETACH, &e);
+        gnt_amqp_link_keep(e.link);
+        pair_expect(&w.p, CLIENT, GNT_AMQP_EVENT_DETACH, &e);
+        gnt_amqp_link_keep(e.link);
+        assert_int_equal(w.s[CLIENT]->sent.live, 1);
+        assert_int_equal(w.s[SERVER]->received.live, 1);
+        assert_false(gnt_list_empty(&w.s[CLIENT]->links));
+
+        /* Its name is free, also for a link that its deliveries have nothing to do with. */
+        struct gnt_amqp_link *again[2];
+        pair_attach(&w.p, w.s, "link", true, NULL, again);
+        if (ends) {
+            assert_int_equal(gnt_amqp_session_end(w.s[CLIENT], NULL), GNT_OK);
+            pair_expect(&w.p, SERVER, GNT_AMQP_EVENT_END, &e);
+            assert_ptr_equal(GNT_CONTAINER(e.session->links.next, struct gnt_amqp_link, in_session),
+                             w.l[SERVER]);
+        } else {
+            assert_int_equal(
+                gnt_amqp_delivery_settle(got, gnt_amqp_fieldless(GNT_AMQP_ACCEPTED).encoded, true),
+                GNT_OK);
+            pair_expect(&w.p, CLIENT, GNT_AMQP_EVENT_DISPOSITION, &e);
+            assert_ptr_equal(e.link, w.l[CLIENT]);
+            assert_ptr_equal(e.delivery, d);
+            assert_true(e.settled);
+            gnt_amqp_link_let_go(w.l[CLIENT]); /* within the event, as its owner may */
+            gnt_amqp_link_let_go(w.l[SERVER]);
+            assert_int_equal(w.s[CLIENT]->sent.live, 0);
+            assert_int_equal(w.s[SERVER]->received.live, 0);
+        }
+        pair_expect_none(&w.p, SERVER);
+        pair_fini(&w.p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kept_for_its_deliveries),
         cmocka_unit_test(the_examples_of_the_standard),
         cmocka_unit_test(not_before_the_answer),
         cmocka_unit_test(a_late_answer),
