@@ -14,10 +14,29 @@
 
 #include <stddef.h>
 
+#ifdef GNATTER_SMALL /* one thread, and no memory to spare */
+
+#include <stdlib.h>
+
+static inline void *gnt_spare_get(size_t size)
+{
+    return malloc(size);
+}
+
+static inline void gnt_spare_put(void *p, size_t size)
+{
+    (void)size;
+    free(p);
+}
+
+#else
+
 /* As malloc(SIZE). */
 void *gnt_spare_get(size_t size);
 
 /* P was got for SIZE bytes; NULL is fine. */
 void gnt_spare_put(void *p, size_t size);
+
+#endif
 
 #endif
