@@ -18,6 +18,7 @@ struct attaching {
     struct gnt_suspended_claim claim; /* of one that may be there under its name */
     struct gnt_waking waking;         /* of what was found */
     bool awaited;                     /* the peer is not read meanwhile */
+    uint32_t round; /* of front->review, in which the peer's rights were asked */
     enum gnt_address_kind kind;
     uint8_t snd_settle_mode, rcv_settle_mode;
     bool sender;           /* we are to send: it is a source */
@@ -158,7 +159,7 @@ static enum gnt_verb verb_of(const struct gnt_amqp_link *link)
 /* There may be another access list by now. */
 static bool may_still(struct gnt_amqp_peer *p, const struct attaching *a)
 {
-    return a->kind == GNT_ADDRESS_DYNAMIC || a->t.reviewed == p->front->review_round ||
+    return a->kind == GNT_ADDRESS_DYNAMIC || a->round == p->front->review_round ||
            gnt_amqp_peer_may(p, verb_of(a->t.link), a->asking.name);
 }
 
@@ -308,6 +309,7 @@ static void ask(struct gnt_amqp_peer *p, const struct gnt_amqp_event *event,
     a->asking.name = gnt_slice_str(a->name);
     a->asking.temporary = dynamic;
     a->asking.verb = dynamic ? GNT_ENTITY_CREATE : gnt_entity_verb_for(gnt_amqp_peer_home(p));
+    a->round = p->front->review_round;
     gnt_terminus_init(&a->t, &attaching_kind, p, event->link);
     gnt_terminus_owe(&a->t);
     a->awaited = gnt_suspended_any(&p->front->shared->suspended);

@@ -235,6 +235,34 @@ static void revoked_rights_end_links(void **state)
     }
 }
 
+/* While the directory is asked about the queues, at homes of their own, the list changes. */
+static void rights_that_go_while_a_link_is_attached(void **state)
+{
+    enum { LINKS = 8 };
+    (void)state;
+    struct script s;
+    struct gnt_amqp_writer w = gnt_amqp_writer(said, sizeof said);
+    start(&s, 3, all_but_secret, COUNT_OF(all_but_secret));
+    struct script_client *c = open_peer(&s, 0);
+    for (uint32_t i = 0; i < LINKS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "q%u", (unsigned)i);
+        amqp_put_attach(&w, name, i, i % 2, name);
+    }
+    script_send_bytes(c, gnt_amqp_written(&w));
+    for (int turns = 0; turns < 2; turns++) { /* it reads, then the list has come */
+        s.now += GNT_NS_PER_MS;
+        script_turn(&s, 0);
+        if (turns == 0)
+            reload(&s, only_orders, COUNT_OF(only_orders));
+    }
+    script_settle(&s);
+    const struct amqp_told *told = amqp_look(c);
+    assert_int_equal(told->attach, LINKS);
+    assert_int_equal(told->detach, LINKS);
+    script_fini(&s);
+}
+
 /* Some in each turn: of many links not all are looked at in one, and in the end every one is. */
 static void many_links_are_reviewed_in_slices(void **state)
 {
@@ -317,6 +345,7 @@ int main(void)
         cmocka_unit_test(nobody_sends_to_dead_letters),
         cmocka_unit_test(what_is_no_name_is_told),
         cmocka_unit_test(revoked_rights_end_links),
+        cmocka_unit_test(rights_that_go_while_a_link_is_attached),
         cmocka_unit_test(many_links_are_reviewed_in_slices),
         cmocka_unit_test(bears_a_lack_of_memory),
     };
