@@ -360,7 +360,7 @@ class Queues(unittest.TestCase):
         self.may_not("packer", "send", "orders", "-m", "1")
         self.may("admin", "queue", "create", "salaries")
         self.may("admin", "send", "salaries", "-m", "1")
-        for name in ("salaries", "SALARIES", "Salaries"):
+        for name in ("salaries", "SALARIES", "Salaries", "Salaries/$DeadLetterQueue"):
             self.may_not("admin", "peek", name)
         self.may("admin", "queue", "create", "all", "bind=devices/#")
         self.may_not("admin", "queue", "create", "more", "bind=#", why=b"not permitted to be given all")
