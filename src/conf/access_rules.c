@@ -29,8 +29,8 @@ static const struct gnt_option rows[] = {
      .max = 65535,
      .required = true,
      .metavar = "FILTER",
-     .help = "A topic filter, or an address of AMQP, in which ${client} stands for the client's "
-             "id and ${user} for its user name."},
+     .help = "A topic filter, or for send, listen and manage names of queues written like one, in "
+             "which ${client} stands for the client's id and ${user} for its user name."},
 };
 
 const struct gnt_option_table gnt_config_rule_table = {

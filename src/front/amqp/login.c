@@ -269,11 +269,12 @@ static bool may_as_usual(const struct gnt_amqp_peer *p)
 static void heed_sasl(struct gnt_amqp_peer *p, const struct gnt_lobby_check *check)
 {
     struct gnt_sasl_server *sasl = &p->login->sasl;
-    bool password = sasl->state == GNT_SASL_CHECKS;
-    if (check->said == GNT_LOGIN_USUAL && password) {
+    bool password = sasl->state == GNT_SASL_CHECKS, usual = check->said == GNT_LOGIN_USUAL;
+    if (usual && password && !check->told.named) {
         look_at_password(p, check->told.password);
-    } else if (check->said == GNT_LOGIN_USUAL && may_as_usual(p)) {
-        let_in(p, gnt_slice(NULL, 0));
+    } else if (usual && may_as_usual(p)) {
+        sasl->state = GNT_SASL_ACCEPTED; /* nobody, or whom its certificate names */
+        tell(p, gnt_slice(NULL, 0));
     } else if (check->said == GNT_LOGIN_ACCEPT) {
         sasl->state = GNT_SASL_ACCEPTED;
         if (take_user(p, check->user, by_program))
