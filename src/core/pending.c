@@ -246,6 +246,17 @@ void gnt_pending_pop(struct gnt_pending *q, struct gnt_waiting *out)
     gone_down(q);
 }
 
+gnt_err gnt_pending_return(struct gnt_pending *q, struct gnt_waiting *w)
+{
+    size_t size = w->message->payload.size;
+    gnt_err err = gnt_backlog_insert(&q->backlog, 0, w);
+    if (err)
+        return err;
+    q->taken--;
+    q->taken_bytes -= size;
+    return GNT_OK;
+}
+
 /* ---- In */
 
 /* Why what comes, or has waited longest, is dropped. */

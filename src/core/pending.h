@@ -85,7 +85,10 @@ struct gnt_waiting *gnt_pending_first(struct gnt_pending *q);
 /* Hands the first one out; only after gnt_pending_first had one. */
 void gnt_pending_pop(struct gnt_pending *q, struct gnt_waiting *out);
 
-/* The same, but drops it. */
+/* What was handed out has come back, and is the first again: takes what *w holds. */
+GNT_MUST gnt_err gnt_pending_return(struct gnt_pending *q, struct gnt_waiting *w);
+
+/* Drops the first one. */
 void gnt_pending_drop_first(struct gnt_pending *q, enum gnt_counter why);
 
 /* There is no receiver any more: who waits is answered, and the policy applies to what is over the

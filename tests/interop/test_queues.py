@@ -3,7 +3,8 @@
 
 import harness
 from paho_client import V5, V311, Client
-from proton import Message
+from proton import Delivery, Described, Message, symbol
+from proton.reactor import Filter
 from proton.utils import BlockingConnection
 
 CONFIG = b"""
@@ -17,6 +18,8 @@ entities:
 
 
 class Queues(harness.Test):
+    SETTINGS = ()
+
     def start_broker(self):
         path = self.file("gnatter.yaml", CONFIG)
         broker = harness.Gnatter(self.folder)
@@ -24,7 +27,8 @@ class Queues(harness.Test):
         self.addCleanup(self.stop, broker)
         broker.spawn([harness.GNATTER, "broker", "--config", path, "--listen", "mqtt://127.0.0.1:0",
                       "--listen", "http://127.0.0.1:0", "--listen", "amqp://127.0.0.1:0", "--data",
-                      "none", "--workers", str(harness.WORKERS)])
+                      "none", "--workers", str(harness.WORKERS)] +
+                     [word for setting in self.SETTINGS for word in ("--set", setting)])
         return broker.wait_for_port()
 
     def mqtt(self, name, version=V5, **properties):
@@ -169,6 +173,51 @@ class ToMqtt(Queues):
         subscriber = self.mqtt("subscriber")
         self.assertEqual(subscriber.subscribe("$queue/+", 1), [0x8f])
         self.assertEqual(subscriber.subscribe("$share/g/$queue/orders", 1), [0x8f])
+
+
+class Topics(Queues):
+    SETTINGS = ("limits.queued_per_session=10",)
+
+    def test_slow_receiver(self):
+        """While too much waits for a link publishers wait for their acknowledgements: nothing is lost."""
+        receiver = self.amqp().create_receiver("topic://t", credit=1)
+        publisher = self.mqtt("publisher")
+        mids = [publisher.send("t", b"%d" % n, 1) for n in range(30)]
+        for n in range(30):
+            self.assertEqual(bytes(receiver.receive().body), b"%d" % n)
+            receiver.accept()
+        for mid in mids:
+            publisher.wait_answer(mid)
+
+    def test_slow_receiver_holds_a_sender(self):
+        """The same for one by AMQP."""
+        connection = self.amqp()
+        receiver = connection.create_receiver("topic://t", credit=1)
+        sender = connection.create_sender("topic://t")
+        deliveries = [sender.link.send(Message(body=n, durable=True)) for n in range(30)]
+        for n in range(30):
+            self.assertEqual(receiver.receive().body, n)
+            receiver.accept()
+        connection.wait(lambda: all(delivery.settled for delivery in deliveries))
+        self.assertEqual({delivery.remote_state for delivery in deliveries}, {Delivery.ACCEPTED})
+
+    def test_topic_is_told(self):
+        """By delivery annotations, if the message does not say it itself; through a queue as well."""
+        connection = self.amqp()
+        receivers = [connection.create_receiver(a) for a in ("topic://site/#", "bound")]
+        connection.create_sender("topic://site/a").send(Message(body=1))
+        for receiver in receivers:
+            got = receiver.receive()
+            self.assertEqual((got.address, got.instructions), (None, {"x-opt-topic": "site/a"}))
+
+    def test_no_local(self):
+        connection, other = self.amqp(), self.amqp()
+        local = Filter({"no-local": Described(symbol("apache.org:no-local-filter:list"), [])})
+        for address in "topic://t", "q":
+            receiver = connection.create_receiver(address, options=local)
+            for by, body in ((connection, "own"), (other, "other")):
+                by.create_sender(address).send(Message(body=body))
+            self.assertEqual(receiver.receive().body, "other")
 
 
 if __name__ == "__main__":

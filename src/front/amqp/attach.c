@@ -229,6 +229,7 @@ static void on_claimed(struct gnt_home *home, struct gnt_suspended_claim *claim)
     struct gnt_wanted w = wanted_of(a);
     struct gnt_terminus *found = claim->found;
     (void)home;
+    w.own = a->t.peer ? gnt_amqp_peer_publisher(a->t.peer) : 0;
     a->waking.done = on_woken;
     if (found && a->t.peer && decode(&w) && !found->kind->wake(found, &w, &a->waking))
         return;

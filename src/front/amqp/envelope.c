@@ -85,6 +85,7 @@ gnt_err gnt_envelope_seal(const struct gnt_envelope *e, const struct gnt_seal *s
         .format = GNT_EXTRAS_AMQP,
         .qos = seal->qos,
         .retain = seal->retain,
+        .publisher = seal->publisher,
         .expires = seal->expires,
     };
     if (!may_adopt(owner, e))
@@ -217,6 +218,13 @@ static gnt_err put_header(struct gnt_buf *out, const struct gnt_amqp_header *hea
     return GNT_OK;
 }
 
+static void put_topic(struct gnt_amqp_writer *w, const void *context)
+{
+    const struct gnt_envelope_hop *hop = context;
+    size_t mark = gnt_amqp_begin_section(w, GNT_AMQP_DELIVERY_ANNOTATIONS);
+    gnt_amqp_end_map(w, mark, put_text(w, "x-opt-topic", hop->topic));
+}
+
 static uint32_t left_ms(const struct gnt_message *m, uint64_t now)
 {
     uint64_t left = m->expires > now ? (m->expires - now) / GNT_NS_PER_MS : 0;
@@ -263,6 +271,8 @@ gnt_err gnt_envelope_open(const struct gnt_message *message, const struct gnt_en
     const struct gnt_amqp_header header = header_of(message, hop);
     size_t before = gnt_buf_size(scratch);
     gnt_err err = put_header(scratch, &header);
+    if (!err && hop->topic.size)
+        err = put(scratch, put_topic, hop);
     if (!err)
         err = put_others(message, hop, scratch, rest);
     *head = gnt_slice_skip(gnt_buf_slice(scratch), before);

@@ -2,7 +2,8 @@
  *
  * A message that came over AMQP is kept as mapping/mapping.h has it: from its message annotations
  * to its footer bit for bit, and beside that the header section, as it came.  Each delivery has one
- * of its own.  Delivery annotations are for one hop, and not kept.
+ * of its own.  Delivery annotations are for one hop, and not kept; ours say to which topic a
+ * message was published, which it need not say itself.
  *
  * Slices borrow from what they were read from; any thread. */
 #ifndef GNT_FRONT_AMQP_ENVELOPE_H
@@ -35,7 +36,7 @@ struct gnt_seal {
     struct gnt_slice topic; /* a topic name, or "$queue/NAME" */
     uint8_t qos;
     bool retain;
-    uint64_t expires;
+    uint64_t publisher, expires;
 };
 
 /* The message that E is of.  If it was read from all of *owner (NULL: it was not) that buffer may
@@ -53,6 +54,7 @@ struct gnt_envelope_hop {
     bool mqtt;       /* it came over MQTT: its header is what the message itself says */
     struct gnt_slice annotations; /* a section that takes the place of the message's; empty: none */
     struct gnt_slice reason, description, source; /* of a dead letter */
+    struct gnt_slice topic; /* that it was published to, for delivery annotations; empty: none */
 };
 
 /* A header section is no larger. */

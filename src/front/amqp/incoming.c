@@ -387,6 +387,7 @@ static gnt_err seal(struct incoming *in, const struct gnt_envelope *e, const str
 {
     const struct gnt_loop *loop = in->t.front->loop;
     struct gnt_seal seal = {.topic = w->topic_name,
+                            .publisher = gnt_amqp_peer_publisher(in->t.peer),
                             .expires = gnt_envelope_expires(e, loop->now, loop->clock)};
     gnt_mapping_wishes(&e->sections, e->header.durable, &seal.qos, &seal.retain);
     seal.retain = seal.retain && w->topic;

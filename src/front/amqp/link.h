@@ -71,6 +71,7 @@ struct gnt_terminus {
 
 /* What was asked for, when it is known what it is; lent. */
 struct gnt_wanted {
+    uint64_t own; /* of what is woken: gnt_amqp_peer_publisher of who wakes it */
     struct gnt_amqp_link *link;
     struct gnt_slice source_bytes, target_bytes; /* as they came; empty: it did not */
     struct gnt_amqp_source source;

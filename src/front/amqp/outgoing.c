@@ -528,8 +528,8 @@ void gnt_outgoing_open(struct gnt_outgoing *out, uint64_t queue)
 static gnt_err answer(struct gnt_outgoing *out, struct gnt_amqp_peer *p, struct gnt_wanted *wanted)
 {
     struct gnt_buf in_force = {0};
-    gnt_err err =
-        gnt_select_new(&wanted->source.filter, &in_force, &out->consumer.filter, wanted->why);
+    gnt_err err = gnt_select_new(&wanted->source.filter, gnt_amqp_peer_publisher(p), &in_force,
+                                 &out->consumer.filter, wanted->why);
     if (!err)
         err = gnt_attach_answer(p, wanted, gnt_buf_slice(&in_force));
     if (err && out->consumer.filter)

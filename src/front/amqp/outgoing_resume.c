@@ -114,8 +114,8 @@ gnt_err gnt_outgoing_wake(struct gnt_terminus *t, struct gnt_wanted *wanted,
 {
     struct gnt_outgoing *out = gnt_outgoing_of(t);
     gnt_buf_clear(&out->in_force);
-    gnt_err err =
-        gnt_select_new(&wanted->source.filter, &out->in_force, &out->consumer.filter, wanted->why);
+    gnt_err err = gnt_select_new(&wanted->source.filter, wanted->own, &out->in_force,
+                                 &out->consumer.filter, wanted->why);
     if (err)
         return err;
     out->waking = waking;

@@ -39,12 +39,14 @@ gnt_err gnt_outlet_put(struct gnt_outlet *o, struct gnt_going *g, struct gnt_mes
                        struct gnt_envelope_hop *hop)
 {
     struct gnt_buf *scratch = &o->t.front->scratch;
-    struct gnt_slice head;
+    struct gnt_slice head, name;
     gnt_err err = gnt_mapping_as_amqp(message, &g->said);
     if (err)
         return err == GNT_NOMEM ? err : GNT_TOOBIG;
     hop->now = o->t.front->loop->now;
     hop->mqtt = g->said != message;
+    if (!hop->mqtt && !gnt_topic_queue(message->topic, &name)) /* what MQTT has sent says it */
+        hop->topic = message->topic;
     gnt_buf_clear(scratch);
     err = gnt_envelope_open(g->said, hop, scratch, &head, &g->rest);
     if (!err)

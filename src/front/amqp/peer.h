@@ -91,6 +91,14 @@ static inline struct gnt_counters *gnt_amqp_peer_counters(const struct gnt_amqp_
     return &p->front->home->counters;
 }
 
+/* What its messages have as their publisher: no sink's id, as no home has such a number. */
+static inline uint64_t gnt_amqp_peer_publisher(const struct gnt_amqp_peer *p)
+{
+    enum { NO_HOME = 0x7f, GENERATION_BITS = 28 };
+    _Static_assert((int)NO_HOME >= (int)GNT_HOMES_MAX, "it is beyond all homes");
+    return gnt_sink_id(NO_HOME, p->number >> GENERATION_BITS, p->number);
+}
+
 /* ---- peer.c */
 
 /* What the log calls it, "c17": OUT. */

@@ -12,12 +12,16 @@ struct select {
     struct gnt_consumer_filter filter;
     struct gnt_expression *expression;        /* NULL: none; and so are these */
     struct gnt_properties_filter *properties; /* of both sections */
+    uint64_t own;                             /* the connection */
+    bool no_local;
 };
 
 static bool matches(struct gnt_consumer_filter *filter, const struct gnt_message *message)
 {
     const struct select *s = GNT_CONTAINER(filter, struct select, filter);
     struct gnt_fields fields;
+    if (s->no_local && message->publisher == s->own)
+        return false;
     gnt_fields_init(&fields, message);
     if (s->expression &&
         gnt_expression_evaluate(s->expression, gnt_fields_find, &fields) != GNT_TRUE)
@@ -99,6 +103,15 @@ static gnt_err add_application_properties(struct select *s, const struct gnt_amq
     return add_properties(s, map, why, true);
 }
 
+/* Its value, a list, is empty. */
+static gnt_err add_no_local(struct select *s, const struct gnt_amqp_value *value,
+                            char why[GNT_SELECT_WHY])
+{
+    (void)value, (void)why;
+    s->no_local = true;
+    return GNT_OK;
+}
+
 /* Descriptors, as a symbol and as a code. */
 static const struct kind {
     const char *symbol;
@@ -106,6 +119,7 @@ static const struct kind {
     gnt_err (*add)(struct select *s, const struct gnt_amqp_value *value, char why[GNT_SELECT_WHY]);
 } kinds[] = {
     {"apache.org:selector-filter:string", UINT64_C(0x0000468c00000004), add_selector},
+    {"apache.org:no-local-filter:list", UINT64_C(0x0000468c00000003), add_no_local},
     {"amqp:properties-filter", 0x173, add_own_properties},
     {"amqp:application-properties-filter", 0x174, add_application_properties},
 };
@@ -160,7 +174,7 @@ static gnt_err add_all(struct select *s, const struct gnt_amqp_value *set,
     return count ? GNT_OK : GNT_NOTFOUND;
 }
 
-gnt_err gnt_select_new(const struct gnt_amqp_value *set, struct gnt_buf *in_force,
+gnt_err gnt_select_new(const struct gnt_amqp_value *set, uint64_t own, struct gnt_buf *in_force,
                        struct gnt_consumer_filter **out, char why[GNT_SELECT_WHY])
 {
     enum { HEAD = 16 }; /* more than a map's own */
@@ -171,6 +185,7 @@ gnt_err gnt_select_new(const struct gnt_amqp_value *set, struct gnt_buf *in_forc
     if (!s)
         return GNT_NOMEM;
     s->filter = (struct gnt_consumer_filter){.matches = matches, .unref = unref};
+    s->own = own;
     size_t most = set->bytes.size + HEAD;
     gnt_err err = gnt_buf_reserve(in_force, most);
     if (!err) {

@@ -1,9 +1,9 @@
 /* Topics as a source: what is published there, over whichever protocol, as messages of AMQP.  The
  * link is a sink of its own in the topic tree, like a session that ends with its client: what is
- * retained comes first, and what waits is bounded as a session's queue is. */
+ * retained comes first, and what waits is bounded as a session's queue is (core/pending.h), so that
+ * publishers who can wait do while it is full. */
 
-#include "core/backlog.h"
-#include "core/ledger.h"
+#include "core/pending.h"
 #include "front/amqp/delivery.h"
 #include "front/amqp/outlet.h"
 
@@ -17,11 +17,12 @@ struct topics {
     struct gnt_tree_node *place;
     struct gnt_slice filter; /* behind the struct */
     struct gnt_consumer_filter *select;
-    struct gnt_backlog waiting; /* `sequence`: deliveries that have failed */
+    struct gnt_pending waiting; /* `ids.one`: deliveries that have failed */
     struct gnt_ledger ledger;
     struct gnt_tree_cursor cursor;
     struct gnt_work walk; /* over what is retained */
     bool walking;
+    bool overflowed; /* and the policy is to disconnect */
 };
 
 struct given {
@@ -58,39 +59,22 @@ static void given_free(struct topics *s, struct given *g, enum gnt_counter how)
 
 /* ---- In */
 
-static bool is_full(const struct topics *s)
+static void disconnect(struct gnt_pending *queue)
 {
-    const struct gnt_core_config *config = &home_of(s)->config;
-    size_t most = config->queued_per_session, bytes = config->queued_bytes_per_session;
-    return (most && s->waiting.count >= most) || (bytes && s->waiting.bytes >= bytes);
+    struct topics *s = GNT_CONTAINER(queue, struct topics, waiting);
+    s->overflowed = true;
+    gnt_home_later(home_of(s), &s->walk);
 }
 
-static void drop_first(struct topics *s, enum gnt_counter why)
-{
-    struct gnt_waiting w;
-    gnt_backlog_pop(&s->waiting, &w);
-    count_out(s, why, w.message);
-    gnt_waiting_fini(&w);
-}
+static const struct gnt_pending_ops pending_ops = {.disconnect = disconnect};
 
-/* False: it has been dropped. */
-static bool queue(struct topics *s, struct gnt_message *message)
+/* What finds no room is dropped. */
+static void queue(struct topics *s, struct gnt_message *message, struct gnt_receipt *receipt)
 {
-    struct gnt_home *home = home_of(s);
-    if (is_full(s) && home->config.overflow == GNT_OVERFLOW_DROP_OLDEST && s->waiting.count)
-        drop_first(s, GNT_COUNT_DROPPED_QUEUE_FULL);
-    if (is_full(s)) {
-        gnt_ledger_pass(home, &s->ledger, GNT_COUNT_DROPPED_QUEUE_FULL);
-        return false;
-    }
     struct gnt_waiting w = {.message = gnt_message_ref(message)};
-    if (gnt_backlog_push(&s->waiting, &w)) {
-        gnt_message_unref(&w.message);
-        gnt_ledger_pass(home, &s->ledger, GNT_COUNT_DROPPED_NO_MEMORY);
-        return false;
-    }
-    gnt_ledger_in(home, &s->ledger, message);
-    return true;
+    gnt_ledger_in(home_of(s), &s->ledger, message);
+    if (gnt_pending_admits(&s->waiting, &w, true, receipt))
+        gnt_pending_put(&s->waiting, &w, true);
 }
 
 static bool wants(struct topics *s, const struct gnt_message *message)
@@ -106,19 +90,21 @@ static void topics_take(struct gnt_sink *sink, struct gnt_message *message,
                         const struct gnt_match *match, struct gnt_receipt *receipt)
 {
     struct topics *s = GNT_CONTAINER(sink, struct topics, sink);
-    (void)match, (void)receipt;
+    (void)match;
     if (!wants(s, message))
         return;
-    if (!gnt_amqp_peer_may_receive(s->o.t.peer, message->topic))
+    if (!gnt_amqp_peer_may_receive(s->o.t.peer, message->topic)) {
         gnt_ledger_pass(home_of(s), &s->ledger, GNT_COUNT_DROPPED_DENIED);
-    else if (queue(s, message))
-        gnt_home_later(home_of(s), &s->walk);
+        return;
+    }
+    queue(s, message, receipt);
+    gnt_home_later(home_of(s), &s->walk);
 }
 
 static void topics_account(struct gnt_sink *sink, struct gnt_account *out)
 {
     const struct topics *s = GNT_CONTAINER(sink, struct topics, sink);
-    uint64_t queued = s->waiting.count;
+    uint64_t queued = gnt_pending_count(&s->waiting);
     gnt_list_each (unsent, &s->o.unsent)
         queued++;
     gnt_list_each (sent, &s->o.sent)
@@ -136,19 +122,19 @@ static const struct gnt_sink_ops sink_ops = {.take = topics_take, .account = top
 /* The first that waits goes to the outlet; false: there is no memory. */
 static bool put_first(struct topics *s)
 {
-    const struct gnt_waiting *w = gnt_backlog_first(&s->waiting);
-    struct gnt_envelope_hop hop = {.failed = (uint32_t)w->sequence, .acquired = w->again};
+    const struct gnt_waiting *w = gnt_backlog_first(&s->waiting.backlog);
+    struct gnt_envelope_hop hop = {.failed = w->ids.one, .acquired = w->again};
     struct given *g = calloc(1, sizeof *g);
     gnt_err err = g ? gnt_outlet_put(&s->o, &g->going, w->message, &hop) : GNT_NOMEM;
     if (err)
         free(g);
     if (err == GNT_TOOBIG)
-        drop_first(s, GNT_COUNT_DROPPED_TOO_LARGE);
+        gnt_pending_drop_first(&s->waiting, GNT_COUNT_DROPPED_TOO_LARGE);
     if (err)
         return err == GNT_TOOBIG;
     struct gnt_waiting gone;
-    g->failed = (uint32_t)w->sequence;
-    gnt_backlog_pop(&s->waiting, &gone);
+    g->failed = w->ids.one;
+    gnt_pending_pop(&s->waiting, &gone);
     gnt_waiting_fini(&gone);
     return true;
 }
@@ -159,19 +145,17 @@ static bool topics_room(struct gnt_outlet *o)
     unsigned count = 0;
     if (o->unsent_count)
         return false;
-    while (s->waiting.count && gnt_outlet_credit(o) && count < PUT_AT_ONCE) {
-        if (gnt_message_expired(gnt_backlog_first(&s->waiting)->message, *home_of(s)->now)) {
-            drop_first(s, GNT_COUNT_EXPIRED);
-        } else if (put_first(s)) {
-            count++;
-        } else {
+    while (gnt_outlet_credit(o) && count < PUT_AT_ONCE && gnt_pending_first(&s->waiting)) {
+        if (!put_first(s)) {
             gnt_amqp_peer_broke(o->t.peer, GNT_NOMEM);
             return false;
         }
+        count++;
     }
-    if (s->walking && s->waiting.count < PUT_AT_ONCE)
+    if (s->walking && gnt_pending_count(&s->waiting) < PUT_AT_ONCE)
         gnt_home_later(home_of(s), &s->walk);
-    if (o->t.link->drain && o->t.link->credit && !count && !s->waiting.count && !s->walking) {
+    if (o->t.link->drain && o->t.link->credit && !count && gnt_pending_empty(&s->waiting) &&
+        !s->walking) {
         gnt_amqp_link_drained(o->t.link);
         gnt_amqp_peer_dirty(o->t.peer);
     }
@@ -208,7 +192,7 @@ static void walk_on(struct topics *s)
         gnt_tree_retained(home_of(s)->tree, s->filter, &s->cursor, RETAINED_AT_ONCE, found, &count);
     for (size_t i = 0; i < count; i++) {
         if (wants(s, found[i]) && gnt_amqp_peer_may_receive(s->o.t.peer, found[i]->topic))
-            (void)queue(s, found[i]);
+            queue(s, found[i], NULL);
         gnt_message_unref(&found[i]);
     }
     if (count || err == GNT_MORE)
@@ -221,7 +205,11 @@ static void topics_work(struct gnt_home *home, struct gnt_work *work)
 {
     struct topics *s = GNT_CONTAINER(work, struct topics, walk);
     (void)home;
-    if (s->walking && s->waiting.count < PUT_AT_ONCE)
+    if (s->overflowed) {
+        gnt_terminus_end(&s->o.t, GNT_AMQP_RESOURCE_LIMIT_EXCEEDED, "too much waits for the link");
+        return;
+    }
+    if (s->walking && gnt_pending_count(&s->waiting) < PUT_AT_ONCE)
         walk_on(s);
     topics_flow(&s->o.t);
 }
@@ -232,9 +220,9 @@ static void topics_work(struct gnt_home *home, struct gnt_work *work)
 static bool again(struct topics *s, const struct given *g, const struct gnt_settling *settling)
 {
     struct gnt_waiting w = {.message = gnt_message_ref(g->going.message),
-                            .sequence = g->failed + (settling->failed ? 1 : 0),
+                            .ids.one = g->failed + (settling->failed ? 1 : 0),
                             .again = true};
-    if (gnt_backlog_insert(&s->waiting, 0, &w) == GNT_OK)
+    if (gnt_pending_return(&s->waiting, &w) == GNT_OK)
         return true;
     gnt_message_unref(&w.message);
     return false;
@@ -311,14 +299,12 @@ static void topics_leave(struct gnt_terminus *t, bool failed)
     gnt_tree_cursor_fini(home->tree, &s->cursor);
     give_up(s, &s->o.unsent);
     give_up(s, &s->o.sent);
-    while (s->waiting.count)
-        drop_first(s, GNT_COUNT_DROPPED_SESSION_END);
+    gnt_pending_fini(&s->waiting, GNT_COUNT_DROPPED_SESSION_END);
 }
 
 static void topics_free(struct gnt_terminus *t)
 {
     struct topics *s = topics_of(t);
-    gnt_backlog_fini(&s->waiting);
     if (s->select)
         s->select->unref(s->select);
     free(s);
@@ -353,7 +339,8 @@ static gnt_err subscribe(struct topics *s, struct gnt_home *home)
 static gnt_err answer(struct topics *s, struct gnt_amqp_peer *p, struct gnt_wanted *wanted)
 {
     struct gnt_buf in_force = {0};
-    gnt_err err = gnt_select_new(&wanted->source.filter, &in_force, &s->select, wanted->why);
+    gnt_err err = gnt_select_new(&wanted->source.filter, gnt_amqp_peer_publisher(p), &in_force,
+                                 &s->select, wanted->why);
     if (!err)
         err = gnt_attach_answer(p, wanted, gnt_buf_slice(&in_force));
     gnt_buf_fini(&in_force);
@@ -374,6 +361,7 @@ gnt_err gnt_topics_new(struct gnt_amqp_peer *p, struct gnt_wanted *wanted,
     gnt_outlet_init(&s->o, &outlet_ops, wanted->snd_settle_mode == GNT_AMQP_SENDER_SETTLED,
                     p->front->shared->random);
     gnt_work_init(&s->walk, topics_work);
+    gnt_pending_init(&s->waiting, home, &s->ledger, &pending_ops);
     gnt_err err = answer(s, p, wanted);
     if (err) {
         topics_free(&s->o.t);

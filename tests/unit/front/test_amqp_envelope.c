@@ -366,6 +366,8 @@ static void selectors(void **state)
         {SELECTOR, 0, "", GNT_OK, true, true, true},
         {"somebody:else", 0, "color = 'red'", GNT_OK, false, true, true},
         {SELECTOR, 0, "color = ", GNT_INVALID, false, false, false},
+        {"apache.org:no-local-filter:list", 0, "", GNT_OK, true, false, false}, /* both our own */
+        {NULL, UINT64_C(0x0000468c00000003), "", GNT_OK, true, false, false},
     };
     struct made m = {.header = true, .durable = true, .color = "red", .annotation = "red-a"};
     struct gnt_message *red = seal(&m);
@@ -381,7 +383,7 @@ static void selectors(void **state)
         print_message("%s\n", rows[i].selector);
         gnt_amqp_put_string(&w, gnt_slice_str(rows[i].selector));
         struct gnt_amqp_value set = set_of(rows[i].name, rows[i].code, gnt_amqp_written(&w));
-        assert_int_equal(gnt_select_new(&set, &in_force, &filter, why), rows[i].err);
+        assert_int_equal(gnt_select_new(&set, 0, &in_force, &filter, why), rows[i].err);
         assert_int_equal(why[0] != '\0', rows[i].err != GNT_OK);
         assert_int_equal(filter != NULL, rows[i].in_force);
         if (filter) {
@@ -410,7 +412,7 @@ static void without_memory(void **state)
         struct gnt_buf in_force = {0};
         struct gnt_consumer_filter *filter;
         gnt_alloc_fail_at(n);
-        err = gnt_select_new(&set, &in_force, &filter, why);
+        err = gnt_select_new(&set, 0, &in_force, &filter, why);
         gnt_alloc_fail_at(-1);
         if (err)
             assert_null(filter);
