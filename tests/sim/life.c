@@ -1,5 +1,6 @@
 #include "life.h"
 
+#include "carriers.h"
 #include "core/ledger.h"
 #include "machine.h"
 #include "oracle.h"
@@ -18,6 +19,7 @@ struct life {
     struct sim_world world;
     struct sim_oracle oracle;
     struct sim_permits permits;
+    struct sim_carriers carriers;
     struct sim_machine machine; /* if the broker has a data directory */
     bool keeps;
     struct sim_device devices[DEVICES_MAX];
@@ -163,7 +165,8 @@ static bool settled(struct life *l)
     for (uint32_t i = 0; i < l->raw_count; i++)
         if (!sim_raw_left(&l->raw[i]))
             return false;
-    return sim_world_counted(&l->world, GNT_COUNT_QUEUED) == 0;
+    return sim_carriers_settled(&l->carriers) &&
+           sim_world_counted(&l->world, GNT_COUNT_QUEUED) == 0;
 }
 
 /* Sessions and groups that hold something. */
@@ -191,6 +194,7 @@ static void tell_who_is_not(struct life *l)
     for (uint32_t i = 0; i < l->raw_count; i++)
         if (!sim_raw_left(&l->raw[i]))
             sim_trace(w, "raw client %u has not left", i);
+    sim_carriers_tell(&l->carriers);
     sim_fail(w, "not all is delivered: %llu are queued",
              (unsigned long long)sim_world_counted(w, GNT_COUNT_QUEUED));
 }
@@ -220,6 +224,7 @@ static bool calm_down(struct life *l)
     w->weather.fault_one_in = 0;
     w->weather.move_fails_one_in = 0;
     sim_permits_calm(&l->permits);
+    sim_carriers_calm(&l->carriers);
     if (l->keeps)
         sim_machine_calm(&l->machine);
     for (uint32_t i = 0; i < l->device_count; i++)
@@ -234,6 +239,7 @@ static bool calm_down(struct life *l)
         if (w->now > most)
             tell_who_is_not(l);
     } while (!settled(l));
+    sim_carriers_end(&l->carriers);
     return true;
 }
 
@@ -290,6 +296,7 @@ static uint32_t retained_in_tree(struct life *l, struct gnt_slice topic)
 static void on_recovered(void *context)
 {
     struct life *l = context;
+    sim_carriers_started(&l->carriers, &l->config);
     for (uint32_t i = 0; i < l->device_count; i++) {
         uint32_t topic = sim_oracle_retained_topic(&l->oracle, i);
         uint32_t found = retained_in_tree(l, sim_oracle_topic(&l->oracle, topic));
@@ -428,6 +435,7 @@ static void finish(struct life *l, bool calm)
         sim_device_fini(&l->devices[i]);
     for (uint32_t i = 0; i < l->raw_count; i++)
         sim_raw_fini(&l->raw[i]);
+    sim_carriers_fini(&l->carriers);
     sim_world_run(&l->world, l->world.now + SECOND);
     if (l->keeps && l->world.workers)
         sim_machine_stop(&l->machine);
@@ -463,10 +471,14 @@ void sim_life(const struct sim_life_options *options, struct sim_life_report *re
     l->oracle.patient &= !options->faults;
     w->weather = some_weather(w, options->faults);
     sim_permits_init(&l->permits, w, &l->oracle);
+    sim_carriers_init(&l->carriers, w, options->faults ? NULL : &l->config);
+    l->carriers.stock.refuses = options->disk_faults;
     if (options->crashes)
         start_machine(l, options);
     else
         sim_world_start(w, &l->config, options->workers ? options->workers : workers);
+    if (!options->crashes) /* else it is told of each recovery */
+        sim_carriers_started(&l->carriers, &l->config);
     start_clients(l);
     sim_world_run(w, w->now + sim_between(w, 20, 90) * SECOND);
     bool calm = calm_down(l);
@@ -476,6 +488,8 @@ void sim_life(const struct sim_life_options *options, struct sim_life_report *re
     report->crashes += l->machine.crashes;
     report->interrupted += l->machine.interrupted;
     report->messages += l->oracle.message_count;
+    report->queued += l->carriers.stock.count;
+    report->taken += l->carriers.stock.taken;
     for (size_t i = 0; i < l->oracle.message_count; i++)
         report->deliveries += l->oracle.messages[i].anywhere;
     finish(l, calm);

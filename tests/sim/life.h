@@ -16,6 +16,7 @@ struct sim_life_options {
 
 struct sim_life_report {
     uint64_t messages, deliveries, digest;
+    uint64_t queued, taken;        /* messages of queues: sent, and settled for good */
     uint64_t unsure;               /* lives of which not all could be said */
     uint64_t crashes, interrupted; /* of the broker; in its recovery */
 };

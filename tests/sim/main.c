@@ -92,6 +92,8 @@ int main(int argc, char **argv)
            (unsigned long long)from, (unsigned long long)(from + seeds - 1),
            (unsigned long long)report.messages, (unsigned long long)report.deliveries,
            (unsigned long long)report.unsure);
+    printf("%llu messages to queues, %llu taken and confirmed\n", (unsigned long long)report.queued,
+           (unsigned long long)report.taken);
     if (life.crashes)
         printf("%llu crashes, %llu interrupted recoveries\n", (unsigned long long)report.crashes,
                (unsigned long long)report.interrupted);

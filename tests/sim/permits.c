@@ -28,6 +28,8 @@ static void take_list(struct sim_permits *p)
     SIM_MUST(p->world, gnt_access_new(&list) == GNT_OK);
     add(p, list, "subscribe", true, "#");
     add(p, list, "publish", true, "#");
+    add(p, list, "send", true, "#"); /* the queues are everybody's */
+    add(p, list, "listen", true, "#");
     for (size_t i = 0; i < sizeof deniable / sizeof deniable[0]; i++) {
         bool denied = below(p, 3) == 0;
         if (denied)

@@ -251,7 +251,7 @@ static void on_accept(struct sim_arrival *a, struct gnt_worker *worker)
     gnt_stream_init(&wire->stream, &wire_ops, &worker->loop);
     wire->stream.events = GNT_READABLE | GNT_WRITABLE;
     wire->accepted = true;
-    gnt_worker_accept(worker, &wire->stream);
+    wire->accept(worker, &wire->stream);
 }
 
 static void on_refuse(struct sim_arrival *a)
@@ -279,6 +279,7 @@ struct sim_wire *sim_wire_open(struct sim_world *w, void (*changed)(void *owner)
     wire->owner = owner;
     wire->broker_open = wire->client_open = true;
     wire->arriving.accept = on_accept;
+    wire->accept = gnt_worker_accept;
     wire->arriving.refuse = on_refuse;
     wire->begin.fire = on_begin;
     wire->broker_told.fire = on_broker_told;

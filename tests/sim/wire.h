@@ -26,6 +26,7 @@ struct sim_wire {
     struct gnt_stream stream; /* the broker's end */
     struct sim_world *world;
     struct sim_arrival arriving;
+    void (*accept)(struct gnt_worker *worker, struct gnt_stream *stream); /* as what: MQTT */
     struct sim_pipe up, down; /* to the broker, to the client */
     struct gnt_timer begin, broker_told, client_told;
     bool accepted, broker_open, client_open;
