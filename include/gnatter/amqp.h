@@ -245,7 +245,7 @@ struct gnatter_amqp_link {
     bool browse;     /* look at messages without taking them */
     bool durable;    /* what comes while it is away is kept for it: a subscription; needs a name.
                         gnatter's broker keeps nothing for it: a queue that binds the topic does */
-    bool no_local;   /* not what this connection has sent itself */
+    bool no_local;   /* not what this connection has sent itself; gnatter's broker knows that */
     const char *selector;                     /* SQL: "colour = 'red' AND size > 3" [NULL: all] */
     const struct gnatter_amqp_value *filters; /* other ones: a MAP [NULL: none] */
 
