@@ -51,7 +51,6 @@ static void leave(struct gnt_entry *e)
             gnt_queue_wake(q);
         break;
     case GNT_ENTRY_OVERDUE: gnt_list_remove(&e->link); break;
-    case GNT_ENTRY_LATE: gnt_list_remove(&e->link); break;
     case GNT_ENTRY_HELD:
     case GNT_ENTRY_RETIRED:
         gnt_list_remove(&e->link);
@@ -88,7 +87,6 @@ static void enter(struct gnt_entry *e)
     case GNT_ENTRY_BACK: gnt_ordered_insert(&lane->returned, &e->returned); break;
     case GNT_ENTRY_PARKED: q->parked++; break; /* the group has linked it */
     case GNT_ENTRY_OVERDUE: gnt_list_push_back(&q->overdue, &e->link); break;
-    case GNT_ENTRY_LATE: gnt_list_push_back(&lane->late, &e->link); break;
     case GNT_ENTRY_HELD:
         gnt_list_push_back(&e->taker->held, &e->link);
         e->taker->held_count++;
@@ -228,7 +226,6 @@ struct gnt_lane *gnt_queue_lane_at(struct gnt_queue *q, unsigned number)
     if (!lane)
         return NULL;
     gnt_list_init(&lane->all);
-    gnt_list_init(&lane->late);
     gnt_list_init(&lane->removed);
     lane->queue = q;
     lane->number = (uint8_t)number;

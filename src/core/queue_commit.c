@@ -3,7 +3,8 @@
  * What is posted has its number before it is there, and while it waits others may come behind it,
  * be delivered, or be left to the store.  So it is in memory, at its place in its lane, and nobody
  * sees it; where what is before it is in the store only it is marked as taken out of the middle of
- * that, so that a read that finds its record already, or still, passes it by. */
+ * that, so that a read that finds its record already, or still, passes it by.  It stays in memory
+ * afterwards, until it is delivered. */
 #include "core/queue_private.h"
 
 /* ---- Posted */
@@ -65,44 +66,12 @@ enum gnt_queue_result gnt_queue_post(struct gnt_queue *q, struct gnt_arrival *a,
     return GNT_QUEUE_DONE;
 }
 
-/* Those who look there look again from it on; a browser has been shown what is behind it. */
-static void wind_back(const struct gnt_entry *e)
-{
-    gnt_list_each (link, &e->queue->pickers) {
-        struct gnt_taker *t = GNT_CONTAINER(link, struct gnt_taker, pick);
-        struct gnt_sight *sight = &t->sights[e->lane->number];
-        if (t->mode != GNT_CONSUME_BROWSE && sight->deep > e->sequence)
-            sight->deep = e->sequence;
-    }
-}
-
-/* E, which is to be seen, goes where it belongs.  A read that is under way may have passed its
- * place in the log by already: then it waits for the end of that. */
+/* E, which is to be seen, is ready at its place; where what is before it was in the store only, it
+ * is like one that was taken out of the middle of that. */
 static void settle_in(struct gnt_entry *e)
 {
-    struct gnt_lane *lane = e->lane;
-    struct gnt_queue *q = e->queue;
-    if (e->beyond && e->sequence >= lane->purge.next && e->sequence <= lane->purge.last) {
-        gnt_entry_move(e, GNT_ENTRY_BACK); /* its number is not to be removed with the others */
-        gnt_queue_woken(q, e);
-        return;
-    }
-    bool behind_stored = e->beyond && lane->stored.count && e->sequence > lane->stored.next;
-    if (behind_stored && lane->reads) {
-        gnt_entry_move(e, GNT_ENTRY_LATE);
-        return;
-    }
-    if (e->beyond)
-        gnt_lane_beyond_end(e);
-    if (behind_stored) {
-        wind_back(e);
-        gnt_entry_leave_to_store(e);
-        return;
-    }
-    gnt_entry_move(e, GNT_ENTRY_FRESH);
-    gnt_queue_woken(q, e);
-    if (q->number && lane->ready > gnt_queue_window(q))
-        gnt_lane_unload(lane);
+    gnt_entry_move(e, e->beyond ? GNT_ENTRY_BACK : GNT_ENTRY_FRESH);
+    gnt_queue_woken(e->queue, e);
 }
 
 void gnt_queue_post_admit(struct gnt_entry *e)
@@ -117,16 +86,6 @@ void gnt_queue_post_not(struct gnt_entry *e)
 {
     struct gnt_queue *q = e->queue;
     gnt_entry_free(e);
-    gnt_queue_wake(q);
-}
-
-void gnt_lane_admit_late(struct gnt_lane *lane)
-{
-    struct gnt_queue *q = lane->queue;
-    if (lane->reads || gnt_list_empty(&lane->late))
-        return;
-    while (!gnt_list_empty(&lane->late))
-        settle_in(GNT_CONTAINER(lane->late.next, struct gnt_entry, link));
     gnt_queue_wake(q);
 }
 

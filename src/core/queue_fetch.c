@@ -210,9 +210,7 @@ void gnt_lane_fetch(struct gnt_lane *lane)
 {
     struct gnt_home *home = lane->queue->home;
     gnt_lane_beyond_sweep(lane);
-    gnt_lane_admit_late(lane);
-    if (lane->fetch || !gnt_list_empty(&lane->late) || home->keep.lost || home->ending ||
-        !wants(lane))
+    if (lane->fetch || home->keep.lost || home->ending || !wants(lane))
         return;
     struct gnt_lane_fetch *f = calloc(1, sizeof *f);
     if (!f) {

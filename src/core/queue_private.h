@@ -51,7 +51,6 @@ enum gnt_entry_state {
     GNT_ENTRY_PARKED,  /* ready, for the consumer that holds its group: in group->parked */
     GNT_ENTRY_OVERDUE, /* ready, but expired, until it can become a dead letter: in queue->overdue
                         */
-    GNT_ENTRY_LATE,    /* ready, in the store, and about to be in that only: in lane->late */
     GNT_ENTRY_HELD,    /* a consumer's: in taker->held, queue->held and queue->locked */
     /* Of a transaction that is being committed (core/transaction.h), in a list of its: */
     GNT_ENTRY_RETIRED, /* held, and about to be settled: in queue->held and taker->retired */
@@ -128,7 +127,6 @@ struct gnt_lane {
     uint64_t ready, ready_bytes; /* fresh, in memory */
     struct gnt_lane_stored stored;
     struct gnt_numbers purge; /* are purged, and still to be removed from the log */
-    struct gnt_list late;     /* struct gnt_entry: as soon as no read is under way */
     struct gnt_map beyond;    /* struct gnt_beyond */
     struct gnt_list removed;  /* likewise */
     uint32_t reads; /* of its log, under way: they may give out what is removed meanwhile */
@@ -519,9 +517,6 @@ void gnt_entry_retire_not(struct gnt_entry *e);
 /* Who has held it has gone, or is about to. */
 void gnt_entry_retire_alone(struct gnt_entry *e);
 
-/* Those that are late are left to the store, if no read is under way. */
-void gnt_lane_admit_late(struct gnt_lane *lane);
-
 /* ---- queue_keep.c */
 
 /* Q is kept from now on, if anything is.  GNT_NOMEM. */
@@ -603,7 +598,6 @@ struct gnt_beyond *gnt_lane_beyond(const struct gnt_lane *lane, uint64_t sequenc
 /* From now on E is one, which is not written yet, or about to be.  GNT_NOMEM. */
 GNT_MUST gnt_err gnt_lane_beyond_join(struct gnt_entry *e);
 void gnt_lane_beyond_leave(struct gnt_entry *e); /* it is no more */
-void gnt_lane_beyond_end(struct gnt_entry *e);   /* it is like any other, and no read finds it */
 void gnt_lane_beyond_sweep(struct gnt_lane *lane);
 void gnt_lane_beyond_free(struct gnt_lane *lane);
 

@@ -231,9 +231,8 @@ static bool may_come(const struct gnt_taker *t, const struct gnt_entry *e)
 /* Whether T is to be shown E here, and not where it is in the store. */
 static bool is_to_be_shown(const struct gnt_taker *t, const struct gnt_entry *e)
 {
-    return e->state != GNT_ENTRY_POSTED && e->state != GNT_ENTRY_LATE &&
-           e->sequence >= t->sights[e->lane->number].deep && !is_expired(e) &&
-           !gnt_entry_is_ahead(e) && gnt_taker_may_have(t, e);
+    return e->state != GNT_ENTRY_POSTED && e->sequence >= t->sights[e->lane->number].deep &&
+           !is_expired(e) && !gnt_entry_is_ahead(e) && gnt_taker_may_have(t, e);
 }
 
 /* A browser is shown all there is, whoever has it.  GNT_MORE: not in this lane, in memory. */

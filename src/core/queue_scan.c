@@ -92,12 +92,6 @@ gnt_err gnt_lane_beyond_join(struct gnt_entry *e)
     return e->beyond ? GNT_OK : GNT_NOMEM;
 }
 
-void gnt_lane_beyond_end(struct gnt_entry *e)
-{
-    beyond_free(e->lane, e->beyond);
-    e->beyond = NULL;
-}
-
 /* ---- What is found */
 
 /* From which number on T has not seen what is in the store only; 0: there is nothing. */
@@ -277,8 +271,7 @@ void gnt_queue_scan(struct gnt_queue *q)
     gnt_list_each_safe (link, &q->sated) {
         struct gnt_taker *t = GNT_CONTAINER(link, struct gnt_taker, turn);
         for (int i = GNT_QUEUE_PRIORITY_MAX; !t->scan && i >= 0; i--)
-            if (q->lanes[i] && gnt_list_empty(&q->lanes[i]->late) &&
-                gnt_taker_comes(t, q->lanes[i]))
+            if (q->lanes[i] && gnt_taker_comes(t, q->lanes[i]))
                 begin(t, q->lanes[i]);
     }
 }
