@@ -8,7 +8,8 @@
  *   answer.c       what is said about this side
  *   link.c         our ends of links, and their events
  *   suspended.c    those that no connection has
- *   incoming.c     messages from the peer
+ *   incoming*.c    messages from the peer, and
+ *   verdict.c      what becomes of them
  *   outlet.c       messages to it:
  *   outgoing*.c    from queues, and
  *   topics.c       from topics
