@@ -1,5 +1,5 @@
-/* The inside of a source that is a queue, for outgoing.c and outgoing_resume.c: its life on a link,
- * and from one link to the next. */
+/* The inside of a source that is a queue, for outgoing*.c: its life on a link, what the peer
+ * decides about its messages, and its life from one link to the next. */
 #ifndef GNT_FRONT_AMQP_OUTGOING_H
 #define GNT_FRONT_AMQP_OUTGOING_H
 
@@ -45,6 +45,11 @@ static inline struct gnt_outgoing *gnt_outgoing_of(struct gnt_terminus *t)
     return GNT_CONTAINER(t, struct gnt_outgoing, o.t);
 }
 
+static inline struct gnt_outgoing *gnt_outgoing_of_outlet(struct gnt_outlet *o)
+{
+    return GNT_CONTAINER(o, struct gnt_outgoing, o);
+}
+
 static inline struct gnt_held *gnt_held_of(struct gnt_going *g)
 {
     return GNT_CONTAINER(g, struct gnt_held, going);
@@ -55,21 +60,29 @@ static inline struct gnt_held *gnt_held_of(struct gnt_going *g)
 void gnt_held_free(struct gnt_held *h);
 void gnt_outgoing_settle(struct gnt_outgoing *out, const struct gnt_settling *settling);
 
+/* From here on the core owes it that the consumer is closed. */
+void gnt_outgoing_open(struct gnt_outgoing *out, uint64_t queue);
+
+/* ---- outgoing_decide.c */
+
+/* Of its kind (link.h). */
+void gnt_outgoing_disposition(struct gnt_terminus *t, const struct gnt_amqp_event *event);
+
 /* H is in out->deciding, and STATE what the peer is told then.  GNT_NOMEM. */
 GNT_MUST gnt_err gnt_outgoing_await(struct gnt_outgoing *out, struct gnt_held *h,
                                     struct gnt_slice state);
 
-/* What the peer says of H with EVENT comes to.  GNT_MORE: there is nothing to do. */
+/* The outcome that EVENT says of H, or what comes of none.  GNT_MORE: there is nothing to do. */
 GNT_MUST gnt_err gnt_outgoing_outcome(struct gnt_outgoing *out, const struct gnt_held *h,
                                       const struct gnt_amqp_event *event,
                                       struct gnt_settling *settling);
 
+/* STATE holds: the peer is told, and H is over. */
+void gnt_outgoing_tell(struct gnt_outgoing *out, struct gnt_held *h, struct gnt_slice state);
+
 /* Its link is over.  Nobody is told any more what comes of what is retired; and where the commit
  * has not begun, there is none. */
 void gnt_outgoing_untie(struct gnt_outgoing *out);
-
-/* From here on the core owes it that the consumer is closed. */
-void gnt_outgoing_open(struct gnt_outgoing *out, uint64_t queue);
 
 /* ---- outgoing_resume.c: of its kind (link.h) */
 
