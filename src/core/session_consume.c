@@ -278,8 +278,10 @@ void gnt_session_consume_on(struct gnt_session *s)
     struct gnt_consuming *all = s->consuming;
     if (!all)
         return;
-    for (struct puller *p; s->queue && (p = first_loaded(all));)
+    for (struct puller *p; s->queue && (p = first_loaded(all));) {
         give_back_surely(p);
+        give_credit(p); /* when the queue of S has gone */
+    }
     if (all->hungry && !s->queue) {
         all->hungry = false;
         gnt_list_each (link, &all->pullers)
@@ -455,6 +457,8 @@ static void on_deliver(struct gnt_home *home, struct gnt_consumer *c, const stru
         send(p, q);
     else if (keep_arrived(p, q))
         not_sent(p, q->delivery, GNT_NOMEM);
+    if (p->came == p->upto) /* what was settled meanwhile was too little for another step */
+        give_credit(p);
 }
 
 /* MQTT has no word for it: the client is to come again, and to see what there is. */

@@ -135,6 +135,23 @@ static void as_many_as_it_takes(void **state)
     assert_queue("q", 0, 0);
 }
 
+/* Who waits for a number of messages before it answers any gets them, if it takes so many. */
+static void in_batches(void **state)
+{
+    (void)state;
+    clean(&a);
+    assert_int_equal(world_subscribe(&a, "$queue/q", 1), GNT_DONE);
+    uint64_t q = queue_id(&w, "q", NULL);
+    for (int i = 0; i < 300; i++)
+        queue_send(&w, 2, q, "x", false, NULL);
+    world_settle(&w);
+    assert_int_equal(a.count, 128);
+    for (; a.answered < 50; a.answered++)
+        assert_true(gnt_session_acknowledged(a.session, a.got[a.answered].id, NULL));
+    world_settle(&w);
+    assert_int_equal(a.count, 128 + 50);
+}
+
 static void broken_and_closed(void **state)
 {
     (void)state;
@@ -335,6 +352,30 @@ static void backlog_gives_way(void **state)
     assert_string_equal(world_payloads(&a, 0), "t1 t2 1 ");
 }
 
+/* What it had to give back because of that comes again afterwards. */
+static void backlog_has_gone(void **state)
+{
+    (void)state;
+    a.receive_max = 1;
+    clean(&a);
+    assert_int_equal(world_subscribe(&a, "t", 1), GNT_DONE);
+    assert_int_equal(world_subscribe(&a, "$queue/q", 1), GNT_DONE);
+    world_publish(&w, 0, "t", "t1", 1, false);
+    world_settle(&w);
+    put("1");
+    assert_queue("q", 0, 1); /* it waits for room */
+    world_publish(&w, 0, "t", "t2", 1, false);
+    world_publish(&w, 0, "t", "t3", 1, false);
+    world_settle(&w);
+    answer(&a, NULL);
+    assert_queue("q", 1, 0);
+    answer(&a, NULL);
+    answer(&a, NULL);
+    assert_string_equal(world_payloads(&a, 0), "t1 t2 t3 1 ");
+    answer(&a, NULL);
+    assert_queue("q", 0, 0);
+}
+
 static void queue_goes(void **state)
 {
     (void)state;
@@ -505,6 +546,7 @@ int main(void)
         WITHIN(compete),
         WITHIN(one_at_a_time),
         WITHIN(as_many_as_it_takes),
+        WITHIN(in_batches),
         WITHIN(broken_and_closed),
         WITHIN(turned_down),
         WITHIN(at_most_once),
@@ -515,6 +557,7 @@ int main(void)
         WITHIN(not_its_own),
         WITHIN(own_backlog_first),
         WITHIN(backlog_gives_way),
+        WITHIN(backlog_has_gone),
         WITHIN(queue_goes),
         WITHIN(session_goes_on),
         cmocka_unit_test(after_a_restart),
