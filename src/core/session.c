@@ -439,16 +439,28 @@ uint32_t gnt_session_unsettled(const struct gnt_session *s)
 
 /* ---- From the client */
 
-gnt_err gnt_session_receive_once(struct gnt_session *s, uint16_t id)
+gnt_err gnt_session_receive_unsafe(struct gnt_session *s, uint16_t id)
 {
     if (gnt_idset_has(&s->unreleased, id))
         return GNT_EXISTS;
     if (s->kept && gnt_keep_refuses(s->home))
         return GNT_IO;
-    gnt_err err = gnt_idset_add(&s->unreleased, id);
+    return gnt_idset_add(&s->unreleased, id);
+}
+
+gnt_err gnt_session_receive_once(struct gnt_session *s, uint16_t id)
+{
+    gnt_err err = gnt_session_receive_unsafe(s, id);
     if (!err && (err = gnt_session_keep_received(s, id)))
         gnt_idset_remove(&s->unreleased, id);
     return err;
+}
+
+void gnt_session_has_received(struct gnt_home *home, uint64_t sink, uint16_t id)
+{
+    struct gnt_sink *found = gnt_slots_find(&home->slots, sink);
+    if (found && gnt_session_keep_received(gnt_session_of(found), id))
+        return; /* no memory to say so: it may come twice after a crash */
 }
 
 gnt_err gnt_session_released(struct gnt_session *s, uint16_t id)

@@ -133,6 +133,12 @@ enum gnt_outcome gnt_session_unsubscribe(struct gnt_session *s, struct gnt_slice
  * takes nothing now. */
 GNT_MUST gnt_err gnt_session_receive_once(struct gnt_session *s, uint16_t id);
 
+/* The same for what is not written along with that it came, but later and maybe elsewhere (to a
+ * queue, core/enqueue.h): after a crash it counts as new until _has_received says that it is safe,
+ * or the broker would know its id and not have it.  SINK is the session's, which may be gone. */
+GNT_MUST gnt_err gnt_session_receive_unsafe(struct gnt_session *s, uint16_t id);
+void gnt_session_has_received(struct gnt_home *home, uint64_t sink, uint16_t id);
+
 /* PUBREL: the id is forgotten.  GNT_NOTFOUND: it was not known; GNT_NOMEM: it is still. */
 GNT_MUST gnt_err gnt_session_released(struct gnt_session *s, uint16_t id);
 

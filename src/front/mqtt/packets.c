@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "core/ledger.h"
 #include "core/publish.h"
+#include "model/topic.h"
 
 #include <stdlib.h>
 
@@ -157,7 +158,9 @@ void gnt_connection_answer_publish(struct gnt_mqtt_connection *c, uint8_t qos, u
 /* Whether a PUBLISH of QoS 2 is new; if not, or if it cannot be, it has been dealt with. */
 static bool received_once(struct gnt_mqtt_connection *c, const struct gnt_mqtt_publish *p)
 {
-    gnt_err err = gnt_session_receive_once(c->session, p->id);
+    struct gnt_slice queue;
+    gnt_err err = gnt_topic_queue(p->topic, &queue) ? gnt_session_receive_unsafe(c->session, p->id)
+                                                    : gnt_session_receive_once(c->session, p->id);
     if (err == GNT_EXISTS) {
         if (!gnt_withholds(c, p->id))
             answer_kept(c, GNT_MQTT_PUBREC, p->id, GNT_REASON_SUCCESS);
@@ -221,7 +224,7 @@ static void on_publish(struct gnt_mqtt_connection *c, const struct gnt_mqtt_pack
     };
     struct gnt_message *message;
     struct gnt_receipt *receipt;
-    gnt_err err = gnt_withhold_receipt(c, p->qos, &receipt);
+    gnt_err err = gnt_withhold_receipt(c, p, &receipt);
     if (!err)
         err = gnt_connection_message(c, &publication, &message);
     if (err) {

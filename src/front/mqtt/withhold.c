@@ -1,6 +1,7 @@
 #include "front/mqtt/withhold.h"
 
 #include "base/assert.h"
+#include "model/topic.h"
 
 #include <stdlib.h>
 
@@ -15,6 +16,7 @@ struct gnt_withheld {
     uint16_t id;
     uint8_t qos;
     bool known;   /* an exactly-once message that may be sent again */
+    bool queue;   /* it goes to one, and is not safe before it is answered */
     bool settled; /* nobody holds it, but it waits for others before it */
 };
 
@@ -122,8 +124,11 @@ static void give(struct gnt_home *home, struct gnt_withheld *w)
 {
     struct gnt_mqtt_connection *c = w->all->connection;
     bool answered = c && w->round == w->all->round, unread = c && gnt_withholds_too_much(c);
+    bool failed = gnt_connection_reason(w->receipt.outcome) >= 0x80;
+    if (w->known && w->queue && !failed)
+        gnt_session_has_received(home, w->all->session, w->id);
     /* Nobody can be told; when it comes again it is published again. */
-    if (!answered && w->known && gnt_connection_reason(w->receipt.outcome) >= 0x80)
+    if (!answered && w->known && failed)
         gnt_session_not_received(home, w->all->session, w->id);
     detach(w);
     if (answered)
@@ -201,18 +206,22 @@ static gnt_err have_list(struct gnt_mqtt_front *front)
     return GNT_OK;
 }
 
-gnt_err gnt_withhold_receipt(struct gnt_mqtt_connection *c, uint8_t qos, struct gnt_receipt **out)
+gnt_err gnt_withhold_receipt(struct gnt_mqtt_connection *c, const struct gnt_mqtt_publish *p,
+                             struct gnt_receipt **out)
 {
     struct gnt_mqtt_front *front = c->front;
+    struct gnt_slice queue;
     *out = NULL;
-    if (qos == 0 && !front->limits.qos0_waits)
+    if (p->qos == 0 && !front->limits.qos0_waits)
         return GNT_OK;
     gnt_err err = have_record(front);
     if (!err && !c->withholding)
         err = have_list(front);
-    if (!err)
-        *out = &front->ready->receipt;
-    return err;
+    if (err)
+        return err;
+    front->ready->queue = gnt_topic_queue(p->topic, &queue);
+    *out = &front->ready->receipt;
+    return GNT_OK;
 }
 
 static bool keeps_order(const struct gnt_mqtt_publish *p)

@@ -22,10 +22,10 @@
 #include "core/receipt.h"
 #include "front/mqtt/connection.h"
 
-/* The receipt for a PUBLISH of QOS that is about to be published: *out, NULL for one that nobody
- * would wait for.  Good for one gnt_publish. */
-GNT_MUST gnt_err gnt_withhold_receipt(struct gnt_mqtt_connection *c, uint8_t qos,
-                                      struct gnt_receipt **out);
+/* The receipt for P, which is about to be published: *out, NULL for one that nobody would wait for.
+ * Good for one gnt_publish. */
+GNT_MUST gnt_err gnt_withhold_receipt(struct gnt_mqtt_connection *c,
+                                      const struct gnt_mqtt_publish *p, struct gnt_receipt **out);
 
 /* Whether the answer to P, about which gnt_publish has said OUTCOME, is not to be given yet. */
 bool gnt_withhold_wants(const struct gnt_mqtt_connection *c, const struct gnt_mqtt_publish *p,

@@ -140,6 +140,32 @@ static void what_came_once_is_remembered(void **state)
     gnt_store_close(&f.store);
 }
 
+/* What goes to a queue is new after a crash, unless it was safe there. */
+static void what_came_once_for_a_queue_is_remembered_when_it_is_safe(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct world_client c = {.id = "c"};
+    open_store(&f);
+    begin(&f, 1);
+    assert_true(world_connect(&f.w, &c, false, 1000));
+    assert_int_equal(gnt_session_receive_unsafe(c.session, 7), GNT_OK);
+    assert_int_equal(gnt_session_receive_unsafe(c.session, 7), GNT_EXISTS);
+    assert_int_equal(gnt_session_receive_unsafe(c.session, 8), GNT_OK);
+    gnt_session_has_received(world_home(&c), gnt_session_sink(c.session), 8);
+    world_settle(&f.w);
+    crash(&f, &c, NULL);
+    begin(&f, 1);
+    assert_true(world_connect(&f.w, &c, false, 1000));
+    assert_int_equal(gnt_session_receive_unsafe(c.session, 7), GNT_OK);
+    assert_int_equal(gnt_session_receive_unsafe(c.session, 8), GNT_EXISTS);
+    assert_int_equal(gnt_session_released(c.session, 8), GNT_OK);
+    world_disconnect(&c);
+    world_fini(&f.w);
+    world_client_fini(&c);
+    gnt_store_close(&f.store);
+}
+
 /* What is on its way to another home when the process ends goes on afterwards, whatever number of
  * homes there is then. */
 static void what_is_on_its_way_arrives(void **state)
@@ -716,6 +742,7 @@ int main(void)
         cmocka_unit_test(what_waits_comes_after_a_restart),
         cmocka_unit_test(what_is_in_flight_keeps_its_id),
         cmocka_unit_test(what_came_once_is_remembered),
+        cmocka_unit_test(what_came_once_for_a_queue_is_remembered_when_it_is_safe),
         cmocka_unit_test(what_is_on_its_way_arrives),
         cmocka_unit_test(a_recovery_may_be_interrupted),
         cmocka_unit_test(bytes_add_up_when_some_are_dropped),

@@ -157,6 +157,53 @@ static void what_is_waited_for_is_hurried(void **state)
     end(&s);
 }
 
+/* In which batch, by number, there was a message, and that one had come. */
+static struct {
+    const struct gnt_store_engine *engine;
+    unsigned batch, message, received;
+} written;
+
+static void note(struct gnt_store *s, struct gnt_batch *batch, struct gnt_completion *c)
+{
+    struct gnt_slice bytes = gnt_buf_slice(&batch->bytes);
+    written.batch++;
+    if (batch->payload)
+        written.message = written.batch;
+    if (memmem(bytes.data, bytes.size, "received", strlen("received")))
+        written.received = written.batch;
+    written.engine->commit(s, batch, c);
+}
+
+/* That an exactly-once message has come is kept when it is safe in its queue, and not before: or
+ * the broker would acknowledge after a crash what it does not have. */
+static void what_came_for_a_queue_is_safe_before_that_it_came(void **state)
+{
+    (void)state;
+    struct script s;
+    for (unsigned workers = 1; workers <= 2; workers++) {
+        begin(&s, workers);
+        struct gnt_store_engine noting = *s.store->engine;
+        written.engine = s.store->engine;
+        noting.commit = note;
+        s.store->engine = &noting;
+        struct script_client *c = connected(&s, KEPT3("k"), "20 02 00 00");
+        written.message = written.received = 0;
+        script_send(c, "34 | ['$queue/q'] 0003 'b'");
+        script_settle(&s);
+        script_send(c, "3c | ['$queue/q'] 0003 'b'");
+        while (!written.received) {
+            script_expect_silence(c);
+            script_store(&s);
+        }
+        script_expect_silence(c);
+        script_store(&s);
+        script_expect(c, "50 02 0003");
+        assert_true(written.message && written.message < written.received);
+        s.store->engine = written.engine;
+        end(&s);
+    }
+}
+
 static void what_is_not_kept_does_not_wait(void **state)
 {
     (void)state;
@@ -374,6 +421,7 @@ int main(void)
         cmocka_unit_test(each_waits_for_its_own_batch),
         cmocka_unit_test(nobody_waits_behind_who_came_later),
         cmocka_unit_test(what_is_waited_for_is_hurried),
+        cmocka_unit_test(what_came_for_a_queue_is_safe_before_that_it_came),
         cmocka_unit_test(what_is_not_kept_does_not_wait),
         cmocka_unit_test(the_publisher_waits_at_its_own_home),
         cmocka_unit_test(who_goes_behind_a_gate_comes_back),
