@@ -141,10 +141,14 @@ static struct gnt_taker *find_suspended(const struct gnt_queue *q, uint64_t numb
     return NULL;
 }
 
+/* Without memory it is C's all the same, whose end gives back what it holds. */
 static enum gnt_queue_result resume(struct gnt_taker *t, struct gnt_consumer *c, unsigned home)
 {
-    if (take_over(t, c, home))
+    if (take_over(t, c, home)) {
+        t->consumer = c;
+        c->taker = t;
         return GNT_QUEUE_NO_MEMORY;
+    }
     c->resumed = true;
     gnt_queue_facts_of(t->queue, &c->facts);
     return GNT_QUEUE_DONE;
@@ -279,16 +283,25 @@ void gnt_consumer_answered(struct gnt_consumer *c)
         c->ops->closed(c->home, c);
 }
 
-/* What of it was under way is ready again, the rest waits.  False: there is nothing. */
+/* What is retired does not come back to T: if its transaction fails it is ready again. */
+static void leave_retired(struct gnt_taker *t)
+{
+    for (struct gnt_list *link; (link = t->retired.next) != &t->retired; t->held_count--)
+        gnt_entry_retire_alone(GNT_CONTAINER(link, struct gnt_entry, lock));
+}
+
+/* What of it was under way is ready again, the rest waits.  What a transaction has given back
+ * stands behind what came later.  False: there is nothing. */
 static bool suspend(struct gnt_taker *t, uint64_t seen)
 {
     retire(t);
-    while (!gnt_list_empty(&t->held)) {
-        struct gnt_entry *last = GNT_CONTAINER(t->held.prev, struct gnt_entry, link);
-        if (last->delivery <= seen)
-            break;
-        gnt_entry_give_back(last, false);
+    for (struct gnt_list *link = t->held.prev, *before; link != &t->held; link = before) {
+        struct gnt_entry *e = GNT_CONTAINER(link, struct gnt_entry, link);
+        before = link->prev;
+        if (e->delivery > seen)
+            gnt_entry_give_back(e, false);
     }
+    leave_retired(t);
     if (gnt_list_empty(&t->held))
         return false;
     t->delivered = t->upto = 0;

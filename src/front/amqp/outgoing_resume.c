@@ -118,6 +118,11 @@ gnt_err gnt_outgoing_wake(struct gnt_terminus *t, struct gnt_wanted *wanted,
                                  &out->consumer.filter, wanted->why);
     if (err)
         return err;
+    if (out->consumer.queue != wanted->facts->id) { /* the one that it was of has been deleted */
+        out->consumer.suspended = 0;
+        out->seen = 0;
+    }
+    out->consumer.endless = wanted->snd_settle_mode == GNT_AMQP_SENDER_SETTLED;
     out->waking = waking;
     out->used = out->upto = 0;
     out->draining = out->dry = false;

@@ -1,5 +1,7 @@
 /* Links that outlive their connection: what was unsettled is there for the next one, at whichever
  * worker that is, and for everybody when its time is over. */
+#include "core/core.h"
+#include "core/entity.h"
 #include "support/alloc_fault.h"
 #include "support/amqp_script.h"
 #include "support/unit.h"
@@ -322,6 +324,46 @@ static void what_a_sender_has_not_heard(void **state)
     }
 }
 
+static void on_deleted(struct gnt_home *home, struct gnt_entity_asking *asking,
+                       enum gnt_queue_result result)
+{
+    (void)home, (void)asking;
+    assert_int_equal(result, GNT_QUEUE_DONE);
+}
+
+/* Another queue of the same name counts from one again: what its receivers have is theirs. */
+static void its_queue_is_made_anew(void **state)
+{
+    struct gnt_entity_asking asking = {.done = on_deleted,
+                                       .verb = GNT_ENTITY_DELETE,
+                                       .name = gnt_slice_str("q")};
+    struct script s;
+    (void)state;
+    start(&s, 2, NULL);
+    for (int i = 0; i < 2; i++) {
+        fill(&s, 1);
+        struct script_client *c = open_peer(&s, 0);
+        receive(c, i ? "other" : "in", 0);
+        script_settle(&s);
+        assert_int_equal(amqp_look(c)->transfer, 1);
+        cut(&s, c);
+        assert_int_equal(script_counted(&s, GNT_COUNT_AMQP_SUSPENDED), i + 1);
+        if (i == 0)
+            gnt_entity_ask(&s.workers->core->homes[0], &asking);
+        script_settle(&s);
+    }
+    struct script_client *c = open_peer(&s, 1);
+    receive(c, "in", 0);
+    script_settle(&s);
+    assert_int_equal(amqp_look(c)->attach, 1);
+    assert_int_equal(amqp_look(c)->transfer, 0);
+    c = open_peer(&s, 1);
+    receive(c, "other", 0);
+    script_settle(&s);
+    assert_int_equal(amqp_look(c)->transfer, 1);
+    script_fini(&s);
+}
+
 /* Whatever allocation fails, nothing is lost, and nothing is held for ever. */
 static void without_memory(void **state)
 {
@@ -359,11 +401,9 @@ static void without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(at_another_worker),
-        cmocka_unit_test(more_than_once),
-        cmocka_unit_test(its_time_passes),
-        cmocka_unit_test(within_bounds),
-        cmocka_unit_test(what_a_sender_has_not_heard),
+        cmocka_unit_test(at_another_worker), cmocka_unit_test(more_than_once),
+        cmocka_unit_test(its_time_passes),   cmocka_unit_test(its_queue_is_made_anew),
+        cmocka_unit_test(within_bounds),     cmocka_unit_test(what_a_sender_has_not_heard),
         cmocka_unit_test(without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
