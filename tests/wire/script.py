@@ -7,6 +7,8 @@ import time
 
 from notation import Mistake
 
+SENSELESS = (LookupError, ValueError)  # of a script: no such $name, a word for a number
+
 
 class Failed(Exception):
     """The broker did something else."""
@@ -121,7 +123,7 @@ class Play:
             for line, verb, rest in self.script.steps:
                 try:
                     self.step(verb, rest)
-                except (Failed, OSError, Mistake) as e:
+                except (Failed, OSError, Mistake, *SENSELESS) as e:
                     yield self.fault(line, f"{verb} {rest}", e)
                     if verb not in self.ROWS or isinstance(e, Harmed):
                         return
