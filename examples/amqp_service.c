@@ -23,13 +23,16 @@ int main(int argc, char **argv)
     struct gnatter_amqp_container_options options;
     struct gnatter_amqp_node node = {.address = "shout", .on_request = shout};
     gnatter_amqp_container *container;
+    char problem[200] = "";
     gnatter_amqp_container_options_init(&options);
     options.listeners = &url;
     options.listener_count = 1;
+    options.problem = problem;
+    options.problem_size = sizeof problem;
     if (gnatter_amqp_container_new(&options, &container) ||
         gnatter_amqp_message_new((gnatter_amqp_message **)&node.context) ||
         gnatter_amqp_container_add(container, &node) || gnatter_amqp_container_start(container))
-        return fputs("amqp_service: cannot start\n", stderr), 1;
+        return fprintf(stderr, "amqp_service: cannot start: %s\n", problem), 1;
     printf("shouting at %s\n", gnatter_amqp_container_url(container, 0));
     fflush(stdout);
     while (getchar() != EOF)

@@ -92,6 +92,16 @@ static uint16_t port_of(const struct gnt_place *place)
     return place->port ? place->port : gnt_cli_tls_given(&place->tls) ? TLS_PORT : PORT;
 }
 
+/* Where TLS fails, its own words say it, and a password is not what to look at. */
+static const char *tls_advice(const struct gnatter_amqp_disconnected *d)
+{
+    if (d->error == GNATTER_EDENIED && strstr(d->why.description, "certificate"))
+        return "";
+    if (d->error == GNATTER_EPROTOCOL && strstr(d->why.description, "TLS"))
+        return " Is that the port for TLS?";
+    return NULL;
+}
+
 /* The words and the exit code for the end of a connection or an attempt. */
 static int describe(const struct gnt_dial *dial, const struct gnatter_amqp_disconnected *d,
                     char *text, size_t size)
@@ -108,6 +118,11 @@ static int describe(const struct gnt_dial *dial, const struct gnatter_amqp_disco
     const struct gnt_place_failure *failure =
         gnt_place_failure(failures, sizeof failures / sizeof failures[0], d->error,
                           d->was_connected);
+    const char *advice = tls_advice(d);
+    if (failure && advice) {
+        (void)snprintf(text, size, "%s %s: %s.%s", verb, place, words, advice);
+        return failure->code;
+    }
     if (failure) {
         (void)snprintf(text, size, "%s %s: %s%s%s%s.%s", verb, place, failure->text,
                        said ? " (" : "", said ? words : "", said ? ")" : "",

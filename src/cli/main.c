@@ -80,7 +80,10 @@ static void put_overview(FILE *to)
           "A first try, in three terminals:\n"
           "  gnatter broker\n"
           "  gnatter sub -t '#' -v\n"
-          "  gnatter pub -t greeting -m hello\n",
+          "  gnatter pub -t greeting -m hello\n\n"
+          "And by AMQP, through a queue:\n"
+          "  gnatter send orders -m '3 apples'\n"
+          "  gnatter receive orders -C 1\n",
           to);
 }
 

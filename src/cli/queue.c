@@ -59,10 +59,10 @@ static const struct gnt_args arguments = {
               "  gnatter queue delete orders\n"
               "\n"
               "Exit codes: 0 done; else those of sysexits.h: 64 wrong usage, 66 there is no\n"
-              "such queue, 68 host not found, 69 no connection, 73 there is such a queue, 74\n"
-              "the output failed, 75 it cannot be done now, 76 the broker does not do this, 77\n"
-              "not permitted, or one side refuses the other's certificate, 78 files of TLS that\n"
-              "cannot be used.",
+              "such queue, 68 host not found, 69 no connection, 73 there is such a queue, or\n"
+              "it cannot be set so any more, 74 the output failed, 75 it cannot be done now, 76\n"
+              "the broker does not do this, 77 not permitted, or one side refuses the other's\n"
+              "certificate, 78 files of TLS that cannot be used.",
     .table = GNT_OPTION_TABLE(struct options, rows),
     .words_min = 1,
     .words_max = WORDS_MAX,
@@ -444,7 +444,8 @@ static gnt_err put_purged(struct queue *q)
         return put_queue(q);
     if (!gnatter_amqp_find(&q->body, "purged", &purged))
         return GNT_OK;
-    return gnt_text_put(&q->text, "%" PRIu64 " messages dropped\n", purged.number);
+    return gnt_text_put(&q->text, "%" PRIu64 " message%s dropped\n", purged.number,
+                        purged.number == 1 ? "" : "s");
 }
 
 static gnt_err put_nothing(struct queue *q)
@@ -472,14 +473,30 @@ static int ask_columns(struct queue *q, struct gnatter_amqp_value *out)
     return gnatter_amqp_built(q->builder, out) ? EX_OSERR : EX_OK;
 }
 
+/* What `set` cannot do, with SETTINGS; NULL: nothing of that. */
+static const char *set_mistake(char *const *settings)
+{
+    if (!settings[0])
+        return "expected SETTING=VALUE behind the name";
+    for (; *settings; settings++)
+        if (strncmp(*settings, "bind=", 5) == 0)
+            return "bind: only create and the broker's configuration give a queue its topic "
+                   "filters";
+    return NULL;
+}
+
 static const struct verb {
     const char *word, *operation;
     bool named, settings;
     gnt_err (*put)(struct queue *q);
+    const char *(*mistake)(char *const *settings); /* NULL: whatever the settings are */
 } verbs[] = {
-    {"list", "QUERY", false, false, put_list},     {"show", "READ", true, false, put_queue},
-    {"create", "CREATE", true, true, put_nothing}, {"set", "UPDATE", true, true, put_nothing},
-    {"purge", "PURGE", true, false, put_purged},   {"delete", "DELETE", true, false, put_nothing},
+    {"list", "QUERY", false, false, put_list, NULL},
+    {"show", "READ", true, false, put_queue, NULL},
+    {"create", "CREATE", true, true, put_nothing, NULL},
+    {"set", "UPDATE", true, true, put_nothing, set_mistake},
+    {"purge", "PURGE", true, false, put_purged, NULL},
+    {"delete", "DELETE", true, false, put_nothing, NULL},
 };
 
 /* WORDS: what is behind the verb. */
@@ -498,6 +515,8 @@ static const struct verb *find_verb(const char *word, char *const *words)
     else if (words[0] && (!found->named || (!found->settings && words[1])))
         gnt_say(name, "unexpected word '%s', see --help",
                 gnt_utf8_printable(gnt_slice_str(words[found->named]), shown, sizeof shown));
+    else if (found->mistake && found->mistake(words + 1))
+        gnt_say(name, "%s, see --help", found->mistake(words + 1));
     else
         return found;
     return NULL;

@@ -59,7 +59,7 @@ GNT_MUST gnt_err gnt_cli_tls_check_source(const char *text, struct gnt_why *why)
     {GNT_CLI_TLS_ROW(type, "tls13-ciphers", STRING, tls.suites), .metavar = "LIST", .min = 1, \
      .help = "The same for TLS 1.3."}, \
     {GNT_CLI_TLS_ROW(type, "tls-alpn", STRING, tls.alpn), .metavar = "NAMES", .min = 1, \
-     .help = "Application protocols to offer, with commas between: mqtt."}, \
+     .help = "Application protocols to offer, with commas between, such as mqtt."}, \
     {GNT_CLI_TLS_ROW(type, "tls-server-name", STRING, tls.server_name), .metavar = "NAME", .min = 1, \
      .max = 255, \
      .help = "The name that is asked for, and that the certificate has to be for, instead of the " \

@@ -151,8 +151,8 @@ static const struct gnt_option rows[] = {
      .metavar = "FILE",
      .help =
          "The file of users and their passwords, which gnatter passwd writes. With it clients "
-         "log in by user name and password or, in MQTT 5, by SCRAM. SIGHUP reads it again; with "
-         "none nobody can log in."},
+         "log in by user name and password or, in MQTT 5 and AMQP, by SCRAM. SIGHUP reads it "
+         "again; with none nobody can log in."},
     {.path = "allow_anonymous",
      .flag = "allow-anonymous",
      .kind = GNT_OPTION_WORD,

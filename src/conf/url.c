@@ -117,6 +117,11 @@ static gnt_err parse_port(struct gnt_slice text, struct gnt_url *url, struct gnt
 static gnt_err parse_authority(struct gnt_slice text, struct gnt_url *url, struct gnt_why *why)
 {
     size_t host_size = 0;
+    if (text.size && memchr(text.data, '@', text.size)) {
+        gnt_why_set(why,
+                    "a user name and a password are no part of it: they have options of their own");
+        return GNT_INVALID;
+    }
     if (text.size > 0 && text.data[0] == '[') {
         const uint8_t *close = memchr(text.data, ']', text.size);
         if (!close) {

@@ -122,8 +122,9 @@ void gnt_entry_give_back(struct gnt_entry *e, bool failed)
     if (failed && e->failed < UINT32_MAX)
         e->failed++;
     if (failed && most && e->failed >= most &&
-        gnt_entry_dead_letter(e, gnt_slice_str("MaxDeliveryCountExceeded"),
-                              gnt_slice_str("As many deliveries have failed as may.")) == GNT_OK)
+        gnt_entry_dead_letter(
+            e, gnt_slice_str("MaxDeliveryCountExceeded"),
+            gnt_slice_str("As many deliveries have failed as max_deliveries says.")) == GNT_OK)
         return;
     if (failed)
         gnt_queue_keep_state(e);
