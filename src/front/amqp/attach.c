@@ -18,7 +18,7 @@ struct attaching {
     struct gnt_suspended_claim claim; /* of one that may be there under its name */
     struct gnt_waking waking;         /* of what was found */
     bool awaited;                     /* the peer is not read meanwhile */
-    uint32_t round; /* of front->review, in which the peer's rights were asked */
+    uint32_t round;                   /* of front->review, in which the peer's rights were asked */
     enum gnt_address_kind kind;
     uint8_t snd_settle_mode, rcv_settle_mode;
     bool sender;           /* we are to send: it is a source */
