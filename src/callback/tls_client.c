@@ -91,30 +91,37 @@ static gnt_err load(const struct gnatter_tls_options *o, struct made *m, struct 
     return err;
 }
 
+/* What both sides say; borrows from O and M. */
+static struct gnt_tls_terms terms_of(const struct gnatter_tls_options *o, const struct made *m,
+                                     gnt_tls_judge *judge, void *context)
+{
+    return (struct gnt_tls_terms){
+        .least = (enum gnt_tls_version)o->least,
+        .greatest = (enum gnt_tls_version)o->greatest,
+        .ciphers = o->ciphers,
+        .suites = o->suites,
+        .identities = &m->identity,
+        .identity_count = m->identity.certificate != NULL,
+        .cas = m->cas,
+        .crls = m->crls,
+        .judge = o->judge ? judge : NULL,
+        .judge_context = context,
+    };
+}
+
 gnt_err gnt_tls_client_context(const struct gnatter_tls_options *o, gnt_tls_judge *judge,
                                gnt_tls_choose *choose, void *context, struct gnt_tls_context **out,
                                struct gnt_pki_why *why)
 {
     struct made m = {.cas = NULL};
     gnt_err err = load(o, &m, why);
-    const struct gnt_tls_terms terms = {
-        .least = (enum gnt_tls_version)o->least,
-        .greatest = (enum gnt_tls_version)o->greatest,
-        .ciphers = o->ciphers,
-        .suites = o->suites,
-        .identities = &m.identity,
-        .identity_count = m.identity.certificate != NULL,
-        .cas = m.cas,
-        .ca_dir = o->ca_directory,
-        .crls = m.crls,
-        .judge = o->judge ? judge : NULL,
-        .judge_context = context,
-        .choose = o->choose ? choose : NULL,
-        .choose_context = context,
-        .any_host = o->any_host,
-        .protocols = m.protocols.names,
-        .protocol_count = m.protocols.count,
-    };
+    struct gnt_tls_terms terms = terms_of(o, &m, judge, context);
+    terms.ca_dir = o->ca_directory;
+    terms.choose = o->choose ? choose : NULL;
+    terms.choose_context = context;
+    terms.any_host = o->any_host;
+    terms.protocols = m.protocols.names;
+    terms.protocol_count = m.protocols.count;
     if (!err)
         err = gnt_tls_context_new(&terms, out, why);
     made_fini(&m);
@@ -127,23 +134,12 @@ gnt_err gnt_tls_server_context(const struct gnatter_tls_options *o, gnt_tls_judg
     static const char *const protocols[] = {"amqp"};
     struct made m = {.cas = NULL};
     gnt_err err = load(o, &m, why);
-    const struct gnt_tls_terms terms = {
-        .server = true,
-        .least = (enum gnt_tls_version)o->least,
-        .greatest = (enum gnt_tls_version)o->greatest,
-        .ciphers = o->ciphers,
-        .suites = o->suites,
-        .identities = &m.identity,
-        .identity_count = m.identity.certificate != NULL,
-        .cas = m.cas,
-        .crls = m.crls,
-        .ask = o->ca_file ? GNT_TLS_REQUIRED : GNT_TLS_NOT_ASKED,
-        .name = GNT_TLS_NAME_CN,
-        .judge = o->judge ? judge : NULL,
-        .judge_context = context,
-        .protocols = protocols,
-        .protocol_count = 1,
-    };
+    struct gnt_tls_terms terms = terms_of(o, &m, judge, context);
+    terms.server = true;
+    terms.ask = o->ca_file ? GNT_TLS_REQUIRED : GNT_TLS_NOT_ASKED;
+    terms.name = GNT_TLS_NAME_CN;
+    terms.protocols = protocols;
+    terms.protocol_count = 1;
     if (!err)
         err = gnt_tls_context_new(&terms, out, why);
     made_fini(&m);
