@@ -5,22 +5,11 @@
 #include "net/tcp.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 enum { BACKLOG = 1024, FILE_MODE = 0660 };
-
-static bool is_loopback(const struct sockaddr *address)
-{
-    if (address->sa_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)address;
-        return ntohl(in->sin_addr.s_addr) >> 24 == 127;
-    }
-    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)address;
-    return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
-}
 
 /* What opening one of the configuration's listeners goes by. */
 struct opening {
@@ -82,7 +71,7 @@ static gnt_err add_address(struct opening *o, const struct addrinfo *a, bool *fa
         return err;
     }
     gnt_tcp_address_text((const struct sockaddr *)&bound, text, sizeof text);
-    item->origins.loopback = is_loopback(a->ai_addr);
+    item->origins.loopback = gnt_tcp_is_loopback(a->ai_addr);
     snprintf(item->url, sizeof item->url, "%s://%s", o->url.scheme->name, text);
     o->all->count++;
     return GNT_OK;
@@ -136,8 +125,9 @@ static gnt_err add_addresses(struct opening *o)
     size_t before = o->all->count;
     for (const struct addrinfo *a = list; a && !err; a = a->ai_next) {
         bool family_missing = false;
-        err = o->loopback_only && !is_loopback(a->ai_addr) ? refuse(o)
-                                                           : add_address(o, a, &family_missing);
+        err = o->loopback_only && !gnt_tcp_is_loopback(a->ai_addr)
+                  ? refuse(o)
+                  : add_address(o, a, &family_missing);
         /* "localhost" on a machine without IPv6: one address is enough. */
         if (family_missing && (a->ai_next || o->all->count > before)) {
             o->problem[0] = '\0';

@@ -315,3 +315,17 @@ void gnt_tcp_address_text(const struct sockaddr *address, char *out, size_t cap)
     default: snprintf(out, cap, "unknown");
     }
 }
+
+bool gnt_tcp_is_loopback(const struct sockaddr *address)
+{
+    union address a;
+    switch (address->sa_family) {
+    case AF_INET:
+        memcpy(&a.v4, address, sizeof a.v4);
+        return ntohl(a.v4.sin_addr.s_addr) >> 24 == 127;
+    case AF_INET6:
+        memcpy(&a.v6, address, sizeof a.v6);
+        return IN6_IS_ADDR_LOOPBACK(&a.v6.sin6_addr);
+    default: return false;
+    }
+}

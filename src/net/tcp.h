@@ -31,4 +31,7 @@ GNT_MUST gnt_err gnt_tcp_listen(const struct sockaddr *address, socklen_t size, 
  * enough. */
 void gnt_tcp_address_text(const struct sockaddr *address, char *out, size_t cap);
 
+/* Whether only this machine has that address: 127.x.y.z, ::1.  False of other families. */
+bool gnt_tcp_is_loopback(const struct sockaddr *address);
+
 #endif

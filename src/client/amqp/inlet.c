@@ -37,16 +37,6 @@ static gnt_err admit(struct gnt_inlet *inlet, const struct gnatter_amqp_containe
                                 "certificates, or allow_anonymous");
 }
 
-static bool is_loopback(const struct sockaddr *address)
-{
-    if (address->sa_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)address;
-        return ntohl(in->sin_addr.s_addr) >> 24 == 127;
-    }
-    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)address;
-    return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
-}
-
 /* ---- Sockets */
 
 static struct gnt_inlet *add(struct gnatter_amqp_container *k)
@@ -93,7 +83,7 @@ static gnt_err open_address(struct gnatter_amqp_container *k,
     if (!inlet)
         return GNT_NOMEM;
     inlet->tls = url->scheme->tls;
-    gnt_err err = admit(inlet, o, named, is_loopback(a->ai_addr));
+    gnt_err err = admit(inlet, o, named, gnt_tcp_is_loopback(a->ai_addr));
     if (err)
         return err;
     err = gnt_tcp_listen(a->ai_addr, a->ai_addrlen, BACKLOG, &inlet->fd, &bound);

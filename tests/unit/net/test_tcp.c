@@ -552,7 +552,7 @@ static void test_out_of_memory(void **state)
     gnt_alloc_fail_at(-1);
 }
 
-static void test_address_text(void **state)
+static void test_addresses(void **state)
 {
     (void)state;
     static const struct {
@@ -560,13 +560,16 @@ static void test_address_text(void **state)
         const char *host;
         uint16_t port;
         const char *text;
+        bool loopback;
     } rows[] = {
-        {AF_INET, "127.0.0.1", 1883, "127.0.0.1:1883"},
-        {AF_INET, "255.255.255.255", 65535, "255.255.255.255:65535"},
-        {AF_INET6, "::1", 1883, "[::1]:1883"},
-        {AF_INET6, "2001:db8::42", 0, "[2001:db8::42]:0"},
-        {AF_UNIX, NULL, 0, "unix"},
-        {AF_UNSPEC, NULL, 0, "unknown"},
+        {AF_INET, "127.0.0.1", 1883, "127.0.0.1:1883", true},
+        {AF_INET, "127.255.0.2", 1, "127.255.0.2:1", true},
+        {AF_INET, "128.0.0.1", 1, "128.0.0.1:1", false},
+        {AF_INET, "255.255.255.255", 65535, "255.255.255.255:65535", false},
+        {AF_INET6, "::1", 1883, "[::1]:1883", true},
+        {AF_INET6, "2001:db8::42", 0, "[2001:db8::42]:0", false},
+        {AF_UNIX, NULL, 0, "unix", false},
+        {AF_UNSPEC, NULL, 0, "unknown", false},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(rows[i].port)};
@@ -583,6 +586,7 @@ static void test_address_text(void **state)
         char text[64];
         gnt_tcp_address_text(address, text, sizeof text);
         assert_string_equal(text, rows[i].text);
+        assert_int_equal(gnt_tcp_is_loopback(address), rows[i].loopback);
     }
 }
 
@@ -639,7 +643,7 @@ int main(void)
         WITH_LOOPS(test_out_of_memory),
         WITH_LOOPS(test_wake_ends_a_wait),
         WITH_LOOPS(test_a_timer_is_not_spun_on),
-        cmocka_unit_test(test_address_text),
+        cmocka_unit_test(test_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
