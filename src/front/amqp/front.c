@@ -27,6 +27,7 @@ void gnt_amqp_front_fini(struct gnt_amqp_front *front)
 {
     if (!front->shared)
         return;
+    front->stopping = true;
     gnt_list_each_safe (link, &front->peers)
         gnt_amqp_peer_drop(GNT_CONTAINER(link, struct gnt_amqp_peer, link));
     gnt_suspended_drop(front);

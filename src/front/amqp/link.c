@@ -132,10 +132,21 @@ void gnt_terminus_expire(struct gnt_terminus *t)
     gnt_terminus_paid(t);
 }
 
+void gnt_terminus_forget(struct gnt_terminus *t)
+{
+    gnt_suspended_over(t);
+    free(t->dynamic);
+    free(t->asked);
+    t->dynamic = t->asked = NULL;
+}
+
 void gnt_terminus_put_back(struct gnt_terminus *t)
 {
     t->owed++;
-    gnt_suspended_put_back(t);
+    if (t->front->stopping)
+        gnt_terminus_forget(t);
+    else
+        gnt_suspended_put_back(t);
     t->kind->suspend(t, false);
     gnt_terminus_paid(t);
 }

@@ -112,8 +112,11 @@ void gnt_terminus_paid(struct gnt_terminus *t);
 /* T was suspended, and its time is over. */
 void gnt_terminus_expire(struct gnt_terminus *t);
 
-/* T, which was claimed and maybe woken, is suspended again. */
+/* T, which was claimed and maybe woken, is suspended again; unless its front ends. */
 void gnt_terminus_put_back(struct gnt_terminus *t);
+
+/* T is not suspended any more, as its front ends: it is gone when the core owes it nothing. */
+void gnt_terminus_forget(struct gnt_terminus *t);
 
 /* P attaches a link of this NAME and role again: what rests of it is suspended. */
 void gnt_links_yield(struct gnt_amqp_peer *p, struct gnt_slice name, bool sender);

@@ -335,12 +335,9 @@ static struct gnt_terminus *take_any(struct gnt_amqp_front *front)
 void gnt_suspended_drop(struct gnt_amqp_front *front)
 {
     for (struct gnt_terminus *t; (t = take_any(front));) {
-        gnt_suspended_over(t);
-        free(t->dynamic);
-        free(t->asked);
-        t->dynamic = t->asked = NULL;
-        if (!t->owed) /* else it is freed when that has come */
-            t->kind->free(t);
+        gnt_terminus_owe(t);
+        gnt_terminus_forget(t);
+        gnt_terminus_paid(t);
     }
     gnt_timer_cancel(&front->loop->timers, &front->suspended_due);
 }

@@ -364,6 +364,36 @@ static void its_queue_is_made_anew(void **state)
     script_fini(&s);
 }
 
+/* However far the link has come by then: nothing is left behind. */
+static void the_broker_ends_meanwhile(void **state)
+{
+    (void)state;
+    for (unsigned turns = 0; turns < 12; turns++) {
+        struct script s;
+        start(&s, 2, NULL);
+        fill(&s, 2);
+        struct script_client *c = open_peer(&s, 0);
+        receive(c, "in", 0);
+        script_settle(&s);
+        struct script_client *again = open_peer(&s, 1);
+        script_close(c);
+        script_turn(&s, 0);
+        receive(again, "in", 0);
+        for (unsigned i = 0; i < turns; i++) {
+            s.now += GNT_NS_PER_MS;
+            script_turn(&s, (i + 1) % 2);
+        }
+        gnt_workers_free(&s.workers);
+        for (size_t i = 0; i < s.count; i++) {
+            script_close(&s.client[i]);
+            free(s.client[i].in);
+        }
+        gnt_config_fini(&s.config);
+        gnt_rcu_unregister();
+        gnt_rcu_barrier();
+    }
+}
+
 /* Whatever allocation fails, nothing is lost, and nothing is held for ever. */
 static void without_memory(void **state)
 {
@@ -401,9 +431,13 @@ static void without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(at_another_worker), cmocka_unit_test(more_than_once),
-        cmocka_unit_test(its_time_passes),   cmocka_unit_test(its_queue_is_made_anew),
-        cmocka_unit_test(within_bounds),     cmocka_unit_test(what_a_sender_has_not_heard),
+        cmocka_unit_test(at_another_worker),
+        cmocka_unit_test(more_than_once),
+        cmocka_unit_test(its_time_passes),
+        cmocka_unit_test(its_queue_is_made_anew),
+        cmocka_unit_test(the_broker_ends_meanwhile),
+        cmocka_unit_test(within_bounds),
+        cmocka_unit_test(what_a_sender_has_not_heard),
         cmocka_unit_test(without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
