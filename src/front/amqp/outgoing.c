@@ -231,6 +231,7 @@ static void on_ended(struct gnt_home *home, struct gnt_consumer *c, enum gnt_que
 {
     struct gnt_outgoing *out = of_consumer(c);
     (void)home;
+    out->reopened = why; /* while it is woken, that is what its link is told first */
     if (out->o.t.peer)
         gnt_terminus_end(&out->o.t,
                          why == GNT_QUEUE_NOT_FOUND ? GNT_AMQP_RESOURCE_DELETED

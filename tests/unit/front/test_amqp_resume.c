@@ -364,25 +364,55 @@ static void its_queue_is_made_anew(void **state)
     script_fini(&s);
 }
 
+/* A connection that has been cut, and another one that attaches its link again, so many turns of
+ * the workers ago. */
+static struct script_client *begin_to_resume(struct script *s, unsigned turns)
+{
+    start(s, 2, NULL);
+    fill(s, 2);
+    struct script_client *c = open_peer(s, 0);
+    receive(c, "in", 0);
+    script_settle(s);
+    struct script_client *again = open_peer(s, 1);
+    script_close(c);
+    script_turn(s, 0);
+    receive(again, "in", 0);
+    for (unsigned i = 0; i < turns; i++) {
+        s->now += GNT_NS_PER_MS;
+        script_turn(s, (i + 1) % 2);
+    }
+    return again;
+}
+
+/* It is told so, or has the next one of that name. */
+static void its_queue_is_deleted_meanwhile(void **state)
+{
+    struct gnt_entity_asking asking = {.done = on_deleted,
+                                       .verb = GNT_ENTITY_DELETE,
+                                       .name = gnt_slice_str("q")};
+    (void)state;
+    for (unsigned turns = 0; turns < 12; turns++) {
+        for (unsigned home = 0; home < 2; home++) {
+            struct script s;
+            struct script_client *c = begin_to_resume(&s, turns);
+            gnt_entity_ask(&s.workers->core->homes[home], &asking);
+            script_settle(&s);
+            fill(&s, 3);
+            const struct amqp_told *told = amqp_look(c);
+            assert_int_equal(told->attach, 1);
+            assert_true(told->detach == 1 || told->transfer == 3);
+            script_fini(&s);
+        }
+    }
+}
+
 /* However far the link has come by then: nothing is left behind. */
 static void the_broker_ends_meanwhile(void **state)
 {
     (void)state;
     for (unsigned turns = 0; turns < 12; turns++) {
         struct script s;
-        start(&s, 2, NULL);
-        fill(&s, 2);
-        struct script_client *c = open_peer(&s, 0);
-        receive(c, "in", 0);
-        script_settle(&s);
-        struct script_client *again = open_peer(&s, 1);
-        script_close(c);
-        script_turn(&s, 0);
-        receive(again, "in", 0);
-        for (unsigned i = 0; i < turns; i++) {
-            s.now += GNT_NS_PER_MS;
-            script_turn(&s, (i + 1) % 2);
-        }
+        (void)begin_to_resume(&s, turns);
         gnt_workers_free(&s.workers);
         for (size_t i = 0; i < s.count; i++) {
             script_close(&s.client[i]);
@@ -435,6 +465,7 @@ int main(void)
         cmocka_unit_test(more_than_once),
         cmocka_unit_test(its_time_passes),
         cmocka_unit_test(its_queue_is_made_anew),
+        cmocka_unit_test(its_queue_is_deleted_meanwhile),
         cmocka_unit_test(the_broker_ends_meanwhile),
         cmocka_unit_test(within_bounds),
         cmocka_unit_test(what_a_sender_has_not_heard),
