@@ -385,14 +385,17 @@ GNATTER_API int gnatter_amqp_declare(gnatter_amqp *amqp, gnatter_amqp_session *s
                                      struct gnatter_amqp_error *why);
 
 /* Sends M as part of a transaction: see gnatter_amqp_send.  Its outcome holds when the transaction
- * is discharged well.  GNATTER_ECLOSED: the transaction is lost. */
+ * is discharged well.  GNATTER_ECLOSED: the transaction is lost.  GNATTER_EINVALID: SENDER is of
+ * another session than the transaction. */
 GNATTER_API int gnatter_amqp_post(gnatter_amqp_transaction *transaction,
                                   gnatter_amqp_sender *sender, const gnatter_amqp_message *m,
                                   gnatter_amqp_on_outcome *done, void *context);
 
-/* Ends it: with ROLL_BACK nothing of it has happened, else all of it.  GNATTER_EREFUSED: nothing
- * of it has happened, *why (may be NULL) says why.  GNATTER_ETIMEOUT: it is not known; the
- * transaction has ended for this side in any case, and is freed. */
+/* Ends it: with ROLL_BACK nothing of it has happened, else all of it.  It waits until what was
+ * posted has its outcome; what has none in time, as a full queue gives no credit, makes it a
+ * roll-back.  GNATTER_EREFUSED: nothing of it has happened, *why (may be NULL) says why.
+ * GNATTER_ETIMEOUT: it is rolled back for that, or it is not known.  The transaction has ended for
+ * this side in any case, and is freed. */
 GNATTER_API int gnatter_amqp_discharge(gnatter_amqp_transaction *transaction, bool roll_back,
                                        uint32_t timeout_ms, struct gnatter_amqp_error *why);
 
