@@ -208,7 +208,7 @@ struct gnt_consumer {
     uint64_t queue;
     uint64_t upto, sent_upto; /* credit, and what of it the queue has been told */
     enum gnt_queue_result result;
-    uint64_t seen;       /* of one that is suspended */
+    uint64_t seen;       /* the last delivery that came; of one that is suspended, as it says */
     uint32_t unanswered; /* settlings that are to be told of */
     bool drain, sent_drain, crediting, again, closing, failed, parted, suspending;
 };
@@ -243,9 +243,9 @@ struct gnt_settling {
  * GNT_NOMEM: nothing has happened. */
 GNT_MUST gnt_err gnt_consumer_settle(struct gnt_consumer *c, const struct gnt_settling *settling);
 
-/* What it holds is ready again, at its place; FAILED: those deliveries count as failed.  `closed`
- * follows, and nothing else meanwhile but `settled`.  Once for each that was opened, at any time,
- * also if that came to nothing or if it was `ended`. */
+/* What it holds is ready again, at its place; FAILED: the deliveries that came count as failed, and
+ * not those that were under way.  `closed` follows, and nothing else meanwhile but `settled`.  Once
+ * for each that was opened, at any time, also if that came to nothing or if it was `ended`. */
 void gnt_consumer_close(struct gnt_consumer *c, bool failed);
 
 /* The same, but what it holds stays held, as long as its locks last, for another consumer of the

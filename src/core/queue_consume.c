@@ -175,11 +175,13 @@ static enum gnt_queue_result join(struct gnt_queue *q, struct gnt_consumer *c, u
     return GNT_QUEUE_DONE;
 }
 
-void gnt_taker_return_all(struct gnt_taker *t, bool failed)
+void gnt_taker_return_all(struct gnt_taker *t, uint64_t failed)
 {
     /* Each is in front of the one before, which makes their places easy to find. */
-    while (!gnt_list_empty(&t->held))
-        gnt_entry_give_back(GNT_CONTAINER(t->held.prev, struct gnt_entry, link), failed);
+    while (!gnt_list_empty(&t->held)) {
+        struct gnt_entry *last = GNT_CONTAINER(t->held.prev, struct gnt_entry, link);
+        gnt_entry_give_back(last, last->delivery <= failed);
+    }
     while (!gnt_list_empty(&t->retired))
         gnt_entry_retire_alone(GNT_CONTAINER(t->retired.next, struct gnt_entry, lock));
 }
@@ -200,8 +202,9 @@ static void retire(struct gnt_taker *t)
     t->picky = t->sated = false;
 }
 
-/* T has no place at its queue any more. */
-static void part(struct gnt_taker *t, bool failed)
+/* T has no place at its queue any more; of what it holds the deliveries up to FAILED have failed.
+ */
+static void part(struct gnt_taker *t, uint64_t failed)
 {
     struct gnt_queue *q = t->queue;
     retire(t);
@@ -236,7 +239,7 @@ void gnt_taker_end(struct gnt_taker *t, enum gnt_queue_result why)
 {
     struct gnt_home *home = t->queue->home;
     gnt_taker_send(t);
-    part(t, false);
+    part(t, 0);
     if (!t->consumer) { /* whoever asks for it finds nothing */
         free(t);
         return;
@@ -253,8 +256,11 @@ static void on_opened(struct gnt_home *home, struct gnt_errand *errand)
     if (c->filter)
         c->filter->unref(c->filter);
     c->filter = NULL;
-    if (!c->closing)
-        c->ops->opened(home, c, c->result);
+    if (c->closing)
+        return;
+    if (c->resumed)
+        c->seen = UINT64_MAX; /* all that it has taken over, until something new comes */
+    c->ops->opened(home, c, c->result);
 }
 
 static void on_open(struct gnt_home *home, struct gnt_errand *errand)
@@ -320,7 +326,7 @@ static void on_close(struct gnt_home *home, struct gnt_errand *errand)
         if (c->suspending && suspend(t, c->seen))
             c->suspended = t->number;
         else
-            part(t, c->failed);
+            part(t, c->failed ? c->seen : 0);
     }
     gnt_errand_send(home, errand->from, errand, on_closed);
 }
@@ -331,7 +337,7 @@ void gnt_consumer_open(struct gnt_home *home, uint64_t queue, struct gnt_consume
     c->queue = queue;
     c->taker = NULL;
     c->settlings = NULL;
-    c->upto = c->sent_upto = 0;
+    c->upto = c->sent_upto = c->seen = 0;
     c->drain = c->sent_drain = c->crediting = c->again = false;
     c->closing = c->failed = c->parted = c->suspending = c->resumed = false;
     c->unanswered = 0;
@@ -410,8 +416,10 @@ static void on_crate(struct gnt_home *home, struct gnt_errand *errand)
     struct gnt_crate *crate = GNT_CONTAINER(errand, struct gnt_crate, errand);
     struct gnt_consumer *c = crate->consumer;
     for (unsigned i = 0; i < crate->count; i++) {
-        if (!c->closing)
+        if (!c->closing) {
+            c->seen = crate->item[i].delivery;
             c->ops->deliver(home, c, &crate->item[i]);
+        }
         gnt_message_unref(&crate->item[i].message);
         gnt_note_unref(&crate->notes[i]);
     }

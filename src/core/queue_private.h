@@ -413,8 +413,8 @@ void gnt_queue_take(struct gnt_sink *sink, struct gnt_message *message,
 /* T is let go because of WHY: what it holds is ready again. */
 void gnt_taker_end(struct gnt_taker *t, enum gnt_queue_result why);
 
-/* What T holds is ready again; FAILED: those deliveries failed. */
-void gnt_taker_return_all(struct gnt_taker *t, bool failed);
+/* What T holds is ready again; the deliveries up to FAILED have failed. */
+void gnt_taker_return_all(struct gnt_taker *t, uint64_t failed);
 
 /* Has it a turn, or none, as its credit and what it holds say. */
 void gnt_taker_place(struct gnt_taker *t);

@@ -196,7 +196,8 @@ static void send(struct puller *p, const struct gnt_queued *q)
                              .ids = {.count = p->options.id != 0, .one = p->options.id},
                              .qos = p->options.qos,
                              .drawn = &drawn};
-    if (gnt_message_expired(q->message, *p->session->home->now))
+    uint64_t now = *p->session->home->now;
+    if (q->locked_until <= now || gnt_message_expired(q->message, now))
         release(p, q->delivery); /* the queue knows what becomes of it */
     else if (d.qos == 0)
         send_once(p, q->delivery, &d);

@@ -174,6 +174,43 @@ static void broken_and_closed(void **state)
     assert_int_equal(a.got[2].failed, 1); /* parting has not failed */
 }
 
+static void step(unsigned from, unsigned to)
+{
+    gnt_timers_run(&w.timers[to], w.now);
+    (void)world_mail_one(&w, from, to);
+}
+
+static void steps(int count)
+{
+    for (int i = 0; i < count; i++)
+        for (unsigned from = 0; from < HOMES; from++)
+            for (unsigned to = 0; to < HOMES; to++)
+                step(from, to);
+}
+
+/* Only what had been sent has failed, and not what was under way from the queue. */
+static void broken_meanwhile(void **state)
+{
+    (void)state;
+    for (int count = 0; count < 6; count++) {
+        clean(&a);
+        assert_int_equal(world_subscribe(&a, "$queue/q", 1), GNT_DONE);
+        size_t before = a.count;
+        queue_send(&w, 2, queue_id(&w, "q", NULL), "x", true, NULL);
+        steps(count);
+        uint32_t sent = (uint32_t)(a.count - before);
+        world_cut(&a);
+        world_settle(&w);
+        clean(&b);
+        assert_int_equal(world_subscribe(&b, "$queue/q", 1), GNT_DONE);
+        assert_int_equal(b.count, count + 1);
+        assert_int_equal(b.got[count].failed, sent);
+        answer(&b, NULL);
+        world_disconnect(&b);
+        world_settle(&w);
+    }
+}
+
 static void turned_down(void **state)
 {
     (void)state;
@@ -376,6 +413,34 @@ static void backlog_has_gone(void **state)
     assert_queue("q", 0, 0);
 }
 
+/* What has waited for room until its lock was over is somebody else's. */
+static void locks_end_meanwhile(void **state)
+{
+    (void)state;
+    struct gnt_queue_options lock = gnt_queue_options_default();
+    lock.lock_ms = 1000;
+    queue_id(&w, "q", &lock);
+    a.receive_max = 1;
+    clean(&a);
+    clean(&b);
+    assert_int_equal(world_subscribe(&a, "t", 1), GNT_DONE);
+    assert_int_equal(world_subscribe(&a, "$queue/q", 1), GNT_DONE);
+    world_publish(&w, 0, "t", "t1", 1, false);
+    world_settle(&w);
+    put("1");
+    assert_queue("q", 0, 1);
+    assert_int_equal(world_subscribe(&b, "$queue/q", 1), GNT_DONE);
+    world_pass(&w, 2);
+    assert_string_equal(world_payloads(&b, 0), "1 ");
+    answer(&a, NULL);
+    assert_string_equal(world_payloads(&a, 0), "t1 ");
+    answer(&b, NULL);
+    assert_queue("q", 0, 0);
+    world_disconnect(&b);
+    put("2"); /* and it takes others */
+    assert_string_equal(world_payloads(&a, 0), "t1 2 ");
+}
+
 static void queue_goes(void **state)
 {
     (void)state;
@@ -487,12 +552,6 @@ static void on_answered(struct gnt_subscribing *request, enum gnt_outcome outcom
     assert_int_equal(outcome, GNT_DONE);
 }
 
-static void step(unsigned from, unsigned to)
-{
-    gnt_timers_run(&w.timers[to], w.now);
-    (void)world_mail_one(&w, from, to);
-}
-
 /* The client goes while its wish is under way. */
 static void gone_meanwhile(void **state)
 {
@@ -500,14 +559,11 @@ static void gone_meanwhile(void **state)
     struct gnt_subscribing request = {on_answered};
     const struct gnt_sub_options o = {.qos = 1};
     enum gnt_outcome outcome;
-    for (int steps = 0; steps < 6; steps++) {
+    for (int count = 0; count < 6; count++) {
         assert_true(world_connect(&w, &a, false, 1000));
         assert_false(gnt_session_subscribe(a.session, gnt_slice_str("$queue/q"), &o,
                                            GNT_RETAIN_SEND, &request, &outcome));
-        for (int i = 0; i < steps; i++)
-            for (unsigned from = 0; from < HOMES; from++)
-                for (unsigned to = 0; to < HOMES; to++)
-                    step(from, to);
+        steps(count);
         world_cut(&a);
         world_settle(&w);
         assert_int_equal(queue_facts(&w, "q").consumers, 0);
@@ -548,6 +604,7 @@ int main(void)
         WITHIN(as_many_as_it_takes),
         WITHIN(in_batches),
         WITHIN(broken_and_closed),
+        WITHIN(broken_meanwhile),
         WITHIN(turned_down),
         WITHIN(at_most_once),
         WITHIN(too_large),
@@ -558,6 +615,7 @@ int main(void)
         WITHIN(own_backlog_first),
         WITHIN(backlog_gives_way),
         WITHIN(backlog_has_gone),
+        WITHIN(locks_end_meanwhile),
         WITHIN(queue_goes),
         WITHIN(session_goes_on),
         cmocka_unit_test(after_a_restart),
