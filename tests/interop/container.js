@@ -4,30 +4,7 @@
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
-const rhea = require('rhea')
-
-const PATIENCE_MS = 60000
-
-function next (emitter, event) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no ${event} came`)), PATIENCE_MS)
-    emitter.once(event, context => {
-      clearTimeout(timer)
-      resolve(context)
-    })
-  })
-}
-
-async function connect (t, options = {}) {
-  const connection = rhea.create_container().connect({
-    host: '127.0.0.1', port: Number(process.env.PORT), username: 'anonymous', reconnect: false, ...options
-  })
-  connection.on('connection_error', () => {})
-  connection.on('disconnected', () => {})
-  t.after(() => connection.close())
-  await next(connection, 'connection_open')
-  return connection
-}
+const { PATIENCE_MS, connect, next } = require('./rhea_peer')
 
 // Of the next COUNT messages.
 function bodies (receiver, count) {

@@ -20,6 +20,8 @@ import threading
 import time
 import unittest
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+
 # A wait ends as soon as what it waits for is there; this is for when it never comes.
 PATIENCE = float(os.environ.get("GNATTER_PATIENCE", "30"))
 
@@ -42,6 +44,21 @@ def wait_until(condition, what, patience=PATIENCE):
 def tied(words):
     """The same command, which ends when this program does, however that comes about."""
     return ["setpriv", "--pdeathsig", "KILL", "--", *words]
+
+
+def need_node_module(name):
+    if not os.path.isdir(os.path.join(HERE, "node_modules", name)):
+        sys.exit(f"{name} is missing: script/deps installs it")
+
+
+def run_node(test, script, seconds=200, **environment):
+    """The tests of SCRIPT, by node; TEST fails where one of them does."""
+    done = subprocess.run(tied(["node", "--test-reporter=spec", script]), cwd=HERE,
+                          env=dict(os.environ, **environment), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds,
+                          check=False)
+    sys.stderr.write(done.stdout.decode(errors="replace"))
+    test.assertEqual(done.returncode, 0, "node's exit code")
 
 
 class Broker:

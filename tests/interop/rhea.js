@@ -8,33 +8,7 @@ const { test } = require('node:test')
 const WebSocket = require('ws')
 const rhea = require('rhea')
 const { types } = rhea
-
-const PATIENCE_MS = 60000
-const HOST = '127.0.0.1'
-
-// The next EVENT of EMITTER.
-function next (emitter, event) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no ${event} came`)), PATIENCE_MS)
-    emitter.once(event, context => {
-      clearTimeout(timer)
-      resolve(context)
-    })
-  })
-}
-
-async function connect (t, options = {}) {
-  const container = rhea.create_container()
-  const connection = container.connect({
-    host: HOST, port: Number(process.env.PORT), username: 'anonymous', reconnect: false, ...options
-  })
-  connection.on('connection_error', () => {})
-  connection.on('disconnected', () => {})
-  connection.on('error', error => { connection.failure = error })
-  t.after(() => connection.close())
-  await next(connection, 'connection_open')
-  return connection
-}
+const { HOST, PATIENCE_MS, connect, next } = require('./rhea_peer')
 
 // A receiver whose deliveries can be awaited, one after the other.
 class Receiver {

@@ -4,7 +4,6 @@ Python, and rhea (container.js)."""
 
 import os
 import subprocess
-import sys
 import tempfile
 import unittest
 import uuid
@@ -13,8 +12,6 @@ import harness
 from proton import ConnectionException, Delivery, Message, SSLDomain, Terminus
 from proton.reactor import AtMostOnce
 from proton.utils import BlockingConnection, LinkDetached, SendException, SyncRequestResponse
-
-HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class Host:
@@ -142,15 +139,9 @@ class Containers(unittest.TestCase):
             self.close(connection)
 
     def test_rhea(self):
-        done = subprocess.run(harness.tied(["node", "--test-reporter=spec", "container.js"]),
-                              cwd=HERE, env=dict(os.environ, PORT=str(self.host.port)),
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=200, check=False)
-        sys.stderr.write(done.stdout.decode(errors="replace"))
-        self.assertEqual(done.returncode, 0, "node's exit code")
+        harness.run_node(self, "container.js", PORT=str(self.host.port))
 
 
 if __name__ == "__main__":
-    if not os.path.isdir(os.path.join(HERE, "node_modules", "rhea")):
-        sys.exit("rhea is missing: script/deps installs it")
+    harness.need_node_module("rhea")
     unittest.main()

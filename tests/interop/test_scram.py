@@ -3,7 +3,6 @@
 
 import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 import threading
@@ -12,8 +11,7 @@ import paho.mqtt.client as paho
 
 import harness
 
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "support"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import scram  # noqa: E402
 
 FOLDER = tempfile.TemporaryDirectory(prefix="gnatter-scram-")
@@ -32,12 +30,8 @@ class Scram(harness.Test):
                 self.mqttjs(method)
 
     def mqttjs(self, method):
-        environment = dict(os.environ, BROKER=f"mqtt://127.0.0.1:{self.broker.port}", METHOD=method)
-        done = subprocess.run(harness.tied(["node", "--test-reporter=spec", "scram.js"]), cwd=HERE,
-                              env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=100, check=False)
-        sys.stderr.write(done.stdout.decode(errors="replace"))
-        self.assertEqual(done.returncode, 0, "node's exit code")
+        harness.run_node(self, "scram.js", seconds=100, METHOD=method,
+                         BROKER=f"mqtt://127.0.0.1:{self.broker.port}")
 
 
 class Password(harness.Test):
@@ -73,6 +67,5 @@ class Password(harness.Test):
 
 
 if __name__ == "__main__":
-    if not os.path.isdir(os.path.join(HERE, "node_modules", "mqtt")):
-        sys.exit("MQTT.js is missing: script/deps installs it")
+    harness.need_node_module("mqtt")
     harness.main()

@@ -4,7 +4,6 @@ mosquitto's commands and Paho with client certificates, MQTT.js over wss."""
 
 import os
 import subprocess
-import sys
 import tempfile
 
 import harness
@@ -13,7 +12,6 @@ import test_paho
 from commands import MOSQUITTO_PUB, MOSQUITTO_SUB, Commands
 from paho_client import V311, V5
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 FOLDER = tempfile.TemporaryDirectory(prefix="gnatter-tls-")
 CA, CERTIFICATE, KEY, SERVER, SERVER_KEY = (
     os.path.join(FOLDER.name, "pki", name)
@@ -91,8 +89,7 @@ class MqttJsPlain(MqttJs):
 
 
 if __name__ == "__main__":
-    if not os.path.isdir(os.path.join(HERE, "node_modules", "mqtt")):
-        sys.exit("MQTT.js is missing: script/deps installs it")
+    harness.need_node_module("mqtt")
     if harness.GNATTER:
         harness.run([harness.GNATTER, "cert", "init", "--dir", os.path.join(FOLDER.name, "pki")])
     harness.main()
