@@ -34,6 +34,7 @@ struct gnt_held {
     uint64_t number;          /* of the delivery, at the queue */
     bool deciding;
     bool alone;                 /* in out->retired: its delivery has gone */
+    uint32_t txn;               /* in which it is retired, or was; 0: in none */
     struct gnt_part *part;      /* of the transaction that it is retired in; NULL: none */
     bool decided;               /* its outcome is safe, and the peer is to be told in a transfer */
     struct gnt_buf annotations; /* what it has instead of the message's own; empty: these */

@@ -125,7 +125,16 @@ static gnt_err retire(struct gnt_outgoing *out, struct gnt_held *h, struct gnt_t
         err = gnt_txn_retire(txn, &retiring, &h->part);
     if (err)
         gnt_buf_fini(&h->state);
+    else
+        h->txn = gnt_txn_id(txn);
     return err;
+}
+
+/* Whether H can be retired: it is whole, and nothing has been said of it. */
+static bool is_open(const struct gnt_held *h)
+{
+    return !h->deciding && !h->part && h->going.delivery->whole &&
+           h->going.delivery->resume == GNT_AMQP_RESUME_NONE;
 }
 
 /* What cannot be retired, as what has been resumed, is the peer's still, or released if it does not
@@ -134,10 +143,7 @@ static gnt_err retire_or_not(struct gnt_outgoing *out, struct gnt_held *h, struc
                              const struct gnt_amqp_event *event,
                              const struct gnt_amqp_value *outcome)
 {
-    gnt_err err = !txn ? GNT_NOTFOUND
-                  : h->going.delivery->resume != GNT_AMQP_RESUME_NONE
-                      ? GNT_FULL
-                      : retire(out, h, txn, outcome);
+    gnt_err err = !txn ? GNT_NOTFOUND : is_open(h) ? retire(out, h, txn, outcome) : GNT_FULL;
     if (err == GNT_FULL)
         gnt_txn_spoil(txn);
     if (event->settled && !err) {
@@ -153,14 +159,13 @@ static gnt_err retire_or_not(struct gnt_outgoing *out, struct gnt_held *h, struc
     return err;
 }
 
-/* What is looked at is no part of a transaction, nor is what has not been sent as a whole. */
+/* What is looked at is no part of a transaction; what is retired may be settled within it. */
 static gnt_err decide_or_retire(struct gnt_outgoing *out, struct gnt_held *h,
                                 const struct gnt_amqp_event *event)
 {
     struct gnt_amqp_event plain = *event;
     uint32_t id = gnt_txn_said(&event->state, &plain.state);
-    if (id && !h->deciding && !h->part && h->going.delivery->whole &&
-        out->consumer.mode != GNT_CONSUME_BROWSE)
+    if (id && !(h->part && h->txn == id) && out->consumer.mode != GNT_CONSUME_BROWSE)
         return retire_or_not(out, h, gnt_txn_find(out->o.t.peer, id), event, &plain.state);
     return decide(out, h, &plain);
 }
