@@ -1,7 +1,7 @@
 #include "broker/inspect.h"
 
 #include "base/utf8.h"
-#include "core/record.h"
+#include "core/queue_record.h"
 #include "store/bytes.h"
 #include "store/look.h"
 
@@ -131,10 +131,9 @@ static void nothing(void *to, const struct gnt_store_record *record)
     (void)record;
 }
 
-/* Adds what waits in the log of a session ('s') or a shared group ('g'). */
-static void count_log(struct counting *c, char kind, uint64_t number)
+/* Adds what waits in LOG. */
+static void count_log(struct counting *c, struct gnt_record_log log)
 {
-    struct gnt_record_log log = gnt_record_log(kind, number);
     struct reading r = reading_of(nothing, NULL);
     gnt_store_read(c->store, gnt_record_log_slice(&log), 0, 0, &r.read);
     c->contents->messages += r.read.log.count;
@@ -149,7 +148,7 @@ static void on_session(void *to, const struct gnt_store_record *record)
         return;
     c->contents->sessions++;
     c->contents->connected += session.parted_ms == UINT64_MAX;
-    count_log(c, 's', session.number);
+    count_log(c, gnt_record_log('s', session.number));
 }
 
 static void on_group(void *to, const struct gnt_store_record *record)
@@ -159,7 +158,19 @@ static void on_group(void *to, const struct gnt_store_record *record)
     if (!gnt_group_record_read(record->value, &group))
         return;
     c->contents->groups++;
-    count_log(c, 'g', group.number);
+    count_log(c, gnt_record_log('g', group.number));
+}
+
+static void on_queue(void *to, const struct gnt_store_record *record)
+{
+    struct counting *c = to;
+    struct gnt_queue_record queue;
+    if (!gnt_queue_record_read(record->value, &queue))
+        return;
+    c->contents->queues += queue.parent == 0;
+    for (unsigned lane = 0; queue.lanes >> lane; lane++)
+        if (queue.lanes >> lane & 1)
+            count_log(c, gnt_queue_log(queue.number, lane));
 }
 
 static void count_one(void *to, const struct gnt_store_record *record)
@@ -174,6 +185,8 @@ static gnt_err count(struct gnt_store *store, struct gnt_inspect_contents *conte
     gnt_err err = each(store, "session", on_session, &c);
     if (!err)
         err = each(store, "group", on_group, &c);
+    if (!err)
+        err = each(store, "queue", on_queue, &c);
     if (!err)
         err = c.err;
     if (!err)
@@ -264,6 +277,8 @@ static const struct {
     {"received", "the state of an exactly-once message from its client", true, false},
     {"released", "the state of an exactly-once message to its client", true, false},
     {"group", "the record of a shared group", false, false},
+    {"queue", "the record of a queue", false, false},
+    {"queued", "how often a message of a queue has failed", false, false},
     {"retained", "the retained message", false, true},
     {"meta", "how sessions are spread over workers", false, false},
 };
@@ -291,14 +306,17 @@ static void describe_record(struct gnt_store *store, const struct gnt_lmdb_damag
              session.text[0] ? " of " : "", session.text);
 }
 
-/* Of a log's name: 's' and a session's number, 'g' and a shared group's, or 'h' and two workers'.
- */
+/* Of a log's name: 's' and a session's number, 'g' and a shared group's, 'q' and a queue's, or 'h'
+ * and two workers'. */
 static struct session_name name_log(struct gnt_store *store, const struct gnt_lmdb_damage *d)
 {
     struct gnt_slice name = gnt_slice(d->name, d->name_size);
-    struct session_name group = {"a shared group"}, worker = {"another worker"};
+    struct session_name group = {"a shared group"}, queue = {"a queue"};
+    struct session_name worker = {"another worker"};
     if (name.size == TEXT_AT && name.data[0] == 's')
         return name_session(store, leading_number(gnt_slice_skip(name, 1)));
+    if (name.size == TEXT_AT && name.data[0] == 'q')
+        return queue;
     return name.size == TEXT_AT && name.data[0] == 'g' ? group : worker;
 }
 

@@ -24,7 +24,8 @@ struct gnt_inspect_files {
 struct gnt_inspect_contents {
     uint64_t sessions, connected; /* connected: when the last one ended, or was killed */
     uint64_t subscriptions, groups, retained;
-    uint64_t messages; /* that wait or are in flight, of sessions and shared groups */
+    uint64_t queues;   /* without those of dead letters */
+    uint64_t messages; /* that wait or are in flight, of sessions, shared groups and queues */
     struct gnt_durable_report recovery;
 };
 

@@ -107,8 +107,8 @@ static gnt_err refuse(const struct opening *o)
 {
     snprintf(o->problem, o->cap,
              "%s: other machines could connect without a password%s name who may (--users FILE), "
-             "ask for certificates (mqtts:// with --ca FILE), or say 'allow_anonymous: true' "
-             "(--allow-anonymous=true) if that is what you want",
+             "ask for certificates (mqtts:// or amqps:// with --ca FILE), or say "
+             "'allow_anonymous: true' (--allow-anonymous=true) if that is what you want",
              o->one->url,
              o->one->proxies.count ? " through its proxies;" : "; listen on 127.0.0.1,");
     return GNT_DENIED;

@@ -174,6 +174,7 @@ static void put_contents(struct report *r, const struct gnt_inspect_contents *c)
     put_number(r, "sessions", c->sessions);
     put_number(r, "subscriptions", c->subscriptions);
     put_number(r, "shared_groups", c->groups);
+    put_number(r, "queues", c->queues);
     put_number(r, "messages_waiting", c->messages);
     put_number(r, "retained_messages", c->retained);
     put_number(r, "journal_commits", j->records);

@@ -108,6 +108,22 @@ class Info(Case):
         self.expect_counts(found)
         self.assertGreater(found["data.mdb"], 16384)
 
+    def test_counts_queues(self):
+        """What waits in queues, and as dead letters."""
+        process, ready = self.broker("--listen", "amqp://127.0.0.1:0")
+        amqp = re.search(r"amqp://127\.0\.0\.1:(\d+)", ready)[1]
+        for priority in ("4", "9"):
+            done = subprocess.run([harness.GNATTER, "send", "orders", "-m", "x", "--durable", "-p", amqp,
+                                   "--priority", priority, "--count", "3"], capture_output=True,
+                                  timeout=harness.PATIENCE, check=False)
+            self.assertEqual((done.returncode, done.stderr), (0, b""))
+        done = subprocess.run([harness.GNATTER, "receive", "orders", "-C", "1", "--reject", "-p", amqp],
+                              capture_output=True, timeout=harness.PATIENCE, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        self.assertEqual(harness.terminate(process), 0)
+        found, _ = self.told("info")
+        self.assertEqual((found["queues"], found["messages_waiting"], found["sessions"]), (1, 6, 0))
+
     def test_lines_for_people(self):
         self.fill()
         code, out, err = self.store("info")
