@@ -5,6 +5,7 @@
  *   session_subscribe.c  subscriptions, retained messages for new ones
  *   session_share.c      shared ones
  *   session_consume.c    those to queues
+ *   session_puller.c     what is got by them (core/session_puller.h)
  *   session_rights.c     who its client is, and what it may
  *   session_keep.c       what of it is in the store (core/keep.h) */
 #ifndef GNT_CORE_SESSION_PRIVATE_H
@@ -358,6 +359,8 @@ void gnt_session_consume_review(struct gnt_session *s);
 
 /* Its client has gone: what it has not acknowledged is the queues' again, and has FAILED or not. */
 void gnt_session_consume_stop(struct gnt_session *s, bool failed);
+
+/* ---- session_puller.c */
 
 /* Sends what came when there was no room, as far as there is. */
 void gnt_session_consume_on(struct gnt_session *s);

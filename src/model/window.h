@@ -29,7 +29,7 @@ struct gnt_flight {
     uint8_t state; /* enum gnt_flight_state */
     uint8_t qos;
     bool retain;
-    bool drawn; /* from a queue, by a consumer (core/session_consume.c) */
+    bool drawn; /* from a queue, by a consumer (core/session_puller.c) */
 };
 
 struct gnt_window {
