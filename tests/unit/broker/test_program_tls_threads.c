@@ -2,6 +2,7 @@
 #include <gnatter/broker.h>
 #include <gnatter/mqtt.h>
 
+#include "support/own_directory.h"
 #include "support/unit.h"
 
 #include "pki/certs.h"
@@ -20,18 +21,8 @@ enum { PATIENCE_MS = 30000, DAY = 86400 };
 
 /* ---- A CA and what it has issued, in files of a directory */
 
-static char directory[64];
 static EVP_PKEY *key; /* of all of them */
 static X509 *ca;
-
-static const char *in_directory(const char *name)
-{
-    static char paths[4][128];
-    static unsigned turn;
-    char *path = paths[turn++ % 4];
-    (void)snprintf(path, sizeof paths[0], "%s/%s", directory, name);
-    return path;
-}
 
 static X509 *issue(enum gnt_issue_role role, const char *subject, char *name, X509 *issuer)
 {

@@ -1,28 +1,10 @@
 /* Queues in memory: who gets what, and what comes of it; with homes apart and together. */
 #include "support/unit.h"
 
-#include "support/queue_world.h"
+#include "unit/core/three_homes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-enum { HOMES = 3 };
-
-static struct world w;
-
-static int setup(void **state)
-{
-    (void)state;
-    world_init(&w, HOMES, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    world_fini(&w);
-    return 0;
-}
 
 /* Wherever it asks from, the same queue answers; case does not matter. */
 static void names(void **state)

@@ -2,25 +2,7 @@
 #include "support/unit.h"
 
 #include "store/memory.h"
-#include "support/queue_world.h"
-
-enum { HOMES = 3 };
-
-static struct world w;
-
-static int setup(void **state)
-{
-    (void)state;
-    world_init(&w, HOMES, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    world_fini(&w);
-    return 0;
-}
+#include "unit/core/three_homes.h"
 
 static void blocks(void **state)
 {

@@ -1,25 +1,7 @@
 /* Receivers that do not take whatever comes: filters, browsers, message groups. */
 #include "support/unit.h"
 
-#include "support/queue_world.h"
-
-enum { HOMES = 3 };
-
-static struct world w;
-
-static int setup(void **state)
-{
-    (void)state;
-    world_init(&w, HOMES, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    world_fini(&w);
-    return 0;
-}
+#include "unit/core/three_homes.h"
 
 struct vowels {
     struct gnt_consumer_filter filter;

@@ -1,25 +1,7 @@
 /* What becomes of what was delivered: outcomes, locks and what is said too late, expiry. */
 #include "support/unit.h"
 
-#include "support/queue_world.h"
-
-enum { HOMES = 3 };
-
-static struct world w;
-
-static int setup(void **state)
-{
-    (void)state;
-    world_init(&w, HOMES, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    world_fini(&w);
-    return 0;
-}
+#include "unit/core/three_homes.h"
 
 /* What failed too often, or is rejected, is a dead letter, with why; from there it is dropped. */
 static void dead_letters(void **state)

@@ -2,6 +2,7 @@
 #ifndef GNT_TESTS_PKI_FILES_H
 #define GNT_TESTS_PKI_FILES_H
 
+#include "support/own_directory.h"
 #include "support/unit.h"
 
 #include "pki/certs.h"
@@ -10,25 +11,12 @@
 #include "pki/key.h"
 
 #include <dirent.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { NOW = 1800000000, YEAR = 365 * 86400 };
-
-static char directory[64];
-
-/* A path in the directory; four of them are good at a time. */
-__attribute__((unused)) static const char *in_directory(const char *name)
-{
-    static char paths[4][PATH_MAX];
-    static unsigned turn;
-    char *path = paths[turn++ % 4];
-    (void)snprintf(path, PATH_MAX, "%s/%s", directory, name);
-    return path;
-}
 
 __attribute__((unused)) static int make_directory(void **state)
 {

@@ -2,6 +2,7 @@
 #include "support/alloc_fault.h"
 #include "support/amqp_server.h"
 #include "support/unit.h"
+#include "unit/client/amqp/links.h"
 
 #include "auth/sasl.h"
 #include "base/slice.h"
@@ -138,21 +139,6 @@ static gnatter_amqp *client(void)
 {
     const struct gnatter_amqp_options o = usual();
     return client_with(&o);
-}
-
-static gnatter_amqp_sender *sender_to(gnatter_amqp *c, const char *address)
-{
-    gnatter_amqp_sender *s = NULL;
-    assert_int_equal(
-        gnatter_amqp_sender_new(c, &(struct gnatter_amqp_link){.address = address}, &s), 0);
-    return s;
-}
-
-static gnatter_amqp_receiver *receiver_by(gnatter_amqp *c, const struct gnatter_amqp_link *link)
-{
-    gnatter_amqp_receiver *r = NULL;
-    assert_int_equal(gnatter_amqp_receiver_new(c, link, &r), 0);
-    return r;
 }
 
 static gnatter_amqp_receiver *receiver_of(gnatter_amqp *c, const char *address)

@@ -1,6 +1,8 @@
 /* A container, with our own client as its peer. */
 #include "support/alloc_fault.h"
+#include "support/own_directory.h"
 #include "support/unit.h"
+#include "unit/client/amqp/links.h"
 
 #include "base/slice.h"
 #include "pki/certs.h"
@@ -188,21 +190,6 @@ static gnatter_amqp *client_to(gnatter_amqp_container *k)
 {
     const struct gnatter_amqp_options o = options_to(k);
     return client_by(&o);
-}
-
-static gnatter_amqp_sender *sender_to(gnatter_amqp *c, const char *address)
-{
-    gnatter_amqp_sender *s = NULL;
-    assert_int_equal(
-        gnatter_amqp_sender_new(c, &(struct gnatter_amqp_link){.address = address}, &s), 0);
-    return s;
-}
-
-static gnatter_amqp_receiver *receiver_by(gnatter_amqp *c, const struct gnatter_amqp_link *link)
-{
-    gnatter_amqp_receiver *r = NULL;
-    assert_int_equal(gnatter_amqp_receiver_new(c, link, &r), 0);
-    return r;
 }
 
 static int send_text(gnatter_amqp_sender *s, const char *words, struct gnatter_amqp_outcome *o)
@@ -740,17 +727,6 @@ static void left_by_both(void **state)
 }
 
 /* ---- TLS */
-
-static char directory[64];
-
-static const char *in_directory(const char *name)
-{
-    static char paths[4][128];
-    static unsigned turn;
-    char *path = paths[turn++ % 4];
-    (void)snprintf(path, sizeof paths[0], "%s/%s", directory, name);
-    return path;
-}
 
 static X509 *issue(enum gnt_issue_role role, const char *subject, EVP_PKEY *key, X509 *issuer,
                    const char *file)

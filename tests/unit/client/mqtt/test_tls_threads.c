@@ -1,5 +1,6 @@
 /* The threaded client by TLS, at a server that has whatever certificate a test wants. */
 #include "support/alloc_fault.h"
+#include "support/own_directory.h"
 #include "support/unit.h"
 
 #include "pki/certs.h"
@@ -26,19 +27,9 @@ enum { SOON_MS = 20000, DAY = 86400 };
 
 /* ---- A CA and what it has issued, in files of a directory */
 
-static char directory[64];
 static int64_t now;
 static EVP_PKEY *key; /* of all of them */
 static X509 *ca, *server, *future, *stray;
-
-static const char *in_directory(const char *name)
-{
-    static char paths[4][128];
-    static unsigned turn;
-    char *path = paths[turn++ % 4];
-    (void)snprintf(path, sizeof paths[0], "%s/%s", directory, name);
-    return path;
-}
 
 static X509 *issue(enum gnt_issue_role role, const char *subject, char *name, int from,
                    X509 *issuer)
