@@ -220,9 +220,9 @@ static void warn_idle_tls(const struct gnt_config *config)
     bool any = false, lists = config->tls.crls.count, asked = false;
     for (size_t i = 0; i < config->listeners.count; i++) {
         const struct gnt_config_listener *one = &config->listeners.items[i];
-        any = any || gnt_config_is_tls(one);
+        any = any || gnt_config_takes_tls(one);
         lists = lists || one->tls.crls.count;
-        asked = asked || (gnt_config_is_tls(one) && asks(config, one));
+        asked = asked || (gnt_config_takes_tls(one) && asks(config, one));
     }
     if (any && lists && !asked)
         gnt_log(GNT_LOG_WARNING, NULL, "tls",

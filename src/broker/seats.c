@@ -228,7 +228,9 @@ static void on_accept(void *context, struct gnt_stream *stream)
     if (gnt_worker_turns_away(e->seat->worker, &stream)) /* before any work is done for it */
         return;
     struct gnt_tls_context *tls = gnt_listener_tls_take(&e->listener->terms->tls);
-    if (tls)
+    if (tls && e->listener->terms->tls.by_header)
+        gnt_worker_offer_tls(e->seat->worker, stream, &tls);
+    else if (tls)
         gnt_porch_accept(&e->seat->worker->porch, stream, &tls, e->listener->url, go_in, context);
     else
         go_in(context, stream);

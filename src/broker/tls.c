@@ -254,13 +254,14 @@ gnt_err gnt_listener_tls_open(struct gnt_listener_tls *tls, const struct gnt_con
         (void)snprintf(problem, cap, "%s", why.text);
         return GNT_INVALID;
     }
-    if (!url.scheme->tls)
+    if (!gnt_config_takes_tls(listener))
         return GNT_OK;
     tls->url = strdup(listener->url);
     if (!tls->url)
         return GNT_NOMEM;
     pthread_mutex_init(&tls->lock, NULL);
     tls->kind = url.scheme->kind;
+    tls->by_header = !url.scheme->tls;
     tls->needed = gnt_config_needs_certificates(config, listener);
     if (tls->program && tls->program->choose && gnt_tls_choices_new(tls->program, &tls->choices))
         return GNT_NOMEM;
@@ -284,6 +285,10 @@ void gnt_listener_tls_reload(struct gnt_listener_tls *tls, const struct gnt_conf
     if (!listener) /* it is without TLS, or goes with the next start */
         return;
     gnt_err err = gnt_config_tls(config, listener, &said, &why);
+    if (!err && !gnt_config_takes_tls(listener)) {
+        gnt_why_set(&why, "%s: it goes without TLS at a restart only", tls->url);
+        err = GNT_INVALID;
+    }
     if (!err && tls->needed && said.ask != GNT_CONFIG_ASK_REQUIRED) {
         gnt_why_set(&why, "%s: other machines could connect without a certificate or a password",
                     tls->url);

@@ -15,6 +15,7 @@
 struct gnt_listener_tls {
     char *url;                       /* of the configuration's listener; NULL: it is without TLS */
     enum gnt_url_kind kind;          /* MQTT, AMQP or HTTP */
+    bool by_header;                  /* who asks for it by AMQP's header has it, and others not */
     bool needed;                     /* nothing but certificates keeps other machines out */
     pthread_mutex_t lock;            /* guards `context`, taken last, held for taking a reference */
     struct gnt_tls_context *context; /* for the connections to come */

@@ -548,8 +548,17 @@ void gnt_worker_accept(struct gnt_worker *worker, struct gnt_stream *stream)
 
 void gnt_worker_accept_amqp(struct gnt_worker *worker, struct gnt_stream *stream)
 {
-    if (!gnt_worker_turns_away(worker, &stream))
-        gnt_amqp_front_accept(&worker->amqp, stream);
+    struct gnt_tls_context *none = NULL;
+    gnt_worker_offer_tls(worker, stream, &none);
+}
+
+void gnt_worker_offer_tls(struct gnt_worker *worker, struct gnt_stream *stream,
+                          struct gnt_tls_context **tls)
+{
+    if (gnt_worker_turns_away(worker, &stream))
+        gnt_tls_context_unref(tls);
+    else
+        gnt_amqp_front_accept(&worker->amqp, stream, tls);
 }
 
 void gnt_worker_accept_http(struct gnt_worker *worker, struct gnt_stream *stream,

@@ -98,6 +98,11 @@ bool gnt_worker_turns_away(struct gnt_worker *worker, struct gnt_stream **stream
 void gnt_worker_accept(struct gnt_worker *worker, struct gnt_stream *stream);
 void gnt_worker_accept_amqp(struct gnt_worker *worker, struct gnt_stream *stream);
 
+/* The same for one that speaks AMQP, and may ask for TLS by AMQP's header for it.  Takes the
+ * reference to TLS. */
+void gnt_worker_offer_tls(struct gnt_worker *worker, struct gnt_stream *stream,
+                          struct gnt_tls_context **tls);
+
 /* The same for one that begins with HTTP, where ORIGINS, which stay, are permitted. */
 void gnt_worker_accept_http(struct gnt_worker *worker, struct gnt_stream *stream,
                             const struct gnt_http_origins *origins);

@@ -158,7 +158,7 @@ struct gnt_config_limits {
     uint32_t amqp_unsettled;   /* deliveries, per connection and direction */
     uint32_t amqp_suspended;   /* links of the broker */
     uint32_t amqp_suspended_ms;
-    uint32_t amqp_idle_ms;     /* 0: any time */
+    uint32_t amqp_idle_ms; /* 0: any time */
     /* Of AMQP, per connection: open ones, and what is in all of them */
     uint32_t transactions, transaction_parts;
     uint64_t transaction_bytes;
@@ -236,8 +236,11 @@ const char *gnt_config_users(const struct gnt_config *config);
 /* The acl_file, or NULL. */
 const char *gnt_config_access_file(const struct gnt_config *config);
 
-/* Whether LISTENER, of a configuration, speaks TLS. */
+/* Whether LISTENER, of a configuration, speaks TLS from the first byte on; and whether it speaks
+ * it at all: one for AMQP that has a certificate of its own does with clients that ask for it by
+ * AMQP's header for TLS. */
 bool gnt_config_is_tls(const struct gnt_config_listener *listener);
+bool gnt_config_takes_tls(const struct gnt_config_listener *listener);
 
 /* What holds for LISTENER of CONFIG, where all is decided: lent, what is in it belongs to CONFIG.
  * GNT_INVALID: WHY says what is missing, or does not go together; one without TLS should have none.

@@ -248,13 +248,26 @@ bool gnt_config_is_tls(const struct gnt_config_listener *listener)
     return !gnt_url_parse(listener->url, &url, &why) && url.scheme->tls;
 }
 
+bool gnt_config_takes_tls(const struct gnt_config_listener *listener)
+{
+    struct gnt_url url;
+    struct gnt_why why;
+    if (gnt_url_parse(listener->url, &url, &why))
+        return false;
+    bool own = listener->tls.certificates.count || listener->tls.pfxs.count;
+    bool amqp = url.scheme->kind == GNT_URL_AMQP && !url.scheme->file;
+    return url.scheme->tls || (amqp && own);
+}
+
 gnt_err gnt_config_tls(const struct gnt_config *config, const struct gnt_config_listener *listener,
                        struct gnt_config_tls *out, struct gnt_why *why)
 {
     *out = listener->tls;
     forget_defaults(out);
-    if (!gnt_config_is_tls(listener)) {
-        gnt_why_set(why, "%s: certificates and the like are for mqtts and https listeners",
+    if (!gnt_config_takes_tls(listener)) {
+        gnt_why_set(why,
+                    "%s: certificates and the like are for mqtts, amqps and https listeners, and "
+                    "for an amqp listener that has a certificate of its own",
                     listener->url);
         return is_empty(out) ? GNT_OK : GNT_INVALID;
     }

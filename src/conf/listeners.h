@@ -19,7 +19,8 @@ gnt_err gnt_tls_check_passphrase(const char *text, struct gnt_why *why);
       "The certificate that mqtts, amqps and https listeners show, in PEM or DER, with those of "  \
       "the CAs "                                                                                   \
       "between it and the root behind it; `gnatter cert init` makes one. Of several each client "  \
-      "gets the one for the host name that it asks for (SNI), and the first where none is.")       \
+      "gets the one for the host name that it asks for (SNI), and the first where none is. An "    \
+      "amqp listener's own is for clients that ask for TLS by AMQP's header for it.")              \
     X("key", "key", STRINGS, keys, NULL, NULL, NULL, "FILE",                                       \
       "The key of the certificate, or the keys of several in their order; without it the key is "  \
       "in the file of its certificate.")                                                           \

@@ -30,6 +30,7 @@ struct tls {
     SSL *ssl;                        /* NULL: gone, there is `rest` */
     struct gnt_tls_secrets *secrets; /* of a server, while it shakes hands */
     struct gnt_tls_rest *rest;
+    struct gnt_buf early; /* had been read of the stream below before the handshake */
     struct gnt_buf out;
     unsigned long reason; /* OpenSSL's, of the failure */
     int16_t failure;      /* a gnt_err that every read tells */
@@ -132,16 +133,36 @@ static int bio_write(BIO *bio, const char *from, size_t size, size_t *written)
     return 1;
 }
 
+/* Nothing of it is left when the handshake is over, in which the peer has the last word, and that
+ * is an answer to what it did not know yet. */
+static void read_early(struct tls *t, char *to, size_t cap, size_t *n)
+{
+    size_t size = gnt_buf_size(&t->early);
+    *n = size < cap ? size : cap;
+    memcpy(to, gnt_buf_slice(&t->early).data, *n);
+    gnt_buf_take(&t->early, *n);
+    if (*n == size)
+        gnt_buf_fini(&t->early);
+}
+
+static gnt_err read_below(struct tls *t, char *to, size_t cap, size_t *n)
+{
+    *n = 0;
+    if (gnt_buf_size(&t->early)) {
+        read_early(t, to, cap, n);
+        return GNT_OK;
+    }
+    if (!t->reads_left || !(t->inner->events & GNT_READABLE))
+        return GNT_MORE;
+    t->reads_left--;
+    return gnt_stream_read(t->inner, to, cap, n);
+}
+
 static int bio_read(BIO *bio, char *to, size_t cap, size_t *n)
 {
     struct tls *t = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    *n = 0;
-    gnt_err err = GNT_MORE;
-    if (t->reads_left && (t->inner->events & GNT_READABLE)) {
-        t->reads_left--;
-        err = gnt_stream_read(t->inner, to, cap, n);
-    }
+    gnt_err err = read_below(t, to, cap, n);
     if (*n && !t->first)
         t->first = (uint8_t)*to;
     if (err == GNT_MORE)
@@ -499,6 +520,7 @@ static void tls_free(struct tls *t)
     forget_secrets(t);
     gnt_tls_rest_free(&t->rest);
     gnt_tls_context_unref(&t->context);
+    gnt_buf_fini(&t->early);
     gnt_buf_fini(&t->out);
     free(t);
 }
@@ -566,6 +588,18 @@ gnt_err gnt_tls_new(struct gnt_stream **inner, struct gnt_tls_context *context, 
     gnt_stream_want(t->inner, gnt_tls_context_is_server(context) ? GNT_READABLE : GNT_WRITABLE);
     *out = &t->stream;
     return GNT_OK;
+}
+
+void gnt_tls_came(struct gnt_stream *s, struct gnt_buf *early)
+{
+    GNT_ASSERT(s->ops == &tls_ops);
+    struct tls *t = tls_of(s);
+    GNT_ASSERT(!t->open && !gnt_buf_size(&t->early));
+    if (!gnt_buf_size(early))
+        return;
+    t->early = *early;
+    *early = (struct gnt_buf){0};
+    gnt_stream_notify(t->inner, GNT_READABLE); /* as if it were there still */
 }
 
 const struct gnt_stream *gnt_tls_of(const struct gnt_stream *s)

@@ -28,6 +28,10 @@
 GNT_MUST gnt_err gnt_tls_new(struct gnt_stream **inner, struct gnt_tls_context *context,
                              const char *host, struct gnt_stream **out);
 
+/* Before S, of _new, has seen anything: what its peer has sent already, and was read of the stream
+ * below.  Takes what is in EARLY. */
+void gnt_tls_came(struct gnt_stream *s, struct gnt_buf *early);
+
 /* The TLS stream that S is, or stands on (as a WebSocket may); NULL: none. */
 const struct gnt_stream *gnt_tls_of(const struct gnt_stream *s);
 

@@ -306,7 +306,7 @@ class Mistakes(Case):
         path = os.path.join(os.path.dirname(PKI), "plain.yaml")
         with open(path, "w", encoding="utf-8") as file:
             file.write(f"listeners: [{{url: mqtt://127.0.0.1:0, ca: {PKI}/ca.pem}}]\n")
-        self.assertEqual(self.fails("are for mqtts and https listeners", "--config", path), 78)
+        self.assertEqual(self.fails("are for mqtts, amqps and https listeners", "--config", path), 78)
 
     def test_what_is_strange_is_told(self):
         for name, more, words in (

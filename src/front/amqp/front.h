@@ -35,6 +35,7 @@ struct gnt_amqp_limits {
 };
 
 struct gnt_lobby;
+struct gnt_tls_context;
 struct gnt_users;
 
 /* What all fronts of a broker share; constant while they live, but for the counters. */
@@ -77,8 +78,10 @@ GNT_MUST gnt_err gnt_amqp_front_init(struct gnt_amqp_front *front, struct gnt_am
 /* Closes what is still open, without a word.  One that was never initialised has nothing. */
 void gnt_amqp_front_fini(struct gnt_amqp_front *front);
 
-/* A stream, in the front's loop, that was accepted; the front owns it. */
-void gnt_amqp_front_accept(struct gnt_amqp_front *front, struct gnt_stream *stream);
+/* A stream, in the front's loop, that was accepted; the front owns it.  Takes the reference to TLS:
+ * what a peer has that asks for it by AMQP's header; *TLS NULL: it has not. */
+void gnt_amqp_front_accept(struct gnt_amqp_front *front, struct gnt_stream *stream,
+                           struct gnt_tls_context **tls);
 
 /* Once a turn, at its beginning; true if it has more to do, and the turn must not wait. */
 bool gnt_amqp_front_turn(struct gnt_amqp_front *front);

@@ -16,11 +16,13 @@ enum {
     UNREAD_ANSWERS_MAX = 1 << 20, /* who does not read its answers is not read either */
 };
 
-/* Whether the next frame is acted on: not while it has to be found out who the peer is. */
+/* Whether the next frame is acted on: not while it has to be found out who the peer is, nor when
+ * TLS comes next. */
 static bool hears(const struct gnt_amqp_peer *p)
 {
     return p->state == GNT_PEER_OPEN && !gnt_list_linked(&p->paused) && !p->awaits &&
-           p->engine.state != GNT_AMQP_DECIDES_SASL && !gnt_amqp_login_waits(p);
+           p->engine.state != GNT_AMQP_DECIDES_SASL && p->engine.state != GNT_AMQP_AWAITS_TLS &&
+           !gnt_amqp_login_waits(p);
 }
 
 bool gnt_amqp_peer_is_unheard(const struct gnt_amqp_peer *p)
@@ -35,6 +37,8 @@ void gnt_amqp_peer_want(struct gnt_amqp_peer *p)
         want = GNT_READABLE;
     if (p->out.size && !gnt_list_linked(&p->dirty))
         want |= GNT_WRITABLE;
+    if (gnt_amqp_peer_shakes_hands(p))
+        want = GNT_READABLE | GNT_WRITABLE;
     gnt_stream_want(p->stream, want);
 }
 

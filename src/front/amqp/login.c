@@ -18,6 +18,7 @@ struct gnt_amqp_login {
     struct gnt_sasl_terms terms;
     struct gnt_slice mechanisms[GNT_SASL_MECHANISMS]; /* of terms.offered, the best first */
     struct gnt_buf named;                             /* by its certificate */
+    struct gnt_tls_context *tls;                      /* that it may ask for; NULL: none */
     struct gnt_lobby_check *check;                    /* at the hasher; NULL: none is */
     const char *why;     /* nothing could be found out; NULL: not, or for want of time */
     uint64_t held_until; /* the outcome of a login that has failed; GNT_NEVER: none is held back */
@@ -42,6 +43,7 @@ void gnt_amqp_login_free(struct gnt_amqp_login **login)
     gnt_lobby_abandon(&gone->check);
     gnt_sasl_server_fini(&gone->sasl);
     gnt_buf_fini(&gone->named);
+    gnt_tls_context_unref(&gone->tls);
     free(gone);
 }
 
@@ -96,15 +98,11 @@ static uint32_t allowed_to(const struct gnt_amqp_peer *p, bool named)
     return allowed;
 }
 
-gnt_err gnt_amqp_login_offer(struct gnt_amqp_peer *p)
+/* What the stream, as it is now, permits. */
+static gnt_err offer_sasl(struct gnt_amqp_peer *p)
 {
-    struct gnt_amqp_login *login = calloc(1, sizeof *login);
+    struct gnt_amqp_login *login = p->login;
     uint32_t count = 0;
-    if (!login)
-        return GNT_NOMEM;
-    p->login = login;
-    p->by = "anonymous";
-    login->held_until = GNT_NEVER;
     gnt_err err = identify(p, &login->named);
     if (err)
         return err;
@@ -119,6 +117,33 @@ gnt_err gnt_amqp_login_offer(struct gnt_amqp_peer *p)
     gnt_amqp_connection_sasl_offer(&p->engine, login->mechanisms, count,
                                    !(login->terms.offered & GNT_SASL_BIT(GNT_SASL_ANONYMOUS)));
     return GNT_OK;
+}
+
+gnt_err gnt_amqp_login_offer(struct gnt_amqp_peer *p, struct gnt_tls_context **tls)
+{
+    struct gnt_amqp_login *login = calloc(1, sizeof *login);
+    if (!login) {
+        gnt_tls_context_unref(tls);
+        return GNT_NOMEM;
+    }
+    p->login = login;
+    p->by = "anonymous";
+    login->held_until = GNT_NEVER;
+    login->tls = *tls;
+    *tls = NULL;
+    gnt_err err = login->tls ? gnt_amqp_connection_tls(&p->engine) : GNT_OK;
+    return err ? err : offer_sasl(p);
+}
+
+gnt_err gnt_amqp_login_offer_anew(struct gnt_amqp_peer *p)
+{
+    gnt_tls_context_unref(&p->login->tls);
+    return offer_sasl(p);
+}
+
+struct gnt_tls_context *gnt_amqp_login_tls(const struct gnt_amqp_peer *p)
+{
+    return p->login->tls;
 }
 
 /* ---- The verdict */

@@ -5,6 +5,7 @@
 #include "auth/rights.h"
 #include "base/assert.h"
 #include "base/log.h"
+#include "net/tls_context.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -199,20 +200,23 @@ static struct gnt_amqp_peer *peer_new(struct gnt_amqp_front *front, struct gnt_s
     return p;
 }
 
-static void turn_away(struct gnt_amqp_front *front, struct gnt_stream *stream, const char *why)
+static void turn_away(struct gnt_amqp_front *front, struct gnt_stream *stream,
+                      struct gnt_tls_context **tls, const char *why)
 {
     gnt_count(&front->home->counters, GNT_COUNT_CONNECTIONS_REFUSED, 1);
     gnt_log_limited(GNT_LOG_WARNING, NULL, "turn away connection", GNT_F_STR("reason", why));
+    gnt_tls_context_unref(tls);
     gnt_stream_close(&stream);
 }
 
-void gnt_amqp_front_accept(struct gnt_amqp_front *front, struct gnt_stream *stream)
+void gnt_amqp_front_accept(struct gnt_amqp_front *front, struct gnt_stream *stream,
+                           struct gnt_tls_context **tls)
 {
     _Atomic uint32_t *connections = &front->shared->lobby->connections;
     const char *why = front->stopping ? "shutting down" : NULL;
     gnt_count(&front->home->counters, GNT_COUNT_CONNECTIONS_ACCEPTED, 1);
     if (why) {
-        turn_away(front, stream, why);
+        turn_away(front, stream, tls, why);
         return;
     }
     uint32_t before = atomic_fetch_add_explicit(connections, 1, memory_order_relaxed);
@@ -221,10 +225,10 @@ void gnt_amqp_front_accept(struct gnt_amqp_front *front, struct gnt_stream *stre
     struct gnt_amqp_peer *p = why ? NULL : peer_new(front, stream);
     if (!p) {
         atomic_fetch_sub_explicit(connections, 1, memory_order_relaxed);
-        turn_away(front, stream, why ? why : gnt_err_text(GNT_NOMEM));
+        turn_away(front, stream, tls, why ? why : gnt_err_text(GNT_NOMEM));
         return;
     }
-    gnt_err err = gnt_amqp_login_offer(p);
+    gnt_err err = gnt_amqp_login_offer(p, tls);
     if (err) {
         tell_end(p, err == GNT_DENIED ? "its certificate names nobody" : gnt_err_text(err));
         peer_free(p);
@@ -236,8 +240,7 @@ void gnt_amqp_front_accept(struct gnt_amqp_front *front, struct gnt_stream *stre
 
 /* ---- The peer's end */
 
-/* Nothing more can be written. */
-static void lost(struct gnt_amqp_peer *p, const char *reason)
+void gnt_amqp_peer_lost(struct gnt_amqp_peer *p, const char *reason)
 {
     if (p->state == GNT_PEER_OPEN) {
         tell_end(p, reason);
@@ -267,7 +270,7 @@ void gnt_amqp_peer_fail(struct gnt_amqp_peer *p, enum gnt_amqp_condition conditi
     GNT_AMQP_SET(&error, condition, gnt_amqp_condition_symbol(condition));
     GNT_AMQP_SET(&error, description, gnt_slice_str(text));
     if (gnt_amqp_connection_close(&p->engine, &error))
-        lost(p, text);
+        gnt_amqp_peer_lost(p, text);
     else
         gnt_amqp_peer_end(p, text);
 }
@@ -290,7 +293,7 @@ void gnt_amqp_peer_broke(struct gnt_amqp_peer *p, gnt_err err)
 void gnt_amqp_peer_input_ended(struct gnt_amqp_peer *p, gnt_err err)
 {
     if (err != GNT_CLOSED || p->out.size == 0)
-        lost(p, gnt_err_text(err));
+        gnt_amqp_peer_lost(p, gnt_err_text(err));
     else
         gnt_amqp_peer_end(p, gnt_err_text(err));
 }
@@ -386,7 +389,7 @@ static void flush(struct gnt_amqp_peer *p)
     if (!err)
         err = write_out(p);
     if (err) {
-        lost(p, gnt_err_text(err));
+        gnt_amqp_peer_lost(p, gnt_err_text(err));
         return;
     }
     watch_stall(p);
@@ -394,6 +397,7 @@ static void flush(struct gnt_amqp_peer *p)
         gnt_links_go_on(p);
     if (p->state == GNT_PEER_ENDING && p->out.size == 0)
         finish(p);
+    gnt_amqp_peer_secure(p);
     if (p->unread)
         gnt_amqp_peer_unpause(p);
     else
@@ -424,6 +428,10 @@ void gnt_amqp_peer_dirty(struct gnt_amqp_peer *p)
 static void on_ready(struct gnt_stream *stream)
 {
     struct gnt_amqp_peer *p = stream->owner;
+    if (gnt_amqp_peer_shakes_hands(p)) {
+        gnt_amqp_peer_shook_hands(p);
+        return;
+    }
     if ((stream->events & stream->want & GNT_WRITABLE) != 0)
         gnt_amqp_peer_dirty(p);
     if ((stream->events & stream->want & GNT_READABLE) == 0) {
@@ -457,10 +465,13 @@ static void tick(struct gnt_amqp_peer *p, uint64_t now)
 {
     if (gnt_amqp_peer_is_unheard(p))
         gnt_amqp_connection_lives(&p->engine, now);
+    bool shakes = gnt_amqp_peer_shakes_hands(p);
     gnt_err err = gnt_amqp_connection_tick(&p->engine, now);
     gnt_amqp_peer_dirty(p);
     if (!err) {
         gnt_amqp_peer_keep_time(p);
+    } else if (shakes) {
+        gnt_amqp_peer_unsecured(p, "no TLS handshake in time");
     } else if (err == GNT_TIMEOUT) {
         if (is_in(p))
             gnt_count(gnt_amqp_peer_counters(p), GNT_COUNT_KEEP_ALIVE_TIMEOUTS, 1);
@@ -481,7 +492,7 @@ static void on_timer(struct gnt_timer *timer, uint64_t now)
         gnt_amqp_login_tell(p);
     } else if (write_deadline(p) <= now && !still_takes(p)) {
         gnt_count(gnt_amqp_peer_counters(p), GNT_COUNT_WRITE_TIMEOUTS, 1);
-        lost(p, "nothing was taken in time");
+        gnt_amqp_peer_lost(p, "nothing was taken in time");
     } else if (gnt_amqp_connection_deadline(&p->engine) <= now) {
         tick(p, now);
     } else {

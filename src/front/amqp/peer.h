@@ -2,6 +2,7 @@
  *   front.c        all of a worker's: what they share, from start to stop
  *   peer.c         its life: accepting, time, writing, closing
  *   io.c           reading
+ *   secure.c       TLS, where the peer asks for it
  *   login.c        who the peer is
  *   rights.c       what it may do
  *   attach.c       what a link is wanted to
@@ -139,6 +140,9 @@ void gnt_amqp_peer_input_ended(struct gnt_amqp_peer *p, gnt_err err);
 void gnt_amqp_peer_shut_down(struct gnt_amqp_peer *p);
 void gnt_amqp_peer_drop(struct gnt_amqp_peer *p);
 
+/* Nothing more can be written; REASON is for the log. */
+void gnt_amqp_peer_lost(struct gnt_amqp_peer *p, const char *reason);
+
 /* The peer, who has said OPEN, may, or why not: GNT_DENIED, GNT_BUSY, or what else went wrong. */
 void gnt_amqp_peer_opens(struct gnt_amqp_peer *p, gnt_err may);
 
@@ -168,14 +172,35 @@ void gnt_amqp_peer_go_on(struct gnt_amqp_peer *p);
 /* Reads and throws away; an error is the end of the stream. */
 GNT_MUST gnt_err gnt_amqp_peer_discard(struct gnt_amqp_peer *p);
 
+/* ---- secure.c */
+
+/* Whether the handshake goes on. */
+bool gnt_amqp_peer_shakes_hands(const struct gnt_amqp_peer *p);
+
+/* The peer has been written to: the handshake begins where it has asked for one, and has the answer
+ * to that. */
+void gnt_amqp_peer_secure(struct gnt_amqp_peer *p);
+
+/* Something has come of the handshake. */
+void gnt_amqp_peer_shook_hands(struct gnt_amqp_peer *p);
+
+/* The handshake has failed, or will not be over any more: the connection is lost. */
+void gnt_amqp_peer_unsecured(struct gnt_amqp_peer *p, const char *reason);
+
 /* ---- rights.c: front->review. */
 void gnt_amqp_peer_review(struct gnt_home *home, struct gnt_work *work);
 
 /* ---- login.c */
 
-/* Before the first bytes: what the peer is offered.  GNT_NOMEM; GNT_DENIED: it has to be named by
- * its certificate, and is not. */
-GNT_MUST gnt_err gnt_amqp_login_offer(struct gnt_amqp_peer *p);
+/* Before the first bytes: what the peer is offered, TLS too where there is some; takes the
+ * reference.  GNT_NOMEM; GNT_DENIED: it has to be named by its certificate, and is not. */
+GNT_MUST gnt_err gnt_amqp_login_offer(struct gnt_amqp_peer *p, struct gnt_tls_context **tls);
+
+/* The same once more, over TLS. */
+GNT_MUST gnt_err gnt_amqp_login_offer_anew(struct gnt_amqp_peer *p);
+
+/* Lent: what it was offered; not NULL where its engine waits for TLS. */
+struct gnt_tls_context *gnt_amqp_login_tls(const struct gnt_amqp_peer *p);
 
 /* SASL_INIT or SASL_RESPONSE. */
 void gnt_amqp_login_on_event(struct gnt_amqp_peer *p, const struct gnt_amqp_event *event);

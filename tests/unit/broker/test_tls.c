@@ -106,6 +106,32 @@ static void test_what_is_not_its_own(void **state)
     gnt_tls_context_unref(&after);
 }
 
+/* An amqp listener's own: other ones at a reload, but not none any more. */
+static void test_by_header(void **state)
+{
+    (void)state;
+    static const char mine[] = "listeners: [{url: 'amqp://127.0.0.1', certificate: @/server.pem, "
+                               "key: @/server.key}]\n";
+    configure(mine);
+    assert_int_equal(open_it(), GNT_OK);
+    assert_true(tls.by_header);
+    const struct gnt_tls_context *before = tls.context;
+    gnt_listener_tls_reload(&tls, &config);
+    assert_ptr_not_equal(tls.context, before);
+    before = tls.context;
+    gnt_log_divert(NULL, NULL);
+    configure("certificate: @/server.pem\nkey: @/server.key\n"
+              "listeners: [{url: 'amqp://127.0.0.1'}]\n");
+    gnt_listener_tls_reload(&tls, &config);
+    assert_ptr_equal(tls.context, before);
+    gnt_listener_tls_close(&tls);
+    assert_int_equal(open_it(), GNT_OK);
+    assert_null(gnt_listener_tls_take(&tls));
+    configure(usual);
+    assert_int_equal(open_it(), GNT_OK);
+    assert_false(tls.by_header);
+}
+
 /* Where certificates are all that keeps others out, a reload does not let them in: who may connect
  * without a name was settled when the listener was opened. */
 static void test_still_asked(void **state)
@@ -147,7 +173,8 @@ static void test_mistakes(void **state)
         const char *text, *words;
     } rows[] = {
         {"listeners: [{url: 'mqtts://127.0.0.1'}]\n", "TLS needs a certificate"},
-        {"listeners: [{url: mqtt://127.0.0.1, ca: x}]\n", "are for mqtts and https listeners"},
+        {"listeners: [{url: mqtt://127.0.0.1, ca: x}]\n",
+         "are for mqtts, amqps and https listeners"},
         {"listeners: [{url: https://127.0.0.1, key: x}]\ncertificate: y\n",
          "more keys than certificates"},
         {"certificate: @/server.pem\nkey: @/ca.pem\nlisteners: [{url: 'mqtts://127.0.0.1'}]\n",
@@ -203,7 +230,7 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {T(test_taken_and_kept), T(test_what_is_not_its_own),
-                                       T(test_still_asked), T(test_mistakes),
-                                       T(test_out_of_memory)};
+                                       T(test_by_header),      T(test_still_asked),
+                                       T(test_mistakes),       T(test_out_of_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

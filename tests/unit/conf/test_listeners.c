@@ -95,6 +95,33 @@ static void test_who_gets_through(void **state)
     assert_false(gnt_config_is_open(&config));
 }
 
+/* By AMQP's header: where the listener itself has a certificate, and others come in without. */
+static void test_tls_by_header(void **state)
+{
+    (void)state;
+    read_text(&config, "certificate: a.pem\nca: ca.pem\ntls_min: 1.3\nlisteners:\n"
+                       "  - {url: 'amqp://:1'}\n"
+                       "  - {url: 'amqp://:2', certificate: b.pem}\n"
+                       "  - {url: 'amqp://:3', pfx: c.pfx, client_certificates: none}\n"
+                       "  - {url: 'mqtt://:4', certificate: b.pem}\n"
+                       "  - {url: 'amqp+unix:///x', certificate: b.pem}\n"
+                       "  - {url: 'amqp://:5', ca: b.pem}\n");
+    static const bool takes[] = {false, true, true, false, false, false};
+    static const gnt_err says[] = {GNT_OK, GNT_OK, GNT_OK, GNT_INVALID, GNT_INVALID, GNT_INVALID};
+    for (size_t i = 0; i < COUNT_OF(takes); i++) {
+        const struct gnt_config_listener *one = &config.listeners.items[i];
+        assert_int_equal(gnt_config_takes_tls(one), takes[i]);
+        assert_false(gnt_config_is_tls(one));
+        assert_false(gnt_config_is_authenticated(&config, one));
+        assert_int_equal(tls_of(i), says[i]);
+    }
+    assert_int_equal(tls_of(1), GNT_OK);
+    assert_string_equal(tls.certificates.items[0], "b.pem");
+    assert_string_equal(tls.cas.items[0], "ca.pem");
+    assert_int_equal(tls.ask, GNT_CONFIG_ASK_REQUIRED); /* of those who ask for TLS */
+    assert_int_equal(tls.least, 0x0304);
+}
+
 /* What a listener has of TLS is taken over at a reload, where it listens is not. */
 static void test_what_needs_a_restart(void **state)
 {
@@ -130,6 +157,6 @@ static void test_what_needs_a_restart(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {T(test_own_before_all), T(test_who_gets_through),
-                                       T(test_what_needs_a_restart)};
+                                       T(test_tls_by_header), T(test_what_needs_a_restart)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

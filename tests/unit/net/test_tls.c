@@ -115,6 +115,50 @@ static void test_handshake_cut_anywhere(void **state)
     drop_by_hand();
 }
 
+/* What was read of the stream below before there was TLS is the beginning of the handshake, however
+ * much of it that was. */
+static void test_what_was_read_before(void **state)
+{
+    (void)state;
+    char bytes[ROOM];
+    size_t n, size = 1;
+    for (size_t cut = 0; cut <= size; cut += cut + 41 > size && cut < size ? size - cut : 41) {
+        struct gnt_buf early = {0};
+        dial_by_hand();
+        gnt_loop_turn(&fake.loop, 0);
+        assert_int_equal(gnt_stream_read(far[CLIENT], bytes, sizeof bytes, &size), GNT_OK);
+        assert_true(cut <= size);
+        assert_int_equal(gnt_buf_put(&early, gnt_slice(bytes, cut)), GNT_OK);
+        gnt_tls_came(ends[SERVER], &early);
+        assert_int_equal(gnt_buf_size(&early), 0);
+        turn(2);
+        const struct iovec rest = {bytes + cut, size - cut};
+        if (rest.iov_len)
+            assert_int_equal(gnt_stream_writev(far[SERVER], &rest, 1, &n), GNT_OK);
+        for (enum side from = SERVER, tries = 0; !is_open() && tries < 20; tries++, from = !from)
+            carry(from, 0);
+        assert_true(is_open());
+        assert_int_equal(put(ends[CLIENT], "hello"), GNT_OK);
+        carry(CLIENT, 0);
+        assert_reads(ends[SERVER], "hello");
+    }
+    drop_by_hand();
+}
+
+/* What was read before, and will never be the beginning of a handshake. */
+static void test_no_hello_was_read_before(void **state)
+{
+    (void)state;
+    struct gnt_buf early = {0};
+    dial_by_hand();
+    assert_int_equal(gnt_buf_put(&early, gnt_slice_str("GET / HTTP/1.1\r\n\r\n")), GNT_OK);
+    gnt_tls_came(ends[SERVER], &early);
+    turn(2);
+    assert_int_equal(gnt_tls_handshake(ends[SERVER]), GNT_PROTOCOL);
+    assert_words(ends[SERVER], "the peer speaks HTTP without TLS");
+    drop_by_hand();
+}
+
 /* What comes in one piece with the last of the handshake is not forgotten. */
 static void test_data_together_with_the_handshake(void **state)
 {
@@ -763,6 +807,8 @@ int main(void)
         T(test_handshake_without_the_owners),
         T(test_nothing_before_the_handshake_is_over),
         T(test_handshake_cut_anywhere),
+        T(test_what_was_read_before),
+        T(test_no_hello_was_read_before),
         T(test_data_together_with_the_handshake),
         T(test_both_ways_at_once),
         T(test_one_writev_is_one_record),
