@@ -59,7 +59,8 @@ struct gnt_access_marks {
 };
 
 /* Appends a rule about FILTER, with VERBS that are all about queues or all about topics; what is
- * said about "$queue/NAME" as a topic is about the queue NAME.  GNT_INVALID: *why; GNT_NOMEM.  MARKS NULL: none is looked for. */
+ * said about "$queue/NAME" as a topic is about the queue NAME.  GNT_INVALID: *why; GNT_NOMEM. MARKS
+ * NULL: none is looked for. */
 GNT_MUST gnt_err gnt_access_append(struct gnt_access_rows *rows, struct gnt_slice who,
                                    uint8_t verbs, bool permits, struct gnt_slice filter,
                                    const struct gnt_access_marks *marks, const char **why);

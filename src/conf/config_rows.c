@@ -149,10 +149,9 @@ static const struct gnt_option rows[] = {
      .min = 1,
      .restart = true,
      .metavar = "FILE",
-     .help =
-         "The file of users and their passwords, which gnatter passwd writes. With it clients "
-         "log in by user name and password or, in MQTT 5 and AMQP, by SCRAM. SIGHUP reads it "
-         "again; with none nobody can log in."},
+     .help = "The file of users and their passwords, which gnatter passwd writes. With it clients "
+             "log in by user name and password or, in MQTT 5 and AMQP, by SCRAM. SIGHUP reads it "
+             "again; with none nobody can log in."},
     {.path = "allow_anonymous",
      .flag = "allow-anonymous",
      .kind = GNT_OPTION_WORD,

@@ -154,8 +154,7 @@ extern const struct gnt_option_word gnt_limits_unlimited[];
               "connection, together. A message over it is refused; an outcome over it, of which "  \
               "nobody can be told, keeps its transaction from being committed.")                   \
     X("transaction_bytes", SIZE, transaction_bytes, .fallback = "64MiB", .min = 1024,              \
-      .max = UINT64_C(1) << 40,                                                                    \
-      .help = "The same in bytes of memory.")                                                      \
+      .max = UINT64_C(1) << 40, .help = "The same in bytes of memory.")                            \
     X("transaction_timeout", DURATION, transaction_timeout_ms, .fallback = "2m", .max = 86400000,  \
       .help = "How long a transaction may be open before it is rolled back; whoever discharges "   \
               "it then is told (amqp:transaction:timeout). 0 is for ever.")                        \
