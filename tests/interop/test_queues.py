@@ -5,7 +5,7 @@ import harness
 from paho_client import V5, V311, Client
 from proton import Delivery, Described, Message, symbol
 from proton.reactor import Filter
-from proton.utils import BlockingConnection
+from proton.utils import BlockingConnection, LinkDetached
 
 CONFIG = b"""
 entities:
@@ -19,6 +19,7 @@ entities:
 
 class Queues(harness.Test):
     SETTINGS = ()
+    DATA = "none"
 
     def start_broker(self):
         path = self.file("gnatter.yaml", CONFIG)
@@ -27,7 +28,7 @@ class Queues(harness.Test):
         self.addCleanup(self.stop, broker)
         broker.spawn([harness.GNATTER, "broker", "--config", path, "--listen", "mqtt://127.0.0.1:0",
                       "--listen", "http://127.0.0.1:0", "--listen", "amqp://127.0.0.1:0", "--data",
-                      "none", "--workers", str(harness.WORKERS)] +
+                      self.DATA, "--workers", str(harness.WORKERS)] +
                      [word for setting in self.SETTINGS for word in ("--set", setting)])
         return broker.wait_for_port()
 
@@ -218,6 +219,83 @@ class Topics(Queues):
             for by, body in ((connection, "own"), (other, "other")):
                 by.create_sender(address).send(Message(body=body))
             self.assertEqual(receiver.receive().body, "other")
+
+
+class Shared(Queues):
+    """One group of members that speak MQTT and AMQP."""
+
+    def join(self, connection, publisher):
+        """A receiver that has credit for ten, by now."""
+        receiver = connection.create_receiver("topic://$share/g/t/#", credit=11)
+        publisher.publish("t/a", "first", 1)
+        self.assertEqual(bytes(receiver.receive().body), b"first")
+        receiver.accept()
+        return receiver
+
+    def test_each_message_once(self):
+        publisher = self.mqtt("publisher")
+        receiver = self.join(self.amqp(), publisher)
+        subscriber = self.mqtt("subscriber")
+        subscriber.subscribe("$share/g/t/#", 1)
+        sent = [b"%d" % n for n in range(10)]
+        for body in sent:
+            publisher.publish("t/a", body, 1)
+        got = [m.payload for m in subscriber.receive_all(5)]
+        for _ in range(5):
+            got.append(bytes(receiver.receive().body))
+            receiver.accept()
+        self.assertEqual(sorted(got), sent)
+
+    def test_a_member_that_goes(self):
+        """What a receiver has not settled comes to a subscriber, and nothing that it has."""
+        publisher, connection = self.mqtt("publisher"), self.amqp()
+        receiver = self.join(connection, publisher)
+        for n in range(10):
+            publisher.publish("t/a", b"%d" % n, 1)
+        receiver.receive()
+        receiver.accept()
+        receiver.receive()
+        subscriber = self.mqtt("subscriber")
+        subscriber.subscribe("$share/g/t/#", 1)
+        connection.close()
+        self.assertEqual(subscriber.payloads(9), [str(n) for n in range(1, 10)])
+
+    def test_bad_names(self):
+        connection = self.amqp()
+        for bad in "g", "/t", "+/t", "g/", "g/a/#/b", "g/$queue/q":
+            with self.assertRaises(LinkDetached) as raised:
+                connection.create_receiver(f"topic://$share/{bad}")
+            self.assertIn("amqp:invalid-field", str(raised.exception))
+
+
+class SharedAndKept(Queues):
+    """The group of a session that outlives its connection."""
+    DATA = "data"
+
+    def keeper(self):
+        client = Client("keeper", V5, clean=False)
+        self.addCleanup(client.close)
+        client.connect(self.broker, SessionExpiryInterval=3600)
+        return client
+
+    def test_a_restart(self):
+        """What a receiver has settled is over; what it has not comes again."""
+        keeper = self.keeper()
+        keeper.subscribe("$share/g/t", 1)
+        keeper.close()
+        connection = BlockingConnection(f"amqp://127.0.0.1:{self.broker.amqp_port}",
+                                        timeout=harness.PATIENCE)
+        receiver = connection.create_receiver("topic://$share/g/t", credit=5)
+        publisher = self.mqtt("publisher")
+        for n in range(5):
+            publisher.publish("t", b"%d" % n, 1)
+        for _ in range(3):
+            receiver.receive()
+            receiver.accept()
+        connection.create_sender("q").send(Message(body="safe", durable=True))
+        self.stop(self.brokers[0])
+        self.broker = self.start_broker()
+        self.assertEqual(self.keeper().payloads(2), ["3", "4"])
 
 
 if __name__ == "__main__":

@@ -320,19 +320,44 @@ static void ask(struct gnt_amqp_peer *p, const struct gnt_amqp_event *event,
 
 /* ---- What is wanted */
 
+/* Whether NAME is "$share/GROUP/FILTER", or begins so. */
+static bool is_share(struct gnt_slice name)
+{
+    struct gnt_share share;
+    return gnt_topic_share(name, &share) != GNT_NOTFOUND;
+}
+
+/* Queues are shared as they are. */
+static bool filter_valid(struct gnt_slice name, size_t levels)
+{
+    struct gnt_share share = {.filter = name};
+    struct gnt_slice queue;
+    gnt_err err = gnt_topic_share(name, &share);
+    return err != GNT_INVALID && gnt_topic_filter_valid(share.filter, levels) &&
+           (err == GNT_NOTFOUND || !gnt_topic_queue(share.filter, &queue));
+}
+
+static void attach_shared(struct gnt_amqp_peer *p, struct gnt_wanted *w)
+{
+    gnt_err err = gnt_topics_share(p, w);
+    if (err)
+        gnt_attach_refuse(p, w->link, GNT_AMQP_RESOURCE_LIMIT_EXCEEDED, gnt_err_text(err));
+}
+
 static void attach_topic(struct gnt_amqp_peer *p, const struct gnt_amqp_event *event,
                          struct gnt_wanted *w)
 {
     char *none = NULL;
     size_t levels = gnt_amqp_peer_home(p)->config.topic_levels;
     bool sender = event->link->sender;
-    bool valid =
-        sender ? gnt_topic_filter_valid(w->name, levels) : gnt_topic_name_valid(w->name, levels);
+    bool valid = sender ? filter_valid(w->name, levels) : gnt_topic_name_valid(w->name, levels);
     if (!valid)
         gnt_attach_refuse(p, w->link, GNT_AMQP_INVALID_FIELD,
                           sender ? "not a topic filter" : "not a topic name");
     else if (!gnt_amqp_peer_may(p, sender ? GNT_VERB_SUBSCRIBE : GNT_VERB_PUBLISH, w->name))
         gnt_attach_refuse(p, w->link, GNT_AMQP_UNAUTHORIZED_ACCESS, "not permitted");
+    else if (sender && is_share(w->name))
+        attach_shared(p, w);
     else
         settle(p, w, GNT_ADDRESS_TOPIC, &none);
 }

@@ -48,6 +48,8 @@ struct gnt_terminus_kind {
     void (*resumed)(struct gnt_terminus *t, const struct gnt_amqp_event *event);
     /* It was suspended, and its time is over: gives back what it has kept. */
     void (*expire)(struct gnt_terminus *t);
+    /* What its peer may do may have changed. */
+    void (*review)(struct gnt_terminus *t);
     /* Nobody has it any more: frees it. */
     void (*free)(struct gnt_terminus *t);
 };
@@ -174,5 +176,10 @@ GNT_MUST gnt_err gnt_outgoing_new(struct gnt_amqp_peer *p, struct gnt_wanted *wa
                                   struct gnt_terminus **out);
 GNT_MUST gnt_err gnt_topics_new(struct gnt_amqp_peer *p, struct gnt_wanted *wanted,
                                 struct gnt_terminus **out);
+
+/* ---- topics_shared.c: likewise of "$share/GROUP/FILTER", a valid one, which is answered when the
+ * group has answered.  GNT_NOMEM: there is none. */
+
+GNT_MUST gnt_err gnt_topics_share(struct gnt_amqp_peer *p, struct gnt_wanted *wanted);
 
 #endif

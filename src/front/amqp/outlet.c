@@ -1,5 +1,6 @@
 #include "front/amqp/outlet.h"
 
+#include "front/amqp/delivery.h"
 #include "mapping/mapping.h"
 
 enum { LARGE = 4096 }; /* from here on a message is linked, and not copied */
@@ -177,4 +178,42 @@ void gnt_outlet_go_on(struct gnt_outlet *o)
         while (o->t.peer && !gnt_list_empty(&o->unsent) && has_room(o) && send_first(o))
             continue;
     } while (o->t.peer && o->ops->room(o));
+}
+
+/* ---- What the peer says about messages of topics */
+
+struct gnt_going *gnt_outlet_told(struct gnt_outlet *o, const struct gnt_amqp_event *event,
+                                  struct gnt_settling *settling)
+{
+    struct gnt_terminus *t = &o->t;
+    struct gnt_going *g = event->delivery->context;
+    if (!g)
+        return NULL;
+    *settling = (struct gnt_settling){.outcome = GNT_SETTLE_RELEASE};
+    gnt_buf_clear(&t->front->scratch);
+    gnt_err err = gnt_delivery_outcome(&event->state, g->said, gnt_slice(NULL, 0),
+                                       &t->front->scratch, settling);
+    if (err == GNT_MORE && !event->settled)
+        return NULL;
+    if (err == GNT_UNSUPPORTED) {
+        gnt_terminus_end(t, GNT_AMQP_NOT_IMPLEMENTED,
+                         "what comes from topics is no part of transactions");
+        return NULL;
+    }
+    if (err == GNT_MALFORMED) {
+        gnt_terminus_end(t, GNT_AMQP_INVALID_FIELD, "not an outcome for a message of a topic");
+        return NULL;
+    }
+    if (!g->delivery->whole) {
+        g->over = event->settled;
+        return NULL;
+    }
+    return g;
+}
+
+gnt_err gnt_outlet_settle(struct gnt_going *g, const struct gnt_amqp_event *event)
+{
+    if (event->settled)
+        return GNT_OK;
+    return gnt_amqp_delivery_settle(g->delivery, gnt_delivery_echo(&event->state), true);
 }

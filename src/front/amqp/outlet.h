@@ -71,6 +71,15 @@ void gnt_outlet_go_on(struct gnt_outlet *o);
 /* How many deliveries the link has credit for that do not wait already. */
 uint32_t gnt_outlet_credit(const struct gnt_outlet *o);
 
+/* The message of a topic whose outcome the peer has told by EVENT, with that in *settling.  NULL:
+ * there is nothing to do about it, or the link has ended. */
+struct gnt_going *gnt_outlet_told(struct gnt_outlet *o, const struct gnt_amqp_event *event,
+                                  struct gnt_settling *settling);
+
+/* Tells the peer that EVENT's outcome of G holds, if it waits for that.  As
+ * gnt_amqp_delivery_settle. */
+GNT_MUST gnt_err gnt_outlet_settle(struct gnt_going *g, const struct gnt_amqp_event *event);
+
 /* What of G is the outlet's; it is in no list any more. */
 void gnt_going_fini(struct gnt_going *g);
 

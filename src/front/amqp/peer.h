@@ -13,7 +13,7 @@
  *   verdict.c      what becomes of them
  *   outlet.c       messages to it:
  *   outgoing*.c    from queues, and
- *   topics.c       from topics
+ *   topics*.c      from topics
  *   coordinator.c  transactions
  *   delivery.c     outcomes
  *   select.c       filters, and

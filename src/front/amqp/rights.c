@@ -73,6 +73,8 @@ static size_t review_links(struct gnt_amqp_peer *p, size_t most)
         enum gnt_verb verb = t->link->sender ? GNT_VERB_LISTEN : GNT_VERB_SEND;
         if (t->asked && !gnt_amqp_peer_may(p, verb, gnt_slice_str(t->asked)))
             gnt_terminus_end(t, GNT_AMQP_UNAUTHORIZED_ACCESS, "not permitted any more");
+        else if (t->kind->review)
+            t->kind->review(t);
     }
     return count;
 }

@@ -4,7 +4,6 @@
  * publishers who can wait do while it is full. */
 
 #include "core/pending.h"
-#include "front/amqp/delivery.h"
 #include "front/amqp/outlet.h"
 
 #include <stdlib.h>
@@ -247,32 +246,12 @@ static void end(struct topics *s, struct given *g, const struct gnt_settling *se
 static void topics_disposition(struct gnt_terminus *t, const struct gnt_amqp_event *event)
 {
     struct topics *s = topics_of(t);
-    struct given *g = event->delivery->context;
-    struct gnt_settling settling = {.outcome = GNT_SETTLE_RELEASE};
+    struct gnt_settling settling;
+    struct gnt_going *g = gnt_outlet_told(&s->o, event, &settling);
     if (!g)
         return;
-    gnt_buf_clear(&t->front->scratch);
-    gnt_err err = gnt_delivery_outcome(&event->state, g->going.said, gnt_slice(NULL, 0),
-                                       &t->front->scratch, &settling);
-    if (err == GNT_MORE && !event->settled)
-        return;
-    if (err == GNT_UNSUPPORTED) {
-        gnt_terminus_end(t, GNT_AMQP_NOT_IMPLEMENTED,
-                         "what comes from topics is no part of transactions");
-        return;
-    }
-    if (err == GNT_MALFORMED) {
-        gnt_terminus_end(t, GNT_AMQP_INVALID_FIELD, "not an outcome for a message of a topic");
-        return;
-    }
-    if (!g->going.delivery->whole) {
-        g->going.over = event->settled;
-        return;
-    }
-    err = event->settled
-              ? GNT_OK
-              : gnt_amqp_delivery_settle(g->going.delivery, gnt_delivery_echo(&event->state), true);
-    end(s, g, &settling);
+    gnt_err err = gnt_outlet_settle(g, event);
+    end(s, GNT_CONTAINER(g, struct given, going), &settling);
     if (err == GNT_NOMEM)
         gnt_amqp_peer_broke(t->peer, err);
     else

@@ -58,13 +58,23 @@ struct exchange {
     struct gnt_slice opening, messages;
 };
 
-static struct exchange put_exchange(const char *address, uint32_t messages)
+/* What is sent to `to` can be received from `from`. */
+struct way {
+    const char *from, *to;
+};
+static const struct way queue = {"q", "q"}, topic = {"topic://t", "topic://t"};
+static const struct way ways[] = {{"q", "q"},
+                                  {"queue://q", "queue://q"},
+                                  {"topic://t", "topic://t"},
+                                  {"topic://$share/g/+", "topic://t"}};
+
+static struct exchange put_exchange(struct way way, uint32_t messages)
 {
     struct gnt_amqp_writer w = gnt_amqp_writer(said, sizeof said);
     amqp_put_opening(&w);
-    amqp_put_attach(&w, "in", 1, true, address);
+    amqp_put_attach(&w, "in", 1, true, way.from);
     put_credit(&w, messages);
-    amqp_put_attach(&w, "out", 0, false, address);
+    amqp_put_attach(&w, "out", 0, false, way.to);
     size_t size = w.size;
     for (uint32_t id = 0; id < messages; id++)
         put_message(&w, id);
@@ -90,14 +100,13 @@ static struct script_client *open_careless(struct script *s, unsigned worker)
 static void all_at_once(void **state)
 {
     (void)state;
-    static const char *const addresses[] = {"q", "queue://q", "topic://t"};
     for (unsigned workers = 1; workers <= 3; workers++) {
-        for (size_t i = 0; i < COUNT_OF(addresses); i++) {
+        for (size_t i = 0; i < COUNT_OF(ways); i++) {
             struct script s;
             script_init(&s, workers, NULL);
             s.amqp = true;
             struct script_client *c = open_careless(&s, workers - 1);
-            const struct exchange e = put_exchange(addresses[i], 3);
+            const struct exchange e = put_exchange(ways[i], 3);
             say(c, &e);
             const struct amqp_told *told = amqp_look(c);
             assert_int_equal(told->open, 1);
@@ -132,7 +141,7 @@ static void in_pieces(void **state)
     script_init(&s, 1, NULL);
     s.amqp = true;
     struct script_client *c = open_careless(&s, 0);
-    const struct exchange e = put_exchange("q", 2);
+    const struct exchange e = put_exchange(queue, 2);
     for (size_t i = 0; i < e.opening.size + e.messages.size; i++) {
         script_send_bytes(c, gnt_slice(said + i, 1));
         script_settle(&s);
@@ -148,7 +157,7 @@ static void cut_everywhere(void **state)
     struct script s;
     script_init(&s, 2, NULL);
     s.amqp = true;
-    const struct exchange e = put_exchange("q", 1);
+    const struct exchange e = put_exchange(queue, 1);
     for (size_t at = 0; at <= e.opening.size + e.messages.size; at++) {
         s.count = 0; /* the clients so far have gone */
         struct script_client *c = open_careless(&s, at % 2);
@@ -175,7 +184,7 @@ static void silence_ends_it(void **state)
     script_init(&s, 1, "limits.amqp_idle=2s", NULL);
     s.amqp = true;
     struct script_client *c = open_careless(&s, 0);
-    const struct exchange e = put_exchange("q", 1);
+    const struct exchange e = put_exchange(queue, 1);
     say(c, &e);
     script_pass(&s, 1500);
     assert_int_equal(amqp_look(c)->close, 0);
@@ -198,7 +207,7 @@ static void a_stop_is_told(void **state)
     script_init(&s, 1, NULL);
     s.amqp = true;
     struct script_client *c = open_careless(&s, 0);
-    const struct exchange e = put_exchange("topic://t", 1);
+    const struct exchange e = put_exchange(topic, 1);
     say(c, &e);
     gnt_worker_stop(&s.workers->worker[0]);
     script_settle(&s);
@@ -211,15 +220,14 @@ static void a_stop_is_told(void **state)
 static void without_memory(void **state)
 {
     (void)state;
-    static const char *const addresses[] = {"q", "topic://t"};
-    for (size_t i = 0; i < COUNT_OF(addresses); i++) {
+    for (size_t i = 0; i < COUNT_OF(ways); i++) {
         bool failed = true;
         for (long n = 0; failed; n++) {
             struct script s;
             script_init(&s, 2, NULL);
             s.amqp = true;
             s.hasty = true;
-            const struct exchange e = put_exchange(addresses[i], 2);
+            const struct exchange e = put_exchange(ways[i], 2);
             struct script_client *c = open_careless(&s, 0);
             gnt_alloc_fail_at(n);
             say(c, &e);
