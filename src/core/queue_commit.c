@@ -70,6 +70,8 @@ enum gnt_queue_result gnt_queue_post(struct gnt_queue *q, struct gnt_arrival *a,
  * is like one that was taken out of the middle of that. */
 static void settle_in(struct gnt_entry *e)
 {
+    if (e->beyond && e->sequence > e->lane->admitted)
+        e->lane->admitted = e->sequence;
     gnt_entry_move(e, e->beyond ? GNT_ENTRY_BACK : GNT_ENTRY_FRESH);
     gnt_queue_woken(e->queue, e);
 }

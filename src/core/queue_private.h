@@ -110,6 +110,7 @@ struct gnt_queue_state {
 struct gnt_beyond {
     struct gnt_map_node by_sequence; /* in lane->beyond */
     struct gnt_list link;            /* in lane->removed, when it has been */
+    struct gnt_entry *entry;         /* NULL: it has been removed */
     uint64_t sequence;
     uint64_t batch; /* with which that is safe */
 };
@@ -129,6 +130,7 @@ struct gnt_lane {
     struct gnt_numbers purge; /* are purged, and still to be removed from the log */
     struct gnt_map beyond;    /* struct gnt_beyond */
     struct gnt_list removed;  /* likewise */
+    uint64_t admitted;        /* the last number that a transaction has put behind `stored` */
     uint32_t reads; /* of its log, under way: they may give out what is removed meanwhile */
     struct gnt_lane_fetch *fetch; /* under way from the store; NULL: none */
     struct gnt_queue *queue;

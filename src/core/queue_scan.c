@@ -61,6 +61,7 @@ void gnt_lane_beyond_leave(struct gnt_entry *e)
 {
     struct gnt_beyond *b = e->beyond;
     e->beyond = NULL;
+    b->entry = NULL;
     b->batch = gnt_keep_pending(e->queue->home);
     gnt_list_push_back(&e->lane->removed, &b->link);
     gnt_lane_beyond_sweep(e->lane);
@@ -89,18 +90,28 @@ static struct gnt_beyond *beyond_new(struct gnt_lane *lane, uint64_t sequence)
 gnt_err gnt_lane_beyond_join(struct gnt_entry *e)
 {
     e->beyond = beyond_new(e->lane, e->sequence);
-    return e->beyond ? GNT_OK : GNT_NOMEM;
+    if (!e->beyond)
+        return GNT_NOMEM;
+    e->beyond->entry = e;
+    return GNT_OK;
 }
 
 /* ---- What is found */
 
-/* From which number on T has not seen what is in the store only; 0: there is nothing. */
+/* The number up to which there may be something. */
+static uint64_t last_of(const struct gnt_lane *lane)
+{
+    return lane->stored.last > lane->admitted ? lane->stored.last : lane->admitted;
+}
+
+/* From which number on T has not seen what is in the store only, or between that; 0: there is
+ * nothing. */
 static uint64_t from(const struct gnt_taker *t, const struct gnt_lane *lane)
 {
     const struct gnt_lane_stored *s = &lane->stored;
     uint64_t deep = t->sights[lane->number].deep;
     uint64_t at = deep > s->next ? deep : s->next;
-    return s->count && at <= s->last ? at : 0;
+    return s->count && at <= last_of(lane) ? at : 0;
 }
 
 bool gnt_taker_comes(const struct gnt_taker *t, const struct gnt_lane *lane)
@@ -142,10 +153,25 @@ static gnt_err pull(struct gnt_scan *scan, const struct gnt_store_record *record
         return GNT_NOMEM;
     }
     e->beyond = b;
+    b->entry = e;
     gnt_lane_take_stored(lane, record->message->payload.size);
     scan->full = ++scan->taker->pulled >= SLICE;
     gnt_queue_woken(lane->queue, e);
     return GNT_OK;
+}
+
+/* A message that is in memory, and ahead there, is shown at its place. */
+static gnt_err show_beyond(struct gnt_scan *scan, const struct gnt_beyond *b)
+{
+    struct gnt_taker *t = scan->taker;
+    const struct gnt_entry *e = b->entry;
+    if (t->mode != GNT_CONSUME_BROWSE || !e || e->state == GNT_ENTRY_POSTED ||
+        e->expires <= *scan->home->now || !gnt_taker_may_have(t, e))
+        return GNT_OK;
+    gnt_err err = gnt_taker_load(t);
+    if (!err)
+        gnt_taker_put(t, e);
+    return err;
 }
 
 /* What is not readable is counted when its turn comes. */
@@ -153,8 +179,10 @@ static gnt_err look_at(struct gnt_scan *scan, const struct gnt_store_record *rec
 {
     struct gnt_taker *t = scan->taker;
     struct gnt_queued_record queued;
-    if (gnt_lane_beyond(scan->lane, record->sequence) || !record->message ||
-        !gnt_queued_record_read(record->value, &queued) ||
+    const struct gnt_beyond *beyond = gnt_lane_beyond(scan->lane, record->sequence);
+    if (beyond)
+        return show_beyond(scan, beyond);
+    if (!record->message || !gnt_queued_record_read(record->value, &queued) ||
         gnt_message_expired(record->message, *scan->home->now) ||
         (t->filter && !t->filter->matches(t->filter, record->message)))
         return GNT_OK;
@@ -256,7 +284,7 @@ static void begin(struct gnt_taker *t, struct gnt_lane *lane)
     scan->home = home;
     scan->taker = t;
     scan->lane = lane;
-    scan->end = lane->stored.last;
+    scan->end = last_of(lane);
     scan->batch = gnt_keep_pending(home);
     t->pulled = 0;
     t->scan = scan;

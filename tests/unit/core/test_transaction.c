@@ -502,7 +502,8 @@ static void however_long_the_queue_is(void **state)
     (void)state;
     struct gnt_core_config config = world_config(HOMES);
     config.queue_window = WINDOW;
-    for (unsigned before = 0; before < 3 * WINDOW; before++) {
+    for (unsigned n = 0; n < 6 * WINDOW; n++) {
+        unsigned before = n / 2, behind = n % 2 * WINDOW;
         struct ending e = {.done = false};
         char all[256] = "", word[16];
         size_t size = 0;
@@ -517,12 +518,20 @@ static void however_long_the_queue_is(void **state)
         assert_int_equal(post(t, id(1), "posted", false), GNT_OK);
         assert_int_equal(post(t, id(1), "twice", true), GNT_OK);
         commit_held(t, &e);
-        for (unsigned i = 0; i < WINDOW; i++)
+        for (unsigned i = 0; i < behind; i++)
             queue_send(&w, 0, id(1), "behind", true, NULL);
         let_go();
-        (void)snprintf(all + size, sizeof all - size, "posted twice behind behind behind behind ");
+        (void)snprintf(all + size, sizeof all - size, "posted twice %s",
+                       behind ? "behind behind behind behind " : "");
         assert_true(e.done && e.result == GNT_QUEUE_DONE);
         assert_true(queue_in_memory(queue_inside(&w, names[1])) <= WINDOW + 2);
+        struct queue_reader browser = {.count = 0};
+        queue_open(&w, 0, id(1), GNT_CONSUME_BROWSE, &browser);
+        queue_credit(&browser, 99, false);
+        world_settle(&w);
+        assert_string_equal(queue_text(&browser), all);
+        queue_close(&browser, false);
+        queue_forget(&browser);
         assert_string_equal(queue_take_all(&w, names[1]), all);
         end(NULL);
     }
