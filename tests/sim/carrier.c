@@ -47,9 +47,8 @@ static bool holds(const void *holder)
 
 static void let_go(struct sim_carrier *c, struct sim_held *h)
 {
-    struct sim_item *item = &c->stock->items[h->item];
-    if (h->delivery && h->come && item->holder == c)
-        item->holder = NULL;
+    if (h->delivery && h->come && c->stock->items[h->item].holder == c)
+        c->stock->items[h->item].holder = NULL;
     gnt_buf_fini(&h->body);
     *h = (struct sim_held){.carrier = c};
 }
