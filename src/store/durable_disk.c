@@ -61,10 +61,8 @@ static gnt_err write_flight(struct gnt_durable *d, struct gnt_flight *f)
 
 static void work(struct gnt_durable *d, struct work *w)
 {
-    if (w->release_to > d->released) {
+    if (w->release_to > d->released)
         gnt_journal_release(d->journal, w->release_to);
-        d->released = w->release_to;
-    }
     switch (w->job) {
     case SYNC: w->err = gnt_journal_sync(d->journal); break;
     case WRITE: w->err = write_flight(d, w->flight); break;
@@ -101,6 +99,7 @@ static void take_back(struct gnt_durable *d)
 
 static void note(struct gnt_durable *d, const struct work *w)
 {
+    d->released = w->release_to;
     d->journal_used = gnt_journal_used(d->journal);
     switch (w->job) {
     case SYNC:

@@ -85,7 +85,7 @@ struct gnt_durable {
     /* Who works on the journal has it, with the flight that is WRITING, and without `turn`. */
     bool disk_busy;
     struct gnt_journal *journal;
-    uint64_t released;     /* its own: what it was told last */
+    uint64_t released;     /* what it was told last */
     uint64_t release_to;   /* what it is to be told */
     uint64_t journal_used; /* as it was left */
     struct gnt_flight flights[GNT_FLIGHTS];
