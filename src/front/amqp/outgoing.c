@@ -126,7 +126,9 @@ static bool on_room(struct gnt_outlet *o)
     return false;
 }
 
-static const struct gnt_outlet_ops outlet_ops = {on_sent, on_too_large, on_room};
+static const struct gnt_outlet_ops outlet_ops = {.sent = on_sent,
+                                                 .too_large = on_too_large,
+                                                 .room = on_room};
 
 /* ---- What the queue says */
 
@@ -177,15 +179,11 @@ static void on_deliver(struct gnt_home *home, struct gnt_consumer *c, const stru
     out->used++;
     if (!err)
         err = gnt_outlet_put(&out->o, &h->going, d->message, &hop);
-    if (err) {
-        out->seen = d->delivery;
-        not_put(out, h, d->delivery, err);
-        return;
-    }
     out->seen = d->delivery;
-    gnt_terminus_owe(&out->o.t);
-    gnt_outlet_go_on(&out->o);
-    gnt_terminus_paid(&out->o.t);
+    if (err)
+        not_put(out, h, d->delivery, err);
+    else
+        gnt_outlet_flow(&out->o.t);
 }
 
 static void on_drained(struct gnt_home *home, struct gnt_consumer *c, uint64_t upto)
@@ -252,13 +250,6 @@ static const struct gnt_consumer_ops consumer_ops = {
 
 /* ---- Its life */
 
-static void outgoing_flow(struct gnt_terminus *t)
-{
-    gnt_terminus_owe(t);
-    gnt_outlet_go_on(&gnt_outgoing_of(t)->o);
-    gnt_terminus_paid(t);
-}
-
 static void free_all(struct gnt_list *list)
 {
     gnt_list_each_safe (link, list)
@@ -302,9 +293,9 @@ static void outgoing_free(struct gnt_terminus *t)
 }
 
 static const struct gnt_terminus_kind outgoing_kind = {
-    .flow = outgoing_flow,
+    .flow = gnt_outlet_flow,
     .disposition = gnt_outgoing_disposition,
-    .go_on = outgoing_flow,
+    .go_on = gnt_outlet_flow,
     .leave = outgoing_leave,
     .keeps = gnt_outgoing_keeps,
     .rest = gnt_outgoing_rest,

@@ -180,12 +180,25 @@ void gnt_outlet_go_on(struct gnt_outlet *o)
     } while (o->t.peer && o->ops->room(o));
 }
 
+static struct gnt_outlet *outlet_of(struct gnt_terminus *t)
+{
+    return GNT_CONTAINER(t, struct gnt_outlet, t);
+}
+
+void gnt_outlet_flow(struct gnt_terminus *t)
+{
+    gnt_terminus_owe(t);
+    gnt_outlet_go_on(outlet_of(t));
+    gnt_terminus_paid(t);
+}
+
 /* ---- What the peer says about messages of topics */
 
-struct gnt_going *gnt_outlet_told(struct gnt_outlet *o, const struct gnt_amqp_event *event,
-                                  struct gnt_settling *settling)
+/* The message that is decided about, with that in *settling.  NULL: there is nothing to do about
+ * it, or the link has ended. */
+static struct gnt_going *told(struct gnt_terminus *t, const struct gnt_amqp_event *event,
+                              struct gnt_settling *settling)
 {
-    struct gnt_terminus *t = &o->t;
     struct gnt_going *g = event->delivery->context;
     if (!g)
         return NULL;
@@ -211,9 +224,32 @@ struct gnt_going *gnt_outlet_told(struct gnt_outlet *o, const struct gnt_amqp_ev
     return g;
 }
 
-gnt_err gnt_outlet_settle(struct gnt_going *g, const struct gnt_amqp_event *event)
+/* What is undeliverable here is not for others either: a group could not keep it from coming here
+ * again. */
+static void end(struct gnt_outlet *o, struct gnt_going *g, const struct gnt_settling *settling)
 {
-    if (event->settled)
-        return GNT_OK;
-    return gnt_amqp_delivery_settle(g->delivery, gnt_delivery_echo(&event->state), true);
+    bool back = settling->outcome == GNT_SETTLE_RELEASE ||
+                (settling->outcome == GNT_SETTLE_MODIFY && !settling->elsewhere);
+    if (back)
+        o->ops->back(o, g, settling);
+    else
+        o->ops->over(o, g,
+                     settling->outcome == GNT_SETTLE_ACCEPT ? GNT_COUNT_DELIVERED
+                                                            : GNT_COUNT_DROPPED_REFUSED);
+}
+
+void gnt_outlet_disposition(struct gnt_terminus *t, const struct gnt_amqp_event *event)
+{
+    struct gnt_settling settling;
+    struct gnt_going *g = told(t, event, &settling);
+    gnt_err err = GNT_OK;
+    if (!g)
+        return;
+    if (!event->settled) /* the peer waits to hear that it holds */
+        err = gnt_amqp_delivery_settle(g->delivery, gnt_delivery_echo(&event->state), true);
+    end(outlet_of(t), g, &settling);
+    if (err == GNT_NOMEM)
+        gnt_amqp_peer_broke(t->peer, err);
+    else
+        gnt_outlet_flow(t);
 }

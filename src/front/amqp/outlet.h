@@ -36,6 +36,12 @@ struct gnt_outlet_ops {
     /* Some have been sent, or there was nothing to send: there may be room for more.  True: more
      * has been put, where nothing was left. */
     bool (*room)(struct gnt_outlet *o);
+
+    /* For gnt_outlet_disposition: the message of a topic is whole and the peer has decided; G is
+     * the owner's to free.  It is to be delivered again as SETTLING says, or it is over and HOW is
+     * what it counts as. */
+    void (*back)(struct gnt_outlet *o, struct gnt_going *g, const struct gnt_settling *settling);
+    void (*over)(struct gnt_outlet *o, struct gnt_going *g, enum gnt_counter how);
 };
 
 struct gnt_outlet {
@@ -68,17 +74,15 @@ void gnt_outlet_resume(struct gnt_outlet *o, struct gnt_going *g, size_t from);
 /* Sends what there is room for. */
 void gnt_outlet_go_on(struct gnt_outlet *o);
 
+/* The same for T, which is an outlet's and may end meanwhile: its `flow` and `go_on`. */
+void gnt_outlet_flow(struct gnt_terminus *t);
+
 /* How many deliveries the link has credit for that do not wait already. */
 uint32_t gnt_outlet_credit(const struct gnt_outlet *o);
 
-/* The message of a topic whose outcome the peer has told by EVENT, with that in *settling.  NULL:
- * there is nothing to do about it, or the link has ended. */
-struct gnt_going *gnt_outlet_told(struct gnt_outlet *o, const struct gnt_amqp_event *event,
-                                  struct gnt_settling *settling);
-
-/* Tells the peer that EVENT's outcome of G holds, if it waits for that.  As
- * gnt_amqp_delivery_settle. */
-GNT_MUST gnt_err gnt_outlet_settle(struct gnt_going *g, const struct gnt_amqp_event *event);
+/* What the peer says about a message of a topic: the `disposition` of T, which is an outlet's with
+ * `back` and `over`. */
+void gnt_outlet_disposition(struct gnt_terminus *t, const struct gnt_amqp_event *event);
 
 /* What of G is the outlet's; it is in no list any more. */
 void gnt_going_fini(struct gnt_going *g);

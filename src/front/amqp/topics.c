@@ -161,25 +161,41 @@ static bool topics_room(struct gnt_outlet *o)
     return count > 0;
 }
 
+static void topics_over(struct gnt_outlet *o, struct gnt_going *g, enum gnt_counter how)
+{
+    given_free(of_outlet(o), GNT_CONTAINER(g, struct given, going), how);
+}
+
 static void topics_sent(struct gnt_outlet *o, struct gnt_going *g, bool settled)
 {
     if (settled)
-        given_free(of_outlet(o), GNT_CONTAINER(g, struct given, going), GNT_COUNT_DELIVERED);
+        topics_over(o, g, GNT_COUNT_DELIVERED);
 }
 
 static void topics_too_large(struct gnt_outlet *o, struct gnt_going *g)
 {
-    given_free(of_outlet(o), GNT_CONTAINER(g, struct given, going), GNT_COUNT_DROPPED_TOO_LARGE);
+    topics_over(o, g, GNT_COUNT_DROPPED_TOO_LARGE);
 }
 
-static const struct gnt_outlet_ops outlet_ops = {topics_sent, topics_too_large, topics_room};
-
-static void topics_flow(struct gnt_terminus *t)
+/* It is to be delivered again, before the others. */
+static void topics_back(struct gnt_outlet *o, struct gnt_going *going,
+                        const struct gnt_settling *settling)
 {
-    gnt_terminus_owe(t);
-    gnt_outlet_go_on(&topics_of(t)->o);
-    gnt_terminus_paid(t);
+    struct given *g = GNT_CONTAINER(going, struct given, going);
+    struct gnt_waiting w = {.message = gnt_message_ref(going->message),
+                            .ids.one = g->failed + (settling->failed ? 1 : 0),
+                            .again = true};
+    if (gnt_pending_return(&of_outlet(o)->waiting, &w)) {
+        gnt_message_unref(&w.message);
+        topics_over(o, going, GNT_COUNT_DROPPED_NO_MEMORY);
+    } else {
+        gnt_going_fini(going);
+        free(g);
+    }
 }
+
+static const struct gnt_outlet_ops outlet_ops = {topics_sent, topics_too_large, topics_room,
+                                                 topics_back, topics_over};
 
 /* ---- What is retained, some at a time, as there is room */
 
@@ -210,52 +226,7 @@ static void topics_work(struct gnt_home *home, struct gnt_work *work)
     }
     if (s->walking && gnt_pending_count(&s->waiting) < PUT_AT_ONCE)
         walk_on(s);
-    topics_flow(&s->o.t);
-}
-
-/* ---- What the peer says */
-
-/* It is to be delivered again, before the others. */
-static bool again(struct topics *s, const struct given *g, const struct gnt_settling *settling)
-{
-    struct gnt_waiting w = {.message = gnt_message_ref(g->going.message),
-                            .ids.one = g->failed + (settling->failed ? 1 : 0),
-                            .again = true};
-    if (gnt_pending_return(&s->waiting, &w) == GNT_OK)
-        return true;
-    gnt_message_unref(&w.message);
-    return false;
-}
-
-static void end(struct topics *s, struct given *g, const struct gnt_settling *settling)
-{
-    bool back = settling->outcome == GNT_SETTLE_RELEASE ||
-                (settling->outcome == GNT_SETTLE_MODIFY && !settling->elsewhere);
-    if (back && again(s, g, settling)) {
-        gnt_going_fini(&g->going);
-        free(g);
-    } else if (back) {
-        given_free(s, g, GNT_COUNT_DROPPED_NO_MEMORY);
-    } else {
-        given_free(s, g,
-                   settling->outcome == GNT_SETTLE_ACCEPT ? GNT_COUNT_DELIVERED
-                                                          : GNT_COUNT_DROPPED_REFUSED);
-    }
-}
-
-static void topics_disposition(struct gnt_terminus *t, const struct gnt_amqp_event *event)
-{
-    struct topics *s = topics_of(t);
-    struct gnt_settling settling;
-    struct gnt_going *g = gnt_outlet_told(&s->o, event, &settling);
-    if (!g)
-        return;
-    gnt_err err = gnt_outlet_settle(g, event);
-    end(s, GNT_CONTAINER(g, struct given, going), &settling);
-    if (err == GNT_NOMEM)
-        gnt_amqp_peer_broke(t->peer, err);
-    else
-        topics_flow(t);
+    gnt_outlet_flow(&s->o.t);
 }
 
 /* ---- Its life */
@@ -290,9 +261,9 @@ static void topics_free(struct gnt_terminus *t)
 }
 
 static const struct gnt_terminus_kind topics_kind = {
-    .flow = topics_flow,
-    .disposition = topics_disposition,
-    .go_on = topics_flow,
+    .flow = gnt_outlet_flow,
+    .disposition = gnt_outlet_disposition,
+    .go_on = gnt_outlet_flow,
     .leave = topics_leave,
     .free = topics_free,
 };

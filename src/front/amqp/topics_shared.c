@@ -256,67 +256,42 @@ static bool shared_room(struct gnt_outlet *o)
     return false;
 }
 
-static void shared_sent(struct gnt_outlet *o, struct gnt_going *g, bool over)
+static void shared_over(struct gnt_outlet *o, struct gnt_going *g, enum gnt_counter how)
 {
-    if (over)
-        given_end(GNT_CONTAINER(o, struct shared, o), GNT_CONTAINER(g, struct given, going),
-                  GNT_COUNT_DELIVERED);
+    given_end(GNT_CONTAINER(o, struct shared, o), GNT_CONTAINER(g, struct given, going), how);
+}
+
+static void shared_sent(struct gnt_outlet *o, struct gnt_going *g, bool settled)
+{
+    if (settled)
+        shared_over(o, g, GNT_COUNT_DELIVERED);
 }
 
 static void shared_too_large(struct gnt_outlet *o, struct gnt_going *g)
 {
-    given_end(GNT_CONTAINER(o, struct shared, o), GNT_CONTAINER(g, struct given, going),
-              GNT_COUNT_DROPPED_TOO_LARGE);
+    shared_over(o, g, GNT_COUNT_DROPPED_TOO_LARGE);
 }
 
-static const struct gnt_outlet_ops outlet_ops = {shared_sent, shared_too_large, shared_room};
-
-static void shared_flow(struct gnt_terminus *t)
+static void shared_back(struct gnt_outlet *o, struct gnt_going *g,
+                        const struct gnt_settling *settling)
 {
-    gnt_terminus_owe(t);
-    gnt_outlet_go_on(&shared_of(t)->o);
-    gnt_terminus_paid(t);
+    (void)settling;
+    give_back(GNT_CONTAINER(o, struct shared, o), GNT_CONTAINER(g, struct given, going));
 }
+
+static const struct gnt_outlet_ops outlet_ops = {shared_sent, shared_too_large, shared_room,
+                                                 shared_back, shared_over};
 
 static void shared_work(struct gnt_home *home, struct gnt_work *work)
 {
     (void)home;
-    shared_flow(&GNT_CONTAINER(work, struct shared, work)->o.t);
+    gnt_outlet_flow(&GNT_CONTAINER(work, struct shared, work)->o.t);
 }
 
 static void shared_review(struct gnt_terminus *t)
 {
     struct shared *s = shared_of(t);
     gnt_home_later(home_of(s), &s->work);
-}
-
-/* What is undeliverable here is not for the others either: the group could not keep it from coming
- * here again. */
-static void end(struct shared *s, struct given *g, const struct gnt_settling *settling)
-{
-    bool back = settling->outcome == GNT_SETTLE_RELEASE ||
-                (settling->outcome == GNT_SETTLE_MODIFY && !settling->elsewhere);
-    if (back)
-        give_back(s, g);
-    else
-        given_end(s, g,
-                  settling->outcome == GNT_SETTLE_ACCEPT ? GNT_COUNT_DELIVERED
-                                                         : GNT_COUNT_DROPPED_REFUSED);
-}
-
-static void shared_disposition(struct gnt_terminus *t, const struct gnt_amqp_event *event)
-{
-    struct shared *s = shared_of(t);
-    struct gnt_settling settling;
-    struct gnt_going *g = gnt_outlet_told(&s->o, event, &settling);
-    if (!g)
-        return;
-    gnt_err err = gnt_outlet_settle(g, event);
-    end(s, GNT_CONTAINER(g, struct given, going), &settling);
-    if (err == GNT_NOMEM)
-        gnt_amqp_peer_broke(t->peer, err);
-    else
-        shared_flow(t);
 }
 
 /* ---- Its life */
@@ -354,9 +329,9 @@ static void shared_free(struct gnt_terminus *t)
 }
 
 static const struct gnt_terminus_kind shared_kind = {
-    .flow = shared_flow,
-    .disposition = shared_disposition,
-    .go_on = shared_flow,
+    .flow = gnt_outlet_flow,
+    .disposition = gnt_outlet_disposition,
+    .go_on = gnt_outlet_flow,
     .review = shared_review,
     .leave = shared_leave,
     .free = shared_free,
@@ -383,7 +358,7 @@ static void answer(struct shared *s)
     if (err)
         gnt_terminus_end(&s->o.t, GNT_AMQP_RESOURCE_LIMIT_EXCEEDED, gnt_err_text(err));
     else
-        shared_flow(&s->o.t);
+        gnt_outlet_flow(&s->o.t);
 }
 
 static void joined(struct shared *s, enum gnt_outcome outcome)
