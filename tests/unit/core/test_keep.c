@@ -36,6 +36,15 @@ static void publish(struct fixture *f, unsigned home, const char *topic, const c
     assert_true(world_publish(&f->w, home, topic, payload, qos, false) <= GNT_DONE_NO_MATCH);
 }
 
+/* The client goes, then the broker and its store. */
+static void finish(struct fixture *f, struct world_client *c)
+{
+    world_disconnect(c);
+    world_fini(&f->w);
+    world_client_fini(c);
+    gnt_store_close(&f->store);
+}
+
 static void what_waits_comes_after_a_restart(void **state)
 {
     (void)state;
@@ -71,10 +80,7 @@ static void what_waits_comes_after_a_restart(void **state)
     assert_true(world_connect(&f.w, &c, false, 1000));
     world_settle(&f.w);
     assert_int_equal(c.count, 3);
-    world_disconnect(&c);
-    world_fini(&f.w);
-    world_client_fini(&c);
-    gnt_store_close(&f.store);
+    finish(&f, &c);
 }
 
 static void what_is_in_flight_keeps_its_id(void **state)
@@ -111,10 +117,7 @@ static void what_is_in_flight_keeps_its_id(void **state)
     publish(&f, 0, "t", "five", 2);
     world_settle(&f.w);
     assert_int_equal(c.got[6].id, c.got[3].id + 1);
-    world_disconnect(&c);
-    world_fini(&f.w);
-    world_client_fini(&c);
-    gnt_store_close(&f.store);
+    finish(&f, &c);
 }
 
 static void what_came_once_is_remembered(void **state)
@@ -134,10 +137,7 @@ static void what_came_once_is_remembered(void **state)
     assert_true(world_connect(&f.w, &c, false, 1000));
     assert_int_equal(gnt_session_receive_once(c.session, 7), GNT_EXISTS);
     assert_int_equal(gnt_session_receive_once(c.session, 8), GNT_OK);
-    world_disconnect(&c);
-    world_fini(&f.w);
-    world_client_fini(&c);
-    gnt_store_close(&f.store);
+    finish(&f, &c);
 }
 
 /* What goes to a queue is new after a crash, unless it was safe there. */
@@ -160,10 +160,7 @@ static void what_came_once_for_a_queue_is_remembered_when_it_is_safe(void **stat
     assert_int_equal(gnt_session_receive_unsafe(c.session, 7), GNT_OK);
     assert_int_equal(gnt_session_receive_unsafe(c.session, 8), GNT_EXISTS);
     assert_int_equal(gnt_session_released(c.session, 8), GNT_OK);
-    world_disconnect(&c);
-    world_fini(&f.w);
-    world_client_fini(&c);
-    gnt_store_close(&f.store);
+    finish(&f, &c);
 }
 
 /* What is on its way to another home when the process ends goes on afterwards, whatever number of
@@ -317,10 +314,7 @@ static void retained_messages_stay(void **state)
     assert_non_null(strstr(world_payloads(&c, 0), "new "));
     assert_non_null(strstr(world_payloads(&c, 0), "zero "));
     world_answer(&c);
-    world_disconnect(&c);
-    world_fini(&f.w);
-    world_client_fini(&c);
-    gnt_store_close(&f.store);
+    finish(&f, &c);
 }
 
 /* The store has the batch of the publication and nothing that another home would have to do yet;
@@ -380,10 +374,7 @@ static void bytes_add_up_when_some_are_dropped(void **state)
     assert_string_equal(world_payloads(&c, 0), "b c ");
     assert_counted(&f.w, GNT_COUNT_QUEUED_BYTES, 2);
     world_answer(&c);
-    world_disconnect(&c);
-    world_fini(&f.w);
-    world_client_fini(&c);
-    gnt_store_close(&f.store);
+    finish(&f, &c);
 }
 
 static void a_will_waits_for_its_delay(void **state)
@@ -485,10 +476,7 @@ static void a_long_queue_takes_no_memory(void **state)
     for (int i = 0; i < COUNT; i++)
         assert_int_equal(atoi(c.got[i].payload), i);
     assert_ledger(&f.w);
-    world_disconnect(&c);
-    world_fini(&f.w);
-    world_client_fini(&c);
-    gnt_store_close(&f.store);
+    finish(&f, &c);
 }
 
 /* ---- Faults of the store */
